@@ -1,0 +1,34 @@
+# Two commands: `make app` serves the dashboard, `make test` runs the tests. Both set everything up.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/ready
+
+.PHONY: app test slow lint demo clean
+
+app: $(READY)
+	$(BIN)/python -m trust_core demo
+	$(BIN)/streamlit run app.py
+
+demo: $(READY)
+	$(BIN)/python -m trust_core demo
+
+test: lint
+	$(BIN)/python -m pytest -m "not slow"
+
+slow: $(READY)
+	$(BIN)/python -m pytest -m slow
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+# The stamp is written last, so an interrupted set-up starts over.
+$(READY): requirements.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 app")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.txt
+	touch $@
+
+clean:
+	rm -rf .venv workspace

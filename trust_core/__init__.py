@@ -1,0 +1,1 @@
+"""Audit a binary defect classifier: data → model → explanation → decision."""

@@ -1,0 +1,49 @@
+"""Every error a user can meet: one sentence that names the file, the cause and what to do about it.
+
+The command line prints the sentence and exits with `exit_code`; a page shows the same sentence.
+Anything else that is raised is a fault of the program itself.
+"""
+
+
+class TrustError(Exception):
+    """Base of all errors whose text is meant for the user."""
+
+    exit_code = 2
+
+
+class DataError(TrustError):
+    """The data set cannot be audited as it is."""
+
+
+class UnreadableImage(DataError):
+    """One image cannot be decoded. The audit keeps it as a row with this reason and goes on."""
+
+
+class LabelsNeeded(DataError):
+    """Folders whose names do not tell which parts are good; the user has to say.
+
+    Attributes:
+        folders: number of images in each class folder, by folder name.
+    """
+
+    def __init__(self, message: str, folders: dict[str, int]) -> None:
+        super().__init__(message)
+        self.folders = folders
+
+
+class ModelError(TrustError):
+    """The model file cannot be opened safely, recognised, or explained."""
+
+
+class SettingsError(TrustError):
+    """A setting has a value that means nothing for this model or this data."""
+
+
+class StoreError(TrustError):
+    """An audit folder cannot be read or written."""
+
+
+class NotMet(TrustError):
+    """A certificate or gate that was asked for is not met."""
+
+    exit_code = 3

@@ -1,0 +1,1 @@
+"""Fourth room, decision: from scores to what is flagged, and at which price."""

@@ -1,0 +1,106 @@
+"""`decisions.jsonl`: what people decided on an audit. Appended to, never changed.
+
+Operating points chosen, seals opened, labels disputed: when, who, what, why.
+"""
+
+import getpass
+import json
+import math
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from trust_core.decision.indicators import INDICATORS
+from trust_core.errors import SettingsError, StoreError
+from trust_core.store import Audit
+
+JOURNAL = "decisions.jsonl"
+SEALED = ("certify", "test")
+
+OPERATING_POINT, SEAL_OPENED, LABEL_DISPUTED = "operating_point", "seal_opened", "label_disputed"
+
+
+def entries(audit: Audit) -> list[dict[str, Any]]:
+    """All entries, oldest first. A line that is no JSON (a torn write) is left out."""
+    path = audit.folder / JOURNAL
+    found = []
+    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
+        try:
+            found.append(json.loads(line))
+        except json.JSONDecodeError:
+            continue
+    return found
+
+
+def append(audit: Audit, what: str, **content: object) -> dict[str, Any]:
+    """Add one entry with the time, the user and the audit's hashes; one write, one line.
+
+    Raises:
+        StoreError: the journal cannot be written.
+    """
+    entry = {
+        "when": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "who": _user(),
+        "what": what,
+        "audit": audit.key,
+        **content,
+    }
+    path = audit.folder / JOURNAL
+    line = json.dumps(entry, allow_nan=False) + "\n"
+    try:
+        whole = not path.exists() or path.read_bytes()[-1:] in (b"", b"\n")
+        with path.open("a", encoding="utf-8") as file:
+            file.write(line if whole else "\n" + line)  # a torn line must not swallow this one
+    except OSError as error:
+        raise StoreError(
+            f"cannot write {path}: {error.strerror or error}; what is decided on an audit, and "
+            "every look at a sealed role, is noted there"
+        ) from error
+    return entry
+
+
+def open_seals(audit: Audit, roles: Sequence[str], why: str) -> tuple[str, ...]:
+    """Log that sealed roles are looked at; each seal is opened once.
+
+    Returns:
+        The roles whose seal this opened.
+    """
+    opened = {entry.get("role") for entry in entries(audit) if entry["what"] == SEAL_OPENED}
+    new = tuple(role for role in roles if role in SEALED and role not in opened)
+    for role in new:
+        append(audit, SEAL_OPENED, role=role, why=why)
+    return new
+
+
+def decide(
+    audit: Audit, indicator: str, threshold: float, strength: float, why: str
+) -> dict[str, Any]:
+    """Choose an operating point.
+
+    Raises:
+        SettingsError: an indicator or strength that the audit does not have, a threshold that is no
+            number, or no reason given.
+    """
+    INDICATORS.find(indicator)
+    if not math.isfinite(threshold):
+        raise SettingsError(f"threshold {threshold:g}: write a finite number")
+    if strength not in audit.strengths:
+        known = ", ".join(f"{e:g}" for e in audit.strengths)
+        raise SettingsError(f"strength {strength:g} was not audited; choose from {known}")
+    if not why.strip():
+        raise SettingsError("an operating point needs a reason; write it after --why")
+    return append(
+        audit,
+        OPERATING_POINT,
+        indicator=indicator,
+        threshold=threshold,
+        strength=strength,
+        why=why.strip(),
+    )
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):
+        return "unknown"

@@ -1,0 +1,94 @@
+"""The trade-off curve: recall of missed defects over loss of good parts, as the threshold τ moves.
+
+Notation: `N` passed images, `K` distinct scores. A passed image with score ≥ τ is flagged; an
+unscored one counts as +∞ and is always flagged.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+Counts = npt.NDArray[np.int64]
+
+RECALLS = (0.8, 0.9, 0.95, 1.0)
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Exact trade-off at every distinct score; nothing is interpolated or thinned.
+
+    Attributes:
+        thresholds: τ, descending, `(K + 1,)`; the first is +∞, where only the unscored are flagged.
+        flagged_fn: missed defects flagged at each τ, `(K + 1,)`.
+        flagged_tn: good parts flagged at each τ, `(K + 1,)`.
+        fn: missed defects in all.
+        tn: good parts in all.
+    """
+
+    thresholds: Floats
+    flagged_fn: Counts
+    flagged_tn: Counts
+    fn: int
+    tn: int
+
+    @property
+    def fn_recall(self) -> Floats:
+        """Flagged FN / all FN, `(K + 1,)`; NaN when there is no FN."""
+        return _share(self.flagged_fn, self.fn)
+
+    @property
+    def tn_loss(self) -> Floats:
+        """Flagged TN / all TN, `(K + 1,)`; NaN when there is no TN."""
+        return _share(self.flagged_tn, self.tn)
+
+    @property
+    def auroc(self) -> float:
+        """Area under the curve from (0, 0); NaN without an FN or a TN."""
+        if not self.fn or not self.tn:
+            return float("nan")
+        recall = np.concatenate(([0.0], self.fn_recall))
+        loss = np.concatenate(([0.0], self.tn_loss))
+        return float(np.trapezoid(recall, loss))
+
+    def at(self, threshold: float) -> int:
+        """Index of the point that a threshold leads to: what has a score ≥ it is flagged."""
+        return int(np.searchsorted(-self.thresholds, -threshold, side="right")) - 1
+
+    def at_recall(self, recall: float) -> int | None:
+        """Index of the first point, with the lowest TN loss, that reaches an FN recall."""
+        if not self.fn:
+            return None
+        # Compared in counts: 0.95 · 20 must be 19, whatever the floating point says.
+        enough = np.ceil(recall * self.fn - 1e-9)
+        return int(np.argmax(self.flagged_fn >= enough))
+
+    def tn_loss_at(self, recall: float) -> float:
+        """Lowest TN loss with at least this FN recall; NaN without an FN or a TN."""
+        index = self.at_recall(recall)
+        return float("nan") if index is None else float(self.tn_loss[index])
+
+
+def _share(counts: Counts, total: int) -> Floats:
+    return counts / total if total else np.full(len(counts), np.nan)
+
+
+def curve(scores: Floats, missed: npt.NDArray[np.bool_]) -> Curve:
+    """The trade-off of `scores` `(N,)`, higher = more suspicious, NaN = unscored.
+
+    Args:
+        scores: the indicator of each passed image.
+        missed: True for a missed defect (FN), False for a good part (TN), `(N,)`.
+    """
+    values = np.where(np.isnan(scores), np.inf, scores).astype(np.float64)
+    order = np.argsort(-values, kind="stable")
+    values, hits = values[order], missed[order].astype(np.int64)
+    last = np.flatnonzero(np.append(values[1:] != values[:-1], True)[: len(values)])
+    flagged_fn, flagged = np.cumsum(hits)[last], last + 1
+    thresholds = values[last]
+    if not len(thresholds) or thresholds[0] != np.inf:
+        thresholds = np.concatenate(([np.inf], thresholds))
+        flagged_fn, flagged = (np.concatenate(([0], a)) for a in (flagged_fn, flagged))
+    fn = int(missed.sum())
+    return Curve(thresholds, flagged_fn, flagged - flagged_fn, fn, len(values) - fn)

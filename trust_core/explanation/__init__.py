@@ -1,0 +1,1 @@
+"""Third room, explanation: heatmaps, adversarial enhancement, and how far the heatmaps overlap."""

@@ -1,0 +1,86 @@
+"""All heatmaps of a batch by name, and how they are rounded for keeping.
+
+Forms come from our own registries (`maps.py`) or, with the prefix `package-`, from the package
+grad-cam (`package_maps.py`).
+"""
+
+import torch
+from torch import Tensor
+
+from trust_core.errors import SettingsError
+from trust_core.explanation.maps import AGNOSTIC, SPECIFIC, Map
+from trust_core.explanation.package_maps import PACKAGE_MAPS, PREFIX, package_map
+from trust_core.model.detector import Detector, Response
+
+
+def check_forms(specific: tuple[str, ...], agnostic: tuple[str, ...]) -> None:
+    """Refuse an unknown form, or none at all, before anything runs.
+
+    Raises:
+        SettingsError: with the forms there are.
+    """
+    for forms, registry in ((specific, SPECIFIC), (agnostic, AGNOSTIC)):
+        if not forms:
+            raise SettingsError(f"name at least one {registry.what}: {', '.join(registry)}")
+        for form in forms:
+            if form.startswith(PREFIX):
+                PACKAGE_MAPS.find(form.removeprefix(PREFIX))
+            else:
+                registry.find(form)
+
+
+def map_names(specific: tuple[str, ...], agnostic: tuple[str, ...]) -> tuple[str, ...]:
+    """Names of the maps that `heatmaps` makes, in its order.
+
+    The first specific form gives `defect` and `good`, further ones `FORM_defect`, `FORM_good`.
+    """
+    prefixes = ["", *(f"{form}_" for form in specific[1:])]
+    return (
+        *(f"{prefix}{side}" for prefix in prefixes for side in ("defect", "good")),
+        *agnostic,
+    )
+
+
+def heatmaps(
+    detector: Detector,
+    pixels: Tensor,
+    response: Response,
+    layer: str,
+    specific: tuple[str, ...],
+    agnostic: tuple[str, ...],
+) -> dict[str, Tensor]:
+    """All maps of one layer by name, each `(N, h, w)`, raw.
+
+    Args:
+        detector: the network under audit; only maps of the package run it again.
+        pixels: `(N, c, H, W)` in [0, 1], what `response` answers.
+        response: the detector's pass over `pixels`.
+        layer: the explanation layer.
+        specific: forms that are made for *defective* and for *good*.
+        agnostic: forms that are made once.
+    """
+    activations, gradients = response.activations[layer], response.gradients[layer]
+
+    def make(form: str, registry: dict[str, Map], sign: int) -> Tensor:
+        if form.startswith(PREFIX):
+            return package_map(detector, form.removeprefix(PREFIX), pixels, layer, sign)
+        return registry[form](activations, sign * gradients)
+
+    maps = [make(form, SPECIFIC, sign) for form in specific for sign in (1, -1)]
+    maps += [make(form, AGNOSTIC, 1) for form in agnostic]
+    return dict(zip(map_names(specific, agnostic), maps, strict=True))
+
+
+def rounded(maps: Tensor) -> tuple[Tensor, Tensor]:
+    """Maps as they are kept: divided by their largest absolute value, in half precision.
+
+    Args:
+        maps: `(N, h, w)`.
+
+    Returns:
+        `(N, h, w)` float16 in [−1, 1], and the divisors `(N,)` float32: 1 for an all-zero map. A
+        map that is not finite stays so.
+    """
+    scale = maps.abs().amax((1, 2))
+    scale = torch.where(scale == 0, torch.ones_like(scale), scale)
+    return (maps / scale.view(-1, 1, 1)).half(), scale.float()

@@ -1,0 +1,112 @@
+"""Heatmaps from activations and their gradients: class-specific and class-agnostic.
+
+Notation: `A` activations of the explanation layer and `G = ∂z/∂A`, both `(N, C, h, w)`, for `N`
+images and `C` channels on the layer's grid `h, w`. Every map is a function `(A, G) -> (N, h, w)`,
+raw: nothing here stretches or normalises, because a display scale is no property of a map.
+
+The map for *defective* takes `G`, the map for *good* takes `−G`, so that networks with one output
+have both.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from trust_core.explanation.registry import Registry
+
+Map = Callable[[Tensor, Tensor], Tensor]
+
+SPECIFIC: Registry[Map] = Registry("specific map")
+AGNOSTIC: Registry[Map] = Registry("agnostic map")
+
+GRADCAM_PLUS_PLUS_EPSILON = 1e-6  # the guards against division by zero of pytorch-grad-cam,
+XGRADCAM_EPSILON = 1e-7  # kept so that both give the same map
+
+
+def _weighted(weights: Tensor, activations: Tensor) -> Tensor:
+    """Rectified sum over channels of `weights` `(N, C)` times `activations` `(N, C, h, w)`."""
+    return torch.einsum("nc,nchw->nhw", weights, activations).relu()
+
+
+@SPECIFIC.register("gradcam")
+def gradcam(activations: Tensor, gradients: Tensor) -> Tensor:
+    """relu(Σ_c mean_hw(G_c)·A_c). Selvaraju et al., Grad-CAM, ICCV 2017, eq. 1 and 2."""
+    return _weighted(gradients.mean((2, 3)), activations)
+
+
+@SPECIFIC.register("hirescam")
+def hirescam(activations: Tensor, gradients: Tensor) -> Tensor:
+    """relu(Σ_c G_c⊙A_c). Draelos and Carin, HiResCAM, arXiv 2011.08891."""
+    return (gradients * activations).sum(1).relu()
+
+
+@SPECIFIC.register("layercam")
+def layercam(activations: Tensor, gradients: Tensor) -> Tensor:
+    """relu(Σ_c relu(G_c)⊙A_c). Jiang et al., LayerCAM, IEEE TIP 2021, eq. 6 to 8."""
+    return (gradients.relu() * activations).sum(1).relu()
+
+
+@SPECIFIC.register("gradcam++")
+def gradcam_plus_plus(activations: Tensor, gradients: Tensor) -> Tensor:
+    """Grad-CAM++ for an exponential score. Chattopadhyay et al., WACV 2018, eq. 19."""
+    squared = gradients**2
+    share = squared / (
+        2 * squared
+        + activations.sum((2, 3), keepdim=True) * squared * gradients
+        + GRADCAM_PLUS_PLUS_EPSILON
+    )
+    share = torch.where(gradients != 0, share, torch.zeros_like(share))
+    return _weighted((gradients.relu() * share).sum((2, 3)), activations)
+
+
+@SPECIFIC.register("xgradcam")
+def xgradcam(activations: Tensor, gradients: Tensor) -> Tensor:
+    """Grad-CAM with weights Σ_hw G⊙A / Σ_hw A. Fu et al., XGrad-CAM, BMVC 2020, eq. 8."""
+    total = activations.sum((2, 3)) + XGRADCAM_EPSILON
+    return _weighted((gradients * activations).sum((2, 3)) / total, activations)
+
+
+@AGNOSTIC.register("gradient")
+def gradient(activations: Tensor, gradients: Tensor) -> Tensor:
+    """Σ_c |G_c⊙A_c|: where anything speaks for either class (|−G| = |G|)."""
+    return (gradients * activations).abs().sum(1)
+
+
+@AGNOSTIC.register("activation")
+def activation(activations: Tensor, gradients: Tensor) -> Tensor:
+    """mean_c(A)."""
+    return activations.mean(1)
+
+
+@AGNOSTIC.register("norm")
+def norm(activations: Tensor, gradients: Tensor) -> Tensor:
+    """√Σ_c A_c²."""
+    return activations.norm(dim=1)
+
+
+@AGNOSTIC.register("eigen")
+def eigen(activations: Tensor, gradients: Tensor) -> Tensor:
+    """First principal component of the cells' channels. Muhammad and Yeasin, Eigen-CAM, 2020.
+
+    Channels are centred over the cells. A principal component has no sign of its own: ours points
+    so that it correlates positively with Σ_c A_c². It comes from the smaller of the two Gram
+    matrices, cells × cells or channels × channels, in double precision. An image with an activation
+    that is not finite has a map of NaN.
+    """
+    _, channels, height, width = activations.shape
+    finite = activations.isfinite().all(3).all(2).all(1).view(-1, 1, 1)
+    cells = activations.flatten(2).transpose(1, 2).double()  # (N, h·w, C)
+    cells = torch.where(finite, cells, 0.0)  # the solver refuses a whole batch for one NaN
+    centred = cells - cells.mean(1, keepdim=True)
+    if height * width <= channels:
+        values, vectors = torch.linalg.eigh(centred @ centred.transpose(1, 2))
+        component = vectors[:, :, -1] * values[:, -1:].clamp(min=0).sqrt()
+    else:
+        _, vectors = torch.linalg.eigh(centred.transpose(1, 2) @ centred)
+        component = (centred @ vectors[:, :, -1:]).squeeze(2)
+    energy = (cells**2).sum(2)
+    agreement = (component * (energy - energy.mean(1, keepdim=True))).sum(1, keepdim=True)
+    component = torch.where(agreement < 0, -component, component)
+    component = component.reshape(-1, height, width).to(activations.dtype)
+    return torch.where(finite, component, torch.nan)

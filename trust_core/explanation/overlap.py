@@ -1,0 +1,187 @@
+"""Overlap of heatmaps: comparison grid, masks, IoU, and the IoU difference Δ.
+
+Δ = IoU(M_defect, M_agnostic) − IoU(M_good, M_agnostic), in [−1, 1], higher = more suspicious
+(arXiv 2604.19206, form S2: where the network looks for a defect against where it looks at all).
+
+Everything here is elementwise or a count, so a score does not depend on the batch it was computed
+in, and re-scoring stored maps gives the very same numbers.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from trust_core.errors import SettingsError
+from trust_core.explanation.registry import Registry
+
+COMPARISON_GRID = 64  # cells a side: IoU on a bare 7×7 grid ties all the time
+OTSU_BINS = 256
+
+SCORED = "scored"
+CONSTANT = "the agnostic map is constant"
+NOT_FINITE = "a value is not finite"
+EMPTY = "both masks are empty"
+
+MaskRule = Callable[[Tensor, str], Tensor]
+MASKS: Registry[MaskRule] = Registry("mask rule")
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """Scores of `N` images, as float64; NaN where there is no score.
+
+    Attributes:
+        iou_defect: IoU of the defect mask with the agnostic mask, `(N,)`.
+        iou_good: IoU of the good mask with the agnostic mask, `(N,)`.
+        iou_difference: Δ, `(N,)`.
+        status: `SCORED` or the reason why there is no score, `(N,)`.
+    """
+
+    iou_defect: npt.NDArray[np.float64]
+    iou_good: npt.NDArray[np.float64]
+    iou_difference: npt.NDArray[np.float64]
+    status: npt.NDArray[np.object_]
+
+
+def to_comparison_grid(maps: Tensor, side: int = COMPARISON_GRID) -> Tensor:
+    """Bilinear resize `(N, h, w) -> (N, side, side)`, `align_corners=False`.
+
+    The same as `torch.nn.functional.interpolate`, but made of single elementwise operations, whose
+    rounding cannot depend on where in a batch an image stands: one flipped cell moves Δ.
+    """
+
+    def along(values: Tensor, axis: int) -> Tensor:
+        length = values.shape[axis]
+        centre = (torch.arange(side, device=maps.device, dtype=maps.dtype) + 0.5) * length / side
+        centre = (centre - 0.5).clamp(0, length - 1)
+        low = centre.floor().long()
+        high = (low + 1).clamp(max=length - 1)
+        shape = (1, side, 1) if axis == 1 else (1, 1, side)
+        weight = (centre - low).reshape(shape)
+        start = values.index_select(axis, low)
+        # In this form equal cells stay exactly equal: a constant map is constant on every grid.
+        return start + weight * (values.index_select(axis, high) - start)
+
+    return along(along(maps, 1), 2)
+
+
+@MASKS.register("half")
+def half(maps: Tensor, argument: str) -> Tensor:
+    """Cells above min + 0.5·(max − min), `(N, s, s) -> (N, s, s)` bool."""
+    low, high = maps.amin((1, 2), keepdim=True), maps.amax((1, 2), keepdim=True)
+    return maps > low + 0.5 * (high - low)
+
+
+@MASKS.register("top")
+def top(maps: Tensor, argument: str) -> Tensor:
+    """`top:q`: the k = round(q·s²) largest cells, equal cells in index order."""
+    flat = maps.flatten(1)
+    count = round(top_share(argument) * flat.shape[1])
+    order = flat.sort(dim=1, descending=True, stable=True).indices[:, :count]
+    return torch.zeros_like(flat, dtype=torch.bool).scatter_(1, order, True).view_as(maps)
+
+
+@MASKS.register("otsu")
+def otsu(maps: Tensor, argument: str) -> Tensor:
+    """Cells above Otsu's threshold over 256 bins between min and max. Otsu, IEEE SMC 1979."""
+    flat = maps.flatten(1).double()
+    low, high = flat.amin(1, keepdim=True), flat.amax(1, keepdim=True)
+    width = (high - low) / OTSU_BINS
+    bins = ((flat - low) / width.where(width > 0, torch.ones_like(width))).long()
+    counts = flat.new_zeros(len(flat), OTSU_BINS).scatter_add_(
+        1, bins.clamp(max=OTSU_BINS - 1), torch.ones_like(flat)
+    )
+    centres = low + (torch.arange(OTSU_BINS, device=flat.device) + 0.5) * width
+    mass, moment = counts.cumsum(1), (counts * centres).cumsum(1)
+    rest, rest_moment = mass[:, -1:] - mass, moment[:, -1:] - moment
+    spread = mass * rest * (moment / mass.clamp(min=1) - rest_moment / rest.clamp(min=1)) ** 2
+    threshold = centres.gather(1, spread.argmax(1, keepdim=True))
+    return (flat > threshold).view_as(maps)
+
+
+def top_share(argument: str) -> float:
+    """The q of `top:q`.
+
+    Raises:
+        SettingsError: q is no number with at least one cell and less than all.
+    """
+    try:
+        share = float(argument)
+    except ValueError:
+        share = float("nan")
+    cells = COMPARISON_GRID**2
+    if not 0.5 < share * cells < cells - 0.5:
+        raise SettingsError(
+            f"mask rule 'top:{argument}': write the share of cells to keep, between 0 and 1, "
+            "for example top:0.2"
+        )
+    return share
+
+
+def check_mask_rule(rule: str) -> None:
+    """Refuse a mask rule that does not exist, before anything runs.
+
+    Raises:
+        SettingsError: unknown name, a q that is no share of the cells, or one where none belongs.
+    """
+    name, _, argument = rule.partition(":")
+    MASKS.find(name)
+    if name == "top":
+        top_share(argument)
+    elif name != rule:
+        raise SettingsError(f"mask rule '{rule}': '{name}' takes no number; write {name}")
+
+
+def mask_of(maps: Tensor, rule: str, *, specific: bool) -> Tensor:
+    """Masks of maps, each `(N, h, w)`, on the comparison grid: `(N, s, s)` bool.
+
+    A specific mask holds only cells that are also > 0: what carries no evidence for a class is
+    never in its mask, so the mask of an all-zero map is empty.
+    """
+    return _mask(to_comparison_grid(maps.float()), rule, specific=specific)
+
+
+def _mask(resized: Tensor, rule: str, *, specific: bool) -> Tensor:
+    name, _, argument = rule.partition(":")
+    mask = MASKS.find(name)(resized, argument)
+    return mask & (resized > 0) if specific else mask
+
+
+def iou(first: Tensor, second: Tensor) -> npt.NDArray[np.float64]:
+    """Intersection over union of masks `(N, s, s)`: `(N,)` float64; NaN where both are empty."""
+    both = (first & second).sum((1, 2)).cpu().numpy()
+    either = (first | second).sum((1, 2)).cpu().numpy()
+    result: npt.NDArray[np.float64] = np.full(len(both), np.nan)
+    np.divide(both, either, out=result, where=either > 0)
+    return result
+
+
+def overlap(defect: Tensor, good: Tensor, agnostic: Tensor, rule: str = "half") -> Overlap:
+    """Δ of `N` images from their maps, each `(N, h, w)` on the layer's grid.
+
+    An empty specific mask is valid: the network finds nothing for that class, IoU 0. There is no
+    score when the agnostic map is constant (on the comparison grid, which a finer layer grid can
+    miss), a value is not finite, or both masks are empty.
+    """
+    finite = torch.stack([m.isfinite().all(2).all(1) for m in (defect, good, agnostic)]).all(0)
+    defect, good, agnostic = (
+        to_comparison_grid(m.nan_to_num(0.0, 0.0, 0.0).float()) for m in (defect, good, agnostic)
+    )
+    constant = agnostic.amax((1, 2)) == agnostic.amin((1, 2))
+    where = _mask(agnostic, rule, specific=False)
+    iou_defect = iou(_mask(defect, rule, specific=True), where)
+    iou_good = iou(_mask(good, rule, specific=True), where)
+    difference = iou_defect - iou_good
+    status = np.select(
+        [~finite.cpu().numpy(), constant.cpu().numpy(), np.isnan(difference)],
+        [NOT_FINITE, CONSTANT, EMPTY],
+        SCORED,
+    ).astype(object)
+    unscored = status != SCORED
+    for values in (iou_defect, iou_good, difference):
+        values[unscored] = np.nan
+    return Overlap(iou_defect, iou_good, difference, status)

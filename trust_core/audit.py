@@ -1,0 +1,390 @@
+"""The corridor: one audit, the four rooms in order, batch by batch, into a folder.
+
+Data gives decoded images, the model its responses, explanation the maps and their overlap
+(`scoring.py`), and the decisions are made on what the folder then holds.
+"""
+
+import hashlib
+import json
+import os
+import platform
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from filelock import FileLock, Timeout
+
+from trust_core.data.decode import read_image
+from trust_core.data.samples import Dataset
+from trust_core.engines import run_local
+from trust_core.errors import DataError, StoreError, UnreadableImage
+from trust_core.model.detector import Detector
+from trust_core.model.preprocessing import Preprocessing
+from trust_core.scoring import (
+    NO_SCORE,
+    OVERLAP_COLUMNS,
+    UNREADABLE,
+    Batch,
+    map_key,
+    overlap_columns,
+    score_batch,
+)
+from trust_core.settings import AuditSettings
+from trust_core.shards import SHARDS, merge, read_samples, shard_path, write_shard, write_table
+from trust_core.store import (
+    FEATURES,
+    FINISHED,
+    MANIFEST,
+    MAPS,
+    RUNNING,
+    SAMPLES,
+    SCHEMA_VERSION,
+    SCORES,
+    Audit,
+    open_audit,
+    read_manifest,
+    workspace,
+    write_json,
+)
+
+PROGRESS = "progress.json"
+PROGRESS_SECONDS = 0.5
+BATCH_PIXELS = 32 * 224 * 224  # a batch is as many images as this holds, at most 64
+LIBRARIES = ("torch", "torchvision", "timm", "numpy", "pandas", "pillow")
+RESCORE_ROWS = 2048
+OUTCOMES = {(1, 1): "TP", (1, 0): "FN", (0, 0): "TN", (0, 1): "FP"}  # (label, predicted)
+PASS_COLUMNS = ["sample_id", "log_odds", "p_defect", "predicted", "status", "reason"]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a running audit is.
+
+    Attributes:
+        done: images finished, those of an earlier run included.
+        total: images in all.
+        seconds: since this run started.
+        rate: images a second in this run; 0 before the first batch.
+    """
+
+    done: int
+    total: int
+    seconds: float
+    rate: float
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Estimated; None while nothing is known."""
+        return (self.total - self.done) / self.rate if self.rate else None
+
+
+@dataclass(frozen=True)
+class Identity:
+    """The hashes that say what was audited (hex sha256).
+
+    Attributes:
+        model_pass: model, pixels, preprocessing, layers, maps, strengths, decision rule.
+        table: labels, kinds, groups, roles, masks.
+        data: paths and bytes of the images.
+    """
+
+    model_pass: str
+    table: str
+    data: str
+
+
+def run_audit(
+    detector: Detector,
+    dataset: Dataset,
+    settings: AuditSettings | None = None,
+    out: Path | None = None,
+    *,
+    origin: Mapping[str, Any] | None = None,
+    progress: Callable[[Progress], None] = lambda _: None,
+    batch_size: int | None = None,
+) -> Audit:
+    """Audit a detector on a data set; resumes a run that was stopped.
+
+    The model pass is never computed twice: where the folder, or another audit in the workspace, has
+    it already, only labels, groups, roles and the mask rule are applied anew.
+
+    Args:
+        detector: the classifier under audit.
+        dataset: the labelled images.
+        settings: what to compute; the defaults when None.
+        out: the audit folder; a folder in the workspace, named by the hashes, when None.
+        origin: how the model was opened (`path`, `options`), so that it can be opened again; only
+            noted in the manifest.
+        progress: called after each batch.
+        batch_size: images a pass; chosen by image size when None. Scores do not depend on it.
+
+    Raises:
+        DataError: not one image can be read.
+        StoreError: the folder cannot be used.
+    """
+    settings = settings or AuditSettings()
+    identity = identify(detector, dataset, settings)
+    folder = out if out is not None else default_folder(identity, settings)
+    manifest = _manifest(detector, dataset, settings, identity)
+    manifest["model"] |= origin or {}
+    try:
+        created = _claim(folder, identity)
+        with FileLock(folder / ".lock", timeout=0):
+            try:
+                if out is None:
+                    _adopt(folder, identity)
+                if _status(folder) != FINISHED:
+                    size = batch_size or _batch_size(detector.preprocessing)
+                    _run_model(detector, dataset, settings, folder, manifest, size, progress)
+                _finish(folder, dataset, settings, manifest)
+            finally:
+                if created and not _worth_keeping(folder):
+                    shutil.rmtree(folder, ignore_errors=True)
+    except Timeout:
+        raise StoreError(
+            f"{folder} is being written by another run; wait until it ends, or stop it"
+        ) from None
+    except OSError as error:
+        raise StoreError(
+            f"cannot write the audit to {folder}: {error.strerror or error}; "
+            "name a folder with room and rights by --out"
+        ) from error
+    return open_audit(folder)
+
+
+def identify(detector: Detector, dataset: Dataset, settings: AuditSettings) -> Identity:
+    """The hashes of an audit, before it runs."""
+    images = dataset.samples[["sample_id", "sha256"]].to_numpy().tolist()
+    data = _digest(dataset.samples[["path", "sha256"]].to_numpy().tolist())
+    asked = asdict(settings)
+    del asked["mask"]  # applied to the kept maps, whenever
+    model_pass = _digest([SCHEMA_VERSION, describe(detector), list(detector.layers), asked, images])
+    columns = ["sample_id", "label", "kind", "split", "role", "group", "mask_path"]
+    return Identity(model_pass, _digest(dataset.samples[columns].to_numpy().tolist()), data)
+
+
+def describe(detector: Detector) -> dict[str, Any]:
+    """What makes two detectors the same: weights, architecture, convention, preprocessing."""
+    return {
+        "architecture": detector.architecture,
+        "sha256": detector.sha256,
+        "convention": asdict(detector.convention),
+        "preprocessing": asdict(detector.preprocessing),
+    }
+
+
+def default_folder(identity: Identity, settings: AuditSettings) -> Path:
+    """Where an audit lies when it is given no place: in the workspace, named by its hashes."""
+    mask = settings.mask.replace(":", "")
+    return workspace() / f"{identity.model_pass[:12]}-{identity.table[:8]}-{mask}"
+
+
+def read_batch(dataset: Dataset, preprocessing: Preprocessing, rows: slice) -> Batch:
+    """Decode and resize some images of the sample table; what cannot be read gets its reason."""
+    samples = dataset.samples.iloc[rows]
+    reasons = np.full(len(samples), "", dtype=object)
+    channels = 1 if preprocessing.channels == "grey" else 3
+    pixels = np.zeros((len(samples), channels, *preprocessing.size), dtype=np.uint8)
+    for index, path in enumerate(samples["path"]):
+        try:
+            pixels[index] = preprocessing.pixels(read_image(dataset.root / path))
+        except UnreadableImage as error:
+            reasons[index] = str(error)
+    return Batch(samples["sample_id"].to_numpy(dtype=object), reasons, pixels)
+
+
+def _run_model(
+    detector: Detector,
+    dataset: Dataset,
+    settings: AuditSettings,
+    folder: Path,
+    manifest: dict[str, Any],
+    batch_size: int,
+    progress: Callable[[Progress], None],
+) -> None:
+    """Score what no shard holds yet, then merge the shards."""
+    if _status(folder) == RUNNING:
+        batch_size = read_manifest(folder)["batch_size"]
+    manifest["batch_size"] = batch_size
+    write_json(folder / MANIFEST, manifest | {"status": RUNNING})
+    total = len(dataset.samples)
+    starts = range(0, total, batch_size)
+    missing = [i for i in range(len(starts)) if not shard_path(folder, i).is_dir()]
+    finished = total - sum(min(batch_size, total - starts[i]) for i in missing)
+    began, done, told = time.monotonic(), 0, 0.0
+
+    def load(index: int) -> tuple[int, Batch]:
+        rows = slice(starts[index], starts[index] + batch_size)
+        return index, read_batch(dataset, detector.preprocessing, rows)
+
+    def work(loaded: tuple[int, Batch]) -> int:
+        index, batch = loaded
+        write_shard(folder, index, score_batch(detector, settings, batch))
+        return len(batch.sample_ids)
+
+    for count in run_local(missing, load, work):
+        done += count
+        seconds = time.monotonic() - began
+        state = Progress(finished + done, total, seconds, done / seconds)
+        progress(state)
+        if seconds - told > PROGRESS_SECONDS:
+            told = seconds
+            left = {"seconds_left": state.seconds_left, "pid": os.getpid()}
+            write_json(folder / PROGRESS, asdict(state) | left)
+    if (read_samples(folder, len(starts))["status"] == UNREADABLE).all():
+        reason = read_samples(folder, 1)["reason"].iloc[0]
+        shutil.rmtree(folder)
+        raise DataError(
+            f"none of the {total} images in {dataset.root} can be read (the first: {reason}); "
+            "check the files and run again"
+        )
+    files = {entry["name"]: entry["file"] for entry in manifest["maps"]}
+    scales = merge(folder, len(starts), files)
+    for entry in manifest["maps"]:
+        entry["display_scale"] = scales[entry["name"]]
+    seconds = time.monotonic() - began
+    manifest["timings"] = {"seconds": seconds, "images": done}
+    write_table(folder / SAMPLES, read_samples(folder, len(starts)))
+
+
+def _finish(
+    folder: Path, dataset: Dataset, settings: AuditSettings, manifest: dict[str, Any]
+) -> None:
+    """Apply labels, roles and the mask rule to a complete model pass; the manifest says so."""
+    if _status(folder) == FINISHED:
+        earlier = read_manifest(folder)
+        kept = ("maps", "timings", "batch_size", "created", "libraries", "machine")
+        manifest |= {key: earlier[key] for key in kept}
+        if earlier["mask"] != settings.mask:
+            rescore(folder, manifest, settings.mask)
+    passed = pd.read_parquet(folder / SAMPLES)[PASS_COLUMNS]
+    samples = dataset.samples.merge(passed, on="sample_id", validate="one_to_one")
+    answers = zip(samples["label"], samples["predicted"].fillna(-1), strict=True)
+    samples["outcome"] = [OUTCOMES.get((int(y), int(d)), "") for y, d in answers]
+    write_table(folder / SAMPLES, samples)
+    manifest |= {"counts": count_outcomes(samples), "status": FINISHED}
+    for column in ("role", "split"):
+        parts = samples.groupby(column, sort=False)
+        manifest[f"counts_by_{column}"] = {name: count_outcomes(part) for name, part in parts}
+    manifest["unreadable"] = int((samples["status"] == UNREADABLE).sum())
+    no_score = samples["status"] == NO_SCORE
+    manifest["unscored"] = int((no_score & samples["outcome"].isin(["FN", "TN"])).sum())
+    write_json(folder / MANIFEST, manifest)
+    shutil.rmtree(folder / SHARDS, ignore_errors=True)
+    (folder / PROGRESS).unlink(missing_ok=True)
+
+
+def rescore(folder: Path, manifest: dict[str, Any], rule: str) -> None:
+    """Score the kept maps with another mask rule; no model runs."""
+    scores = pd.read_parquet(folder / SCORES)
+    names = ["defect", "good", manifest["settings"]["agnostic"][0]]
+    files = {e["name"]: folder / MAPS / e["file"] for e in manifest["maps"] if e["name"] in names}
+    maps = {name: np.load(path, mmap_mode="r") for name, path in files.items()}
+    log_odds = scores["log_odds"].to_numpy()
+    pieces = []
+    for start in range(0, len(scores), RESCORE_ROWS):
+        rows = slice(start, start + RESCORE_ROWS)
+        piece = {name: values[rows] for name, values in maps.items()}
+        pieces.append(overlap_columns(log_odds[rows], piece, names[2], rule))
+    scores[OVERLAP_COLUMNS] = pd.concat(pieces, ignore_index=True)
+    write_table(folder / SCORES, scores)
+
+
+def count_outcomes(samples: pd.DataFrame) -> dict[str, int]:
+    """Numbers of TP, FN, TN and FP."""
+    return {name.lower(): int((samples["outcome"] == name).sum()) for name in OUTCOMES.values()}
+
+
+def _manifest(
+    detector: Detector, dataset: Dataset, settings: AuditSettings, identity: Identity
+) -> dict[str, Any]:
+    """What is known before the run."""
+    maps = [
+        {
+            "name": map_key(detector, layer, name),
+            "layer": layer,
+            "map": name,
+            "file": f"{layer}.{name}.npy",
+            "grid": list(detector.grids[layer]),
+        }
+        for layer in detector.layers
+        for name in settings.map_names
+    ]
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "model_pass": identity.model_pass,
+        "table": identity.table,
+        "mask": settings.mask,
+        "settings": asdict(settings),
+        "model": describe(detector) | {"notes": list(detector.notes)},
+        "layer": detector.layers[0],
+        "grid": list(detector.grids[detector.layers[0]]),
+        "maps": maps,
+        "data": {
+            "root": str(dataset.root.resolve()),
+            "sha256": identity.data,
+            "layout": dataset.layout,
+            "good": list(dataset.good),
+            "notes": list(dataset.notes),
+        },
+        "libraries": {"python": platform.python_version()} | {n: version(n) for n in LIBRARIES},
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {detector.device}",
+        "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+    }
+
+
+def _claim(folder: Path, identity: Identity) -> bool:
+    """Make the folder, or make sure that it is this audit's; True when it was made."""
+    if not folder.exists() or not any(folder.iterdir()):
+        folder.mkdir(parents=True, exist_ok=True)
+        return True
+    if (folder / MANIFEST).exists():
+        if read_manifest(folder)["model_pass"] != identity.model_pass:
+            raise StoreError(
+                f"{folder} holds an audit of another model, data set or setting; "
+                "name another folder by --out, or delete this one"
+            )
+    elif not (folder / ".lock").exists():
+        raise StoreError(f"{folder} holds other files; name an empty or a new folder by --out")
+    return False
+
+
+def _adopt(folder: Path, identity: Identity) -> None:
+    """Take the model pass of another finished audit in the workspace, by hard links."""
+    if (folder / MANIFEST).exists():
+        return
+    for path in sorted(folder.parent.glob(f"{identity.model_pass[:12]}-*/{MANIFEST}")):
+        manifest = read_manifest(path.parent)
+        if manifest["model_pass"] == identity.model_pass and manifest["status"] == FINISHED:
+            (folder / MAPS).mkdir()
+            files = [SAMPLES, SCORES, *(f"{MAPS}/{entry['file']}" for entry in manifest["maps"])]
+            for file in [*files, FEATURES]:
+                if (path.parent / file).exists():
+                    os.link(path.parent / file, folder / file)
+            write_json(folder / MANIFEST, manifest)
+            return
+
+
+def _worth_keeping(folder: Path) -> bool:
+    """Whether a run left anything that a later one could go on from."""
+    return _status(folder) == FINISHED or any(folder.glob(f"{SHARDS}/[0-9]*"))
+
+
+def _status(folder: Path) -> str | None:
+    return read_manifest(folder)["status"] if (folder / MANIFEST).exists() else None
+
+
+def _batch_size(preprocessing: Preprocessing) -> int:
+    height, width = preprocessing.size
+    return max(1, min(64, BATCH_PIXELS // (height * width)))
+
+
+def _digest(content: object) -> str:
+    text = json.dumps(content, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,385 @@
+"""The same jobs without a browser: `python -m trust_core JOB ...`.
+
+With `--json` standard output carries one JSON object and nothing else; progress and sentences go to
+standard error. Exit 0: done; 2: bad input, one sentence; 3: a requirement that was asked for is not
+met.
+"""
+
+import argparse
+import json
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from trust_core.errors import TrustError
+
+STOPPED = 130  # what shells report for a job that was interrupted
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one job.
+
+    Args:
+        arguments: the command line after the program's name; that of the process when None.
+
+    Returns:
+        The exit code.
+    """
+    options = _parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        job: Callable[[argparse.Namespace], dict[str, Any]] = options.job
+        result = job(options)
+    except TrustError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("Stopped. The same command goes on where this one ended.", file=sys.stderr)
+        return STOPPED
+    if options.json:
+        print(json.dumps(result, allow_nan=False))
+    else:
+        options.show(result)
+    return 0
+
+
+def _interrupt(*_: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+# Jobs import what they need when they run: `--help` and a wrong option answer at once.
+
+
+def _audit(options: argparse.Namespace) -> dict[str, Any]:
+    from trust_core.audit import run_audit
+    from trust_core.model.opening import open_detector
+    from trust_core.model.preflight import compare_expected, preflight
+
+    settings = _settings(options)
+    dataset = _dataset(options)
+    detector = open_detector(Path(options.model), _model_options(options))
+    _say(options, [*detector.notes, *dataset.notes])
+    check = preflight(detector, dataset)
+    _say(options, check.sentences)
+    audit = run_audit(detector, dataset, settings, options.out, progress=_progress(options))
+    manifest = audit.manifest
+    seconds = manifest["timings"]["seconds"]
+    result = {
+        "audit": str(audit.folder),
+        "counts": manifest["counts"],
+        "counts_by_role": manifest["counts_by_role"],
+        "counts_by_split": manifest["counts_by_split"],
+        "unreadable": manifest["unreadable"],
+        "unscored": manifest["unscored"],
+        "seconds": seconds,
+        "images_per_second": manifest["timings"]["images"] / seconds if seconds else 0.0,
+        "model_sha256": manifest["model"]["sha256"],
+        "data_sha256": manifest["data"]["sha256"],
+        "layer": manifest["layer"],
+        "grid": manifest["grid"],
+        "notes": [*detector.notes, *dataset.notes, *check.sentences],
+    }
+    if options.expect:
+        table = audit.query("SELECT path, p_defect FROM samples")
+        expected = compare_expected(options.expect, table)
+        _say(options, [expected.sentence])
+        result["expected"] = {
+            "compared": expected.compared,
+            "reproduced": expected.reproduced,
+            "largest_difference": expected.largest_difference,
+        }
+    return result
+
+
+def _tradeoff(options: argparse.Namespace) -> dict[str, Any]:
+    from trust_core.decision.journal import open_seals
+    from trust_core.decision.report import report, roles_of
+    from trust_core.store import open_audit
+
+    audit = open_audit(options.audit)
+    result = report(audit, options.indicator, options.role)
+    opened = open_seals(audit, roles_of(options.role), f"tradeoff --role {options.role}")
+    if opened:
+        print(f"Seal opened and logged: {', '.join(opened)}.", file=sys.stderr)
+    return result
+
+
+def _decide(options: argparse.Namespace) -> dict[str, Any]:
+    from trust_core.decision.journal import decide
+    from trust_core.store import open_audit
+
+    audit = open_audit(options.audit)
+    return decide(audit, options.indicator, options.threshold, options.strength, options.why)
+
+
+def _inspect(options: argparse.Namespace) -> dict[str, Any]:
+    from trust_core.model.opening import open_detector
+    from trust_core.model.preflight import preflight
+
+    detector = open_detector(Path(options.model), _model_options(options))
+    result: dict[str, Any] = {
+        "architecture": detector.architecture,
+        "outputs": detector.convention.outputs,
+        "layer": detector.layers[0],
+        "layers": {name: list(shape) for name, shape in detector.layer_grids().items()},
+        "notes": list(detector.notes),
+    }
+    if options.data:
+        result["notes"] += preflight(detector, _dataset(options)).sentences
+    return result
+
+
+def _demo(options: argparse.Namespace) -> dict[str, Any]:
+    from trust_core.demo import demo_audit
+
+    audit = demo_audit(progress=_progress(options))
+    return {"audit": str(audit.folder), "counts": audit.manifest["counts"]}
+
+
+def _dataset(options: argparse.Namespace) -> Any:  # noqa: ANN401 - Dataset, imported when needed
+    from trust_core.data.archives import open_source
+
+    return open_source(
+        Path(options.data),
+        good=options.good,
+        samples=options.samples,
+        group_column=options.group_column,
+        group_pattern=options.group_pattern,
+        roles=options.roles,
+    )
+
+
+def _model_options(options: argparse.Namespace) -> Any:  # noqa: ANN401 - ModelOptions
+    from trust_core.model.opening import ModelOptions
+
+    return ModelOptions(
+        arch=options.arch,
+        layers=options.layer,
+        defect_index=options.defect_index,
+        good_index=options.good_index,
+        one_logit=options.one_logit,
+        size=options.size,
+        resize=options.resize,
+        interpolation=options.interpolation,
+        channels=options.channels,
+        mean=options.mean,
+        std=options.std,
+    )
+
+
+def _settings(options: argparse.Namespace) -> Any:  # noqa: ANN401 - AuditSettings
+    from trust_core.settings import AuditSettings
+
+    return AuditSettings(
+        strengths=options.strengths,
+        direction=options.direction,
+        pgd_steps=options.pgd,
+        specific=options.specific,
+        agnostic=options.agnostic,
+        mask=options.mask,
+        decision_threshold=None if options.argmax else options.decision_threshold,
+    )
+
+
+def _say(options: argparse.Namespace, sentences: Sequence[str]) -> None:
+    for sentence in sentences:
+        print(sentence, file=sys.stderr)
+
+
+def _progress(options: argparse.Namespace) -> Callable[[Any], None]:
+    """A line that is written over on a terminal, and once in ten seconds into a file."""
+    terminal = sys.stderr.isatty()
+    told = 0.0
+
+    def show(state: Any) -> None:  # noqa: ANN401 - Progress
+        nonlocal told
+        now = time.monotonic()
+        last = state.done == state.total
+        if now - told < (0.2 if terminal else 10) and not last:
+            return
+        told = now
+        left = state.seconds_left
+        text = f"{state.done:,} of {state.total:,} images, {state.rate:.1f} a second"
+        text += f", {_duration(left)} left" if left else ""
+        end = "\r" if terminal and not last else "\n"
+        print(f"{text:<60}", end=end, file=sys.stderr, flush=True)
+
+    return show
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def _show_audit(result: dict[str, Any]) -> None:
+    counts = result["counts"]
+    passed, missed = counts["fn"] + counts["tn"], counts["fn"]
+    print(f"Audit: {result['audit']}")
+    print(
+        f"The detector calls {passed:,} parts good; {missed:,} of them are missed defects. "
+        f"It catches {counts['tp']:,} defects and raises {counts['fp']:,} false alarms."
+    )
+    for role, part in result["counts_by_role"].items():
+        shown = ", ".join(f"{value:,} {name.upper()}" for name, value in part.items())
+        print(f"  {role:<8} {shown}")
+    print(
+        f"Not readable: {result['unreadable']:,}. Passed without a score: {result['unscored']:,}."
+    )
+    print(f"{result['seconds']:.1f} s, {result['images_per_second']:.1f} images a second.")
+
+
+def _show_tradeoff(result: dict[str, Any]) -> None:
+    counts = result["counts"]
+    print(
+        f"{counts['fn']:,} missed defects among {counts['fn'] + counts['tn']:,} parts called good "
+        f"(role {result['role']})."
+    )
+    print(
+        f"Good parts re-inspected to catch a share of the missed defects, by {result['indicator']}:"
+    )
+    wanted = list(result["threshold_shift"]["tn_loss_at"])
+    heads = "".join(f"{float(recall):>9.0%}" for recall in wanted)
+    print(f"  {'':<18}{'AUROC':>7}{heads}")
+    rows = [(f"strength {c['strength']:g}", c) for c in result["curves"]]
+    for name, points in [*rows, ("threshold shift", result["threshold_shift"])]:
+        losses = "".join(_percent(points["tn_loss_at"][recall]) for recall in wanted)
+        area = "      –" if points["auroc"] is None else f"{points['auroc']:7.3f}"
+        print(f"  {name:<18}{area}{losses}")
+
+
+def _percent(value: float | None) -> str:
+    return f"{'–':>9}" if value is None else f"{value:9.1%}"
+
+
+def _show_decision(result: dict[str, Any]) -> None:
+    print(f"Noted in the audit: {json.dumps(result, ensure_ascii=False)}")
+
+
+def _show_inspection(result: dict[str, Any]) -> None:
+    print(f"{result['architecture']}, {result['outputs']} output(s)")
+    for name, (channels, height, width) in result["layers"].items():
+        mark = "*" if name == result["layer"] else " "
+        print(f" {mark} {name:<40} {height}x{width}, {channels} channels")
+    for note in result["notes"]:
+        print(note)
+
+
+def _show_demo(result: dict[str, Any]) -> None:
+    print(f"The demo audit is ready: {result['audit']}")
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    return tuple(float(part) for part in text.split(","))
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _indices(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split(","))
+
+
+def _size(text: str) -> tuple[int, int]:
+    height, _, width = text.lower().partition("x")
+    return int(height), int(width or height)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m trust_core",
+        description="Audit a binary defect classifier: which of the parts it calls good should not "
+        "be trusted?",
+    )
+    jobs = parser.add_subparsers(required=True, metavar="JOB")
+
+    def job(
+        name: str,
+        run: Callable[[argparse.Namespace], dict[str, Any]],
+        show: Callable[[dict[str, Any]], None],
+        text: str,
+    ) -> argparse.ArgumentParser:
+        part = jobs.add_parser(name, help=text, description=text)
+        part.set_defaults(job=run, show=show)
+        part.add_argument("--json", action="store_true", help="print one JSON object")
+        return part
+
+    audit = job("audit", _audit, _show_audit, "score every part that the model calls good")
+    audit.add_argument("model", metavar="MODEL", help=".safetensors, .pt, .pth or .onnx")
+    audit.add_argument("data", metavar="DATA", help="folder or zip of labelled images")
+    _add_model(audit)
+    _add_data(audit)
+    _add_score(audit)
+    audit.add_argument("--expect", type=Path, metavar="CSV", help="your predictions: path,p")
+    audit.add_argument("--engine", choices=["local"], default="local")
+    audit.add_argument("--out", type=Path, metavar="DIR", help="the audit folder")
+
+    tradeoff = job("tradeoff", _tradeoff, _show_tradeoff, "missed defects caught, good parts lost")
+    tradeoff.add_argument("audit", type=Path, metavar="AUDIT")
+    tradeoff.add_argument("--indicator", default="iou_difference")
+    tradeoff.add_argument("--role", default="tune", help="tune, certify, test or all")
+
+    decide = job("decide", _decide, _show_decision, "note an operating point, with its reason")
+    decide.add_argument("audit", type=Path, metavar="AUDIT")
+    decide.add_argument("--threshold", type=float, required=True)
+    decide.add_argument("--strength", type=float, required=True)
+    decide.add_argument("--indicator", default="iou_difference")
+    decide.add_argument("--why", required=True)
+
+    inspect = job("inspect", _inspect, _show_inspection, "what a model file is, and its layers")
+    inspect.add_argument("model", metavar="MODEL")
+    inspect.add_argument("data", metavar="DATA", nargs="?", help="also put a few images through")
+    _add_model(inspect)
+    _add_data(inspect)
+
+    job("demo", _demo, _show_demo, "make the bundled demo audit, once")
+    return parser
+
+
+def _add_model(part: argparse.ArgumentParser) -> None:
+    model = part.add_argument_group("model")
+    model.add_argument("--arch", metavar="NAME", help="when it is not recognised")
+    model.add_argument("--layer", type=_names, default=(), metavar="NAME[,NAME]")
+    model.add_argument("--defect-index", type=_indices, default=(), metavar="I[,J]")
+    model.add_argument("--good-index", type=_indices, default=(), metavar="I[,J]")
+    model.add_argument("--one-logit", choices=["defect", "good"], help="what positive means")
+    image = part.add_argument_group("input")
+    image.add_argument("--size", type=_size, metavar="HxW")
+    image.add_argument("--resize", metavar="{stretch,crop:S,letterbox}")
+    image.add_argument("--interpolation", choices=["bilinear", "bicubic", "nearest"])
+    image.add_argument("--channels", choices=["rgb", "bgr", "grey"])
+    image.add_argument("--mean", type=_numbers, metavar="a[,b,c]")
+    image.add_argument("--std", type=_numbers, metavar="a[,b,c]")
+
+
+def _add_data(part: argparse.ArgumentParser) -> None:
+    data = part.add_argument_group("data")
+    data.add_argument("--good", nargs="+", default=(), metavar="NAME", help="folders of good parts")
+    data.add_argument("--samples", type=Path, metavar="CSV", help="path,label[,mask,group,split]")
+    groups = data.add_mutually_exclusive_group()
+    groups.add_argument("--group-column", metavar="NAME")
+    groups.add_argument("--group-pattern", metavar="REGEX", help="searched in the path")
+    data.add_argument("--roles", type=Path, metavar="FILE", help="CSV path,role")
+
+
+def _add_score(part: argparse.ArgumentParser) -> None:
+    from trust_core.settings import AuditSettings
+
+    usual = AuditSettings()
+    score = part.add_argument_group("score")
+    score.add_argument("--strengths", type=_numbers, default=usual.strengths, metavar="0,0.5,1")
+    score.add_argument("--direction", default=usual.direction)
+    score.add_argument("--pgd", type=int, default=usual.pgd_steps, metavar="STEPS")
+    score.add_argument("--specific", type=_names, default=usual.specific, metavar="FORM[,FORM]")
+    score.add_argument("--agnostic", type=_names, default=usual.agnostic, metavar="FORM[,FORM]")
+    score.add_argument("--mask", default=usual.mask, metavar="{half,top:q,otsu}")
+    rule = score.add_mutually_exclusive_group()
+    rule.add_argument("--decision-threshold", type=float, default=usual.decision_threshold)
+    rule.add_argument("--argmax", action="store_true", help="decide by the largest output")

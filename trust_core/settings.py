@@ -1,0 +1,67 @@
+"""What an audit is asked to do: strengths, maps, mask, decision rule."""
+
+import math
+from dataclasses import dataclass
+
+from trust_core.errors import SettingsError
+from trust_core.explanation.enhancement import DIRECTIONS
+from trust_core.explanation.heatmaps import check_forms, map_names
+from trust_core.explanation.overlap import check_mask_rule
+
+DEFAULT_STRENGTHS = (0.0, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
+
+
+@dataclass(frozen=True)
+class AuditSettings:
+    """Settings of one audit, checked when made.
+
+    Attributes:
+        strengths: ε in steps of 1/255; made ascending, distinct, and to begin with 0.
+        direction: what the enhancement pushes towards, a key of `DIRECTIONS`.
+        pgd_steps: 1 is FGSM; more cost one pass each for every strength.
+        specific: forms of the specific maps; the first makes the score, the others are kept.
+        agnostic: forms of the agnostic map; the first makes the score, the others are kept.
+        mask: `half`, `top:q` or `otsu`.
+        decision_threshold: on p, `p ≥ threshold` is *defective*; None: the largest output decides.
+
+    Raises:
+        SettingsError: a value that means nothing, with what to write instead.
+    """
+
+    strengths: tuple[float, ...] = DEFAULT_STRENGTHS
+    direction: str = "toward_defect"
+    pgd_steps: int = 1
+    specific: tuple[str, ...] = ("gradcam",)
+    agnostic: tuple[str, ...] = ("gradient",)
+    mask: str = "half"
+    decision_threshold: float | None = 0.5
+
+    def __post_init__(self) -> None:
+        for strength in self.strengths:
+            if not (math.isfinite(strength) and 0 <= strength <= 255):
+                raise SettingsError(
+                    f"strength {strength:g}: strengths are steps of 1/255 of the pixel range, "
+                    "from 0 to 255"
+                )
+        strengths = tuple(sorted({0.0, *map(float, self.strengths)}))
+        object.__setattr__(self, "strengths", strengths)
+        if self.direction not in DIRECTIONS:
+            raise SettingsError(
+                f"direction '{self.direction}': choose from {', '.join(DIRECTIONS)}"
+            )
+        if not 1 <= self.pgd_steps <= 1000:
+            raise SettingsError(f"PGD steps {self.pgd_steps}: write a whole number from 1 to 1000")
+        if self.decision_threshold is not None and not 0 < self.decision_threshold < 1:
+            raise SettingsError(
+                f"decision threshold {self.decision_threshold:g}: write a probability between "
+                "0 and 1, without the ends"
+            )
+        check_forms(self.specific, self.agnostic)
+        if len(set(self.map_names)) < len(self.map_names):
+            raise SettingsError("a map is named twice; name each form once")
+        check_mask_rule(self.mask)
+
+    @property
+    def map_names(self) -> tuple[str, ...]:
+        """Names of the maps that are made at each layer."""
+        return map_names(self.specific, self.agnostic)

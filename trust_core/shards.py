@@ -1,0 +1,172 @@
+"""An audit on disk: writing one. Shards while it runs, so that a killed run resumes; then a merge.
+
+A shard is a folder with the tables and maps of some images, complete or not there at all. The merge
+streams the shards, in order, into the files that `trust_core.store` reads.
+"""
+
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from trust_core.store import FEATURES, MAPS, SAMPLES, SCORES
+
+SHARDS = "shards"
+ARRAYS = "arrays.npz"
+SCALE_ROWS = 20_000  # images that a display scale is taken from, at most
+
+Half = npt.NDArray[np.float16]
+
+
+@dataclass(frozen=True)
+class Shard:
+    """What the model pass says of some images, in `sample_id` order.
+
+    Attributes:
+        samples: a row an image: `sample_id, log_odds, p_defect, predicted, status, reason`.
+        scores: a row an (image, strength), sorted by both; columns of `scores.parquet` but `row`.
+        maps: by name, `(rows of scores, h, w)`.
+        features: penultimate features `(rows of samples, F)`, or None.
+    """
+
+    samples: pd.DataFrame
+    scores: pd.DataFrame
+    maps: dict[str, Half]
+    features: Half | None
+
+
+def shard_path(folder: Path, index: int) -> Path:
+    """Where shard `index` of the audit in `folder` lies."""
+    return folder / SHARDS / f"{index:06d}"
+
+
+def write_shard(folder: Path, index: int, shard: Shard) -> None:
+    """Write a shard; it appears whole, by one rename, or not at all."""
+    target = shard_path(folder, index)
+    unfinished = target.with_name(f".{target.name}.{os.getpid()}")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir(parents=True)
+    shard.samples.to_parquet(unfinished / SAMPLES, index=False)
+    shard.scores.to_parquet(unfinished / SCORES, index=False)
+    arrays = {f"map:{name}": array for name, array in shard.maps.items()}
+    if shard.features is not None:
+        arrays["features"] = shard.features
+    np.savez(unfinished / ARRAYS, **arrays)  # type: ignore[arg-type]
+    unfinished.rename(target)
+
+
+def read_shard(folder: Path, index: int) -> Shard:
+    """Read a shard back."""
+    path = shard_path(folder, index)
+    with np.load(path / ARRAYS, allow_pickle=False) as arrays:
+        maps = {n.removeprefix("map:"): arrays[n] for n in arrays.files if n.startswith("map:")}
+        features = arrays["features"] if "features" in arrays.files else None
+    return Shard(pd.read_parquet(path / SAMPLES), pd.read_parquet(path / SCORES), maps, features)
+
+
+def merge(folder: Path, count: int, map_files: dict[str, str]) -> dict[str, float]:
+    """Merge `count` shards into scores, maps and features; the shards stay.
+
+    Args:
+        folder: the audit.
+        count: number of shards, all of them complete.
+        map_files: file name of each kept map, by map name.
+
+    Returns:
+        The display scale of each map: the 99.5th percentile of its raw values at ε = 0.
+    """
+    rows = _rows(folder, SCORES, count)
+    images = _rows(folder, SAMPLES, count)
+    arrays: dict[Path, npt.NDArray[np.float16]] = {}
+
+    def array(path: Path, length: int, like: Half) -> npt.NDArray[np.float16]:
+        if path not in arrays:
+            path.parent.mkdir(exist_ok=True)
+            arrays[path] = np.lib.format.open_memmap(
+                _unfinished(path), "w+", np.float16, (length, *like.shape[1:])
+            )
+        return arrays[path]
+
+    row = image = 0
+    clean: dict[str, list[npt.NDArray[np.float32]]] = {name: [] for name in map_files}
+    with _TableWriter(folder / SCORES) as scores_file:
+        for shard in (read_shard(folder, index) for index in range(count)):
+            size = len(shard.scores)
+            scores_file.write(shard.scores.assign(row=np.arange(row, row + size)))
+            for name, file in map_files.items():
+                array(folder / MAPS / file, rows, shard.maps[name])[row : row + size] = shard.maps[
+                    name
+                ]
+                if row < SCALE_ROWS:
+                    at_zero = (shard.scores["strength"] == 0).to_numpy()
+                    scale = shard.scores[f"scale_{name}"].to_numpy()[at_zero, None, None]
+                    clean[name].append(shard.maps[name][at_zero] * scale)
+            if shard.features is not None:
+                size = len(shard.samples)
+                array(folder / FEATURES, images, shard.features)[image : image + size] = (
+                    shard.features
+                )
+            row, image = row + len(shard.scores), image + len(shard.samples)
+    for path, values in arrays.items():
+        values.flush()  # type: ignore[attr-defined]
+        _unfinished(path).replace(path)
+    return {name: _percentile(values) for name, values in clean.items()}
+
+
+def read_samples(folder: Path, count: int) -> pd.DataFrame:
+    """What the model pass says of every image: the shards' sample tables, joined."""
+    return pd.concat(
+        [pd.read_parquet(shard_path(folder, index) / SAMPLES) for index in range(count)],
+        ignore_index=True,
+    )
+
+
+def write_table(path: Path, table: pd.DataFrame) -> None:
+    """Write a Parquet table atomically."""
+    table.to_parquet(_unfinished(path), index=False)
+    _unfinished(path).replace(path)
+
+
+class _TableWriter:
+    """Appends tables to one Parquet file, which appears when all is written."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.writer: pq.ParquetWriter | None = None
+
+    def __enter__(self) -> "_TableWriter":
+        return self
+
+    def write(self, table: pd.DataFrame) -> None:
+        content = pa.Table.from_pandas(table, preserve_index=False)
+        if self.writer is None:
+            self.writer = pq.ParquetWriter(_unfinished(self.path), content.schema)
+        self.writer.write_table(content)
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if self.writer is not None:
+            self.writer.close()
+            if kind is None:
+                _unfinished(self.path).replace(self.path)
+
+
+def _unfinished(path: Path) -> Path:
+    return path.with_name(f".{path.name}.unfinished")
+
+
+def _rows(folder: Path, file: str, count: int) -> int:
+    paths: Iterator[Path] = (shard_path(folder, index) / file for index in range(count))
+    return sum(pq.read_metadata(path).num_rows for path in paths)
+
+
+def _percentile(values: list[npt.NDArray[np.float32]]) -> float:
+    everything = np.abs(np.concatenate([v.ravel() for v in values])) if values else np.zeros(1)
+    finite = everything[np.isfinite(everything)]
+    return float(np.percentile(finite, 99.5)) if len(finite) else 0.0

@@ -1,0 +1,142 @@
+"""An audit on disk: reading a finished one.
+
+An audit is a folder (DESIGN: "The audit on disk"): tables as Parquet, maps as memory-mapped arrays,
+one manifest. `trust_core.shards` writes it while it runs.
+"""
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from trust_core.errors import StoreError
+
+SCHEMA_VERSION = 1
+MANIFEST = "manifest.json"
+SAMPLES = "samples.parquet"
+SCORES = "scores.parquet"
+FEATURES = "features.npy"
+MAPS = "maps"
+RUNNING, FINISHED = "running", "finished"
+
+WORKSPACE_VARIABLE = "TRUST_CORE_WORKSPACE"
+
+
+def workspace() -> Path:
+    """The folder of audits that were given no place of their own.
+
+    `$TRUST_CORE_WORKSPACE`, or `workspace` in the current folder.
+    """
+    return Path(os.environ.get(WORKSPACE_VARIABLE, "workspace"))
+
+
+def write_json(path: Path, content: object) -> None:
+    """Write JSON (never NaN) atomically: a reader sees the old file or the new one."""
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    unfinished.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    unfinished.replace(path)
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of the audit in `folder`.
+
+    Raises:
+        StoreError: no audit there, a damaged manifest, or one of a newer program.
+    """
+    path = folder / MANIFEST
+    try:
+        manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        version = manifest["schema_version"]
+    except (FileNotFoundError, NotADirectoryError):
+        raise StoreError(
+            f"{folder} holds no audit (no {MANIFEST}); name the folder that `audit` printed"
+        ) from None
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError):
+        raise StoreError(f"{path} is damaged; run the audit again into a new folder") from None
+    if version != SCHEMA_VERSION:
+        raise StoreError(
+            f"{folder} was written in format {version}, this program reads {SCHEMA_VERSION}; "
+            "run the audit again"
+        )
+    return manifest
+
+
+@dataclass(frozen=True)
+class Audit:
+    """A finished audit, read lazily. Nothing is held but the manifest and the open map files.
+
+    Attributes:
+        folder: where it lies.
+        manifest: `manifest.json`.
+    """
+
+    folder: Path
+    manifest: dict[str, Any]
+
+    @property
+    def key(self) -> str:
+        """Changes whenever anything that a table or a map could show has changed."""
+        return f"{self.manifest['model_pass']}-{self.manifest['table']}-{self.manifest['mask']}"
+
+    @property
+    def strengths(self) -> tuple[float, ...]:
+        """Adversarial strengths ε that were scored, ascending, 0 first."""
+        return tuple(self.manifest["settings"]["strengths"])
+
+    def query(self, sql: str, parameters: Sequence[object] = ()) -> pd.DataFrame:
+        """Rows of a SQL query over the tables `samples` and `scores`."""
+        with duckdb.connect() as connection:
+            for table, file in (("samples", SAMPLES), ("scores", SCORES)):
+                connection.read_parquet(str(self.folder / file)).create_view(table)
+            return connection.execute(sql, list(parameters)).df()
+
+    def passed(self, roles: Sequence[str]) -> pd.DataFrame:
+        """A row for each passed image (FN or TN) of these roles and each strength.
+
+        Returns:
+            Columns of `scores.parquet` with `label, kind, group, p_defect` of the clean image,
+            sorted by strength and `sample_id`, so that every strength has the images in one order.
+        """
+        return self.query(
+            """SELECT scores.*, label, kind, "group", p_defect, outcome
+               FROM scores JOIN samples USING (sample_id)
+               WHERE outcome IN ('FN', 'TN') AND list_contains(?, role)
+               ORDER BY strength, sample_id""",
+            [list(roles)],
+        )
+
+    @cached_property
+    def _maps(self) -> dict[str, npt.NDArray[np.float16]]:
+        return {
+            entry["name"]: np.load(self.folder / MAPS / entry["file"], mmap_mode="r")
+            for entry in self.manifest["maps"]
+        }
+
+    def maps(self, name: str) -> npt.NDArray[np.float16]:
+        """A kept map of all rows, memory-mapped: `(rows, h, w)` float16, indexed by `row`."""
+        return self._maps[name]
+
+
+def open_audit(folder: Path) -> Audit:
+    """Open the finished audit in `folder`.
+
+    Raises:
+        StoreError: no audit there, or one that has not finished.
+    """
+    manifest = read_manifest(folder)
+    if manifest["status"] != FINISHED:
+        raise StoreError(
+            f"the audit in {folder} has not finished; run the same command again to resume it"
+        )
+    for file in (SAMPLES, SCORES):
+        if not (folder / file).is_file():
+            raise StoreError(f"{folder / file} is missing; run the audit again into a new folder")
+    return Audit(folder.resolve(), manifest)

@@ -11,6 +11,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -55,16 +56,22 @@ def _interrupt(*_: object) -> NoReturn:
 
 def _audit(options: argparse.Namespace) -> dict[str, Any]:
     from trust_core.audit import run_audit
+    from trust_core.model.expected import compare_expected
     from trust_core.model.opening import open_detector
-    from trust_core.model.preflight import compare_expected, preflight
+    from trust_core.model.preflight import preflight
 
     settings = _settings(options)
     dataset = _dataset(options)
-    detector = open_detector(Path(options.model), _model_options(options))
-    _say(options, [*detector.notes, *dataset.notes])
-    check = preflight(detector, dataset)
-    _say(options, check.sentences)
-    audit = run_audit(detector, dataset, settings, options.out, progress=_progress(options))
+    model_options = _model_options(options)
+    detector = open_detector(Path(options.model), model_options)
+    _say([*detector.notes, *dataset.notes])
+    check = preflight(detector, dataset, strengths=len(settings.strengths) - 1)
+    findings = [*check.findings, *check.warnings]
+    _say(findings)
+    origin = {"path": str(Path(options.model).resolve()), "options": asdict(model_options)}
+    audit = run_audit(
+        detector, dataset, settings, options.out, origin=origin, progress=_progress()
+    )
     manifest = audit.manifest
     seconds = manifest["timings"]["seconds"]
     result = {
@@ -80,16 +87,16 @@ def _audit(options: argparse.Namespace) -> dict[str, Any]:
         "data_sha256": manifest["data"]["sha256"],
         "layer": manifest["layer"],
         "grid": manifest["grid"],
-        "notes": [*detector.notes, *dataset.notes, *check.sentences],
+        "notes": [*detector.notes, *dataset.notes, *findings],
     }
     if options.expect:
         table = audit.query("SELECT path, p_defect FROM samples")
         expected = compare_expected(options.expect, table)
-        _say(options, [expected.sentence])
+        _say([expected.sentence])
         result["expected"] = {
             "compared": expected.compared,
             "reproduced": expected.reproduced,
-            "largest_difference": expected.largest_difference,
+            "largest_difference": expected.largest,
         }
     return result
 
@@ -128,22 +135,29 @@ def _inspect(options: argparse.Namespace) -> dict[str, Any]:
         "notes": list(detector.notes),
     }
     if options.data:
-        result["notes"] += preflight(detector, _dataset(options)).sentences
+        check = preflight(detector, _dataset(options))
+        result["notes"] += [*check.findings, *check.warnings]
     return result
 
 
-def _demo(options: argparse.Namespace) -> dict[str, Any]:
+def _demo(_: argparse.Namespace) -> dict[str, Any]:
     from trust_core.demo import demo_audit
 
-    audit = demo_audit(progress=_progress(options))
+    audit = demo_audit(progress=_progress())
     return {"audit": str(audit.folder), "counts": audit.manifest["counts"]}
 
 
 def _dataset(options: argparse.Namespace) -> Any:  # noqa: ANN401 - Dataset, imported when needed
-    from trust_core.data.archives import open_source
+    from trust_core.data.archives import unpacked
+    from trust_core.data.layouts import read_dataset
+    from trust_core.model.loading import file_sha256
+    from trust_core.store import workspace
 
-    return open_source(
-        Path(options.data),
+    source = Path(options.data)
+    if source.suffix.lower() == ".zip" and source.is_file():
+        source = unpacked(source, workspace() / "unpacked" / file_sha256(source)[:16])
+    return read_dataset(
+        source,
         good=options.good,
         samples=options.samples,
         group_column=options.group_column,
@@ -184,12 +198,12 @@ def _settings(options: argparse.Namespace) -> Any:  # noqa: ANN401 - AuditSettin
     )
 
 
-def _say(options: argparse.Namespace, sentences: Sequence[str]) -> None:
+def _say(sentences: Sequence[str]) -> None:
     for sentence in sentences:
         print(sentence, file=sys.stderr)
 
 
-def _progress(options: argparse.Namespace) -> Callable[[Any], None]:
+def _progress() -> Callable[[Any], None]:
     """A line that is written over on a terminal, and once in ten seconds into a file."""
     terminal = sys.stderr.isatty()
     told = 0.0
@@ -347,7 +361,7 @@ def _add_model(part: argparse.ArgumentParser) -> None:
     model = part.add_argument_group("model")
     model.add_argument("--arch", metavar="NAME", help="when it is not recognised")
     model.add_argument("--layer", type=_names, default=(), metavar="NAME[,NAME]")
-    model.add_argument("--defect-index", type=_indices, default=(), metavar="I[,J]")
+    model.add_argument("--defect-index", type=_indices, metavar="I[,J]")
     model.add_argument("--good-index", type=_indices, default=(), metavar="I[,J]")
     model.add_argument("--one-logit", choices=["defect", "good"], help="what positive means")
     image = part.add_argument_group("input")

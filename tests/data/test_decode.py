@@ -1,0 +1,227 @@
+import io
+import struct
+import warnings
+import zlib
+from contextlib import suppress
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from tests.data.pictures import encode, mask, photo, png
+from trust_core.data import decode
+from trust_core.data.decode import FORMATS, read_image, read_mask
+from trust_core.errors import UnreadableImage
+
+
+@pytest.fixture
+def file(tmp_path):
+    def write(content: bytes, name: str = "x.png"):
+        (tmp_path / name).write_bytes(content)
+        return tmp_path / name
+
+    return write
+
+
+def saved(image: Image.Image, form: str = "PNG", **options) -> bytes:
+    stream = io.BytesIO()
+    image.save(stream, form, **options)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("form", ["PNG", "BMP", "TIFF"])
+def test_grey_and_colour_come_back_as_they_were(file, form):
+    grey = np.arange(12, dtype=np.uint8).reshape(3, 4) * 20
+    colour = np.stack([grey, grey[::-1], 255 - grey], axis=2)
+    for array, mode in ((grey, "L"), (colour, "RGB")):
+        image = read_image(file(encode(array, form)))
+        assert image.mode == mode
+        np.testing.assert_array_equal(np.asarray(image), array)
+
+
+@pytest.mark.parametrize("form", ["JPEG", "WEBP"])
+def test_lossy_formats_are_read(file, form):
+    assert read_image(file(photo(0, form))).size == (8, 6)
+
+
+@pytest.mark.parametrize("form", ["GIF", "PPM", "ICO"])
+def test_other_formats_are_refused_whatever_their_name(file, form):
+    with pytest.raises(UnreadableImage, match=r"^x\.png: not an image of a known format"):
+        read_image(file(encode(np.zeros((16, 16), np.uint8), form)))
+
+
+def test_sixteen_bit_grey_is_scaled_by_its_range(file):
+    array = np.array([[0, 128, 129, 257], [32896, 65278, 65407, 65535]], np.uint16)
+    expected = [[0, 0, 1, 1], [128, 254, 255, 255]]  # value / 257, rounded
+    for form in ("PNG", "TIFF"):
+        image = read_image(file(encode(array, form)))
+        assert image.mode == "L"
+        np.testing.assert_array_equal(np.asarray(image), expected)
+
+
+def test_sixteen_bit_is_neither_clipped_nor_stretched(file):
+    dark = np.linspace(0, 4095, 48).astype(np.uint16).reshape(6, 8)
+    assert np.asarray(read_image(file(encode(dark, "PNG")))).max() == 16
+
+
+@pytest.mark.parametrize("array", [np.zeros((2, 2), np.int32), np.zeros((2, 2), np.float32)])
+def test_types_without_an_agreed_range_are_refused(file, array):
+    with pytest.raises(UnreadableImage, match="no agreed range"):
+        read_image(file(encode(array, "TIFF"), "x.tif"))
+
+
+def test_exif_orientation_is_applied(file):
+    array = np.arange(12, dtype=np.uint8).reshape(3, 4)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was turned: rotate 90 degrees clockwise to view
+    image = read_image(file(saved(Image.fromarray(array), exif=exif.tobytes())))
+    np.testing.assert_array_equal(np.asarray(image), np.rot90(array, -1))
+
+
+def test_exif_orientation_of_sixteen_bit(file):
+    array = np.arange(12, dtype=np.uint16).reshape(3, 4) * 257
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    image = read_image(file(saved(Image.fromarray(array), exif=exif.tobytes())))
+    np.testing.assert_array_equal(np.asarray(image), array[::-1, ::-1] // 257)
+
+
+def test_only_the_first_frame_counts(file):
+    first, second = Image.new("L", (4, 3), 10), Image.new("L", (4, 3), 200)
+    content = saved(first, "TIFF", save_all=True, append_images=[second])
+    assert np.asarray(read_image(file(content, "x.tif"))).max() == 10
+
+
+def test_palette_becomes_its_colours(file):
+    image = Image.new("P", (2, 1))
+    image.putpalette([255, 0, 0, 0, 128, 0])
+    image.putpixel((1, 0), 1)
+    read = read_image(file(saved(image)))
+    assert read.mode == "RGB"
+    assert np.asarray(read).tolist() == [[[255, 0, 0], [0, 128, 0]]]
+
+
+def test_grey_palette_becomes_grey(file):
+    image = Image.new("P", (2, 1))
+    image.putpalette([7, 7, 7, 200, 200, 200])
+    image.putpixel((1, 0), 1)
+    read = read_image(file(saved(image)))
+    assert read.mode == "L"
+    assert np.asarray(read).tolist() == [[7, 200]]
+
+
+@pytest.mark.parametrize(("mode", "pixel", "expected"), [
+    ("RGBA", (200, 100, 50, 0), (200, 100, 50)),
+    ("LA", (90, 10), 90),
+])  # fmt: skip
+def test_alpha_is_dropped_not_composited(file, mode, pixel, expected):
+    image = Image.new(mode, (1, 1), pixel)
+    assert read_image(file(saved(image))).getpixel((0, 0)) == expected
+
+
+def test_one_bit_and_cmyk(file):
+    assert read_image(file(saved(Image.new("1", (2, 2), 1)))).getpixel((0, 0)) == 255
+    assert read_image(file(saved(Image.new("CMYK", (2, 2)), "JPEG"))).mode == "RGB"
+
+
+def huge_png(width: int, height: int) -> bytes:
+    """A valid header of a huge picture, and hardly any data."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(bytes(1000)))
+        + chunk(b"IEND", b"")
+    )
+
+
+@pytest.mark.parametrize("side", [40_000, 10_000, 9_000])  # over Pillow's error, warning, and ours
+def test_too_many_pixels_are_refused_before_decoding(file, side, monkeypatch):
+    monkeypatch.setattr(Image.Image, "load", lambda *_: pytest.fail("decoded"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(UnreadableImage, match=r"^x\.png: .*million"):
+            read_image(file(huge_png(side, side)))
+
+
+def test_the_pixel_limit_itself_passes(file, monkeypatch):
+    monkeypatch.setattr(decode, "MAX_PIXELS", 12)
+    assert read_image(file(png(size=(4, 3)))).size == (4, 3)
+    with pytest.raises(UnreadableImage, match="5 x 3 pixels"):
+        read_image(file(png(size=(5, 3))))
+
+
+@pytest.mark.parametrize("form", ["PNG", "JPEG", "BMP", "TIFF"])
+def test_truncated_files_say_so(file, form):
+    content = photo(1, form, size=(64, 64))
+    with pytest.raises(UnreadableImage, match=r"x\.png: ") as caught:
+        read_image(file(content[: len(content) * 2 // 3]))
+    assert str(caught.value).count("x.png") == 1
+
+
+def test_truncated_png_reason(file):
+    content = photo(1, "PNG", size=(64, 64))
+    with pytest.raises(UnreadableImage, match=r"^x\.png: the file is cut short\.$"):
+        read_image(file(content[:2000]))
+
+
+def test_what_is_no_file(tmp_path, file):
+    with pytest.raises(UnreadableImage, match=r"^none\.png: the file is not there\.$"):
+        read_image(tmp_path / "none.png")
+    with pytest.raises(UnreadableImage, match=r"Is a directory"):
+        read_image(tmp_path)
+    with pytest.raises(UnreadableImage, match="not an image"):
+        read_image(file(b""))
+
+
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    form=st.sampled_from(FORMATS),
+    at=st.integers(0, 2000),
+    junk=st.binary(min_size=1, max_size=12),
+    cut=st.integers(0, 3000),
+)
+def test_damaged_bytes_give_a_picture_or_a_reason(tmp_path, form, at, junk, cut):
+    content = photo(3, form, size=(24, 20))
+    at %= len(content)
+    content = (content[:at] + junk + content[at + len(junk) :])[: max(1, len(content) - cut % 200)]
+    path = tmp_path / "x.png"
+    path.write_bytes(content)
+    for read in (read_image, read_mask):
+        with suppress(UnreadableImage):  # any other error fails the test
+            read(path)
+
+
+def test_mask_is_brighter_than_half(file):
+    array = np.array([[0, 127, 128, 255]], np.uint8)
+    assert read_mask(file(encode(array, "PNG"))).tolist() == [[False, False, True, True]]
+
+
+def test_sixteen_bit_mask(file):
+    array = np.array([[0, 32000, 33000, 65535]], np.uint16)
+    assert read_mask(file(encode(array, "PNG"))).tolist() == [[False, False, True, True]]
+
+
+def test_mask_of_class_numbers(file):
+    array = np.array([[0, 1, 0, 2]], np.uint8)
+    assert read_mask(file(encode(array, "PNG"))).tolist() == [[False, True, False, True]]
+
+
+def test_one_bit_coloured_and_empty_masks(file):
+    assert read_mask(file(saved(Image.new("1", (2, 1), 1)))).all()
+    assert read_mask(file(saved(Image.new("RGB", (2, 1), (255, 0, 0))))).all()
+    assert not read_mask(file(mask(False))).any()
+
+
+def test_mask_has_the_shape_of_the_file(file):
+    assert read_mask(file(mask(True, size=(8, 6)))).shape == (6, 8)

@@ -1,0 +1,221 @@
+"""Tables people write by hand or export from a spreadsheet: labels, splits, groups, roles."""
+
+import csv
+import io
+import os
+import posixpath
+import unicodedata
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from trust_core.data.names import DEFECTIVE_NAMES, choose_good, is_good, plain, some
+from trust_core.errors import DataError
+
+ALIASES = {
+    "path": ("path", "image_path", "file_path", "filepath", "image", "file", "filename"),
+    "label": ("label", "is_defective", "defective", "target"),
+    "mask_path": ("mask", "mask_path", "ground_truth", "gt", "mask_file"),
+    "group": ("group", "group_id"),
+    "split": ("split", "subset"),
+    "kind": ("kind", "defect_type", "defect_kind"),
+    "role": ("role",),
+}
+_NUMBERS = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "false": 0, "true": 1}
+_ENCODINGS = ("utf-8-sig", "cp1252")
+
+
+def read_table(path: Path, needed: Sequence[str]) -> pd.DataFrame:
+    """Read a CSV as text, separated by comma, semicolon or tab.
+
+    Args:
+        path: the CSV file.
+        needed: columns (keys of `ALIASES`) it must have; other known columns may be absent.
+
+    Returns:
+        Strings without surrounding spaces, "" where a cell is empty, indexed by line number. All
+        columns of the file, and known ones under the names of `ALIASES`.
+
+    Raises:
+        DataError: no such file, no table, or a needed column is missing.
+    """
+    lines, (header, *rows) = _rows(path)
+    twice = [name for name, count in Counter(header).items() if count > 1 and name]
+    if twice:
+        raise DataError(f"{path.name} has several columns {twice[0]}; rename all but one.")
+    columns = dict(zip(header, zip(*rows, strict=True), strict=True)) if rows else {}
+    by_name = {name.casefold(): name for name in reversed(header)}
+    for name, aliases in ALIASES.items():
+        alias = next((alias for alias in aliases if alias in by_name), None)
+        if alias is not None and rows:
+            columns[name] = columns[by_name[alias]]
+        elif alias is None and name in needed:
+            raise DataError(
+                f"{path.name} has no column {name}; its columns are {some(header, 12)}."
+            )
+    if not rows:
+        raise DataError(f"{path.name} holds no rows below its header.")
+    return pd.DataFrame(columns, index=lines[1:], dtype="str")
+
+
+def _rows(path: Path) -> tuple[list[int], list[list[str]]]:
+    """Line numbers and cells of the rows that are not empty, each as long as the first."""
+    for encoding in _ENCODINGS:
+        try:
+            text = path.read_text(encoding)
+            break
+        except UnicodeDecodeError:
+            continue
+        except OSError as error:
+            raise DataError(f"The table {path} cannot be read: {error.strerror}.") from error
+    else:
+        raise DataError(f"{path.name} is not a table in UTF-8 text; save it as CSV.")
+    separator = max(",;\t", key=text.partition("\n")[0].count)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+    lines: list[int] = []
+    rows: list[list[str]] = []
+    try:
+        for cells in reader:
+            row = [cell.strip() for cell in cells]
+            if not any(row):
+                continue
+            short = len(rows[0]) - len(row) if rows else 0
+            if short < 0 and any(row[short:]):
+                raise DataError(
+                    f"{path.name}, line {reader.line_num}: {len(row)} cells, but "
+                    f"{len(rows[0])} columns; put cells that hold a {separator!r} in quotes."
+                )
+            lines.append(reader.line_num)
+            rows.append((row + [""] * short)[: len(rows[0]) if rows else None])
+    except csv.Error as error:
+        raise DataError(
+            f"{path.name}, line {reader.line_num}, is not readable CSV: {error}."
+        ) from error
+    if not rows:
+        raise DataError(f"{path.name} is empty.")
+    return lines, rows
+
+
+def resolve_paths(root: Path, paths: pd.Series, table: str, *, what: str) -> list[str]:
+    """The paths of a table as posix paths below `root` ("" stays), each checked to be a file.
+
+    Backslashes are read as slashes, absolute paths below `root` are made relative, and names that
+    differ only in Unicode normalisation are found.
+
+    Args:
+        root: folder the paths are relative to.
+        paths: the column.
+        table: the table's name, for sentences.
+        what: "images" or "masks", for sentences.
+
+    Raises:
+        DataError: files that are not there, or that lie outside `root`.
+    """
+    base = root.absolute().as_posix().rstrip("/") + "/"
+    resolved = [
+        posixpath.normpath(path.replace("\\", "/").removeprefix(base)) if path else ""
+        for path in paths
+    ]
+    outside = [path for path in resolved if path.startswith(("../", "/")) or path == ".."]
+    if outside:
+        raise DataError(
+            f"{table} names {len(outside):,} {what} outside of {root} ({some(outside, 3)}); "
+            "paths have to be relative to the data folder."
+        )
+    found = [_as_on_disk(base, path) for path in resolved]
+    missing = [path for path, there in zip(resolved, found, strict=True) if there is None]
+    if missing:
+        raise DataError(
+            f"{len(missing):,} of {sum(map(bool, resolved)):,} {what} that {table} names are not "
+            f"in {root} ({some(missing, 3)}); paths have to be relative to the data folder."
+        )
+    return [path or "" for path in found]
+
+
+def _as_on_disk(base: str, path: str) -> str | None:
+    """The spelling under which the file is there, None when it is not."""
+    if not path or os.path.isfile(base + path):  # noqa: PTH113 (100,000 times)
+        return path
+    if not path.isascii():
+        for other in (unicodedata.normalize("NFC", path), unicodedata.normalize("NFD", path)):
+            if os.path.isfile(base + other):  # noqa: PTH113
+                return other
+    return None
+
+
+def image_paths(root: Path, table: pd.DataFrame, name: str) -> list[str]:
+    """The column `path` of a table, resolved; every row has one and none is there twice.
+
+    Raises:
+        DataError: as `resolve_paths`; a row without a path; an image in two rows.
+    """
+    empty = table.index[table["path"] == ""]
+    if len(empty):
+        raise DataError(f"{name}, line {empty[0]}: no path (in {len(empty):,} rows).")
+    paths = resolve_paths(root, table["path"], name, what="images")
+    twice = [path for path, count in Counter(paths).items() if count > 1]
+    if twice:
+        raise DataError(
+            f"{name} names {len(twice):,} images more than once ({some(twice, 3)}); keep one row "
+            "for each."
+        )
+    return paths
+
+
+def read_labels(
+    values: pd.Series, good: Sequence[str], table: str
+) -> tuple[list[int], list[str], tuple[str, ...]]:
+    """Labels (0 good, 1 defective) and kinds of defect from a label column.
+
+    Numbers 0 and 1, true and false, words for good and defective; or class names, of which those
+    that `good` names, or that are known to mean good, are good and the others kinds of defect.
+
+    Returns:
+        Label and kind ("" where the label is no kind) of each row, and the names taken as good
+        ("" is none: plain labels need no choice).
+
+    Raises:
+        DataError: a label that is empty, or a number other than 0 and 1.
+        LabelsNeeded: class names none of which is known to mean good.
+    """
+    counts = values.str.casefold().value_counts().to_dict()
+    meaning = {word: _plain_meaning(word) for word in counts}
+    chosen: frozenset[str] = frozenset()
+    if any(name.casefold() in counts for name in good):
+        chosen = choose_good(counts, good, what="label")
+    elif any(label is None for label in meaning.values()):
+        _refuse_numbers(values, meaning, table)
+        chosen = choose_good(counts, good, what="label")
+    if chosen:
+        label = {word: int(word not in chosen) for word in counts}
+    else:
+        label = {word: known for word, known in meaning.items() if known is not None}
+    kind = {word: word if label[word] and _plain_meaning(word) is None else "" for word in counts}
+    spelled = {word.casefold(): word for word in sorted(set(values), reverse=True)}
+    folded = values.str.casefold()
+    return (
+        [label[word] for word in folded],
+        [kind[word] and spelled[word] for word in folded],
+        tuple(sorted(spelled[word] for word in chosen)),
+    )
+
+
+def _plain_meaning(word: str) -> int | None:
+    if word in _NUMBERS:
+        return _NUMBERS[word]
+    if is_good(word):
+        return 0
+    return 1 if plain(word) in DEFECTIVE_NAMES else None
+
+
+def _refuse_numbers(values: pd.Series, meaning: Mapping[str, int | None], table: str) -> None:
+    """Numbers that mean nothing must not pass as class names."""
+    for word, label in meaning.items():
+        if label is None and (not word or not any(map(str.isalpha, word))):
+            rows = values.index[values.str.casefold() == word]
+            raise DataError(
+                f"{table}, line {rows[0]}: the label {word!r} (in {len(rows):,} rows) is "
+                "neither 0 (good) nor 1 (defective)."
+            )

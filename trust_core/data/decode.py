@@ -1,0 +1,141 @@
+"""Safe decoding: a file nobody vouches for becomes an 8-bit picture, or a reason why not."""
+
+import struct
+import threading
+import warnings
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from trust_core.errors import UnreadableImage
+
+FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
+MAX_PIXELS = 80_000_000
+"""Largest picture that is decoded; below Pillow's own limit, and checked from the header."""
+
+_SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N")
+_READABLE = frozenset(
+    ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", *_SIXTEEN_BIT)
+)
+_INDEX_VALUES = 16
+_MALFORMED = (
+    OSError,
+    SyntaxError,  # Pillow's word for a broken PNG
+    ValueError,
+    TypeError,
+    LookupError,
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    MemoryError,
+    NotImplementedError,
+    struct.error,
+    zlib.error,
+)
+_warnings_lock = threading.Lock()  # warning filters belong to the process, not to a thread
+
+
+def read_image(path: Path) -> Image.Image:
+    """Decode the first frame of an image file, upright, as mode "L" (grey) or "RGB".
+
+    EXIF orientation is applied. 16-bit grey is scaled by the range of its type (value / 257), never
+    clipped or stretched. A palette becomes its colours. Alpha is dropped, not composited, because
+    that is what `convert("RGB")` and OpenCV do in nearly every training pipeline: the detector has
+    to see here what it sees there.
+
+    Raises:
+        UnreadableImage: with the file name and the reason.
+    """
+    with _opened(path) as image:
+        return _as_eight_bit(image)
+
+
+def read_mask(path: Path) -> npt.NDArray[np.bool_]:
+    """Decode a mask as `(H, W)` booleans: brighter than half of the range (> 127 of 255).
+
+    In a coloured mask the brightest channel counts. A one-channel, lossless mask whose values all
+    lie below 16 holds class numbers, not brightness: there, everything above 0 is marked.
+
+    Raises:
+        UnreadableImage: with the file name and the reason.
+    """
+    with _opened(path) as image:
+        indices = image.format != "JPEG" and image.mode not in ("RGB", "RGBA", "P", "1")
+        values = np.asarray(image)
+        if indices and values.ndim == 2 and 0 < values.max(initial=0) < _INDEX_VALUES:
+            return np.asarray(values > 0)
+        pixels = np.asarray(_as_eight_bit(image))
+    return np.asarray((pixels if pixels.ndim == 2 else pixels.max(axis=2)) > 127)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """An open, loaded, upright image; whatever goes wrong inside is an `UnreadableImage`."""
+    try:
+        with _open(path) as image:
+            width, height = image.size
+            if width * height > MAX_PIXELS:
+                raise UnreadableImage(
+                    f"{path.name}: {width} x {height} pixels is more than the limit of "
+                    f"{MAX_PIXELS // 1_000_000} million; scale or crop it."
+                )
+            image.load()
+            if image.mode not in _READABLE:
+                raise UnreadableImage(
+                    f"{path.name}: pixels of type {image.mode} have no agreed range; "
+                    "save it with 8 or 16 bits."
+                )
+            yield _upright(image)
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+        raise UnreadableImage(
+            f"{path.name}: more than {MAX_PIXELS // 1_000_000} million pixels; scale or crop it."
+        ) from error
+    except _MALFORMED as error:
+        raise UnreadableImage(f"{path.name}: {_reason(error)}.") from error
+
+
+def _open(path: Path) -> Image.Image:
+    with _warnings_lock, warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # Pillow's remarks on odd metadata
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        return Image.open(path, formats=FORMATS)
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    turned = ImageOps.exif_transpose(image)
+    turned.format = image.format
+    return turned
+
+
+def _as_eight_bit(image: Image.Image) -> Image.Image:
+    if image.mode in _SIXTEEN_BIT:
+        values = np.asarray(image).astype(np.uint32)
+        return Image.fromarray(((values + 128) // 257).astype(np.uint8))
+    if image.mode in ("1", "L", "LA", "La"):
+        return image.convert("L")
+    if image.mode == "P":
+        colours = np.asarray(image.getpalette("RGB"), dtype=np.uint8).reshape(-1, 3)
+        if (colours == colours[:, :1]).all():
+            return image.convert("RGB").getchannel(0)
+    return image.convert("RGB")
+
+
+def _reason(error: BaseException) -> str:
+    """The cause in words; Pillow names the file in some of its messages, which we already do."""
+    if isinstance(error, FileNotFoundError):
+        return "the file is not there"
+    if isinstance(error, PermissionError):
+        return "the file may not be read"
+    if isinstance(error, UnidentifiedImageError):
+        return f"not an image of a known format ({', '.join(FORMATS)})"
+    text = str(error).rstrip(".") or type(error).__name__
+    if "truncated" in text or isinstance(error, EOFError):
+        return "the file is cut short"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return f"damaged file ({text[:120]})"

@@ -1,0 +1,89 @@
+"""Files below a folder: which there are, and the sha256 of each."""
+
+import hashlib
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
+from pathlib import Path
+
+from trust_core.errors import DataError
+
+IMAGE_SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".jfif", ".bmp", ".tif", ".tiff", ".webp"))
+_BATCH = 256
+
+
+def is_junk(name: str) -> bool:
+    """Whether a file or folder name is left behind by an operating system or is hidden."""
+    return name.startswith(".") or name.casefold() in ("__macosx", "thumbs.db", "desktop.ini")
+
+
+def is_image(path: str) -> bool:
+    """Whether the file name ends like an image we decode."""
+    return os.path.splitext(path)[1].lower() in IMAGE_SUFFIXES  # noqa: PTH122 (100,000 times)
+
+
+def check_folder(root: Path) -> None:
+    """Raise a `DataError` when `root` is no folder."""
+    if not root.is_dir():
+        raise DataError(
+            f"{root} is {'a file, not a folder' if root.exists() else 'not there'}; "
+            "give the folder that holds the images."
+        )
+
+
+def list_files(root: Path) -> list[str]:
+    """Regular files below `root` as sorted posix paths relative to it, without junk.
+
+    Links to folders are followed, each folder once, so that a loop of links ends.
+
+    Raises:
+        DataError: `root` is no folder, or a file name is not valid text.
+    """
+    check_folder(root)
+    found: list[str] = []
+    seen: set[tuple[int, int]] = set()
+    waiting = [""]
+    while waiting:
+        folder = waiting.pop()
+        try:
+            status = (root / folder).stat()
+            if (status.st_dev, status.st_ino) in seen:
+                continue
+            seen.add((status.st_dev, status.st_ino))
+            with os.scandir(root / folder) as scan:
+                entries = [entry for entry in scan if not is_junk(entry.name)]
+        except OSError as error:
+            raise DataError(
+                f"The folder {root / folder} cannot be listed: {error.strerror}."
+            ) from error
+        found += [folder + entry.name for entry in entries if entry.is_file()]
+        folders = sorted((entry.name for entry in entries if entry.is_dir()), reverse=True)
+        waiting += [f"{folder}{name}/" for name in folders]
+    try:
+        "".join(found).encode()
+    except UnicodeEncodeError as error:
+        raise DataError(
+            f"A file name in {root} is not valid UTF-8 text "
+            f"(near {error.object[max(0, error.start - 20) : error.end]!a}); rename the file."
+        ) from error
+    return sorted(found)
+
+
+def hash_files(root: Path, paths: Sequence[str]) -> list[str]:
+    """The sha256 of each file as hex digits, "" for a file that cannot be read."""
+    batches = [paths[start : start + _BATCH] for start in range(0, len(paths), _BATCH)]
+    with ThreadPoolExecutor(max_workers=min(8, (os.cpu_count() or 1) * 2)) as pool:
+        return list(chain.from_iterable(pool.map(lambda batch: _hash_batch(root, batch), batches)))
+
+
+def _hash_batch(root: Path, paths: Sequence[str]) -> list[str]:
+    return [_hash(os.path.join(root, path)) for path in paths]  # noqa: PTH118 (100,000 times)
+
+
+def _hash(path: str) -> str:
+    try:
+        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 (100,000 times)
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return ""

@@ -1,0 +1,106 @@
+"""The door of the room: a folder, however it is laid out, becomes one sample table."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from trust_core.data.csv_samples import override_roles, samples_of_csv
+from trust_core.data.files import hash_files
+from trust_core.data.folder_samples import samples_of_folders
+from trust_core.data.groups import groups_by_pattern, merge_identical
+from trust_core.data.names import some
+from trust_core.data.roles import assign_roles
+from trust_core.data.samples import SAMPLE_COLUMNS, Dataset, sample_id
+from trust_core.errors import DataError, SettingsError
+
+
+def read_dataset(
+    source: Path,
+    *,
+    good: Sequence[str] = (),
+    samples: Path | None = None,
+    group_column: str | None = None,
+    group_pattern: str | None = None,
+    roles: Path | None = None,
+) -> Dataset:
+    """Read a labelled data set from a folder; images are listed and hashed, not decoded.
+
+    Args:
+        source: folder with the images.
+        good: class names of good parts; needed when no name is known to mean good. When given,
+            nothing else is taken as good.
+        samples: CSV `path,label[,mask,group,split,kind,role]` with paths relative to `source`.
+        group_column: column of `samples` that names the group, instead of its column `group`.
+        group_pattern: regular expression that names the group, searched in the path; it was asked
+            for and so comes before a column `group`, too.
+        roles: CSV `path,role` that overrides the split of the images it lists.
+
+    Raises:
+        LabelsNeeded: the folder names do not tell which parts are good.
+        DataError: no images, one class only, files that are missing, splits that mean nothing.
+        SettingsError: group settings that contradict each other or cannot be read.
+    """
+    if group_column and group_pattern:
+        raise SettingsError("Give either --group-column or --group-pattern, not both.")
+    if group_column and samples is None:
+        raise SettingsError("--group-column names a column of a table: add --samples CSV.")
+    if samples is None:
+        found = samples_of_folders(source, good)
+    else:
+        found = samples_of_csv(source, samples, good, group_column)
+    table = found.table
+    table["sample_id"] = [sample_id(path) for path in table["path"]]
+    _check(source, table)
+    table["sha256"] = hash_files(source, table["path"].tolist())
+    grouped = _group(table, group_pattern)
+    table["group"], merged = merge_identical(table)
+    if roles is not None:
+        table["role"] = override_roles(source, table, roles)
+    table, derived = assign_roles(table)
+    table = table.sort_values("sample_id", ignore_index=True)[list(SAMPLE_COLUMNS)]
+    return Dataset(
+        root=source,
+        samples=table.astype({"label": "int8"}),
+        layout=found.layout,
+        good=found.good,
+        notes=(*found.notes, *grouped, *merged, *derived),
+    )
+
+
+def _check(root: Path, table: pd.DataFrame) -> None:
+    """One class only, and two paths that normalise to one, cannot be audited."""
+    twice = table.loc[table["sample_id"].duplicated(keep=False), "path"]
+    if len(twice):
+        raise DataError(
+            f"{root} holds file names that differ only in spelling "
+            f"({some([ascii(path) for path in twice], 2)}); rename one."
+        )
+    if table["label"].nunique() < 2:
+        which = "defective" if table["label"].any() else "good"
+        raise DataError(
+            f"All {len(table):,} images of {root} are {which}; an audit needs good and defective "
+            "ones."
+        )
+
+
+def _group(table: pd.DataFrame, pattern: str | None) -> list[str]:
+    """Fill the column `group`, in place; images without one are a group of their own."""
+    notes = []
+    if pattern:
+        if (table["group"] != "").any():
+            notes.append("The group pattern was used instead of the groups the data set names.")
+        table["group"] = groups_by_pattern(table["path"].tolist(), pattern)
+        unmatched = int((table["group"] == "").sum())
+        if unmatched:
+            notes.append(
+                f"The group pattern is not found in {unmatched:,} of {len(table):,} paths; each of "
+                "these images is a group of its own."
+            )
+    elif (table["group"] == "").all():
+        notes.append(
+            "No groups are given, so every image counts as a part of its own; if several show one "
+            "part, name it with --group-pattern or --group-column."
+        )
+    table["group"] = table["group"].where(table["group"] != "", table["sample_id"])
+    return notes

@@ -4,6 +4,7 @@ An audit is a folder (DESIGN: "The audit on disk"): tables as Parquet, maps as m
 one manifest. `trust_core.shards` writes it while it runs.
 """
 
+import glob
 import json
 import os
 from collections.abc import Sequence
@@ -54,13 +55,15 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     path = folder / MANIFEST
     try:
         manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        version = manifest["schema_version"]
+        version, _ = manifest["schema_version"], manifest["status"]
     except (FileNotFoundError, NotADirectoryError):
         raise StoreError(
             f"{folder} holds no audit (no {MANIFEST}); name the folder that `audit` printed"
         ) from None
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError):
         raise StoreError(f"{path} is damaged; run the audit again into a new folder") from None
+    except OSError as error:
+        raise StoreError(f"{path} cannot be read: {error.strerror}; check its rights") from error
     if version != SCHEMA_VERSION:
         raise StoreError(
             f"{folder} was written in format {version}, this program reads {SCHEMA_VERSION}; "
@@ -95,7 +98,8 @@ class Audit:
         """Rows of a SQL query over the tables `samples` and `scores`."""
         with duckdb.connect() as connection:
             for table, file in (("samples", SAMPLES), ("scores", SCORES)):
-                connection.read_parquet(str(self.folder / file)).create_view(table)
+                # DuckDB reads a path as a pattern; this one is meant as it stands.
+                connection.read_parquet(glob.escape(str(self.folder / file))).create_view(table)
             return connection.execute(sql, list(parameters)).df()
 
     def passed(self, roles: Sequence[str]) -> pd.DataFrame:

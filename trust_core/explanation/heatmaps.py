@@ -24,7 +24,9 @@ def check_forms(specific: tuple[str, ...], agnostic: tuple[str, ...]) -> None:
             raise SettingsError(f"name at least one {registry.what}: {', '.join(registry)}")
         for form in forms:
             if form.startswith(PREFIX):
-                PACKAGE_MAPS.find(form.removeprefix(PREFIX))
+                if form.removeprefix(PREFIX) not in PACKAGE_MAPS:
+                    known = ", ".join(f"{PREFIX}{name}" for name in PACKAGE_MAPS)
+                    raise SettingsError(f"there is no map '{form}'; choose from {known}")
             else:
                 registry.find(form)
 

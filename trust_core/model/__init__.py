@@ -1,0 +1,1 @@
+"""The detector: loading, recognition, preprocessing, and how its layers are read."""

@@ -1,0 +1,220 @@
+"""Architectures by name: building them, and the input their publishers gave them.
+
+A name is `torchvision/NAME`, `timm/NAME` or `smp/DECODER:ENCODER` (segmentation_models_pytorch with
+a classification head beside its mask). No weights are ever downloaded.
+"""
+
+import difflib
+import functools
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import segmentation_models_pytorch as smp
+import timm
+import torch
+import torchvision
+from torch import nn
+from torch.overrides import TorchFunctionMode
+
+from trust_core.errors import ModelError
+
+SMP_DECODERS = (
+    "Unet",
+    "UnetPlusPlus",
+    "FPN",
+    "DeepLabV3Plus",
+    "DeepLabV3",
+    "Linknet",
+    "MAnet",
+    "PSPNet",
+    "PAN",
+    "UPerNet",
+    "Segformer",
+)
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class Blueprint:
+    """All that is needed to build a network.
+
+    Attributes:
+        name: as in this module's docstring.
+        outputs: number of outputs K.
+        channels: input channels, 1 or 3.
+        size: (H, W) the network is built for; None = as published.
+        masks: mask channels (smp only).
+        auxiliary: with the auxiliary heads of GoogLeNet and Inception.
+    """
+
+    name: str
+    outputs: int
+    channels: int = 3
+    size: tuple[int, int] | None = None
+    masks: int = 1
+    auxiliary: bool = False
+
+    def build(self) -> nn.Module:
+        """The network with its initial weights.
+
+        Raises:
+            ModelError: this architecture cannot be built with these values.
+        """
+        library, _, name = self.name.partition("/")
+        try:
+            return _BUILDERS[library](self, name)
+        except (TypeError, ValueError, RuntimeError, AssertionError, KeyError, IndexError) as error:
+            raise ModelError(
+                f"{self.name} cannot be built for {self.outputs} outputs, {self.channels} "
+                f"channels, size {self.size or 'as published'}: {error}"
+            ) from error
+
+
+@dataclass(frozen=True)
+class PublishedInput:
+    """The input an architecture was published with: (H, W) and the normalisation of RGB."""
+
+    size: tuple[int, int]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+@functools.cache
+def torchvision_names() -> frozenset[str]:
+    """Classification networks of torchvision."""
+    return frozenset(torchvision.models.list_models(torchvision.models))
+
+
+def full_names(name: str) -> list[str]:
+    """The architectures a user can mean by a name, torchvision's first.
+
+    Args:
+        name: with or without its library.
+
+    Raises:
+        ModelError: there is none; close names are listed.
+    """
+    library, _, rest = name.partition("/") if "/" in name else ("", "", name)
+    found = []
+    if library in ("", "torchvision") and rest in torchvision_names():
+        found.append(f"torchvision/{rest}")
+    if library in ("", "timm") and timm.is_model(rest):
+        found.append(f"timm/{rest}")
+    if library == "smp":
+        decoder, _, encoder = rest.partition(":")
+        if decoder in SMP_DECODERS and (encoder in smp_encoders() or encoder.startswith("tu-")):
+            found.append(name)
+    if not found:
+        known = [*torchvision_names(), *timm.list_models()]
+        close = difflib.get_close_matches(rest, known, n=3)
+        hint = f" Close names: {', '.join(close)}." if close else ""
+        raise ModelError(
+            f'There is no architecture "{name}" in torchvision or timm (or smp/DECODER:ENCODER).'
+            f"{hint}"
+        )
+    return found
+
+
+@functools.cache
+def smp_encoders() -> tuple[str, ...]:
+    """Encoders that segmentation_models_pytorch names itself."""
+    return tuple(smp.encoders.encoders)
+
+
+def published_input(blueprint: Blueprint, module: nn.Module) -> PublishedInput:
+    """Size and normalisation that the architecture was published with (ImageNet where unsaid)."""
+    library, _, name = blueprint.name.partition("/")
+    size, mean, std = (224, 224), IMAGENET_MEAN, IMAGENET_STD
+    if library == "torchvision":
+        transforms = torchvision.models.get_model_weights(name).DEFAULT.transforms()
+        size = (transforms.crop_size[0], transforms.crop_size[0])
+        mean, std = tuple(transforms.mean), tuple(transforms.std)
+    elif library == "timm":
+        published = getattr(module, "pretrained_cfg", {})
+        size = tuple(published.get("input_size", (3, *size))[1:])
+        mean, std = tuple(published.get("mean", mean)), tuple(published.get("std", std))
+    return PublishedInput(blueprint.size or size, mean, std)
+
+
+def _build_torchvision(blueprint: Blueprint, name: str) -> nn.Module:
+    options: dict[str, Any] = {}
+    if name in ("googlenet", "inception_v3"):
+        options = {"aux_logits": blueprint.auxiliary, "init_weights": False}
+    if name.startswith("vit_") and blueprint.size:
+        if blueprint.size[0] != blueprint.size[1]:
+            raise ValueError("torchvision builds it for square images only")
+        options = {"image_size": blueprint.size[0]}
+    module: nn.Module = torchvision.models.get_model(
+        name, weights=None, num_classes=blueprint.outputs, **options
+    )
+    if blueprint.channels != 3:
+        _replace_first_conv(module, blueprint.channels)
+    return module
+
+
+def _build_timm(blueprint: Blueprint, name: str) -> nn.Module:
+    options: dict[str, Any] = {"img_size": blueprint.size} if blueprint.size else {}
+    module: nn.Module = timm.create_model(
+        name,
+        pretrained=False,
+        num_classes=blueprint.outputs,
+        in_chans=blueprint.channels,
+        **options,
+    )
+    return module
+
+
+def _build_smp(blueprint: Blueprint, name: str) -> nn.Module:
+    decoder, _, encoder = name.partition(":")
+    module: nn.Module = getattr(smp, decoder)(
+        encoder,
+        encoder_weights=None,
+        in_channels=blueprint.channels,
+        classes=blueprint.masks,
+        aux_params={"classes": blueprint.outputs},
+    )
+    return module
+
+
+_BUILDERS = {"torchvision": _build_torchvision, "timm": _build_timm, "smp": _build_smp}
+
+
+def _replace_first_conv(module: nn.Module, channels: int) -> None:
+    """Give the convolution that reads the image another number of channels."""
+    name, first = next(
+        (name, part)
+        for name, part in module.named_modules()
+        if isinstance(part, nn.Conv2d) and part.in_channels == 3
+    )
+    told = inspect.signature(nn.Conv2d).parameters.keys() & vars(first).keys()
+    options = {key: getattr(first, key) for key in told - {"in_channels", "bias", "device"}}
+    conv = nn.Conv2d(channels, bias=first.bias is not None, **options)
+    if first.weight.is_meta:
+        conv = conv.to("meta")
+    parent, _, last = name.rpartition(".")
+    setattr(module.get_submodule(parent), last, conv)
+
+
+def meta_shapes(blueprint: Blueprint) -> dict[str, tuple[int, ...]]:
+    """Key -> shape of the network's state dict, without allocating its weights."""
+    with torch.device("meta") if blueprint.name.startswith("timm/") else WeightsOnMeta():
+        module = blueprint.build()
+    return {key: tuple(tensor.shape) for key, tensor in module.state_dict().items()}
+
+
+class WeightsOnMeta(TorchFunctionMode):
+    """Only uninitialised weights on the meta device; what is computed at building stays real."""
+
+    def __torch_function__(
+        self,
+        function: Callable[..., object],
+        types: Sequence[type],
+        args: tuple[object, ...] = (),
+        kwargs: dict[str, object] | None = None,
+    ) -> object:
+        kwargs = dict(kwargs or {})
+        if function is torch.empty:
+            kwargs["device"] = "meta"
+        return function(*args, **kwargs)

@@ -1,0 +1,90 @@
+"""ONNX networks, converted to PyTorch so that gradients reach the image (extra `onnx`)."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from trust_core.errors import ModelError
+from trust_core.model.convention import logits_of
+from trust_core.model.detector import resting
+from trust_core.model.loading import check_size
+
+NEWEST_OPSET = 17  # what onnx2torch converts for certain; newer graphs are brought down to it
+
+
+@dataclass(frozen=True)
+class OnnxNetwork:
+    """A converted network.
+
+    Attributes:
+        module: (N, c, H, W) to logits.
+        outputs: number of outputs K.
+        channels: c.
+        size: (H, W); 224x224 where the graph leaves it open.
+    """
+
+    module: nn.Module
+    outputs: int
+    channels: int
+    size: tuple[int, int]
+
+
+def read_onnx(path: Path) -> OnnxNetwork:
+    """Read and convert an ONNX graph that carries all of its weights itself.
+
+    Args:
+        path: `.onnx`.
+
+    Raises:
+        ModelError: the extra is not installed, or the graph cannot be read or converted.
+    """
+    try:
+        import onnx
+        import onnx2torch
+        from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+        from onnx import version_converter
+    except ImportError as error:
+        raise ModelError(
+            f"{path.name}: reading ONNX needs a package more: pip install trust-core[onnx]."
+        ) from error
+    check_size(path)
+    try:
+        graph = onnx.load(path, load_external_data=False)
+        onnx.checker.check_model(graph)
+    except (DecodeError, onnx.checker.ValidationError) as error:
+        raise ModelError(f"{path.name} is no valid ONNX file: {_first_line(error)}") from error
+    if any(onnx.external_data_helper.uses_external_data(t) for t in graph.graph.initializer):
+        raise ModelError(
+            f"{path.name} keeps its weights in another file, which is not read; "
+            "export it again with the weights inside (external_data=False)."
+        )
+    try:
+        if max(entry.version for entry in graph.opset_import if not entry.domain) > NEWEST_OPSET:
+            graph = version_converter.convert_version(graph, NEWEST_OPSET)
+        module = onnx2torch.convert(graph).eval()
+        channels, size = _input(graph)
+        with torch.no_grad(), resting(module):
+            outputs = logits_of(module(torch.zeros(2, channels, *size))).shape[1]
+    except (RuntimeError, NotImplementedError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(
+            f"{path.name} cannot be converted with gradients: {_first_line(error)} "
+            "Export it with torch.onnx.export(..., dynamo=False, opset_version=17)."
+        ) from error
+    return OnnxNetwork(module, outputs, channels, size)
+
+
+def _input(graph: Any) -> tuple[int, tuple[int, int]]:  # noqa: ANN401  an onnx.ModelProto
+    """Channels and (H, W) of the graph's one image input."""
+    weights = {tensor.name for tensor in graph.graph.initializer}
+    images = [entry for entry in graph.graph.input if entry.name not in weights]
+    sides = [side.dim_value for side in images[0].type.tensor_type.shape.dim]
+    if len(images) != 1 or len(sides) != 4 or sides[1] not in (1, 3):
+        raise ValueError("its input must be one image batch (N, 3 or 1, H, W).")
+    return sides[1], (sides[2] or 224, sides[3] or 224)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]

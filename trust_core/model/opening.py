@@ -1,0 +1,185 @@
+"""From a model file and what the user said about it to a detector."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from torch import nn
+
+from trust_core.errors import ModelError, SettingsError
+from trust_core.model.architectures import PublishedInput, published_input
+from trust_core.model.card import ModelCard, read_card
+from trust_core.model.convention import Convention, choose_convention
+from trust_core.model.detector import Detector
+from trust_core.model.loading import file_sha256, read_weights
+from trust_core.model.onnx import OnnxNetwork, read_onnx
+from trust_core.model.preprocessing import Preprocessing
+from trust_core.model.recognition import recognise
+
+
+@dataclass(frozen=True)
+class ModelOptions:
+    """What the command line says of a model; None (or empty) = by the card, else by rule.
+
+    Attributes:
+        arch: architecture, when it is not to be recognised.
+        layers: explanation layers.
+        defect_index: output(s) that mean defective.
+        good_index: outputs that mean good.
+        one_logit: "defect" or "good": what a positive single output means.
+        size: (H, W).
+        resize: "stretch", "crop:S" or "letterbox".
+        interpolation: "bilinear", "bicubic" or "nearest".
+        channels: "rgb", "bgr" or "grey".
+        mean: one value or one for each channel.
+        std: as `mean`.
+    """
+
+    arch: str | None = None
+    layers: tuple[str, ...] = ()
+    defect_index: int | tuple[int, ...] | None = None
+    good_index: tuple[int, ...] = ()
+    one_logit: str | None = None
+    size: tuple[int, int] | None = None
+    resize: str | None = None
+    interpolation: str | None = None
+    channels: str | None = None
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """A network with its weights, and what is known of it."""
+
+    module: nn.Module
+    architecture: str
+    outputs: int
+    channels: int
+    published: PublishedInput
+    sha256: str
+    notes: tuple[str, ...]
+    alternatives: tuple[str, ...] = ()
+
+
+def open_detector(
+    path: Path, options: ModelOptions = ModelOptions(), *, device: str = "cpu"
+) -> Detector:
+    """Open a model file safely and make it ready to be audited.
+
+    What is not told comes from the card beside the file (`NAME.json`), else from the architecture
+    as published, else from the defaults of the command line; the detector's notes say which.
+
+    Args:
+        path: `.safetensors`, `.pt`, `.pth` or `.onnx`.
+        options: what the user has said.
+        device: "cpu", "cuda", ...
+
+    Raises:
+        ModelError: the file cannot be opened safely, recognised or explained.
+        SettingsError: an option means nothing for this network.
+    """
+    card = read_card(path)
+    if card and options.arch and _bare(options.arch) != _bare(card.architecture):
+        raise ModelError(
+            f"{path.with_suffix('.json').name} beside the model says it is {card.architecture}, "
+            f"--arch says {options.arch}; change one of them."
+        )
+    size = options.size or (card.preprocessing.size if card else None)
+    opened = (
+        _open_onnx(path) if path.suffix.lower() == ".onnx" else _open_weights(path, options, card)
+    )
+    preprocessing, taken = _preprocessing(options, card, opened, size)
+    detector = Detector(
+        opened.module,
+        preprocessing,
+        _convention(options, card, opened.outputs),
+        options.layers or ((card.layer,) if card and card.layer else ()),
+        architecture=opened.architecture,
+        sha256=opened.sha256,
+        device=device,
+        notes=(*opened.notes, *taken),
+    )
+    detector.alternatives = opened.alternatives
+    return detector
+
+
+def _open_weights(path: Path, options: ModelOptions, card: ModelCard | None) -> _Opened:
+    weights = read_weights(path)
+    arch = options.arch or (card.architecture if card else None)
+    size = options.size or (card.preprocessing.size if card else None)
+    found = recognise(path, weights.tensors, arch=arch, size=size)
+    return _Opened(
+        module=found.module,
+        architecture=found.blueprint.name,
+        outputs=found.blueprint.outputs,
+        channels=found.blueprint.channels,
+        published=published_input(found.blueprint, found.module),
+        sha256=weights.sha256,
+        notes=(*weights.notes, *found.notes),
+        alternatives=found.others,
+    )
+
+
+def _open_onnx(path: Path) -> _Opened:
+    network: OnnxNetwork = read_onnx(path)
+    published = PublishedInput(network.size, (0.0,), (1.0,))
+    return _Opened(
+        network.module, "ONNX", network.outputs, network.channels, published, file_sha256(path), ()
+    )
+
+
+def _convention(options: ModelOptions, card: ModelCard | None, outputs: int) -> Convention:
+    told = options.defect_index is not None or options.good_index or options.one_logit
+    if not told and card and card.convention:
+        if card.convention.outputs != outputs:
+            raise ModelError(
+                f"The card beside the model speaks of {card.convention.outputs} outputs, but the "
+                f"network has {outputs}."
+            )
+        return card.convention
+    return choose_convention(
+        outputs,
+        defect_index=options.defect_index,
+        good_index=options.good_index,
+        one_logit=options.one_logit,
+    )
+
+
+def _preprocessing(
+    options: ModelOptions, card: ModelCard | None, opened: _Opened, size: tuple[int, int] | None
+) -> tuple[Preprocessing, list[str]]:
+    """Options over card over the architecture as published, and a note on the last."""
+    given = {
+        key: value
+        for key in Preprocessing.__dataclass_fields__
+        if (value := getattr(options, key)) is not None
+    }
+    if opened.channels == 1 and given.setdefault("channels", "grey") != "grey":
+        raise SettingsError(
+            f"The network reads one channel, so --channels {given['channels']} does not apply; "
+            "leave it out or say --channels grey."
+        )
+    if card:
+        return replace(card.preprocessing, **given), []
+    published = opened.published
+    defaults = {"size": size or published.size, "mean": published.mean, "std": published.std}
+    if opened.channels == 1:
+        defaults |= {key: (_average(defaults[key]),) for key in ("mean", "std")}
+    taken = [
+        f"{key} {'x'.join(map(str, value)) if key == 'size' else ','.join(f'{v:g}' for v in value)}"
+        for key, value in defaults.items()
+        if key not in given
+    ]
+    note = (
+        f"Not told, so taken as {opened.architecture} was published: {'; '.join(taken)}. "
+        "If the network was trained otherwise, say --size, --mean, --std."
+    )
+    return Preprocessing(**(defaults | given)), [note] if taken else []
+
+
+def _average(values: tuple[float, ...]) -> float:
+    return sum(values) / len(values)
+
+
+def _bare(architecture: str) -> str:
+    return architecture.rpartition("/")[2]

@@ -1,0 +1,150 @@
+"""From a decoded image to the pixels a network sees, exactly as it was trained to see them.
+
+Notation: c channels of the network input, H, W its size.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from trust_core.errors import SettingsError
+
+INTERPOLATIONS = {
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "nearest": Image.Resampling.NEAREST,
+}
+CHANNELS = ("rgb", "bgr", "grey")
+LARGEST_SIDE = 4096
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How an image becomes the network's input.
+
+    The decoded 8-bit image is first brought to the channels, then resized with PIL (antialiased);
+    pixels in [0, 1] are later normalised as `(x - mean) / std` inside the Detector.
+
+    Attributes:
+        size: (H, W) of the network input.
+        resize: "stretch" (the whole image, aspect ratio not kept), "crop:S" (short side to S,
+            then the centre of `size`, black where the image ends before), or "letterbox" (the
+            whole image with its aspect ratio, centred; the rest is filled with `mean`, which is
+            0 after normalisation).
+        interpolation: "bilinear", "bicubic" or "nearest".
+        channels: "rgb", "bgr", or "grey": one channel (repeated for a network that reads three).
+        mean: one value, or one for each channel in the order the network sees them; of [0, 1].
+        std: as `mean`; greater than 0.
+    """
+
+    size: tuple[int, int]
+    resize: str = "stretch"
+    interpolation: str = "bilinear"
+    channels: str = "rgb"
+    mean: tuple[float, ...] = (0.0,)
+    std: tuple[float, ...] = (1.0,)
+
+    def __post_init__(self) -> None:
+        """Refuse values that mean nothing.
+
+        Raises:
+            SettingsError: naming the setting and what it may be.
+        """
+        if len(self.size) != 2 or not all(1 <= side <= LARGEST_SIDE for side in self.size):
+            raise SettingsError(
+                f"--size is HxW, each side from 1 to {LARGEST_SIDE}; it cannot be {self.size}."
+            )
+        if self.interpolation not in INTERPOLATIONS:
+            raise SettingsError(
+                f"--interpolation is one of {', '.join(INTERPOLATIONS)}, "
+                f'not "{self.interpolation}".'
+            )
+        if self.channels not in CHANNELS:
+            raise SettingsError(
+                f'--channels is one of {", ".join(CHANNELS)}, not "{self.channels}".'
+            )
+        for name, values in (("mean", self.mean), ("std", self.std)):
+            if len(values) not in (1, 3) or not np.isfinite(values).all():
+                raise SettingsError(
+                    f"--{name} is one number, or three, one for each channel; "
+                    f"it cannot be {','.join(map(str, values))}."
+                )
+        if min(self.std) <= 0:
+            raise SettingsError(f"--std must be greater than 0; it cannot be {self.std}.")
+        self._resizer()
+
+    @property
+    def input_channels(self) -> int:
+        """Number of channels c of the network input: 1 for grey, otherwise 3."""
+        return 1 if self.channels == "grey" else 3
+
+    def pixels(self, image: Image.Image) -> npt.NDArray[np.uint8]:
+        """The network's input before scaling and normalisation.
+
+        Args:
+            image: decoded image of mode "L" or "RGB". A grey image shown to a network of three
+                channels becomes three equal ones.
+
+        Returns:
+            (c, H, W) uint8.
+        """
+        image = image.convert("L" if self.channels == "grey" else "RGB")
+        array = np.asarray(self._resizer()(image))
+        array = array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
+        if self.channels == "bgr":
+            array = array[::-1]
+        return np.ascontiguousarray(array)
+
+    def _resizer(self) -> Callable[[Image.Image], Image.Image]:
+        """The resize rule as a function.
+
+        Raises:
+            SettingsError: `resize` is none of the three forms, or crops from a smaller image.
+        """
+        if self.resize == "stretch":
+            return lambda image: self._scaled(image, self.size)
+        if self.resize == "letterbox":
+            return self._letterbox
+        name, _, short = self.resize.partition(":")
+        if name != "crop" or not short.isdecimal():
+            raise SettingsError(
+                f'--resize is stretch, crop:S or letterbox, not "{self.resize}"; '
+                "e.g. crop:256 brings the short side to 256 before the centre is cut out."
+            )
+        if not min(self.size) <= int(short) <= LARGEST_SIDE:
+            raise SettingsError(
+                f"--resize {self.resize} would cut {self.size[0]}x{self.size[1]} out of an image "
+                f"whose short side is {short}; give at least crop:{min(self.size)}."
+            )
+        return lambda image: self._centre(image, int(short))
+
+    def _scaled(self, image: Image.Image, size: tuple[int, int]) -> Image.Image:
+        return image.resize((size[1], size[0]), INTERPOLATIONS[self.interpolation])
+
+    def _centre(self, image: Image.Image, short: int) -> Image.Image:
+        # Sides and offsets are rounded as torchvision's Resize and CenterCrop do.
+        small = min(image.size)
+        height, width = int(short * image.height / small), int(short * image.width / small)
+        image = self._scaled(image, (height, width))
+        top, left = _offset(height, self.size[0]), _offset(width, self.size[1])
+        return image.crop((left, top, left + self.size[1], top + self.size[0]))
+
+    def _letterbox(self, image: Image.Image) -> Image.Image:
+        height, width = self.size
+        scale = min(width / image.width, height / image.height)
+        inner = max(1, round(image.height * scale)), max(1, round(image.width * scale))
+        fill = [round(255 * min(max(value, 0.0), 1.0)) for value in self.mean]
+        rgb = (fill * 3)[:3][:: -1 if self.channels == "bgr" else 1]
+        grey = round(sum(fill) / len(fill))
+        canvas = Image.new(image.mode, (width, height), grey if image.mode == "L" else tuple(rgb))
+        canvas.paste(
+            self._scaled(image, inner), ((width - inner[1]) // 2, (height - inner[0]) // 2)
+        )
+        return canvas
+
+
+def _offset(have: int, want: int) -> int:
+    return round((have - want) / 2) if have >= want else -((want - have) // 2)

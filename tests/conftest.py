@@ -3,8 +3,15 @@
 from pathlib import Path
 
 import pytest
+import torch
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread():
+    """The networks of most tests are so small that a second thread only costs time."""
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

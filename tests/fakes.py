@@ -15,10 +15,11 @@ import pandas as pd
 import torch
 from PIL import Image
 
-from trust_core.audit import OUTCOMES, PASS_COLUMNS, count_outcomes
+from trust_core.audit import PASS_COLUMNS
 from trust_core.data.samples import SAMPLE_COLUMNS, sample_id
 from trust_core.explanation.heatmaps import rounded
 from trust_core.explanation.overlap import CONSTANT, SCORED
+from trust_core.manifest import OUTCOMES, count_outcomes
 from trust_core.scoring import NO_SCORE, UNREADABLE
 from trust_core.settings import AuditSettings
 from trust_core.shards import write_table

@@ -4,15 +4,11 @@ Data gives decoded images, the model its responses, explanation the maps and the
 (`scoring.py`), and the decisions are made on what the folder then holds.
 """
 
-import hashlib
-import json
 import os
-import platform
 import shutil
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +20,7 @@ from trust_core.data.decode import read_image
 from trust_core.data.samples import Dataset
 from trust_core.engines import run_local
 from trust_core.errors import DataError, StoreError, UnreadableImage
+from trust_core.manifest import OUTCOMES, Identity, count_outcomes, describe_audit, identify
 from trust_core.model.detector import Detector
 from trust_core.model.preprocessing import Preprocessing
 from trust_core.scoring import (
@@ -31,7 +28,6 @@ from trust_core.scoring import (
     OVERLAP_COLUMNS,
     UNREADABLE,
     Batch,
-    map_key,
     overlap_columns,
     score_batch,
 )
@@ -44,7 +40,6 @@ from trust_core.store import (
     MAPS,
     RUNNING,
     SAMPLES,
-    SCHEMA_VERSION,
     SCORES,
     Audit,
     open_audit,
@@ -56,9 +51,7 @@ from trust_core.store import (
 PROGRESS = "progress.json"
 PROGRESS_SECONDS = 0.5
 BATCH_PIXELS = 32 * 224 * 224  # a batch is as many images as this holds, at most 64
-LIBRARIES = ("torch", "torchvision", "timm", "numpy", "pandas", "pillow")
 RESCORE_ROWS = 2048
-OUTCOMES = {(1, 1): "TP", (1, 0): "FN", (0, 0): "TN", (0, 1): "FP"}  # (label, predicted)
 PASS_COLUMNS = ["sample_id", "log_odds", "p_defect", "predicted", "status", "reason"]
 
 
@@ -82,21 +75,6 @@ class Progress:
     def seconds_left(self) -> float | None:
         """Estimated; None while nothing is known."""
         return (self.total - self.done) / self.rate if self.rate else None
-
-
-@dataclass(frozen=True)
-class Identity:
-    """The hashes that say what was audited (hex sha256).
-
-    Attributes:
-        model_pass: model, pixels, preprocessing, layers, maps, strengths, decision rule.
-        table: labels, kinds, groups, roles, masks.
-        data: paths and bytes of the images.
-    """
-
-    model_pass: str
-    table: str
-    data: str
 
 
 def run_audit(
@@ -131,7 +109,7 @@ def run_audit(
     settings = settings or AuditSettings()
     identity = identify(detector, dataset, settings)
     folder = out if out is not None else default_folder(identity, settings)
-    manifest = _manifest(detector, dataset, settings, identity)
+    manifest = describe_audit(detector, dataset, settings, identity)
     manifest["model"] |= origin or {}
     try:
         created = _claim(folder, identity)
@@ -156,27 +134,6 @@ def run_audit(
             "name a folder with room and rights by --out"
         ) from error
     return open_audit(folder)
-
-
-def identify(detector: Detector, dataset: Dataset, settings: AuditSettings) -> Identity:
-    """The hashes of an audit, before it runs."""
-    images = dataset.samples[["sample_id", "sha256"]].to_numpy().tolist()
-    data = _digest(dataset.samples[["path", "sha256"]].to_numpy().tolist())
-    asked = asdict(settings)
-    del asked["mask"]  # applied to the kept maps, whenever
-    model_pass = _digest([SCHEMA_VERSION, describe(detector), list(detector.layers), asked, images])
-    columns = ["sample_id", "label", "kind", "split", "role", "group", "mask_path"]
-    return Identity(model_pass, _digest(dataset.samples[columns].to_numpy().tolist()), data)
-
-
-def describe(detector: Detector) -> dict[str, Any]:
-    """What makes two detectors the same: weights, architecture, convention, preprocessing."""
-    return {
-        "architecture": detector.architecture,
-        "sha256": detector.sha256,
-        "convention": asdict(detector.convention),
-        "preprocessing": asdict(detector.preprocessing),
-    }
 
 
 def default_folder(identity: Identity, settings: AuditSettings) -> Path:
@@ -296,49 +253,6 @@ def rescore(folder: Path, manifest: dict[str, Any], rule: str) -> None:
     write_table(folder / SCORES, scores)
 
 
-def count_outcomes(samples: pd.DataFrame) -> dict[str, int]:
-    """Numbers of TP, FN, TN and FP."""
-    return {name.lower(): int((samples["outcome"] == name).sum()) for name in OUTCOMES.values()}
-
-
-def _manifest(
-    detector: Detector, dataset: Dataset, settings: AuditSettings, identity: Identity
-) -> dict[str, Any]:
-    """What is known before the run."""
-    maps = [
-        {
-            "name": map_key(detector, layer, name),
-            "layer": layer,
-            "map": name,
-            "file": f"{layer}.{name}.npy",
-            "grid": list(detector.grids[layer]),
-        }
-        for layer in detector.layers
-        for name in settings.map_names
-    ]
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "model_pass": identity.model_pass,
-        "table": identity.table,
-        "mask": settings.mask,
-        "settings": asdict(settings),
-        "model": describe(detector) | {"notes": list(detector.notes)},
-        "layer": detector.layers[0],
-        "grid": list(detector.grids[detector.layers[0]]),
-        "maps": maps,
-        "data": {
-            "root": str(dataset.root.resolve()),
-            "sha256": identity.data,
-            "layout": dataset.layout,
-            "good": list(dataset.good),
-            "notes": list(dataset.notes),
-        },
-        "libraries": {"python": platform.python_version()} | {n: version(n) for n in LIBRARIES},
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {detector.device}",
-        "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-    }
-
-
 def _claim(folder: Path, identity: Identity) -> bool:
     """Make the folder, or make sure that it is this audit's; True when it was made."""
     if not folder.exists() or not any(folder.iterdir()):
@@ -383,8 +297,3 @@ def _status(folder: Path) -> str | None:
 def _batch_size(preprocessing: Preprocessing) -> int:
     height, width = preprocessing.size
     return max(1, min(64, BATCH_PIXELS // (height * width)))
-
-
-def _digest(content: object) -> str:
-    text = json.dumps(content, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()

@@ -59,11 +59,12 @@ def _audit(options: argparse.Namespace) -> dict[str, Any]:
     from trust_core.model.expected import compare_expected
     from trust_core.model.opening import open_detector
     from trust_core.model.preflight import preflight
+    from trust_core.model.rivals import settle
 
     settings = _settings(options)
     dataset = _dataset(options)
     model_options = _model_options(options)
-    detector = open_detector(Path(options.model), model_options)
+    detector = settle(open_detector(Path(options.model), model_options), dataset)
     _say([*detector.notes, *dataset.notes])
     check = preflight(detector, dataset, strengths=len(settings.strengths) - 1)
     findings = [*check.findings, *check.warnings]

@@ -33,7 +33,7 @@ MARGIN = 12
 DEFECTIVE = 0.46
 FAINTEST = 0.035
 CONTRAST_RANGE = 10.0
-ROLE_SHARES = {"tune": 0.28, "certify": 0.44, "test": 0.28}
+ROLE_SHARES = {"tune": 0.28, "certify": 0.38, "test": 0.34}
 COLUMNS = ("path", "label", "mask", "group", "split", "kind")
 SETTINGS_FILE = "surfaces.json"
 SAMPLES_FILE = "samples.csv"
@@ -47,7 +47,7 @@ class Settings:
     parts: int
     photos: int
     size: int
-    version: int = 1
+    version: int = 2
 
 
 @dataclass(frozen=True)

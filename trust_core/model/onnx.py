@@ -46,6 +46,7 @@ def read_onnx(path: Path) -> OnnxNetwork:
         import onnx2torch
         from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
         from onnx import version_converter
+        from onnx.external_data_helper import uses_external_data
     except ImportError as error:
         raise ModelError(
             f"{path.name}: reading ONNX needs a package more: pip install trust-core[onnx]."
@@ -53,14 +54,14 @@ def read_onnx(path: Path) -> OnnxNetwork:
     check_size(path)
     try:
         graph = onnx.load(path, load_external_data=False)
+        if any(uses_external_data(tensor) for tensor in graph.graph.initializer):
+            raise ModelError(
+                f"{path.name} keeps its weights in another file, which is not read; "
+                "export it again with the weights inside (external_data=False)."
+            )
         onnx.checker.check_model(graph)
     except (DecodeError, onnx.checker.ValidationError) as error:
         raise ModelError(f"{path.name} is no valid ONNX file: {_first_line(error)}") from error
-    if any(onnx.external_data_helper.uses_external_data(t) for t in graph.graph.initializer):
-        raise ModelError(
-            f"{path.name} keeps its weights in another file, which is not read; "
-            "export it again with the weights inside (external_data=False)."
-        )
     try:
         if max(entry.version for entry in graph.opset_import if not entry.domain) > NEWEST_OPSET:
             graph = version_converter.convert_version(graph, NEWEST_OPSET)

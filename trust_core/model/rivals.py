@@ -15,7 +15,8 @@ from trust_core.errors import ModelError
 from trust_core.model.architectures import IMAGENET_MEAN, IMAGENET_STD, Blueprint
 from trust_core.model.detector import Detector
 from trust_core.model.glance import glance
-from trust_core.model.recognition import Fit, fill
+from trust_core.model.matching import Fit
+from trust_core.model.recognition import fill
 from trust_core.model.statistics import norm_mismatch
 
 CLEARLY_BETTER = 0.7  # of the mismatch; the right settings gave 0.55 or less where it was tried

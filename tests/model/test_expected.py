@@ -1,0 +1,43 @@
+import pandas as pd
+import pytest
+
+from trust_core.errors import DataError
+from trust_core.model.expected import compare_expected
+
+TABLE = pd.DataFrame({"path": ["a/1.png", "a/2.png", "b/3.png"], "p_defect": [0.1, 0.9, None]})
+
+
+def compare(tmp_path, text):
+    (tmp_path / "mine.csv").write_text(text)
+    return compare_expected(tmp_path / "mine.csv", TABLE)
+
+
+def test_reproduced(tmp_path):
+    found = compare(tmp_path, "path,p\n./a/1.png,0.105\na\\2.png,0.9\n")
+    assert (found.compared, found.reproduced) == (2, 2)
+    assert found.largest == pytest.approx(0.005)
+    assert found.sentence == "All 2 expected predictions are reproduced (largest Δp 0.005)."
+
+
+def test_not_reproduced(tmp_path):
+    found = compare(tmp_path, "path,p\na/1.png,0.1\na/2.png,0.4\nb/3.png,0.5\nc.png,1\n")
+    assert (found.compared, found.reproduced, found.worst) == (2, 1, "a/2.png")
+    assert found.largest == pytest.approx(0.5)
+    assert "Only 1 of 2" in found.sentence
+    assert "2 of its paths are not in the data" in found.sentence
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("path,score\na/1.png,1\n", "no column p"),
+        ("path,p\na/1.png,high\n", "number from 0 to 1"),
+        ("path,p\na/1.png,3.5\n", "number from 0 to 1"),
+        ("path,p\nelsewhere.png,0.5\n", "none of its 1 paths"),
+        ("path,p\n", "none of its 0 paths"),
+        ("", "cannot be read"),
+    ],
+)
+def test_wrong_files(tmp_path, text, sentence):
+    with pytest.raises(DataError, match=sentence):
+        compare(tmp_path, text)

@@ -1,0 +1,157 @@
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from tests.model.networks import Tiny
+from trust_core.data.layouts import read_dataset
+from trust_core.data.samples import Dataset
+from trust_core.errors import DataError
+from trust_core.model.convention import choose_convention
+from trust_core.model.detector import Detector
+from trust_core.model.glance import glance
+from trust_core.model.opening import ModelOptions, open_detector
+from trust_core.model.preflight import preflight
+from trust_core.model.preprocessing import Preprocessing
+from trust_core.model.rivals import settle
+from trust_core.model.statistics import norm_mismatch
+
+TILES = {"size": (192, 192), "mean": (0.5,), "std": (0.5,)}
+
+
+class Brightness(nn.Module):
+    """Defective when bright: z = 20 (mean - 0.5)."""
+
+    def __init__(self, bias=0.0):
+        super().__init__()
+        self.read = nn.Conv2d(3, 1, 4, 4)
+        self.head = nn.Linear(1, 2)
+        with torch.no_grad():
+            self.read.weight.fill_(1 / 48)
+            self.read.bias.zero_()
+            self.head.weight.copy_(torch.tensor([[-10.0], [10.0]]))
+            self.head.bias.copy_(torch.tensor([5.0, -5.0 + bias]))
+
+    def forward(self, x):
+        return self.head(self.read(x).relu().mean((2, 3)))
+
+
+@pytest.fixture
+def dataset(tmp_path):
+    """20 dark good and 20 bright defective images in each role."""
+    rows = []
+    for role in ("certify", "test", "train", "tune"):
+        for index in range(40):
+            path = f"{role}{index}.png"
+            Image.fromarray(np.full((9, 7), 60 + 120 * (index % 2), np.uint8)).save(tmp_path / path)
+            rows.append((f"{index:04}{role}", path, index % 2, role))
+    samples = pd.DataFrame(rows, columns=["sample_id", "path", "label", "role"])
+    return Dataset(tmp_path, samples.sort_values("sample_id"), "CSV", (), ())
+
+
+def detector_of(module, **told):
+    return Detector(module, Preprocessing((32, 32)), choose_convention(2, **told))
+
+
+def test_all_is_well(dataset):
+    found = preflight(detector_of(Brightness()), dataset, images=10)
+    assert found.counts == {"tp": 5, "fn": 0, "tn": 5, "fp": 0}
+    assert found.mean_log_odds == pytest.approx((-5.2941, 4.1176), abs=1e-4)  # 20 (60/255 - 0.5)
+    assert found.auroc == 1
+    assert not found.inverted
+    assert found.warnings == ()
+    assert found.mismatch is None
+    assert found.grids == {"read": (8, 8)}
+    assert found.images_per_second > 0
+    assert found.seconds > 0
+    assert "Of 5 defective images 5" in found.findings[0]
+
+
+def test_an_inverted_convention_is_named(dataset):
+    found = preflight(detector_of(Brightness(), defect_index=0), dataset)
+    assert found.inverted
+    assert "inverted: 0 of 32 images are right as it is, 32" in found.warnings[0]
+    assert "try --defect-index 1" in found.warnings[0]
+
+
+def test_all_of_one_class_and_a_coarse_grid(dataset):
+    found = preflight(detector_of(Brightness(bias=40.0)), dataset)
+    assert "All 32 images are called defective" in found.warnings[0]
+    detector = Detector(Brightness(), Preprocessing((12, 12)), choose_convention(2))
+    assert any("3x3" in warning for warning in preflight(detector, dataset).warnings)
+
+
+def test_sealed_roles_are_not_looked_at(dataset):
+    for path in dataset.root.glob("[ct]e*.png"):
+        path.unlink()
+    assert preflight(detector_of(Brightness()), dataset, images=80).unreadable == 0
+
+
+def test_unreadable_images(dataset):
+    for index in range(4):
+        (dataset.root / f"tune{index}.png").write_bytes(b"no image")
+    found = preflight(detector_of(Brightness()), dataset, images=8)
+    assert found.unreadable == 4
+    assert sum(found.counts.values()) == 4
+    for path in dataset.root.iterdir():
+        path.write_bytes(b"")
+    with pytest.raises(DataError, match="can be read"):
+        preflight(detector_of(Brightness()), dataset)
+
+
+def test_glance_is_the_same_every_time_whatever_the_order(dataset):
+    shuffled = Dataset(dataset.root, dataset.samples.sample(frac=1, random_state=1), "CSV", (), ())
+    one, two = (glance(each, Preprocessing((8, 8)), 6) for each in (dataset, shuffled))
+    assert torch.equal(one.pixels, two.pixels)
+    assert one.labels.tolist() == [0, 0, 0, 1, 1, 1]
+
+
+def test_norm_mismatch_by_hand():
+    module = nn.Sequential(
+        nn.BatchNorm2d(3),
+        nn.Conv2d(3, 2, 1),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(2, 2),
+    )
+    module[0].running_mean.copy_(torch.tensor([0.0, 0.5, 0.5]))
+    module[0].running_var.fill_(0.25 - 1e-5)
+    detector = Detector(module, Preprocessing((8, 8)), choose_convention(2), ("1",))
+    pixels = torch.stack([torch.full((3, 8, 8), 0.2), torch.full((3, 8, 8), 0.4)])
+    # Means are 0.3: distances 0.3, 0.2, 0.2 in units of 0.5; the median is 0.4.
+    assert norm_mismatch(detector, pixels, batch=1) == pytest.approx(0.4)
+    assert norm_mismatch(detector_of(Tiny()), torch.rand(2, 3, 32, 32)) is None
+    assert not module[0]._forward_pre_hooks
+
+
+@pytest.fixture(scope="module")
+def tiles(shared):
+    root = shared / "data/magnetic_tile"
+    return read_dataset(root, samples=root / "splits.csv")
+
+
+def test_statistics_point_to_the_right_padding(shared, tiles):
+    """Wrongly taken as its twin, the shared network is put right by the images alone."""
+    path: Path = shared / "models/magnetic_tile_lite0.pth"
+    right = open_detector(path, ModelOptions(**TILES))
+    assert settle(right, tiles, images=16) is right
+    wrong = open_detector(path, ModelOptions(arch="efficientnet_lite0", **TILES))
+    assert settle(wrong, tiles, images=16) is wrong  # the user has said so
+    wrong.alternatives = ("timm/tf_efficientnet_lite0",)
+    settled = settle(wrong, tiles, images=16)
+    assert settled.architecture == "timm/tf_efficientnet_lite0"
+    assert "was taken after all" in settled.notes[-1]
+    pixels = glance(tiles, right.preprocessing, 4).pixels
+    assert torch.allclose(settled.log_odds(pixels), right.log_odds(pixels), atol=1e-5)
+    assert any("--arch timm/tf_" in each for each in preflight(wrong, tiles, images=16).warnings)
+
+
+def test_statistics_point_to_the_right_normalisation(shared, tiles):
+    options = ModelOptions(size=(192, 192), mean=(0.0,), std=(1.0,))
+    detector = open_detector(shared / "models/magnetic_tile_lite0.pth", options)
+    warnings = preflight(detector, tiles, images=16).warnings
+    assert any("--mean 0.5 --std 0.5" in warning for warning in warnings)

@@ -176,10 +176,16 @@ def test_another_mask_rule_rescores_the_kept_maps(dataset, tmp_path, monkeypatch
     monkeypatch.setenv("TRUST_CORE_WORKSPACE", str(tmp_path))
     first = run_audit(small_detector(), dataset, SETTINGS)
     fresh = run_audit(
-        small_detector(), dataset, dataclasses.replace(SETTINGS, mask="top:0.2"), tmp_path / "fresh"
+        small_detector(),
+        dataset,
+        dataclasses.replace(SETTINGS, mask="top:0.2"),
+        tmp_path / "elsewhere" / "fresh",
     )
     monkeypatch.setattr(corridor, "score_batch", None)
-    adopted = run_audit(small_detector(), dataset, dataclasses.replace(SETTINGS, mask="top:0.2"))
+    (tmp_path / "damaged").mkdir()
+    (tmp_path / "damaged" / "manifest.json").write_text("{")
+    other = dataclasses.replace(SETTINGS, mask="top:0.2")
+    adopted = run_audit(small_detector(), dataset, other, tmp_path / "other")
     assert adopted.folder != first.folder
     assert first.folder.parent == adopted.folder.parent
     pd.testing.assert_frame_equal(tables(adopted)[1], tables(fresh)[1])

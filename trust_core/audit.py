@@ -38,6 +38,7 @@ from trust_core.store import (
     FINISHED,
     MANIFEST,
     MAPS,
+    PROGRESS,
     RUNNING,
     SAMPLES,
     SCORES,
@@ -48,7 +49,6 @@ from trust_core.store import (
     write_json,
 )
 
-PROGRESS = "progress.json"
 PROGRESS_SECONDS = 0.5
 BATCH_PIXELS = 32 * 224 * 224  # a batch is as many images as this holds, at most 64
 RESCORE_ROWS = 2048
@@ -115,8 +115,7 @@ def run_audit(
         created = _claim(folder, identity)
         with FileLock(folder / ".lock", timeout=0):
             try:
-                if out is None:
-                    _adopt(folder, identity)
+                _adopt(folder, identity)
                 if _status(folder) != FINISHED:
                     size = batch_size or _batch_size(detector.preprocessing)
                     _run_model(detector, dataset, settings, folder, manifest, size, progress)
@@ -271,10 +270,13 @@ def _claim(folder: Path, identity: Identity) -> bool:
 
 def _adopt(folder: Path, identity: Identity) -> None:
     """Take the model pass of another finished audit in the workspace, by hard links."""
-    if (folder / MANIFEST).exists():
+    if (folder / MANIFEST).exists() or folder.resolve().parent != workspace().resolve():
         return
-    for path in sorted(folder.parent.glob(f"{identity.model_pass[:12]}-*/{MANIFEST}")):
-        manifest = read_manifest(path.parent)
+    for path in sorted(folder.parent.glob(f"*/{MANIFEST}")):
+        try:
+            manifest = read_manifest(path.parent)
+        except StoreError:
+            continue  # a damaged neighbour is no reason to stop
         if manifest["model_pass"] == identity.model_pass and manifest["status"] == FINISHED:
             (folder / MAPS).mkdir()
             files = [SAMPLES, SCORES, *(f"{MAPS}/{entry['file']}" for entry in manifest["maps"])]

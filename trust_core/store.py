@@ -26,6 +26,7 @@ SAMPLES = "samples.parquet"
 SCORES = "scores.parquet"
 FEATURES = "features.npy"
 MAPS = "maps"
+PROGRESS = "progress.json"
 RUNNING, FINISHED = "running", "finished"
 
 WORKSPACE_VARIABLE = "TRUST_CORE_WORKSPACE"

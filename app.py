@@ -1,0 +1,120 @@
+"""Home: what the open audit found, what was audited, where to go from here, and all audits."""
+
+from html import escape
+from pathlib import Path
+
+import streamlit as st
+
+from trust_core.dashboard import library, overview, panels
+from trust_core.dashboard.address import read_point
+from trust_core.dashboard.demo_start import demo_start
+from trust_core.dashboard.export import csv
+from trust_core.dashboard.frame import HOME, RUN, finding, link, page
+from trust_core.dashboard.shelf import shelf
+from trust_core.store import FINISHED, Audit
+
+PURPOSE = (
+    "Second Look finds the parts that your defect detector calls good but that should be looked at "
+    "again: it compares where the detector would look for a defect with where it looks at all."
+)
+STEPS = (
+    ("The detector calls a part good.", "Right or wrong, nobody looks at it again."),
+    (
+        "Two heatmaps are compared.",
+        "Where it would look for a defect, and where it looks at all.",
+    ),
+    ("They disagree: look again.", "You choose how many such parts are worth a second look."),
+)
+WAYS = (
+    (
+        "pages/tradeoff.py",
+        "Look at the trade-off",
+        "How many missed defects are caught for how many good parts re-inspected; set the "
+        "threshold.",
+    ),
+    (
+        "pages/parts.py",
+        "Open the parts",
+        "Every part with its heatmaps: what was missed, what was caught, and why.",
+    ),
+    (
+        RUN,
+        "Audit your own model",
+        "Bring a trained detector and labelled images; the rest is found out for you.",
+    ),
+)
+ROLE_HEADS = ("Images", "Missed defects", "Caught defects", "Good parts passed", "False alarms")
+
+
+def home() -> None:
+    """Draw the page."""
+    audit = page("Home", needs_audit=False)
+    entries = library.entries()
+    if audit:
+        point = read_point(audit)
+        found = overview.finding(audit, point)
+        st.html(f'<p class="purpose">{escape(PURPOSE)}</p>')
+        words, bars = st.columns((3, 2), gap="large")
+        with words:
+            finding(found.sentence, found.rival_sentence)
+            st.html(f'<p class="purpose">{escape(overview.basis(point))}</p>')
+        bars.html(panels.proof(found))
+        ways()
+        st.space("small")
+        what_is_audited(audit)
+        st.space("small")
+    else:
+        welcome(entries)
+    if entries:
+        shelf(entries, audit.folder.name if audit else None)
+
+
+def welcome(entries: list[library.Entry]) -> None:
+    """The first thing a newcomer reads."""
+    finding(
+        "A defect that is called good leaves the building without an alarm. "
+        "Which parts should you look at again?",
+        PURPOSE,
+    )
+    st.html(panels.steps(STEPS))
+    demo, own = st.columns(2)
+    with own, st.container(key="start-own", border=True, height="stretch"):
+        link("Audit your own model", RUN, audit=None)
+        st.caption("Bring a trained detector and labelled images. Nothing leaves this machine.")
+    with demo, st.container(key="start-demo", border=True, height="stretch"):
+        if any(e.folder == library.DEMO and e.status == FINISHED for e in entries):
+            link("Open the demo audit", HOME, primary=True, audit=library.DEMO)
+            st.caption("It is ready: a small network that looks for defects on surfaces.")
+        else:
+            demo_start()
+
+
+def ways() -> None:
+    """Three big ways on."""
+    for column, (file, label, text) in zip(st.columns(len(WAYS)), WAYS, strict=True):
+        with column, st.container(key=f"way-{Path(file).stem}", height="stretch", gap="xsmall"):
+            link(f"{label} →", file)
+            st.html(f"<p>{escape(text)}</p>")
+
+
+def what_is_audited(audit: Audit) -> None:
+    """Detector, data, counts by role, and what has no score."""
+    left, right = st.columns((5, 6), gap="large")
+    with left:
+        st.subheader("What was audited", anchor=False)
+        st.html(panels.fact_list(overview.facts(audit)))
+        st.html(f"<p>{escape(overview.not_scored_sentence(audit))}</p>")
+        if overview.any_not_scored(audit):
+            st.download_button(
+                "Download the list with reasons",
+                lambda: csv(overview.not_scored(audit)),
+                f"not scored {audit.folder.name}.csv",
+                "text/csv",
+                on_click="ignore",
+            )
+    with right:
+        st.subheader("What the detector answered", anchor=False)
+        st.html(panels.role_table(overview.roles(audit), ROLE_HEADS))
+
+
+home()

@@ -1,0 +1,68 @@
+"""Run: audit your own model on your own images."""
+
+import streamlit as st
+
+from trust_core.dashboard import frame, told
+from trust_core.dashboard.command import Order, arguments, audit_name, shell, slug
+from trust_core.dashboard.run_check import check, tell
+from trust_core.dashboard.run_data import choose_data
+from trust_core.dashboard.run_model import choose_model
+from trust_core.dashboard.run_progress import RUN, show_run, start, unfinished_runs
+from trust_core.dashboard.run_settings import choose_settings
+from trust_core.errors import TrustError
+from trust_core.store import workspace
+
+frame.page("Run", needs_audit=False)
+st.html(frame.STATIC / "run.css")
+
+if run := st.query_params.get(RUN):
+    show_run(run)
+    st.stop()
+
+frame.finding(
+    "Audit your own model on your own images.",
+    "Which of the parts it calls good should be looked at again? Nothing leaves this machine.",
+)
+unfinished_runs()
+
+with st.container(border=True, key="step-model"):
+    st.subheader("1 Model", anchor=False)
+    model = choose_model()
+
+with st.container(border=True, key="step-data"):
+    st.subheader("2 Data", anchor=False)
+    data = choose_data()
+
+checking = st.container(border=True, key="step-check")
+with st.container(border=True, key="step-settings"):
+    st.subheader("4 Settings", anchor=False)
+    settings = choose_settings(model[1] if model else None)
+
+checked = None
+with checking:
+    st.subheader("3 Check", anchor=False)
+    if model and data and settings:
+        checked = check(*model, data, settings)
+    else:
+        st.caption("A few images go through the detector here, once model and data are chosen.")
+
+with st.container(border=True, key="step-start"):
+    st.subheader("5 Start", anchor=False)
+    if not (model and data and settings and checked):
+        st.caption("The steps above have to be complete first.")
+        st.stop()
+    usual = audit_name(model[0], data.root, checked.identity, settings.mask)
+    name = st.text_input("Name of the audit", placeholder=usual, key="name")
+    folder = workspace().resolve() / (slug(name) if name.strip() else usual)
+    order = Order(model[0], data.root, folder, checked.options, told.reading(), settings)
+    words = arguments(order)
+    if st.button("Start the audit", type="primary", key="start"):
+        try:
+            start(words, folder, checked.identity)
+            st.rerun()
+        except TrustError as problem:
+            frame.error(problem)
+    st.caption("The same from a terminal:")
+    st.code(shell(words), language="bash", wrap_lines=True)
+
+tell(checked, data, settings)

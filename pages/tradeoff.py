@@ -1,0 +1,91 @@
+"""Trade-off: missed defects caught against good parts re-inspected, and the point between them."""
+
+from dataclasses import replace
+from functools import partial
+
+import streamlit as st
+
+from trust_core.dashboard.address import read_point
+from trust_core.dashboard.frame import STATIC, finding, page
+from trust_core.dashboard.moves import move
+from trust_core.dashboard.scores import by_kind, load, stops
+from trust_core.dashboard.seals import ask_to_open, closed, opened_sentence
+from trust_core.dashboard.tradeoff_charts import MOST_KINDS, draw_heat, draw_kinds, draw_tradeoff
+from trust_core.dashboard.tradeoff_controls import choices, click, keep, links, sliders
+from trust_core.dashboard.weighed import detail, proven, table, weigh
+from trust_core.dashboard.words import caught_sentence
+from trust_core.decision.report import roles_of
+from trust_core.store import Audit
+
+
+@st.fragment
+def show(audit: Audit) -> None:
+    """All that a control moves; a move runs this alone, on arrays that are already there."""
+    point = read_point(audit)
+    roles = roles_of(point.role)
+    if sealed := closed(audit, roles):
+        ask_to_open(audit, sealed, "the trade-off was looked at")
+        back = partial(move, audit, "role", role="tune")
+        st.button("Back to the parts for choosing", on_click=back)
+        return
+    scores = load(audit, point.role, point.indicator)
+    positions, here = stops(scores.curves[point.strength], point.threshold)
+    if not positions:
+        finding("None of these parts has a score.", "There is no threshold to choose on them.")
+        choices(audit, point)
+        return
+    point = replace(point, threshold=here)
+    weighed = weigh(scores, point)
+    told = caught_sentence(weighed.caught, weighed.missed, weighed.again, weighed.good)
+    finding(f"{told}.", f"{detail(weighed, point)} {opened_sentence(audit, roles)}")
+    choose = partial(click, audit)
+
+    left, right = st.columns([2, 1], gap="large")
+    with left:
+        draw_tradeoff(audit, scores, point, choose)
+        heading(
+            "",
+            "Each curve is an adversarial strength, each point on it a threshold; up and left is "
+            "better. Dashed: just lowering the decision threshold. Click a point to go there.",
+        )
+    with right:
+        sliders(audit, point, positions)
+        st.html(table(weighed))
+        choices(audit, point)
+        links(audit, point, scores)
+
+    heading(
+        "Every threshold and strength at once",
+        "Each row is an adversarial strength, each column a threshold; further right flags more. "
+        "The ring is your operating point. Click a cell to go there.",
+    )
+    left, right = st.columns(2, gap="large")
+    with left:
+        heading("", f"Missed defects caught, of {weighed.missed:,}")
+        draw_heat(audit, scores, point, choose, missed=True)
+    with right:
+        heading("", f"Good parts re-inspected, of {weighed.good:,}")
+        draw_heat(audit, scores, point, choose, missed=False)
+
+    left, right = st.columns(2, gap="large")
+    with left:
+        heading("By kind of defect", "Missed defects: caught, and (hatched) still missed.")
+        if rows := by_kind(scores, point.strength, point.threshold, MOST_KINDS):
+            draw_kinds(rows)
+        else:
+            st.caption("The data names no kinds for the missed defects.")
+    with right:
+        heading("Keep this operating point", proven(weighed))
+        keep(audit, point)
+
+
+def heading(title: str, sentence: str) -> None:
+    """What a chart shows, above it."""
+    head = f"<h2>{title}</h2>" if title else ""
+    st.html(f'<div class="chart-head">{head}<p>{sentence}</p></div>')
+
+
+opened = page("Trade-off")
+assert opened is not None  # `page` stops without one
+st.html(STATIC / "tradeoff.css")
+show(opened)

@@ -1,0 +1,163 @@
+"""The Trade-off page in a real browser: click, slide, zoom, and the command line's numbers."""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from tests.browser.server import ROOT, Server, settled
+
+Visit = Callable[[str], Page]
+CHART = ".st-key-tradeoff .chart"
+COUNTS = re.compile(r"(\d+) of (\d+) missed defects caught; (\d+) of (\d+) good parts")
+
+
+@pytest.fixture(scope="module")
+def told(workspace: Path) -> dict:
+    """What the command line says of the same audit."""
+    command = [sys.executable, "-m", "trust_core", "tradeoff", str(workspace / "demo"), "--json"]
+    answer = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+    return json.loads(answer.stdout)
+
+
+def finding(page: Page) -> Locator:
+    return page.locator(".finding h1")
+
+
+def counts(page: Page) -> tuple[int, int, int, int]:
+    expect(finding(page)).to_have_text(COUNTS)
+    return tuple(map(int, COUNTS.search(finding(page).inner_text()).groups()))
+
+
+def address(page: Page) -> dict[str, str]:
+    return {key: values[0] for key, values in parse_qs(urlsplit(page.url).query).items()}
+
+
+def drawn(page: Page) -> Page:
+    expect(page.locator(f"{CHART} path.point").first).to_be_attached()
+    expect(page.locator(f"{CHART} .shapelayer path").first).to_be_attached()
+    return page
+
+
+def check_against(told: dict, page: Page) -> None:
+    """The page's counts are the command line's at the point that the address names."""
+    at = address(page)
+    line = next(c for c in told["curves"] if c["strength"] == float(at["eps"]))
+    above = [p for p in line["points"] if (p["threshold"] or 1e9) >= float(at["tau"])]
+    fn, tn = above[-1]["flagged_fn"], above[-1]["flagged_tn"]
+    assert counts(page) == (fn, told["counts"]["fn"], tn, told["counts"]["tn"])
+
+
+def test_a_click_on_the_curve_sets_the_operating_point(visit: Visit, told: dict) -> None:
+    page = drawn(visit("tradeoff?audit=demo&eps=1"))
+    before = finding(page).inner_text()
+    page.locator(f"{CHART} path.point").nth(12).click(force=True)
+    expect(finding(page)).not_to_have_text(before)
+    check_against(told, page)
+    line = next(c for c in told["curves"] if c["strength"] == 1.0)
+    point = line["points"][12]
+    caught, _, again, _ = counts(page)  # points lie so close that the click may take the next one
+    assert abs(caught - point["flagged_fn"]) + abs(again - point["flagged_tn"]) <= 1
+    assert address(page)["eps"] == "1"
+    expect(page.get_by_text("Since τ")).to_be_visible()
+
+
+def test_the_slider_moves_the_mark_and_nothing_else(visit: Visit, told: dict) -> None:
+    page = drawn(visit("tradeoff?audit=demo"))
+    page.eval_on_selector(f"{CHART} .main-svg", "svg => { svg.dataset.same = 'yes' }")
+    height = page.evaluate("document.querySelector('.stMainBlockContainer').scrollHeight")
+    zoom(page)
+    zoomed = x_range(page)
+    mark = page.locator(f"{CHART} .shapelayer path").last
+    before, place = finding(page).inner_text(), mark.get_attribute("d")
+    slider = page.locator(".st-key-threshold input")
+    slider.focus()
+    page.keyboard.press("ArrowRight")
+    expect(finding(page)).not_to_have_text(before)
+    expect(mark).not_to_have_attribute("d", place)
+    check_against(told, page)
+    assert x_range(page) == zoomed
+    page.locator(".st-key-strength input").focus()
+    page.keyboard.press("ArrowRight")
+    expect(page).to_have_url(re.compile("eps=1"))
+    settled(page)
+    check_against(told, page)
+    assert x_range(page) == zoomed
+    assert page.get_attribute(f"{CHART} .main-svg >> nth=0", "data-same") == "yes"
+    grown = page.evaluate("document.querySelector('.stMainBlockContainer').scrollHeight") - height
+    assert abs(grown) <= 1
+
+
+def zoom(page: Page) -> None:
+    box = page.locator(f"{CHART} .nsewdrag").bounding_box()
+    page.mouse.move(box["x"] + 20, box["y"] + 20)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 260, box["y"] + 260, steps=4)
+    page.mouse.up()
+    page.wait_for_function(
+        f"document.querySelector('{CHART}').layout.xaxis.range[1] < 0.9", timeout=5000
+    )
+
+
+def x_range(page: Page) -> list[float]:
+    return page.evaluate(f"document.querySelector('{CHART}').layout.xaxis.range")
+
+
+def test_a_click_on_a_cell_goes_there(visit: Visit, told: dict) -> None:
+    page = drawn(visit("tradeoff?audit=demo"))
+    cells = page.locator(".st-key-heat-again .chart .nsewdrag")
+    cells.scroll_into_view_if_needed()
+    box = cells.bounding_box()
+    cells.click(position={"x": box["width"] * 0.55, "y": box["height"] * 0.17})  # the top row
+    expect(page).to_have_url(re.compile("eps=4"))
+    settled(page)
+    check_against(told, page)
+
+
+def test_a_shared_link_and_a_reload_show_the_same(visit: Visit, told: dict) -> None:
+    page = drawn(visit("tradeoff?audit=demo&ind=iou_difference&eps=4&tau=0.05&role=tune"))
+    before = counts(page)
+    check_against(told, page)
+    page.reload()
+    settled(page)
+    assert counts(drawn(page)) == before
+
+
+def test_the_parts_that_change_side_are_one_click_away(visit: Visit) -> None:
+    page = drawn(visit("tradeoff?audit=demo"))
+    page.locator(f"{CHART} path.point").nth(3).click(force=True)
+    expect(page.get_by_text("Since τ")).to_be_visible()
+    told = page.get_by_text("Since τ").inner_text()
+    parts = sum(int(n) for n in re.findall(r"(\d[\d,]*) (?:missed|good)", told))
+    page.get_by_role("link", name="Changed side").click()
+    expect(finding(page)).to_contain_text(f"changes the side of {parts} part")
+    assert address(page)["show"] == "changed"
+
+
+def test_the_keyboard_reaches_the_slider_and_words_name_the_chart(visit: Visit) -> None:
+    page = drawn(visit("tradeoff?audit=demo"))
+    chart = page.locator(CHART)
+    assert chart.get_attribute("role") == "img"
+    assert "Missed defects caught" in chart.get_attribute("aria-label")
+    before = finding(page).inner_text()
+    page.locator(".st-key-threshold input").focus()
+    page.keyboard.press("End")
+    expect(finding(page)).not_to_have_text(before)
+    caught, missed, again, good = counts(page)
+    assert (caught, again) == (missed, good)
+
+
+def test_nothing_is_fetched_from_elsewhere(page: Page, server: Server) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(f"{server.url}/tradeoff?audit=demo")
+    settled(page)
+    drawn(page)
+    assert any("plotly" in url for url in asked)
+    assert all(url.startswith((server.url, "data:", "blob:")) for url in asked)

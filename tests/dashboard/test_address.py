@@ -1,0 +1,159 @@
+"""The operating point in the URL."""
+
+import json
+from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from tests.fakes import Part, passed_parts, write_fake_audit
+from trust_core.dashboard import address
+from trust_core.dashboard.address import Point
+from trust_core.decision.journal import append, decide
+from trust_core.store import Audit
+
+MISSED = [0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0.05]
+GOOD = [0.65, 0.05, 0.0]
+DEFAULT = Point("iou_difference", 0.0, 0.1, "tune")  # 9 of 10 missed defects score at least 0.1
+
+
+@pytest.fixture
+def audit(tmp_path: Path) -> Audit:
+    return write_fake_audit(tmp_path / "demo", passed_parts(MISSED, GOOD))
+
+
+@pytest.fixture
+def query(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """Stands in for the URL."""
+    parameters: dict[str, str] = {}
+    monkeypatch.setattr(st, "query_params", parameters)
+    return parameters
+
+
+def test_default_catches_nine_tenths_of_the_missed_defects(audit: Audit, query: dict[str, str]):
+    assert address.read_point(audit) == DEFAULT
+
+
+def test_the_url_names_the_point(audit: Audit, query: dict[str, str]):
+    query |= {"ind": "log_odds", "eps": "4", "tau": "-1.5", "role": "all"}
+    assert address.read_point(audit) == Point("log_odds", 4.0, -1.5, "all")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("ind", "nothing"),
+        ("ind", ""),
+        ("eps", "3"),
+        ("eps", "nan"),
+        ("eps", "<script>"),
+        ("tau", "inf"),
+        ("tau", "nan"),
+        ("tau", ""),
+        ("role", "train"),
+        ("role", "x"),
+    ],
+)
+def test_a_value_that_means_nothing_is_passed_over(
+    audit: Audit, query: dict[str, str], key: str, value: str
+):
+    query[key] = value
+    assert address.read_point(audit) == DEFAULT
+
+
+def test_the_last_noted_point_is_the_default(audit: Audit, query: dict[str, str]):
+    decide(audit, "iou_difference", 0.33, 1.0, "first")
+    decide(audit, "iou_difference", 0.44, 4.0, "second thoughts")
+    append(audit, "label_disputed", sample_id="x")
+    assert address.read_point(audit) == Point("iou_difference", 4.0, 0.44, "tune")
+    query["eps"] = "0"
+    assert address.read_point(audit) == DEFAULT  # a τ of another strength would mean nothing
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"audit": "other-table-half"},
+        {"threshold": "x"},
+        {"threshold": None},
+        {"indicator": ["gone"]},
+        {"strength": 3},
+    ],
+)
+def test_a_noted_point_of_other_scores_is_passed_over(
+    audit: Audit, query: dict[str, str], entry: dict[str, object]
+):
+    noted = {"what": "operating_point", "audit": audit.key, "indicator": "iou_difference"}
+    noted |= {"threshold": 0.33, "strength": 1.0} | entry
+    with (audit.folder / "decisions.jsonl").open("a") as journal:
+        journal.write(json.dumps(noted) + "\n")
+    assert address.read_point(audit) == DEFAULT
+
+
+def test_a_corrected_label_keeps_the_noted_point(audit: Audit, query: dict[str, str]):
+    decide(audit, "iou_difference", 0.33, 1.0, "good")
+    audit.manifest["table"] = "another"
+    assert address.read_point(audit).threshold == 0.33
+
+
+@pytest.mark.parametrize(
+    ("parts", "threshold"),
+    [
+        (passed_parts([], [0.3, 0.2]), 0.3),  # nothing is missed: flag as few as can be
+        (passed_parts([float("nan")], [0.3]), 0.3),  # +∞ catches it: no slider stands there
+        ([Part(True, 0.9, (0.1,))], 0.0),  # nothing is passed
+    ],
+)
+def test_the_default_threshold_is_always_finite(
+    tmp_path: Path, query: dict[str, str], parts: list[Part], threshold: float
+):
+    audit = write_fake_audit(tmp_path / "demo", parts)
+    assert address.read_point(audit).threshold == threshold
+
+
+def test_write_then_read(audit: Audit, query: dict[str, str]):
+    point = Point("log_odds_shift", 4.0, 0.1 + 0.2, "test")
+    address.write_point(point)
+    assert query == {"ind": "log_odds_shift", "eps": "4", "tau": str(0.1 + 0.2), "role": "test"}
+    assert address.read_point(audit) == point
+
+
+def test_only_what_changed_is_written():
+    def script() -> None:
+        from trust_core.dashboard.address import Point, write_point
+
+        write_point(Point("iou_difference", 0.0, 0.5, "tune"))
+
+    app = AppTest.from_function(script)
+    app.query_params["tau"] = "0.5"
+    app.query_params["part"] = "abc"
+    assert not app.run().exception
+    assert dict(app.query_params) == {
+        "tau": "0.5",
+        "part": "abc",
+        "ind": "iou_difference",
+        "eps": "0",
+        "role": "tune",
+    }
+
+
+def test_links_keep_the_audit_and_the_point(query: dict[str, str]):
+    query |= {"audit": "a b&c", "eps": "1", "tau": "0.3", "part": "x", "page": "2"}
+    url = urlsplit(address.page_url("parts", show="flagged", tau=0.25, kind=None))
+    assert url.path == "parts"
+    assert dict(parse_qsl(url.query)) == {
+        "audit": "a b&c",
+        "eps": "1",
+        "tau": "0.25",
+        "show": "flagged",
+    }
+
+
+def test_another_audit_starts_at_its_own_point(query: dict[str, str]):
+    query |= {"audit": "demo", "eps": "1", "tau": "0.3"}
+    assert address.page_url("tradeoff", audit="other") == "tradeoff?audit=other"
+    assert address.page_url("run", audit=None) == "run?eps=1&tau=0.3"
+    query.clear()
+    assert address.page_url("") == "./"

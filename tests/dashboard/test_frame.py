@@ -1,0 +1,199 @@
+"""The frame: which audit is open, and what happens when none can be."""
+
+import json
+import tomllib
+from pathlib import Path
+
+import pytest
+import streamlit as st
+from filelock import FileLock
+from streamlit.testing.v1 import AppTest
+
+from tests.fakes import passed_parts, write_fake_audit
+from trust_core.dashboard import frame
+from trust_core.errors import StoreError
+from trust_core.figures import ACCENT
+from trust_core.store import MANIFEST
+
+APP = Path(__file__).parents[2] / "app.py"
+SECONDS = 30
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty workspace. A script made from a function has no other pages: links become text."""
+    monkeypatch.setenv("TRUST_CORE_WORKSPACE", str(tmp_path))
+    monkeypatch.setattr(st, "page_link", lambda *_, label, **__: st.text(f"link: {label}"))
+    return tmp_path
+
+
+def audit(workspace: Path, name: str, created: str = "2026-05-04T03:02:01+0000") -> Path:
+    folder = workspace / name
+    write_fake_audit(folder, passed_parts([0.5, 0.1], [0.2, 0.0]))
+    change(folder, created=created)
+    return folder
+
+
+def change(folder: Path, **manifest: object) -> None:
+    path = folder / MANIFEST
+    path.write_text(json.dumps(json.loads(path.read_text()) | manifest))
+
+
+def page(needs_audit: bool = True) -> None:
+    """The script of a page that needs nothing but the frame."""
+    import streamlit as st
+
+    from trust_core.dashboard import frame
+
+    audit = frame.page("Trade-off", needs_audit=needs_audit)
+    st.text(f"opened: {audit.folder.name if audit else None}")
+
+
+def run(needs_audit: bool = True, **query: str) -> AppTest:
+    app = AppTest.from_function(page, kwargs={"needs_audit": needs_audit}, default_timeout=SECONDS)
+    for key, value in query.items():
+        app.query_params[key] = value
+    return again(app)
+
+
+def again(app: AppTest) -> AppTest:
+    app.run()
+    assert not app.exception
+    return app
+
+
+def opened(app: AppTest) -> str | None:
+    said = [text.value for text in app.text if text.value.startswith("opened: ")]
+    return said[0].removeprefix("opened: ") if said else None
+
+
+def html(app: AppTest) -> str:
+    return "\n".join(element.proto.body for element in app.get("html"))
+
+
+def test_the_url_names_the_audit(workspace: Path):
+    audit(workspace, "demo")
+    audit(workspace, "other")
+    assert opened(run(audit="other")) == "other"
+
+
+def test_the_demo_is_open_when_nothing_else_is_asked_and_the_url_says_so(workspace: Path):
+    audit(workspace, "demo")
+    audit(workspace, "later", "2027-01-01T00:00:00+0000")
+    app = run()
+    assert opened(app) == "demo"
+    assert app.query_params["audit"] == "demo"
+
+
+def test_without_a_demo_the_newest_finished_audit_is_open(workspace: Path):
+    audit(workspace, "old", "2020-01-01T00:00:00+0000")
+    audit(workspace, "later", "2027-01-01T00:00:00+0000")
+    change(audit(workspace, "unfinished", "2028-01-01T00:00:00+0000"), status="running")
+    assert opened(run()) == "later"
+
+
+def test_the_audit_opened_last_stays_open_without_its_name_in_the_url(workspace: Path):
+    audit(workspace, "demo")
+    audit(workspace, "other")
+    app = run(audit="other")
+    del app.query_params["audit"]
+    assert opened(again(app)) == "other"
+
+
+def test_the_switcher_opens_another_audit_and_forgets_the_operating_point(workspace: Path):
+    audit(workspace, "demo")
+    audit(workspace, "other")
+    app = run(audit="demo", tau="0.3", eps="1", part="x", show="flagged")
+    app.selectbox(key=frame.SWITCHER).select("other")
+    assert opened(again(app)) == "other"
+    assert dict(app.query_params) == {"audit": "other", "show": "flagged"}
+
+
+def test_the_switcher_tells_audits_of_one_name_apart(workspace: Path):
+    for name in ("aaaaaaaaaaaa-01234567-half", "bbbbbbbbbbbb-01234567-half"):
+        change(audit(workspace, name), data={"root": "/tiles", "layout": "CSV"})
+    audit(workspace, "demo")
+    labels = run().selectbox(key=frame.SWITCHER).options
+    assert sorted(labels) == ["Demo", "resnet18 on tiles (aaaaaa)", "resnet18 on tiles (bbbbbb)"]
+
+
+def test_no_audit_at_all_sends_home(workspace: Path):
+    app = run()
+    assert opened(app) is None
+    assert "No audit is open yet." in html(app)
+    assert "link: Go to Home" in [text.value for text in app.text]
+    assert opened(run(needs_audit=False)) == "None"
+
+
+@pytest.mark.parametrize("name", ["gone", "../demo", "<script>alert(1)</script>"])
+def test_an_audit_that_is_not_there_is_an_error_with_a_way_on(workspace: Path, name: str):
+    audit(workspace, "demo")
+    app = run(audit=name)
+    assert opened(app) is None
+    assert "There is no audit" in html(app)
+    assert "<script>" not in html(app)
+    app.selectbox(key=frame.SWITCHER).select("demo")
+    assert opened(again(app)) == "demo"
+
+
+def test_a_damaged_manifest_is_an_error(workspace: Path):
+    (audit(workspace, "demo") / MANIFEST).write_text("{")
+    app = run(audit="demo")
+    assert opened(app) is None
+    assert "is damaged; run the audit again into a new folder" in html(app)
+
+
+def test_a_missing_table_is_an_error(workspace: Path):
+    (audit(workspace, "demo") / "scores.parquet").unlink()
+    assert "scores.parquet is missing" in html(run(audit="demo"))
+
+
+def test_a_running_audit_tells_how_far_it_is_and_a_stopped_one_that_it_can_go_on(workspace: Path):
+    folder = audit(workspace, "mine")
+    change(folder, status="running")
+    (folder / "progress.json").write_text('{"done": 1204, "total": 2400}')
+    with FileLock(folder / ".lock"):
+        running = run(audit="mine")
+    assert "mine is still running: 1,204 of 2,400 images are done." in html(running)
+    assert "link: See how it stands" in [text.value for text in running.text]
+    assert "was stopped before it finished" in html(run(audit="mine"))
+
+
+def test_finding_marks_numbers_and_escapes_the_rest():
+    marked = frame._marked("1,204 parts of <b> at 3.5 %. It's 7.")
+    assert marked == ("<b>1,204</b> parts of &lt;b&gt; at <b>3.5</b> %. It&#x27;s <b>7</b>.")
+
+
+def test_an_error_is_escaped():
+    def script() -> None:
+        from trust_core.dashboard import frame
+        from trust_core.errors import StoreError
+
+        frame.error(StoreError("<img src=x> is damaged"))
+
+    assert "&lt;img src=x&gt; is damaged" in html(AppTest.from_function(script).run())
+
+
+def test_a_name_in_a_label_is_no_markdown():
+    assert frame.plain("a*b_[c](d) :red[e]") == r"a\*b\_\[c\]\(d\) \:red\[e\]"
+
+
+def test_every_page_in_the_bar_is_there():
+    assert [file for file in frame.PAGES if not (APP.parent / file).is_file()] == []
+    assert issubclass(frame.Unfinished, StoreError)
+
+
+def test_the_dashboard_stays_on_this_machine_and_has_a_theme_of_its_own():
+    config = tomllib.loads((APP.parent / ".streamlit" / "config.toml").read_text())
+    assert config["server"]["address"] == "127.0.0.1"
+    assert config["server"]["enableXsrfProtection"] is True
+    assert config["browser"]["gatherUsageStats"] is False
+    assert config["client"]["showSidebarNavigation"] is False
+    for name in ("chartCategoricalColors", "chartSequentialColors", "chartDivergingColors"):
+        assert len(config["theme"][name]) == 10, f"Streamlit drops {name} silently otherwise"
+    for font in config["theme"]["fontFaces"]:
+        assert (frame.STATIC / Path(font["url"]).name).read_bytes().startswith(b"wOF2")
+
+
+def test_the_accent_of_the_frame_is_that_of_the_figures():
+    assert f"--ours: {ACCENT};" in (frame.STATIC / "frame.css").read_text()

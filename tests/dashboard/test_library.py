@@ -1,0 +1,115 @@
+"""The audits in the workspace."""
+
+import json
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+from tests.fakes import passed_parts, write_fake_audit
+from trust_core.dashboard import library
+from trust_core.errors import SettingsError, StoreError
+from trust_core.store import MANIFEST
+
+HASHED = "0123456789ab-01234567-half"
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("TRUST_CORE_WORKSPACE", str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
+def demo(workspace: Path) -> Path:
+    write_fake_audit(workspace / "demo", passed_parts([0.5, 0.1], [0.2, 0.0]))
+    return workspace / "demo"
+
+
+def change(folder: Path, **manifest: object) -> None:
+    path = folder / MANIFEST
+    path.write_text(json.dumps(json.loads(path.read_text()) | manifest))
+
+
+def test_no_workspace_holds_no_audit(workspace: Path):
+    workspace.rmdir()
+    assert library.entries() == []
+
+
+def test_entries_are_newest_first_and_only_audits(demo: Path):
+    write_fake_audit(demo.parent / "later", passed_parts([0.5], [0.2]))
+    change(demo.parent / "later", created="2027-01-01T00:00:00+0000")
+    (demo.parent / ".demo.deleted").mkdir()
+    (demo.parent / ".demo.deleted" / MANIFEST).write_text("{}")
+    assert [(e.folder, e.name, e.status, e.images) for e in library.entries()] == [
+        ("later", "later", "finished", 2),
+        ("demo", "Demo", "finished", 4),
+    ]
+
+
+def test_a_run_that_holds_its_lock_is_running_and_one_that_does_not_was_stopped(demo: Path):
+    change(demo, status="running", counts_by_role={})
+    (demo / "progress.json").write_text('{"done": 3, "total": 8, "pid": 1}')
+    with FileLock(demo / ".lock"):
+        running = library.entry(demo)
+    stopped = library.entry(demo)
+    assert (running.status, running.done, running.total) == ("running", 3, 8)
+    assert (stopped.status, stopped.images) == ("stopped", 8)
+
+
+@pytest.mark.parametrize("text", ["", "{", '{"schema_version": 99}', "[]", '{"schema_version": 1}'])
+def test_a_damaged_audit_is_listed_as_such(demo: Path, text: str):
+    (demo / MANIFEST).write_text(text)
+    assert library.entry(demo).status == "damaged"
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "../demo", "/etc", "nope", "demo/maps", "a\0b"])
+def test_only_a_plain_name_of_an_audit_opens_a_folder(demo: Path, name: str):
+    with pytest.raises(StoreError, match="There is no audit"):
+        library.folder_of(name)
+    assert library.folder_of("demo") == demo
+
+
+def test_an_audit_that_nobody_named_is_called_by_what_was_audited(demo: Path):
+    demo.rename(demo.parent / HASHED)
+    assert library.entries()[0].name == "resnet18 on demo-images"
+    change(demo.parent / HASHED, model={"architecture": "x", "path": "/somewhere/tiles.pt"})
+    assert library.entries()[0].name == "tiles on demo-images"
+
+
+def test_rename_keeps_the_folder_and_an_empty_name_takes_it_back(demo: Path):
+    library.rename("demo", "  Line 3, <b>spring</b> ")
+    assert library.entry(demo).name == "Line 3, <b>spring</b>"
+    library.rename("demo", "")
+    assert library.entry(demo).name == "Demo"
+
+
+@pytest.mark.parametrize("name", ["x" * 81, "two\nlines", "bell\a"])
+def test_rename_refuses_what_is_no_name(demo: Path, name: str):
+    with pytest.raises(SettingsError, match="80 characters"):
+        library.rename("demo", name)
+    library.rename("demo", "x" * 80)
+
+
+def test_delete_removes_the_audit_and_leaves_the_images(demo: Path):
+    library.delete("demo")
+    assert library.entries() == []
+    assert [path.name for path in demo.parent.iterdir()] == ["demo-images"]
+
+
+def test_a_running_audit_is_not_deleted(demo: Path):
+    with FileLock(demo / ".lock"), pytest.raises(StoreError, match=r"Demo is still running; stop"):
+        library.delete("demo")
+    assert library.entry(demo).status == "finished"
+
+
+def test_delete_of_what_is_gone_says_so(workspace: Path):
+    with pytest.raises(StoreError, match="There is no audit 'demo'"):
+        library.delete("demo")
+
+
+def test_disk_used_counts_every_file(workspace: Path):
+    (workspace / "a" / "maps").mkdir(parents=True)
+    (workspace / "a" / "x").write_bytes(b"12345")
+    (workspace / "a" / "maps" / "y").write_bytes(b"123")
+    assert library.disk_used("a") == 8

@@ -1,0 +1,79 @@
+"""Lists to take away, read back as a spreadsheet would."""
+
+import io
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tests.fakes import Part, passed_parts, write_fake_audit
+from trust_core.dashboard.address import Point
+from trust_core.dashboard.lists import dispute, disputes, disputes_csv, parts_csv
+from trust_core.dashboard.parts_query import Filters
+from trust_core.decision.journal import LABEL_DISPUTED, entries
+from trust_core.store import Audit
+
+POINT = Point("iou_difference", 0.0, 0.25, "tune")
+
+
+@pytest.fixture
+def audit(tmp_path: Path) -> Audit:
+    return write_fake_audit(tmp_path / "audit", passed_parts([0.5, -0.2], [0.3, 0.1]))
+
+
+def table(content: bytes) -> pd.DataFrame:
+    return pd.read_csv(io.BytesIO(content), keep_default_na=False, dtype=str)
+
+
+def test_the_flagged_list_names_each_part_and_why(audit: Audit):
+    found = table(parts_csv(audit, POINT, Filters("flagged", sort="path")))
+    assert found["path"].tolist() == ["crack/0000.png", "good/0002.png"]
+    assert found["outcome"].tolist() == ["FN", "TN"]
+    assert found["label"].tolist() == ["1", "0"]
+    assert found["indicator"].tolist() == ["0.5", "0.3"]
+    assert set(found["flagged"]) == {"True"}
+    first = found.iloc[0]
+    assert float(first["p"]) == pytest.approx(0.45)
+    assert (first["indicator_name"], first["strength"], first["threshold"]) == (
+        "iou_difference",
+        "0.0",
+        "0.25",
+    )
+    assert first["audit"] == audit.key
+    assert first["model_sha256"] == audit.manifest["model"]["sha256"]
+    assert first["data_sha256"] == audit.manifest["data"]["sha256"]
+
+
+def test_the_overlooked_list_keeps_negative_scores_as_numbers(audit: Audit):
+    found = table(parts_csv(audit, POINT, Filters("overlooked")))
+    assert found["path"].tolist() == ["crack/0001.png"]
+    assert found["indicator"].tolist() == ["-0.2"]
+
+
+@pytest.mark.parametrize("kind", ["=1+2", "+1", "-1", "@SUM(A1)", "\t=1"])
+def test_text_that_a_spreadsheet_would_run_is_quoted(tmp_path: Path, kind: str):
+    parts = [Part(True, 0.2, (0.5,), kind=kind.replace("/", ""))]
+    audit = write_fake_audit(tmp_path / "audit", parts)
+    found = table(parts_csv(audit, POINT, Filters("flagged")))
+    assert found["kind"].tolist() == [f"'{kind}"]
+    assert found["path"].tolist() == [f"'{kind}/0000.png"]
+
+
+def test_a_disputed_label_is_noted_exported_and_never_applied(audit: Audit):
+    before = audit.query("SELECT * FROM samples")
+    sample_id = before["sample_id"].iloc[0]
+    dispute(audit, sample_id, "  =really good \n")
+    dispute(audit, sample_id, "a scratch")
+    assert [entry["what"] for entry in entries(audit)] == [LABEL_DISPUTED] * 2
+    assert [entry["note"] for entry in disputes(audit)] == ["=really good", "a scratch"]
+    found = table(disputes_csv(audit))
+    assert found["note"].tolist() == ["'=really good", "a scratch"]
+    assert set(found["path"]) == {before["path"].iloc[0]}
+    assert found["who"].iloc[0]
+    pd.testing.assert_frame_equal(audit.query("SELECT * FROM samples"), before)
+
+
+def test_without_disputes_the_list_has_its_heading_only(audit: Audit):
+    found = table(disputes_csv(audit))
+    assert found.empty
+    assert {"path", "label", "note", "who", "when"} <= set(found.columns)

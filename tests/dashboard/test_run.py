@@ -1,0 +1,243 @@
+"""The Run page, without a browser: questions, bad input, and the command it would start."""
+
+import pickle
+import shlex
+import zipfile
+from pathlib import Path
+
+import pytest
+import torch
+from streamlit.testing.v1 import AppTest
+
+from tests.dashboard.ware import SIDE, write_network, write_zip
+from trust_core.dashboard import run_progress, worker
+
+APP = Path(__file__).parents[2] / "app.py"
+PARTS = {"good": 12, "crack": 6, "pit": 6}
+UNKNOWN = {"alpha": 8, "beta": 6, "gamma": 6}
+
+
+@pytest.fixture(scope="module")
+def wares(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("wares")
+    write_network(folder / "two.safetensors")
+    write_network(folder / "one.pth", outputs=1)
+    write_network(folder / "three.pt", outputs=3)
+    write_zip(folder / "parts.zip", PARTS)
+    write_zip(folder / "unknown.zip", UNKNOWN)
+    write_zip(folder / "one_class.zip", {"good": 4})
+    write_zip(folder / "leaves.zip", {"../up": 2})
+    write_zip(folder / "empty.zip", {})
+    (folder / "corrupt.zip").write_bytes(b"PK\3\4 is not enough")
+    torch.save(torch.nn.Linear(3, 2), folder / "pickled.pt")
+    torch.jit.save(torch.jit.script(torch.nn.Linear(3, 2)), folder / "script.pt")
+    torch.save({"weight": torch.zeros(3, 3)}, folder / "strange.pth")
+    (folder / "notes.txt").write_bytes(pickle.dumps("text"))
+    return folder
+
+
+@pytest.fixture
+def fresh(tmp_path, monkeypatch):
+    """The page before its first run."""
+    monkeypatch.setenv("TRUST_CORE_WORKSPACE", str(tmp_path / "workspace"))
+    monkeypatch.chdir(tmp_path)
+    app = AppTest.from_file(str(APP), default_timeout=120)
+    app.switch_page("pages/run.py")
+    return app
+
+
+@pytest.fixture
+def page(fresh):
+    return fresh.run()
+
+
+def drop(page, which, path):
+    content = path.read_bytes()
+    kind = "application/octet-stream"
+    page.file_uploader[which].set_value([(path.name, content, kind)])
+    return page.run()
+
+
+def text(page):
+    assert not page.exception, page.exception
+    kinds = (page.get("html"), page.markdown, page.caption, page.code)
+    return "\n".join(getattr(e, "body", None) or e.value for kind in kinds for e in kind)
+
+
+def command(page):
+    return shlex.split(page.code[-1].value)[3:]
+
+
+def test_the_empty_page_invites(page):
+    assert "Audit your own model" in text(page)
+    assert len(page.file_uploader) == 2
+    assert not page.button
+
+
+def test_model_and_data_are_recognised_and_the_command_says_them(page, wares):
+    drop(page, 0, wares / "two.safetensors")
+    assert "test_resnet" in text(page)
+    assert "160×160" in text(page)
+    drop(page, 1, wares / "parts.zip")
+    found = text(page)
+    assert "crack" in found or "crack" in str(page.table)
+    page.text_input(key="size").set_value(str(SIDE)).run()
+    page.text_input(key="strengths").set_value("0, 1").run()
+    words = command(page)
+    assert words[0] == "audit"
+    assert words[1].endswith("two.safetensors")
+    assert words[2].endswith("parts")
+    assert {f"--size={SIDE}x{SIDE}", "--strengths=0,1", "--json"} <= set(words)
+    assert "model-upload-0" not in page.session_state  # the bytes are on disk, not in memory
+    assert page.session_state["model-upload-1"] is None
+
+
+def test_start_hands_the_shown_command_to_the_worker(page, wares, monkeypatch):
+    started = []
+    monkeypatch.setattr(worker, "start", lambda words, folder: started.append((words, folder)))
+    drop(page, 0, wares / "two.safetensors")
+    drop(page, 1, wares / "parts.zip")
+    words = command(page)
+    page.button(key="start").click().run()
+    assert started == [(words, Path(words[-2].removeprefix("--out=")))]
+    assert page.query_params["run"] == started[0][1].name
+
+
+def test_folders_that_say_nothing_are_asked_for(page, wares):
+    drop(page, 0, wares / "two.safetensors")
+    drop(page, 1, wares / "unknown.zip")
+    found = text(page)
+    assert "Which folders hold good parts?" in found
+    assert "8 images" in found
+    use = next(button for button in page.button if button.label == "Use these labels")
+    assert use.disabled
+    for name, answer in (("alpha", "good"), ("beta", "defective"), ("gamma", "good")):
+        page.button_group(key=f"label-of-{name}").set_value(answer).run()
+    next(button for button in page.button if button.label == "Use these labels").click().run()
+    words = command(page)
+    at = words.index("--good")
+    assert words[at : at + 3] == ["--good", "alpha", "gamma"]
+
+
+def test_three_outputs_are_asked_for(page, wares):
+    drop(page, 0, wares / "three.pt")
+    assert "3 outputs" in page.button_group(key="outputs").label
+    drop(page, 1, wares / "parts.zip")
+    assert not page.code
+    page.button_group(key="outputs").set_value(["0", "2"]).run()
+    assert "--good-index=0,2" in command(page)
+
+
+@pytest.mark.parametrize(
+    ("model", "word"), [("two.safetensors", "--defect-index=0"), ("one.pth", "--one-logit=good")]
+)
+def test_outputs_can_be_swapped(page, wares, model, word):
+    drop(page, 0, wares / model)
+    drop(page, 1, wares / "parts.zip")
+    assert word not in command(page)
+    page.toggle(key="swap").set_value(True).run()
+    assert word in command(page)
+
+
+@pytest.mark.parametrize(
+    ("file", "sentence"),
+    [
+        ("pickled.pt", "can run code when opened"),
+        ("script.pt", "TorchScript"),
+        ("strange.pth", "strange.pth"),
+        ("notes.txt", "no PyTorch file"),
+    ],
+)
+def test_a_bad_model_gives_its_sentence_and_the_page_lives_on(page, wares, file, sentence):
+    drop(page, 0, wares / file)
+    assert sentence in text(page)
+    assert page.selectbox(key="arch")
+    drop(page, 0, wares / "two.safetensors")
+    assert "Recognised as" in text(page)
+    assert sentence not in text(page)
+
+
+@pytest.mark.parametrize(
+    ("file", "sentence"),
+    [
+        ("corrupt.zip", "not an intact zip"),
+        ("leaves.zip", "leaves.zip"),
+        ("empty.zip", "empty.zip"),
+        ("one_class.zip", "are good; an audit needs"),
+    ],
+)
+def test_bad_data_gives_its_sentence_and_the_page_lives_on(page, wares, file, sentence):
+    drop(page, 0, wares / "two.safetensors")
+    drop(page, 1, wares / file)
+    assert sentence in text(page)
+    drop(page, 1, wares / "parts.zip")
+    assert sentence not in text(page)
+    assert command(page)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "sentence"),
+    [
+        ("size", "big", "is no size"),
+        ("mean", "half", "no list of numbers"),
+        ("std", "0", "must be greater than 0"),
+        ("resize", "squash", "--resize is stretch"),
+        ("strengths", "900", "from 0 to 255"),
+        ("mask", "round", "mask rule"),
+        ("threshold", "2", "probability between 0 and 1"),
+        ("pgd", "0", "whole number"),
+        ("pgd", "2.5", "whole number"),
+    ],
+)
+def test_a_bad_setting_gives_its_sentence_and_can_be_mended(page, wares, key, value, sentence):
+    drop(page, 0, wares / "two.safetensors")
+    drop(page, 1, wares / "parts.zip")
+    page.text_input(key=key).set_value(value).run()
+    assert sentence in text(page)
+    assert not page.code
+    page.text_input(key=key).set_value("").run()
+    assert command(page)
+
+
+def test_a_path_outside_is_refused(fresh):
+    fresh.query_params["model"] = "/etc/passwd"
+    assert "outside of the folders" in text(fresh.run())
+
+
+def test_a_run_that_is_not_there_says_so(page):
+    for name in ("nothing", "../..", "."):
+        page.query_params["run"] = name
+        page.run()
+        assert "There is no run" in text(page)
+
+
+def test_a_name_that_is_taken_is_refused(page, wares, tmp_path):
+    taken = tmp_path / "workspace" / "mine"
+    taken.mkdir(parents=True)
+    (taken / "manifest.json").write_text('{"schema_version": 1, "model_pass": "x", "status": "?"}')
+    drop(page, 0, wares / "two.safetensors")
+    drop(page, 1, wares / "parts.zip")
+    page.text_input(key="name").set_value("Mine").run()
+    page.button(key="start").click().run()
+    assert "is taken by another audit" in text(page)
+    assert run_progress.RUN not in page.query_params
+
+
+def test_a_table_of_the_folder_is_taken_and_another_can_be_chosen(fresh, wares, tmp_path):
+    folder = tmp_path / "data"
+    with zipfile.ZipFile(wares / "unknown.zip") as archive:
+        archive.extractall(folder)
+    rows = [
+        f"{path.relative_to(folder)},{int(path.parent.name != 'alpha')}\n"
+        for path in sorted(folder.rglob("*.png"))
+    ]
+    (folder / "samples.csv").write_text("path,label\n" + "".join(rows))
+    (folder / "lots.csv").write_text("path,lot\n")
+    fresh.query_params["data"] = str(folder)
+    page = fresh.run()
+    table = page.selectbox(key="table")
+    assert table.options == ["data/samples.csv", "the names of the folders"]
+    drop(page, 0, wares / "two.safetensors")
+    assert f"--samples={folder / 'samples.csv'}" in command(page)
+    page.selectbox(key="table").set_value("the names of the folders").run()
+    assert "Which folders hold good parts?" in text(page)

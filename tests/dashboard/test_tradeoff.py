@@ -1,0 +1,251 @@
+"""The Trade-off page: its words equal the report, its controls and its URL are one."""
+
+import json
+import math
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from tests.fakes import Part, passed_parts, random_parts, write_fake_audit
+from trust_core.dashboard.weighed import Weighed, against, sides, table
+from trust_core.decision.journal import JOURNAL, entries
+from trust_core.decision.report import report
+from trust_core.store import Audit
+
+APP = Path(__file__).parents[2] / "app.py"
+COUNTS = re.compile(r"(\d+) of (\d+) missed defects caught; (\d+) of (\d+) good parts")
+
+
+@pytest.fixture
+def audit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Audit:
+    return workspace_with(tmp_path, monkeypatch, random_parts(400))
+
+
+def workspace_with(folder: Path, patch: pytest.MonkeyPatch, parts: Sequence[Part]) -> Audit:
+    patch.setenv("TRUST_CORE_WORKSPACE", str(folder))
+    return write_fake_audit(folder / "mine", parts)
+
+
+def opened(**query: str) -> AppTest:
+    app = AppTest.from_file(APP, default_timeout=60)
+    app.switch_page("pages/tradeoff.py")
+    app.query_params["audit"] = "mine"
+    for key, value in query.items():
+        app.query_params[key] = value
+    return fine(app.run())
+
+
+def fine(app: AppTest) -> AppTest:
+    assert not app.exception, app.exception[0].message
+    return app
+
+
+def texts(app: AppTest) -> str:
+    pages = [element.proto.body for element in app.get("html")]
+    return re.sub(r"<[^>]+>", "", " ".join([*pages, *(c.value for c in app.caption)]))
+
+
+def counts(app: AppTest) -> tuple[int, ...]:
+    found = COUNTS.search(texts(app))
+    assert found, texts(app)
+    return tuple(map(int, found.groups()))
+
+
+def query(app: AppTest, key: str) -> str:
+    value = app.query_params[key]
+    return value if isinstance(value, str) else value[0]
+
+
+def told_by_report(audit: Audit, indicator: str, strength: float, tau: float) -> tuple[int, ...]:
+    told = report(audit, indicator)
+    points = next(c for c in told["curves"] if c["strength"] == strength)["points"]
+    last = [p for p in points if p["threshold"] is None or p["threshold"] >= tau][-1]
+    return last["flagged_fn"], told["counts"]["fn"], last["flagged_tn"], told["counts"]["tn"]
+
+
+def test_it_opens_on_tune_at_a_point_that_catches_nine_in_ten(audit: Audit) -> None:
+    caught, missed, _, _ = counts(opened())
+    assert caught == math.ceil(0.9 * missed)
+
+
+@pytest.mark.parametrize(
+    ("indicator", "tau"), [("iou_difference", 0.1), ("log_odds", -1.5), ("p_defect", 0.1)]
+)
+@pytest.mark.parametrize("eps", ["0", "4"])
+def test_its_counts_are_those_of_the_report(
+    audit: Audit, indicator: str, tau: float, eps: str
+) -> None:
+    app = opened(ind=indicator, eps=eps, tau=str(tau))
+    assert counts(app) == told_by_report(audit, indicator, float(eps), tau)
+
+
+def test_the_slider_moves_the_counts_and_the_address(audit: Audit) -> None:
+    app = opened()
+    slider = app.select_slider("threshold")
+    for text in (slider.options[0], slider.options[7], slider.options[-1]):
+        tau = float(text.replace("−", "-"))
+        fine(app.select_slider("threshold").set_value(tau).run())
+        assert float(query(app, "tau")) == tau
+        assert counts(app) == told_by_report(audit, "iou_difference", 0.0, tau)
+    caught, missed, again, good = counts(app)
+    assert (caught, again) == (missed, good)  # the last stop flags everything
+
+
+def test_every_stop_of_the_slider_does_something(audit: Audit) -> None:
+    app = opened()
+    seen = []
+    for text in app.select_slider("threshold").options[:12]:
+        fine(app.select_slider("threshold").set_value(float(text.replace("−", "-"))).run())
+        seen.append(counts(app))
+    assert len(set(seen)) == 12
+
+
+def test_the_strength_moves_too(audit: Audit) -> None:
+    app = opened(tau="0.1")
+    fine(app.select_slider("strength").set_value(4.0).run())
+    assert (query(app, "eps"), query(app, "tau")) == ("4", "0.1")
+    assert counts(app) == told_by_report(audit, "iou_difference", 4.0, 0.1)
+
+
+def test_another_indicator_starts_at_its_own_threshold(audit: Audit) -> None:
+    app = opened(tau="0.1")
+    fine(app.selectbox("indicator").set_value("log_odds").run())
+    assert query(app, "ind") == "log_odds"
+    caught, missed, _, _ = counts(app)
+    assert caught == math.ceil(0.9 * missed)
+
+
+def test_the_rival_stands_beside(audit: Audit) -> None:
+    app = opened(tau="0.1")
+    caught, missed, again, _ = counts(app)
+    shift = report(audit)["threshold_shift"]["points"]
+    rival = next(p["flagged_tn"] for p in shift if p["flagged_fn"] >= caught)
+    assert f"would re-inspect {rival} for the same catch" in texts(app)
+    assert "would re-inspect" not in texts(opened(ind="p_defect"))
+    assert 0 < caught < missed
+    assert again != rival
+
+
+def test_where_it_came_from_is_one_slide_and_parts_that_change_side_are_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace_with(tmp_path, monkeypatch, passed_parts([0.9, 0.5], [0.7, 0.3, 0.1]))
+    app = opened(tau="0.9")
+    assert "Move the threshold to see which parts change side." in texts(app)
+    for tau in (0.7, 0.5):  # two steps of one slide
+        stop = next(s for s in stops_of(app) if tau - 0.2 < s <= tau)
+        fine(app.select_slider("threshold").set_value(stop).run())
+    told = "Since τ 0.9, ε 0 – newly flagged: 1 missed defect, 1 good part."
+    assert told in texts(app)
+    fine(app.select_slider("strength").set_value(1.0).run())
+    assert "no part changed side" in texts(app)
+
+
+def stops_of(app: AppTest) -> list[float]:
+    return [float(text.replace("−", "-")) for text in app.select_slider("threshold").options]
+
+
+def test_a_sealed_role_is_opened_deliberately_and_logged_once(audit: Audit) -> None:
+    app = opened(tau="0.1")
+    fine(app.selectbox("role").set_value("test").run())
+    assert not COUNTS.search(texts(app))
+    assert not (audit.folder / JOURNAL).exists()
+    fine(app.checkbox("seal-sure").check().run())
+    fine(app.button("seal-open").click().run())
+    told = report(audit, role="test")
+    assert counts(app)[1::2] == (told["counts"]["fn"], told["counts"]["tn"])
+    assert [(e["what"], e["role"]) for e in entries(audit)] == [("seal_opened", "test")]
+    assert "test was opened" in texts(opened(role="test"))
+
+
+def test_from_a_seal_one_can_turn_back(audit: Audit) -> None:
+    app = opened(role="certify")
+    back = next(b for b in app.button if b.label == "Back to the parts for choosing")
+    fine(back.click().run())
+    assert query(app, "role") == "tune"
+    assert counts(app)
+    assert not (audit.folder / JOURNAL).exists()
+
+
+def test_a_point_is_kept_with_its_reason(audit: Audit) -> None:
+    app = opened(tau="0.125", eps="1")
+    app.text_input("why").set_value("six a shift")
+    fine(keep_button(app).click().run())
+    (entry,) = entries(audit)
+    kept = {key: entry[key] for key in ("what", "indicator", "threshold", "strength", "why")}
+    assert kept == {
+        "what": "operating_point",
+        "indicator": "iou_difference",
+        "threshold": 0.125,
+        "strength": 1.0,
+        "why": "six a shift",
+    }
+    assert "Kept so far: IoU difference of 0.125 or more" in texts(app)
+
+
+def test_without_a_reason_nothing_is_kept_and_the_page_says_so(audit: Audit) -> None:
+    app = opened()
+    fine(keep_button(app).click().run())
+    assert "needs a reason" in texts(app)
+    assert entries(audit) == []
+
+
+def keep_button(app: AppTest):
+    return next(b for b in app.button if b.label == "Keep this operating point")
+
+
+@pytest.mark.parametrize(
+    ("parts", "says"),
+    [
+        (passed_parts([math.nan], [math.nan, math.nan]), "None of these parts has a score"),
+        (passed_parts([], [0.1, 0.2]), "no defect was missed"),
+        (passed_parts([0.1, 0.2], []), "no good part was passed"),
+        (passed_parts([0.5], [0.5]), "1 of 1 missed defect caught; 1 of 1 good part"),
+        ([Part(True, 0.9, (0.5,)), Part(False, 0.7, (0.5,))], "None of these parts has a score"),
+    ],
+)
+def test_little_data_is_said_plainly(
+    parts: list[Part], says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace_with(tmp_path, monkeypatch, parts)
+    assert says in texts(opened())
+
+
+def test_kinds_are_escaped_in_the_chart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    parts = [Part(True, 0.1, (0.5,), kind="<img src=x>"), Part(False, 0.1, (0.2,))]
+    workspace_with(tmp_path, monkeypatch, parts)
+    charts = [e.proto for e in opened().get("bidi_component")]
+    assert charts
+    drawn = json.dumps([chart.json for chart in charts])
+    assert "&lt;img" in drawn
+    assert "<img" not in drawn
+
+
+@pytest.mark.parametrize(
+    ("rival", "says"),
+    [
+        (121, "re-inspect 121 for the same catch, 47 more."),
+        (74, "re-inspect as many for the same catch."),
+        (70, "re-inspect 70 for the same catch, 4 fewer."),
+    ],
+)
+def test_the_rival_in_words(rival: int, says: str) -> None:
+    weighed = Weighed(66, 87, 74, 1204, rival)
+    assert against(weighed).endswith(says)
+    assert "1,204" in table(weighed)
+
+
+def test_without_a_comparison_none_is_made() -> None:
+    weighed = Weighed(0, 0, 3, 0, None)
+    assert against(weighed) == ""
+    assert "instead" not in table(weighed)
+
+
+def test_sides_name_only_what_changed() -> None:
+    assert sides((2, 12), (0, 0)) == "newly flagged: 2 missed defects, 12 good parts"
+    told = "newly flagged: 3 good parts; no longer flagged: 1 missed defect"
+    assert sides((0, 3), (1, 0)) == told
+    assert sides((0, 0), (0, 0)) == ""

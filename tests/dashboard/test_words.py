@@ -1,0 +1,122 @@
+"""Numbers in words."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import binomtest
+
+from trust_core.dashboard import words
+from trust_core.data.roles import ROLES
+from trust_core.decision.indicators import INDICATORS
+
+
+@pytest.mark.parametrize(("n", "text"), [(0, "0"), (74, "74"), (1204, "1,204")])
+def test_count(n: int, text: str):
+    assert words.count(n) == text
+
+
+@pytest.mark.parametrize(
+    ("n", "text"), [(0, "no parts"), (1, "1 part"), (2, "2 parts"), (1204, "1,204 parts")]
+)
+def test_counted(n: int, text: str):
+    assert words.counted(n, "parts") == text
+
+
+@pytest.mark.parametrize(
+    ("k", "n", "text"),
+    [
+        (11, 12, "11 of 12 missed defects"),
+        (1, 1, "1 of 1 missed defect"),
+        (0, 1200, "0 of 1,200 missed defects"),
+        (0, 0, "no missed defects"),
+    ],
+)
+def test_of(k: int, n: int, text: str):
+    assert words.of(k, n, "missed defects") == text
+
+
+@pytest.mark.parametrize(
+    ("share", "text"),
+    [
+        (0.0, "0 %"),
+        (0.001, "under 1 %"),
+        (0.074, "7 %"),
+        (0.996, "over 99 %"),
+        (1.0, "100 %"),
+        (math.nan, "–"),
+    ],
+)
+def test_percent_never_rounds_to_nothing_or_all(share: float, text: str):
+    assert words.percent(share) == text
+
+
+@pytest.mark.parametrize(
+    ("k", "n", "text"),
+    [
+        (10, 10, "at least 74 %, 95 % sure"),
+        (59, 59, "at least 95 %, 95 % sure"),
+        (58, 58, "at least 94 %, 95 % sure"),
+        (0, 10, "at least 0 %, 95 % sure"),
+        (0, 0, "nothing to measure it on"),
+    ],
+)
+def test_interval(k: int, n: int, text: str):
+    assert words.interval(k, n) == text
+
+
+@given(st.integers(1, 500), st.data())
+def test_interval_is_the_one_sided_clopper_pearson_bound_rounded_down(n: int, data: st.DataObject):
+    k = data.draw(st.integers(0, n))
+    bound = binomtest(k, n, alternative="greater").proportion_ci(0.95, "exact").low
+    assert words.interval(k, n) == f"at least {math.floor(bound * 100)} %, 95 % sure"
+
+
+@pytest.mark.parametrize(
+    ("counts", "text"),
+    [
+        ((11, 12, 74, 555), "11 of 12 missed defects caught; 74 of 555 good parts re-inspected"),
+        ((0, 0, 74, 1555), "no defect was missed; 74 of 1,555 good parts re-inspected"),
+        ((2, 3, 0, 0), "2 of 3 missed defects caught; no good part was passed"),
+    ],
+)
+def test_caught_sentence(counts: tuple[int, int, int, int], text: str):
+    assert words.caught_sentence(*counts) == text
+
+
+@pytest.mark.parametrize(
+    ("n", "text"),
+    [
+        (0, "0 bytes"),
+        (999, "999 bytes"),
+        (18_400, "18.4 kB"),
+        (184e6, "184 MB"),
+        (2e15, "2,000.0 TB"),
+    ],
+)
+def test_size(n: float, text: str):
+    assert words.size(n) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.2, "1 s"), (40, "40 s"), (180, "3 min"), (3570, "1 h 0 min"), (7500, "2 h 5 min")],
+)
+def test_duration(seconds: float, text: str):
+    assert words.duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("stamp", "text"),
+    [("2026-04-21T14:03:00+0200", "21 Apr 2026, 14:03"), ("yesterday", "yesterday"), ("", "")],
+)
+def test_moment(stamp: str, text: str):
+    assert words.moment(stamp) == text
+
+
+def test_every_indicator_outcome_and_role_has_a_name():
+    assert set(words.INDICATOR_NAMES) == set(INDICATORS)
+    assert set(words.OUTCOME_NAMES) == {"TP", "FN", "TN", "FP", ""}
+    assert set(words.ROLE_NAMES) == set(ROLES)
+    assert set(words.HELP) <= {"tau", "eps", *INDICATORS}

@@ -1,0 +1,187 @@
+"""Workers, with a stand-in for the audit that writes the same files and obeys the same signals."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from trust_core.dashboard import worker
+from trust_core.dashboard.worker import DONE, FAILED, RUNNING, STOPPED
+from trust_core.errors import StoreError
+
+STAND_IN = """
+import json, os, pathlib, signal, sys, time
+mode, out = sys.argv[1], pathlib.Path(sys.argv[2])
+
+def stop(*_):
+    print("Stopped. The same command goes on where this one ended.", file=sys.stderr)
+    sys.exit(130)
+
+signal.signal(signal.SIGTERM, signal.SIG_IGN if mode == "deaf" else stop)
+out.mkdir(parents=True, exist_ok=True)
+if mode == "bad":
+    sys.exit("model.pth is empty (0 bytes).")
+if mode == "crash":
+    raise RuntimeError("a fault")
+manifest = {"schema_version": 1, "status": "running"}
+(out / "manifest.json").write_text(json.dumps(manifest))
+(out / "environment.json").write_text(json.dumps(dict(os.environ)))
+progress = dict(done=3, total=9, seconds=1.5, rate=2.0, seconds_left=3.0, pid=os.getpid())
+(out / "progress.json").write_text(json.dumps(progress))
+print("3 of 9 images, 2.0 a second, 3 s left", file=sys.stderr, flush=True)
+go = out.parent / "go"
+while mode in ("run", "deaf") and not go.exists():
+    time.sleep(0.01)
+(out / "progress.json").unlink()
+(out / "manifest.json").write_text(json.dumps(manifest | {"status": "finished"}))
+"""
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("TRUST_CORE_WORKSPACE", str(tmp_path))
+    script = tmp_path / "stand_in.py"
+    script.write_text(STAND_IN)
+    monkeypatch.setattr(worker, "PROGRAM", (sys.executable, str(script)))
+    folder = tmp_path / "an-audit"
+    yield folder
+    worker.cancel(folder, patience=1)
+
+
+def wait_for(condition, seconds=20):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it took too long"
+        time.sleep(0.01)
+
+
+def started(folder, mode="run"):
+    job = worker.start([mode, str(folder)], folder)
+    wait_for(lambda: (folder / "progress.json").exists() and worker.state(folder).total)
+    return job
+
+
+def test_a_run_from_start_to_end(folder):
+    job = started(folder)
+    state = worker.state(folder)
+    assert (state.phase, state.done, state.total) == (RUNNING, 3, 9)
+    assert (state.rate, state.seconds_left) == (2.0, 3.0)
+    assert worker.read_job(folder) == job
+    assert [found.folder for found in worker.unfinished()] == [folder]
+    assert os.getpgid(job.pid) == job.pid != os.getpgid(0)
+    environment = json.loads((folder / "environment.json").read_text())
+    assert worker.ENVIRONMENT.items() <= environment.items()
+    (folder.parent / "go").touch()
+    wait_for(lambda: worker.state(folder).phase != RUNNING)
+    assert worker.state(folder).phase == DONE
+    assert worker.unfinished() == []
+
+
+def test_nothing_lies_in_the_audit_folder_before_the_worker_makes_it(folder):
+    folder.mkdir()
+    worker.start(["bad", str(folder)], folder)
+    wait_for(lambda: worker.state(folder).phase != RUNNING)
+    assert list(folder.iterdir()) == []
+
+
+def test_stop_and_resume(folder):
+    first = started(folder)
+    worker.cancel(folder)
+    state = worker.state(folder)
+    assert (state.phase, state.done, state.total) == (STOPPED, 3, 9)
+    assert "Resume" in state.sentence
+    again = worker.resume(folder)
+    assert again.arguments == first.arguments
+    assert again.pid != first.pid
+    wait_for(lambda: worker.state(folder).rate)
+    assert worker.state(folder).phase == RUNNING
+
+
+def test_a_worker_that_does_not_listen_is_killed(folder):
+    started(folder, "deaf")
+    worker.cancel(folder, patience=0.2)
+    state = worker.state(folder)
+    assert state.phase == STOPPED
+    assert "without a word" in state.sentence
+
+
+def test_bad_input_gives_its_sentence(folder):
+    worker.start(["bad", str(folder)], folder)
+    wait_for(lambda: worker.state(folder).phase != RUNNING)
+    state = worker.state(folder)
+    assert (state.phase, state.sentence) == (FAILED, "model.pth is empty (0 bytes).")
+
+
+def test_a_fault_of_the_program_is_named_as_one(folder):
+    worker.start(["crash", str(folder)], folder)
+    wait_for(lambda: worker.state(folder).phase != RUNNING)
+    state = worker.state(folder)
+    assert state.phase == FAILED
+    assert "The program itself failed: RuntimeError: a fault" in state.sentence
+    assert "Traceback" in worker.log(folder)
+
+
+def test_one_worker_at_a_time(folder):
+    started(folder)
+    with pytest.raises(StoreError, match="computed already"):
+        worker.resume(folder)
+    assert worker.state(folder).phase == RUNNING
+
+
+def test_a_worker_outlives_the_server_that_started_it(folder):
+    script = worker.PROGRAM[1]
+    server = (
+        "import sys, pathlib\n"
+        "from trust_core.dashboard import worker\n"
+        f"worker.PROGRAM = (sys.executable, {script!r})\n"
+        f"worker.start(['run', {str(folder)!r}], pathlib.Path({str(folder)!r}))\n"
+    )
+    subprocess.run([sys.executable, "-c", server], check=True)
+    wait_for(lambda: worker.state(folder).rate)
+    assert worker.state(folder).phase == RUNNING
+    worker.cancel(folder)
+    assert worker.state(folder).phase == STOPPED
+    worker.resume(folder)
+    assert worker.state(folder).phase == RUNNING
+
+
+def test_a_recycled_process_number_is_not_taken_for_ours(folder):
+    job = started(folder)
+    os.killpg(job.pid, signal.SIGKILL)
+    wait_for(lambda: worker.state(folder).phase != RUNNING)
+    stranger = subprocess.Popen(
+        [sys.executable, "-c", "input()"], stdin=subprocess.PIPE, start_new_session=True
+    )
+    record = folder.parent / "jobs" / "an-audit.json"
+    record.write_text(json.dumps(json.loads(record.read_text()) | {"pid": stranger.pid}))
+    try:
+        assert worker.state(folder).phase == STOPPED
+        worker.cancel(folder)
+        assert stranger.poll() is None
+    finally:
+        stranger.communicate(b"\n")
+
+
+def test_numbers_of_an_earlier_run_are_not_shown_as_the_rate(folder):
+    started(folder)
+    progress = json.loads((folder / "progress.json").read_text())
+    (folder / "progress.json").write_text(json.dumps(progress | {"pid": 1}))
+    state = worker.state(folder)
+    assert (state.phase, state.done, state.rate, state.seconds_left) == (RUNNING, 3, 0.0, None)
+
+
+def test_a_folder_without_a_known_command_cannot_be_resumed(folder):
+    with pytest.raises(StoreError, match="not known how"):
+        worker.resume(folder)
+    assert worker.state(folder).phase == STOPPED
+    worker.cancel(folder)
+
+
+def test_a_workspace_that_cannot_be_written_is_said(folder):
+    (folder.parent / "jobs").write_text("a file where the folder should be")
+    with pytest.raises(StoreError, match="cannot be started"):
+        worker.start(["run", str(folder)], folder)

@@ -1,0 +1,44 @@
+"""Small wares to drop into the Run page: a network, a zip of images, and files to be refused."""
+
+import io
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import timm
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+ARCHITECTURE = "test_resnet"
+SIDE = 64
+
+
+def write_network(path: Path, outputs: int = 2, seed: int = 0) -> Path:
+    """A random network of a known architecture, balanced so that it calls about half good."""
+    torch.manual_seed(seed)
+    network = timm.create_model(ARCHITECTURE, num_classes=outputs).eval()
+    with torch.no_grad():
+        noise = (torch.rand(16, 3, SIDE, SIDE) - 0.5) / 0.5
+        head = network.get_classifier()
+        head.weight *= 20
+        head.bias -= network(noise).mean(0)
+    tensors = {key: tensor.contiguous() for key, tensor in network.state_dict().items()}
+    if path.suffix == ".safetensors":
+        save_file(tensors, path)
+    else:
+        torch.save(tensors, path)
+    return path
+
+
+def write_zip(path: Path, folders: dict[str, int], seed: int = 0) -> Path:
+    """A zip with one folder for each class; every image is another noise."""
+    rng = np.random.default_rng(seed)
+    with zipfile.ZipFile(path, "w") as archive:
+        for folder, count in folders.items():
+            for index in range(count):
+                pixels = rng.integers(0, 255, (40, 40), dtype=np.uint8)
+                file = io.BytesIO()
+                Image.fromarray(pixels).save(file, "PNG")
+                archive.writestr(f"{folder}/{index:03d}.png", file.getvalue())
+    return path

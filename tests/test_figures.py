@@ -1,0 +1,169 @@
+"""Figures: what they show is what the curves say."""
+
+import json
+
+import numpy as np
+import plotly.graph_objects as go
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from trust_core import figures
+from trust_core.decision.tradeoff import Curve, curve
+from trust_core.drawn_curves import CHOSEN_POINTS, OTHER_POINTS, SHIFT_POINTS, drawn
+from trust_core.figure_parts import number, shortened
+from trust_core.figures import ACCENT, GREY
+
+
+def random_curve(count: int, seed: int = 0, unscored: int = 0) -> Curve:
+    draw = np.random.default_rng(seed)
+    missed = draw.random(count) < 0.2
+    missed[:2] = True, False
+    scores = draw.normal(missed * 0.8, 1)
+    scores[:unscored] = np.nan
+    return curve(scores, missed)
+
+
+CURVES = {0.0: random_curve(80), 0.5: random_curve(80, 1, unscored=3), 4.0: random_curve(80, 2)}
+SHIFT = random_curve(80, 3)
+
+
+def traces(figure: go.Figure) -> dict[object, go.Scatter]:
+    return {trace.meta: trace for trace in figure.data}
+
+
+def test_every_curve_is_drawn_point_by_point_as_it_is() -> None:
+    shown = traces(figures.tradeoff(CURVES, SHIFT, 0.5))
+    assert set(shown) == {None, 0.0, 0.5, 4.0}
+    for strength, points in {**CURVES, None: SHIFT}.items():
+        trace = shown[strength]
+        np.testing.assert_allclose(trace.x, points.tn_loss, atol=1e-5)
+        np.testing.assert_allclose(trace.y, points.fn_recall, atol=1e-5)
+        finite = points.thresholds[1:].tolist()
+        assert [row[0] for row in trace.customdata] == [None, *finite]
+        assert [row[1] for row in trace.customdata] == points.flagged_fn.tolist()
+        assert [row[2] for row in trace.customdata] == points.flagged_tn.tolist()
+
+
+def test_the_chosen_strength_stands_out_and_threshold_shift_is_grey_and_dashed() -> None:
+    figure = figures.tradeoff(CURVES, SHIFT, 0.5)
+    shown = traces(figure)
+    assert figure.data[-1].meta == 0.5  # on top
+    assert shown[0.5].line.width > shown[0.0].line.width
+    assert shown[0.5].line.color == ACCENT
+    assert (shown[None].line.color, shown[None].line.dash) == (GREY, "6px,5px")
+    assert all(shown[e].line.dash is None for e in CURVES)
+
+
+def test_as_an_indicator_threshold_shift_is_the_only_line_and_can_be_clicked() -> None:
+    (line,) = figures.tradeoff({0.0: SHIFT}, SHIFT, 0.0, shift_only=True).data
+    assert line.line.dash
+    assert line.meta == 0.0
+
+
+def test_many_points_are_thinned_and_few_are_not() -> None:
+    big = {e: random_curve(5000, int(e)) for e in (0.0, 1.0, 2.0)}
+    figure = figures.tradeoff(big, random_curve(5000, 9), 1.0)
+    lengths = [len(trace.x) for trace in figure.data]
+    assert lengths[0] <= SHIFT_POINTS
+    assert max(lengths[1:-1]) <= OTHER_POINTS
+    assert OTHER_POINTS < lengths[-1] <= CHOSEN_POINTS
+    assert len(figure.to_json()) < 150_000
+
+
+@given(st.integers(20, 900), st.integers(20, 200), st.integers(0, 5))
+@settings(deadline=None, max_examples=40)
+def test_thinned_points_are_points_of_the_curve_with_both_ends(
+    count: int, limit: int, seed: int
+) -> None:
+    points = random_curve(count, seed)
+    index = drawn(points, limit)
+    last = len(points.thresholds) - 1
+    assert len(index) <= max(limit, 0) or len(index) == last + 1 <= limit
+    assert (index[0], index[-1]) == (0, last)
+    assert (np.diff(index) > 0).all()
+
+
+def test_thinning_keeps_what_catches_one_more_at_the_lowest_loss() -> None:
+    points = random_curve(3000)
+    steps = [points.at_recall(k / points.fn) for k in range(1, points.fn + 1)]
+    assert len(steps) < 750
+    assert set(steps) <= set(drawn(points, 1500).tolist())
+
+
+def test_the_mark_stands_on_the_point_and_the_rival_at_the_same_catch() -> None:
+    points = curve(np.array([0.9, 0.7, 0.5, 0.3]), np.array([True, False, True, False]))
+    shift = curve(np.array([0.1, 0.4, 0.2, 0.3]), np.array([True, False, True, False]))
+    layout = figures.mark_tradeoff(points, 0.6, shift)  # 1 of 2 caught, 1 of 2 re-inspected
+    line, rival, own = layout["shapes"]
+    assert (own["xanchor"], own["yanchor"], own["fillcolor"]) == (0.5, 0.5, ACCENT)
+    assert (rival["xanchor"], rival["yanchor"], rival["fillcolor"]) == (1.0, 0.5, GREY)
+    assert (line["x0"], line["x1"], line["y0"], line["y1"]) == (0.5, 1.0, 0.5, 0.5)
+    texts = [note["text"] for note in layout["annotations"]]
+    assert texts == ["2 by the lowered threshold", "<b>Operating point</b><br>1 re-inspected"]
+    go.Layout(layout)  # what Plotly does not know, it refuses
+
+
+def test_names_of_curves_make_room_for_the_marks() -> None:
+    names = [figures.name(0.5, 0.5, "near"), figures.name(0.9, 0.1, "far")]
+    points = curve(np.array([0.9, 0.7, 0.5, 0.3]), np.array([True, False, True, False]))
+    texts = [n["text"] for n in figures.mark_tradeoff(points, 0.6, points, names)["annotations"]]
+    assert "far" in texts
+    assert "near" not in texts
+
+
+@pytest.mark.parametrize("missed", [True, False])
+def test_without_missed_defects_or_good_parts_nothing_is_marked(missed: bool) -> None:
+    points = curve(np.array([0.1, 0.2]), np.array([missed, missed]))
+    assert figures.mark_tradeoff(points, 0.2, points)["shapes"] == []
+    figure = figures.tradeoff({0.0: points}, points, 0.0)
+    assert json.loads(figure.to_json())["data"][0]["name"] == "decision threshold"
+
+
+def test_a_heat_table_says_its_counts_and_carries_its_cells() -> None:
+    counts = np.array([[0, 1200], [3, 2400]])
+    taus = np.array([0.5, -0.25])
+    figure = figures.heat(counts, (0.0, 2.0), taus, 2400, "good parts", "#E69F00")
+    cells, texts = figure.data
+    assert cells.z.tolist() == [[0, 0.5], [0.00125, 1]]
+    assert list(texts.text) == ["0", "1,200", "3", "2,400"]
+    rows = [[0.5, 0, 0], [-0.25, 0, 1200], [0.5, 2, 3], [-0.25, 2, 2400]]
+    assert texts.customdata.tolist() == rows
+    assert list(figure.layout.xaxis.ticktext) == ["0.5", "−0.25"]
+    assert list(figure.layout.yaxis.ticktext) == ["0", "2"]
+
+
+@pytest.mark.parametrize(
+    ("threshold", "x"), [(0.5, 0), (0.4, 0.5), (0.3, 1), (0.0, 2), (9, 0), (-9, 2)]
+)
+def test_the_ring_stands_between_columns_in_proportion(threshold: float, x: float) -> None:
+    layout = figures.mark_heat((0.0, 2.0), np.array([0.5, 0.3, 0.0]), 2.0, threshold)
+    (ring,) = layout["shapes"]
+    assert (ring["xanchor"], ring["yanchor"]) == (pytest.approx(x), 1)
+    go.Layout(layout)
+
+
+def test_bars_say_caught_and_still_missed_and_escape_names() -> None:
+    figure = figures.kinds([("<b>pit</b>", 3, 4), ("crack", 0, 2)])
+    caught, missed = figure.data
+    assert (list(caught.x), list(missed.x)) == ([3, 0], [1, 2])
+    assert missed.marker.pattern.shape == "/"  # not by colour alone
+    assert figure.layout.yaxis.ticktext[0] == "&lt;b&gt;pit&lt;/b&gt;"
+    assert [note.text for note in figure.layout.annotations] == ["3 of 4", "0 of 2"]
+
+
+def test_outcome_colours_differ() -> None:
+    assert len(set(figures.OUTCOME_COLOURS.values())) == len(figures.OUTCOME_COLOURS) == 5
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.5, "0.5"), (-0.25, "−0.25"), (3.0, "3"), (1e-7, "1e−07")]
+)
+def test_thresholds_are_written_short_with_a_true_minus(value: float, text: str) -> None:
+    assert number(value) == text
+
+
+def test_long_names_are_cut_in_the_middle() -> None:
+    assert shortened("a" * 24) == "a" * 24
+    cut = shortened("scratch_on_the_left_side_of_the_ring")
+    assert cut == "scratch_on_…of_the_ring"

@@ -1,0 +1,154 @@
+"""What lives in the URL: the open audit and the operating point. Thin, over query parameters.
+
+A reload or a shared link shows the same thing; a value that means nothing for the audit is passed
+over, as if it were not there.
+"""
+
+import math
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+import streamlit as st
+
+from trust_core.decision.indicators import DEFAULT_INDICATOR, INDICATORS
+from trust_core.decision.journal import OPERATING_POINT, entries
+from trust_core.decision.report import ALL_ROLES, curve_at
+from trust_core.store import Audit
+
+AUDIT = "audit"
+TUNE = "tune"
+CHOICES = (TUNE, "certify", "test", ALL_ROLES)
+POINT = {"indicator": "ind", "strength": "eps", "threshold": "tau", "role": "role"}
+WANTED_RECALL = 0.9
+
+
+@dataclass(frozen=True)
+class Point:
+    """An operating point, and the images it is looked at on.
+
+    Attributes:
+        indicator: a key of `INDICATORS`.
+        strength: ε, one of the audit's.
+        threshold: τ, finite.
+        role: `tune`, `certify`, `test` or `all`.
+    """
+
+    indicator: str
+    strength: float
+    threshold: float
+    role: str
+
+
+def read_point(audit: Audit) -> Point:
+    """The operating point in the URL, made whole for this audit.
+
+    What the URL leaves open comes from the last operating point noted in the audit; without one it
+    is Δ, at the ε and τ that catch 90 % of the missed defects on `tune` for the fewest good parts.
+    """
+    noted = noted_point(audit)
+    query = st.query_params
+    indicator = query.get("ind", "")
+    if indicator not in INDICATORS:
+        indicator = noted.indicator if noted else DEFAULT_INDICATOR
+    strength = _number(query.get("eps"))
+    if strength not in audit.strengths:
+        strength = noted.strength if noted else default_strength(audit, indicator)
+    threshold = _number(query.get("tau"))
+    if threshold is None:
+        if noted and (noted.indicator, noted.strength) == (indicator, strength):
+            threshold = noted.threshold
+        else:
+            threshold = default_threshold(audit, indicator, strength)
+    role = query.get("role", TUNE)
+    return Point(indicator, strength, threshold, role if role in CHOICES else TUNE)
+
+
+def write_point(point: Point) -> None:
+    """Write the operating point into the URL; only what changed."""
+    for name, key in POINT.items():
+        text = _text(getattr(point, name))
+        if st.query_params.get(key) != text:
+            st.query_params[key] = text
+
+
+def noted_point(audit: Audit) -> Point | None:
+    """The last operating point noted in the audit for these scores; None when there is none."""
+    manifest = audit.manifest
+    for entry in reversed(entries(audit)):
+        if entry.get("what") != OPERATING_POINT:
+            continue
+        scored = str(entry.get("audit", "")).split("-")
+        if (scored[0], scored[-1]) != (manifest["model_pass"], manifest["mask"]):
+            continue
+        threshold = _number(entry.get("threshold"))
+        if (
+            threshold is not None
+            and str(entry.get("indicator")) in INDICATORS
+            and entry.get("strength") in audit.strengths
+        ):
+            return Point(entry["indicator"], float(entry["strength"]), threshold, TUNE)
+    return None
+
+
+def default_strength(audit: Audit, indicator: str) -> float:
+    """The ε with the lowest TN loss that catches 90 % of the missed defects on `tune`."""
+    return _default_strength(audit, audit.key, indicator)
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _default_strength(_audit: Audit, key: str, indicator: str) -> float:
+    passed = _audit.passed([TUNE])
+    losses = {e: curve_at(passed, indicator, e).tn_loss_at(WANTED_RECALL) for e in _audit.strengths}
+    known = {strength: loss for strength, loss in losses.items() if math.isfinite(loss)}
+    return min(known, key=known.__getitem__, default=0.0)
+
+
+def default_threshold(audit: Audit, indicator: str, strength: float) -> float:
+    """The τ with the lowest TN loss that catches 90 % of the missed defects on `tune`."""
+    return _default_threshold(audit, audit.key, indicator, strength)
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _default_threshold(_audit: Audit, key: str, indicator: str, strength: float) -> float:
+    passed = _audit.query(
+        """SELECT scores.*, p_defect, outcome FROM scores JOIN samples USING (sample_id)
+           WHERE outcome IN ('FN', 'TN') AND role = ? AND strength IN (0, ?)
+           ORDER BY strength, row""",
+        (TUNE, strength),
+    )
+    points = curve_at(passed, indicator, strength)
+    index = points.at_recall(WANTED_RECALL)
+    # The first point is τ = +∞, which no slider can stand on; the next flags the fewest.
+    wanted = points.thresholds[max(1, index or 0) :]
+    return float(wanted[0]) if len(wanted) else 0.0
+
+
+def kept(**changes: object) -> dict[str, str]:
+    """Query parameters of a link: the open audit and operating point, changed; None leaves one out.
+
+    Another audit starts at its own operating point.
+    """
+    keys = () if changes.get(AUDIT) else (AUDIT, *POINT.values())
+    query: dict[str, object] = {k: st.query_params[k] for k in keys if k in st.query_params}
+    return {k: _text(value) for k, value in (query | changes).items() if value is not None}
+
+
+def page_url(page: str, **query: object) -> str:
+    """Relative address of a page, `""` for Home: `tradeoff?audit=demo&eps=0.5`."""
+    parameters = urlencode(kept(**query))
+    return (page or "./") + (f"?{parameters}" if parameters else "")
+
+
+def _number(value: object) -> float | None:
+    try:
+        number = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _text(value: object) -> str:
+    """Shortest text that reads back as the same value."""
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value)

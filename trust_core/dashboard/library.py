@@ -1,0 +1,162 @@
+"""The audits in the workspace: which there are, how they stand, what they are called, their space.
+
+All of it is read from disk, so that an audit started on the command line is listed like one that
+was started here.
+"""
+
+import json
+import re
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from trust_core.errors import SettingsError, StoreError
+from trust_core.store import FINISHED, MANIFEST, read_manifest, workspace, write_json
+
+DEMO = "demo"
+STOPPED, RUNNING, DAMAGED = "stopped", "running", "damaged"
+NAME_FILE = "name.json"  # the display name; the folder keeps its own
+LOCK_FILE = ".lock"  # held by whoever writes the audit
+PROGRESS_FILE = "progress.json"
+LONGEST_NAME = 80
+HASHES = re.compile(r"[0-9a-f]{12}-[0-9a-f]{8}-\w+")  # a folder that nobody gave a name
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An audit in the list.
+
+    Attributes:
+        folder: its name in the workspace; what the URL carries.
+        name: what people call it.
+        status: `finished`, `running`, `stopped` or `damaged`.
+        manifest: `manifest.json`; empty when damaged.
+        done: images finished, while it is not finished as a whole.
+        total: images in all; 0 while unknown.
+    """
+
+    folder: str
+    name: str
+    status: str
+    manifest: dict[str, Any]
+    done: int = 0
+    total: int = 0
+
+    @property
+    def images(self) -> int:
+        """Images in the data set; 0 while unknown."""
+        roles = self.manifest.get("counts_by_role", {}).values()
+        counted = sum(sum(part.values()) for part in roles)
+        return counted + self.manifest.get("unreadable", 0) if roles else self.total
+
+
+def folder_of(name: str) -> Path:
+    """The folder of an audit by its name in the workspace.
+
+    Raises:
+        StoreError: not a plain name, or no such folder.
+    """
+    folder = workspace() / name
+    if Path(name).name != name or name in ("", "..") or not folder.is_dir():
+        raise StoreError(
+            f"There is no audit '{name}' in {workspace()}; it may have been deleted. "
+            "Choose another one."
+        )
+    return folder
+
+
+def entries() -> list[Entry]:
+    """The audits of the workspace, the newest first."""
+    found = [entry(path.parent) for path in workspace().glob(f"*/{MANIFEST}")]
+    visible = [e for e in found if not e.folder.startswith(".")]
+    return sorted(visible, key=lambda e: (e.manifest.get("created", ""), e.folder), reverse=True)
+
+
+def entry(folder: Path) -> Entry:
+    """How one audit stands."""
+    try:
+        manifest = read_manifest(folder)
+        name = display_name(folder, manifest)
+        if manifest["status"] == FINISHED:
+            return Entry(folder.name, name, FINISHED, manifest)
+    except (StoreError, KeyError, TypeError):
+        return Entry(folder.name, display_name(folder), DAMAGED, {})
+    progress = _json(folder / PROGRESS_FILE)
+    status = RUNNING if _is_written(folder) else STOPPED
+    done, total = (int(progress.get(key, 0)) for key in ("done", "total"))
+    return Entry(folder.name, name, status, manifest, done, total)
+
+
+def display_name(folder: Path, manifest: Mapping[str, Any] | None = None) -> str:
+    """What the audit is called: as it was renamed, or after its folder, or by what was audited."""
+    given = str(_json(folder / NAME_FILE).get("name") or "")
+    if given or folder.name == DEMO:
+        return given or "Demo"
+    if manifest and HASHES.fullmatch(folder.name):
+        model, data = manifest["model"], manifest["data"]
+        detector = PurePath(model["path"]).stem if "path" in model else model["architecture"]
+        return f"{detector} on {PurePath(data['root']).name}"
+    return folder.name
+
+
+def rename(folder: str, name: str) -> None:
+    """Give an audit a display name; an empty one gives the folder's name back.
+
+    Raises:
+        SettingsError: the name is too long or holds control characters.
+        StoreError: no such audit, or it cannot be written.
+    """
+    name = name.strip()
+    if len(name) > LONGEST_NAME or not name.isprintable():
+        raise SettingsError(f"A name has up to {LONGEST_NAME} characters, all on one line.")
+    try:
+        write_json(folder_of(folder) / NAME_FILE, {"name": name})
+    except OSError as error:
+        raise StoreError(f"{folder} cannot be renamed: {error.strerror or error}.") from error
+
+
+def delete(folder: str) -> None:
+    """Delete an audit with all that was decided on it; model and images are not touched.
+
+    Raises:
+        StoreError: no such audit, one that is being written, or no right to delete it.
+    """
+    path = folder_of(folder)
+    doomed = path.with_name(f".{folder}.deleted")
+    try:
+        with FileLock(path / LOCK_FILE, timeout=0):
+            path.rename(doomed)  # gone from every list at once, whatever happens now
+        shutil.rmtree(doomed)
+    except Timeout:
+        raise StoreError(f"{display_name(path)} is still running; stop it first.") from None
+    except OSError as error:
+        raise StoreError(f"{folder} cannot be deleted: {error.strerror or error}.") from error
+
+
+def disk_used(folder: str) -> int:
+    """Bytes of all files of an audit."""
+    files = (path.lstat() for path in (workspace() / folder).rglob("*") if not path.is_dir())
+    return sum(status.st_size for status in files)
+
+
+def _is_written(folder: Path) -> bool:
+    """Whether a process holds the audit's lock. A process that died holds none."""
+    if not (folder / LOCK_FILE).exists():
+        return False
+    try:
+        with FileLock(folder / LOCK_FILE, timeout=0):
+            return False
+    except Timeout:
+        return True
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}

@@ -1,0 +1,103 @@
+"""Photographs of parts, scaled for a page: decoded safely, kept on disk, or a reason why not.
+
+The files lie outside the audit folder, in the workspace: an audit holds what was measured, nothing
+else.
+"""
+
+import hashlib
+import io
+import os
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from trust_core.data.decode import read_image
+from trust_core.errors import UnreadableImage
+from trust_core.store import Audit, workspace
+
+SIDE = 256  # pixels along the longer side: a tile on a screen of twice the usual density
+READERS = 4
+
+# Drawn where a photograph cannot be: mid-grey, so that it stands on light and dark alike.
+PLACEHOLDER = (
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 160 160" width="160" height="160">'
+    '<rect x="1" y="1" width="158" height="158" fill="#8a8f98" fill-opacity=".12"/>'
+    '<g fill="none" stroke="#8a8f98" stroke-width="4" stroke-linecap="round" '
+    'stroke-linejoin="round"><rect x="46" y="52" width="68" height="56" rx="6"/>'
+    '<circle cx="66" cy="72" r="6"/><path d="M48 102l20-20 14 14 12-12 18 18"/>'
+    '<path d="M42 116L118 44"/></g></svg>'
+)
+
+
+@dataclass(frozen=True)
+class Thumbnail:
+    """A small picture, or the sentence that stands in its place.
+
+    Attributes:
+        picture: JPEG; None when the photograph cannot be read.
+        reason: why it cannot; "" when it can.
+    """
+
+    picture: bytes | None
+    reason: str
+
+
+def cache_folder(audit: Audit) -> Path:
+    """Where the thumbnails of an audit lie. It may be deleted at any time."""
+    return workspace() / "cache" / hashlib.sha256(audit.key.encode()).hexdigest()[:16]
+
+
+def source(audit: Audit, path: str) -> Path:
+    """The file of a photograph or mask, from its path in the sample table."""
+    return Path(audit.manifest["data"]["root"]) / path
+
+
+def scaled(image: Image.Image, side: int) -> Image.Image:
+    """The image with its longer side brought down to `side`; a smaller one stays as it is."""
+    factor = side / max(image.size)
+    if factor >= 1:
+        return image
+    width, height = (max(1, round(length * factor)) for length in image.size)
+    return image.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=2.0)
+
+
+def jpeg(image: Image.Image) -> bytes:
+    """JPEG bytes with full colour resolution, so that thin coloured lines stay sharp."""
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=88, subsampling=0)
+    return buffer.getvalue()
+
+
+def thumbnail(audit: Audit, sample_id: str, path: str) -> Thumbnail:
+    """The thumbnail of one part, made once."""
+    kept = cache_folder(audit) / f"{sample_id}.jpg"
+    try:
+        return Thumbnail(kept.read_bytes(), "")
+    except OSError:
+        pass  # not made yet, or not readable: make it
+    try:
+        picture = jpeg(scaled(read_image(source(audit, path)), SIDE))
+    except UnreadableImage as error:
+        return Thumbnail(None, str(error))
+    _keep(kept, picture)
+    return Thumbnail(picture, "")
+
+
+def thumbnails(audit: Audit, parts: Iterable[tuple[str, str]]) -> list[Thumbnail]:
+    """Thumbnails of `(sample_id, path)`, in order; decoding runs in several threads."""
+    with ThreadPoolExecutor(READERS) as pool:
+        return list(pool.map(lambda part: thumbnail(audit, *part), parts))
+
+
+def _keep(path: Path, content: bytes) -> None:
+    """Write by rename. A disk that cannot be written costs time, not the page."""
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished.write_bytes(content)
+        unfinished.replace(path)
+    except OSError:
+        return

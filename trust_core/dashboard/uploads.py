@@ -1,0 +1,182 @@
+"""What a visitor may bring or name: uploads, and folders of the server inside an allow-list."""
+
+import hashlib
+import os
+import re
+import tempfile
+import unicodedata
+from collections.abc import Iterable
+from itertools import islice
+from pathlib import Path
+from typing import BinaryIO
+
+from trust_core.data.archives import extract
+from trust_core.errors import DataError, SettingsError
+from trust_core.store import workspace
+
+FOLDERS_VARIABLE = "TRUST_CORE_FOLDERS"
+UPLOADS = "uploads"
+CHUNK = 1 << 20
+LONGEST_NAME = 80
+MODEL_SUFFIXES = (".safetensors", ".pt", ".pth", ".onnx")
+MOST_LISTED = 200
+MOST_FOLDERS = 3000  # a home folder can be endless
+LOOK_DEPTH = 3  # levels below an allowed folder that are searched for models and tables
+
+
+def safe_name(name: str) -> str:
+    """A file name without folders, control characters or anything a shell or page might read.
+
+    >>> safe_name("../../etc/my tiles (1).zip")
+    'my_tiles_1_.zip'
+    """
+    last = unicodedata.normalize("NFKC", name).replace("\\", "/").rpartition("/")[2]
+    stem, dot, ending = re.sub(r"[^\w.-]+", "_", last).lstrip(".-_").rpartition(".")
+    return f"{stem[: LONGEST_NAME - len(ending)]}{dot}{ending[:LONGEST_NAME]}" or "unnamed"
+
+
+def store(upload: BinaryIO, name: str) -> Path:
+    """Write an upload to disk, chunk by chunk, under the sha256 of its bytes.
+
+    The same bytes under the same name are stored once, whoever brings them.
+
+    Args:
+        upload: what was uploaded, from its beginning.
+        name: the file name the browser gave.
+
+    Returns:
+        `workspace()/uploads/SHA256[:16]/NAME`.
+
+    Raises:
+        DataError: it cannot be written.
+    """
+    folder = workspace() / UPLOADS
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        digest = hashlib.sha256()
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=".", delete=False) as file:
+            written = Path(file.name)
+            try:
+                while chunk := upload.read(CHUNK):
+                    digest.update(chunk)
+                    file.write(chunk)
+                file.close()
+                target = folder / digest.hexdigest()[:16] / safe_name(name)
+                target.parent.mkdir(exist_ok=True)
+                written.replace(target)
+            finally:
+                written.unlink(missing_ok=True)
+    except OSError as error:
+        raise DataError(
+            f"{safe_name(name)} cannot be stored in {folder}: {error.strerror or error}; "
+            "make room there, or give a path on the server."
+        ) from error
+    return target.resolve()
+
+
+def unpack(archive: Path) -> Path:
+    """The data folder that an archive holds, unpacked into the workspace once.
+
+    An upload is deleted when it is unpacked, or refused: its bytes are not kept twice.
+
+    Args:
+        archive: a zip file, uploaded or anywhere on the server.
+
+    Raises:
+        DataError: the archive is refused, with the reason.
+    """
+    with archive.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    place = (workspace() / UPLOADS).resolve() / digest[:16]
+    told = place / f".{archive.stem}.root"
+    try:
+        if not told.exists():
+            place.mkdir(parents=True, exist_ok=True)
+            root = extract(archive, place / archive.stem)
+            told.write_text(root.relative_to(place).as_posix(), encoding="utf-8")
+        return place / told.read_text(encoding="utf-8")
+    finally:
+        if archive.parent == place:
+            archive.unlink(missing_ok=True)
+
+
+def allowed_folders() -> tuple[Path, ...]:
+    """Folders whose content may be named: `$TRUST_CORE_FOLDERS` (separated as `$PATH` is).
+
+    Without it, the current folder and the one around it. The workspace always.
+    """
+    given = os.environ.get(FOLDERS_VARIABLE)
+    here = Path.cwd()
+    around = [here] if here.parent == here.parent.parent else [here, here.parent]
+    folders = [Path(name) for name in given.split(os.pathsep) if name] if given else around
+    return tuple(dict.fromkeys(folder.resolve() for folder in [*folders, workspace()]))
+
+
+def server_path(text: str) -> Path:
+    """A path on the server as typed, made absolute, with its links followed.
+
+    Args:
+        text: absolute, or relative to one of the allowed folders.
+
+    Raises:
+        SettingsError: it lies outside of the allowed folders (told before anything is looked at),
+            or nothing is there.
+    """
+    typed = Path(text.strip().strip("'\""))
+    folders = allowed_folders()
+    try:
+        tried = [(folder / typed.expanduser()).resolve() for folder in folders]
+    except (OSError, RuntimeError, ValueError):
+        raise SettingsError(f"{text[:200]!r} is no path.") from None
+    inside = [path for path in tried if any(path.is_relative_to(folder) for folder in folders)]
+    if not inside:
+        raise SettingsError(
+            f"{typed} lies outside of the folders that may be opened here "
+            f"({', '.join(map(str, folders))}); start the server with {FOLDERS_VARIABLE} to add it."
+        )
+    try:
+        there = [path for path in inside if path.exists()]
+    except (OSError, ValueError):
+        raise SettingsError(f"{text[:200]!r} is no path.") from None
+    if not there:
+        raise SettingsError(f"There is nothing at {inside[0]}; check the spelling.")
+    return there[0]
+
+
+def models() -> list[Path]:
+    """Model files that were uploaded (the newest first) or lie in the allowed folders."""
+    uploaded = sorted(_uploaded(MODEL_SUFFIXES), key=lambda path: -path.stat().st_mtime)
+    found = [path for path in _near(allowed_folders()) if path.suffix.lower() in MODEL_SUFFIXES]
+    return list(dict.fromkeys([*uploaded, *found]))[:MOST_LISTED]
+
+
+def data_folders() -> list[Path]:
+    """Data that was uploaded (the newest first), and folders with a table in the allowed ones."""
+    marks = sorted(
+        (workspace() / UPLOADS).resolve().glob("*/.*.root"), key=lambda path: -path.stat().st_mtime
+    )
+    uploaded = [mark.parent / mark.read_text(encoding="utf-8") for mark in marks]
+    beside = [path.parent for path in _near(allowed_folders()) if path.suffix.lower() == ".csv"]
+    return list(dict.fromkeys([*uploaded, *beside]))[:MOST_LISTED]
+
+
+def tables(folder: Path) -> list[Path]:
+    """CSV files in a data folder, near its top."""
+    return [path for path in _near([folder]) if path.suffix.lower() == ".csv"][:MOST_LISTED]
+
+
+def _uploaded(suffixes: tuple[str, ...]) -> list[Path]:
+    found = (workspace() / UPLOADS).resolve().glob("*/*")
+    return [path for path in found if path.suffix.lower() in suffixes and path.is_file()]
+
+
+def _near(folders: Iterable[Path]) -> list[Path]:
+    """Files of some folders and the levels just below, hidden and installed ones left out."""
+    found: list[Path] = []
+    skipped = ("__", ".", "site-packages", "node_modules", UPLOADS)
+    for folder in folders:
+        for here, inner, files in islice(os.walk(folder), MOST_FOLDERS):
+            deep = len(Path(here).relative_to(folder).parts) >= LOOK_DEPTH
+            inner[:] = [name for name in sorted(inner) if not (deep or name.startswith(skipped))]
+            found += [Path(here) / name for name in sorted(files)]
+    return found

@@ -1,0 +1,114 @@
+"""Numbers as a quality engineer would say them: counts first, plain words, no spare digits."""
+
+import math
+import time
+
+from scipy.stats import beta
+
+OUTCOME_NAMES = {
+    "TP": "caught defect",
+    "FN": "missed defect",
+    "TN": "passed good part",
+    "FP": "false alarm",
+    "": "not readable",
+}
+
+INDICATOR_NAMES = {
+    "iou_difference": "IoU difference",
+    "iou_defect": "overlap with the defect map",
+    "good_disagreement": "disagreement with the good map",
+    "iou_difference_shift": "change of the IoU difference under perturbation",
+    "p_defect": "just lowering the decision threshold",
+    "log_odds": "evidence for a defect under perturbation",
+    "log_odds_shift": "change of the evidence under perturbation",
+}
+
+ROLE_NAMES = {
+    "train": "seen by the detector in training",
+    "tune": "for choosing the threshold",
+    "certify": "sealed: for proving the threshold",
+    "test": "sealed: for the final report",
+}
+
+HELP = {
+    "tau": "The flagging threshold: a part called good whose score is at least this high is sent "
+    "to re-inspection.",
+    "eps": "The adversarial strength: how far every pixel is nudged, in steps of 1/255, before the "
+    "detector is asked again.",
+    "iou_difference": "Where the detector would look for a defect, compared with where it looks at "
+    "all, minus the same for a good part. Higher is more suspicious.",
+    "p_defect": "The detector's own probability that the part is defective.",
+}
+
+CONFIDENCE = 0.95
+
+
+def count(n: int) -> str:
+    """A whole number with thousands separated: `1,204`."""
+    return f"{n:,}"
+
+
+def counted(n: int, what: str) -> str:
+    """A number of things: `1 part`, `1,204 parts`, `no parts`. `what` is a plural in -s."""
+    name = what.removesuffix("s") if n == 1 else what
+    return f"{count(n) if n else 'no'} {name}"
+
+
+def of(k: int, n: int, what: str) -> str:
+    """A part of a whole: `11 of 12 missed defects`. `what` is a plural in -s."""
+    return f"{count(k)} of {counted(n, what)}" if n else f"no {what}"
+
+
+def percent(share: float) -> str:
+    """A share as a whole percentage, never rounded to 0 or 100 when it is not that: `7 %`."""
+    if math.isnan(share):
+        return "–"
+    if 0 < share < 0.01:
+        return "under 1 %"
+    if 0.99 < share < 1:
+        return "over 99 %"
+    return f"{share * 100:.0f} %"
+
+
+def interval(k: int, n: int) -> str:
+    """What k of n proves of the share behind it: `at least 74 %, 95 % sure`, rounded down.
+
+    The lower bound is Clopper and Pearson's (Biometrika 26, 1934), one-sided.
+    """
+    if not n:
+        return "nothing to measure it on"
+    bound = float(beta.ppf(1 - CONFIDENCE, k, n - k + 1)) if k else 0.0
+    return f"at least {math.floor(bound * 100)} %, {CONFIDENCE * 100:.0f} % sure"
+
+
+def caught_sentence(flagged_fn: int, fn: int, flagged_tn: int, tn: int) -> str:
+    """`11 of 12 missed defects caught; 74 of 555 good parts re-inspected`."""
+    caught = f"{of(flagged_fn, fn, 'missed defects')} caught" if fn else "no defect was missed"
+    again = f"{of(flagged_tn, tn, 'good parts')} re-inspected" if tn else "no good part was passed"
+    return f"{caught}; {again}"
+
+
+def size(n: float) -> str:
+    """Bytes on disk in decimal units: `18.4 MB`."""
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if n < 1000:
+            return f"{n:.0f} {unit}" if unit == "bytes" or n >= 100 else f"{n:.1f} {unit}"
+        n /= 1000
+    return f"{n:,.1f} TB"
+
+
+def duration(seconds: float) -> str:
+    """`40 s`, `3 min`, `2 h 5 min`: coarser the longer it takes."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    minutes = round(seconds / 60)
+    hours, rest = divmod(minutes, 60)
+    return f"{hours} h {rest} min" if hours else f"{minutes} min"
+
+
+def moment(stamp: str) -> str:
+    """A time of the manifest (`2026-04-21T14:03:00+0200`) as `21 Apr 2026, 14:03`."""
+    try:
+        return time.strftime("%d %b %Y, %H:%M", time.strptime(stamp[:19], "%Y-%m-%dT%H:%M:%S"))
+    except ValueError:
+        return stamp

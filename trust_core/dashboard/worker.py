@@ -1,0 +1,250 @@
+"""The audit as a process of its own: started, looked at, stopped and resumed.
+
+A worker is the very command that the page shows, in its own session, so that neither a closed tab
+nor a restarted server ends it. What it was asked to do (`NAME.json`) and what it says (`NAME.log`,
+`NAME.out`) lie in `workspace()/jobs`, beside the audit folder NAME, which has to be empty at first.
+The worker holds a lock on `NAME.lock` from its first to its last moment: the kernel gives it back
+however the worker ends, so a recycled process number is never taken for ours.
+"""
+
+import fcntl
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from trust_core.errors import StoreError
+from trust_core.store import FINISHED, MANIFEST, PROGRESS, read_manifest, workspace, write_json
+
+PROGRAM = (sys.executable, "-m", "trust_core")
+JOBS = "jobs"
+RUNNING, DONE, STOPPED, FAILED = "running", "finished", "stopped", "failed"
+ENVIRONMENT = {  # large blocks stay with the process: page faults cost up to half of the CPU time
+    "MALLOC_MMAP_MAX_": "0",
+    "MALLOC_TRIM_THRESHOLD_": "100000000000",
+}
+PATIENCE = 20.0  # seconds that a worker gets to finish its batch before it is killed
+POLL = 0.05
+SAYS_STOPPED = "Stopped."  # how the command line begins its last sentence when interrupted
+SAYS_PROGRESS = re.compile(r"^[\d,]+ of [\d,]+ images, ")
+WITHOUT_A_WORD = (
+    "The worker ended without a word: it was killed, or the machine was restarted or ran out of "
+    "memory. Resume goes on where it ended."
+)
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a worker was asked to do.
+
+    Attributes:
+        folder: the audit folder.
+        arguments: what follows `python -m trust_core`.
+        pid: its process, which leads a process group of the same number.
+        started: when, in seconds since 1970.
+    """
+
+    folder: Path
+    arguments: tuple[str, ...]
+    pid: int
+    started: float
+
+
+@dataclass(frozen=True)
+class JobState:
+    """How a job stands.
+
+    Attributes:
+        phase: `RUNNING`, `DONE`, `STOPPED` or `FAILED`.
+        done: images finished; 0 while the files are being read.
+        total: images in all; 0 while unknown.
+        rate: images a second; 0 while unknown.
+        seconds_left: estimated; None while unknown.
+        sentence: why it stopped or failed, "" otherwise.
+    """
+
+    phase: str
+    done: int = 0
+    total: int = 0
+    rate: float = 0.0
+    seconds_left: float | None = None
+    sentence: str = ""
+
+
+def start(arguments: Sequence[str], folder: Path) -> Job:
+    """Start `python -m trust_core ARGUMENTS` as a process that outlives this one.
+
+    Args:
+        arguments: the job with its options, `--out FOLDER` and `--json` among them.
+        folder: the audit folder; one worker at a time.
+
+    Raises:
+        StoreError: a worker writes this folder already, or the workspace cannot be written.
+    """
+    command = [*PROGRAM, *arguments]
+    try:
+        _beside(folder, "json").parent.mkdir(parents=True, exist_ok=True)
+        with _own(folder) as lock, _beside(folder, "out").open("wb") as out:
+            with _beside(folder, "log").open("wb") as log:
+                process = subprocess.Popen(  # noqa: S603 - our own interpreter, a list, no shell
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=out,
+                    stderr=log,
+                    env=os.environ | ENVIRONMENT,
+                    start_new_session=True,
+                    pass_fds=[lock.fileno()],
+                )
+            job = Job(folder, tuple(arguments), process.pid, time.time())
+            content = {"arguments": arguments, "pid": job.pid, "started": job.started}
+            write_json(_beside(folder, "json"), content)
+    except OSError as error:
+        raise StoreError(
+            f"The audit cannot be started in {folder}: {error.strerror or error}."
+        ) from error
+    threading.Thread(target=process.wait, daemon=True).start()  # or it would stay as a zombie
+    return job
+
+
+def resume(folder: Path) -> Job:
+    """Start the same command again; it goes on where it ended.
+
+    Raises:
+        StoreError: no command is known for this folder, or a worker runs already.
+    """
+    job = read_job(folder)
+    if job is None:
+        raise StoreError(f"It is not known how {folder} was started; set the audit up again.")
+    return start(job.arguments, folder)
+
+
+def cancel(folder: Path, patience: float = PATIENCE) -> None:
+    """End the worker and wait until it is gone. What it has finished stays.
+
+    Args:
+        folder: the audit folder.
+        patience: seconds to finish in before it is killed.
+    """
+    job = read_job(folder)
+    if job is None or not _held(folder):
+        return
+    for sign, seconds in ((signal.SIGTERM, patience), (signal.SIGKILL, PATIENCE)):
+        try:
+            os.killpg(job.pid, sign)
+        except ProcessLookupError:
+            return
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            if not _held(folder):
+                return
+            time.sleep(POLL)
+
+
+def state(folder: Path) -> JobState:
+    """How the job of this audit folder stands, from what lies on disk."""
+    job = read_job(folder)
+    progress = _json(folder / PROGRESS)
+    numbers: dict[str, Any] = {key: progress[key] for key in ("done", "total") if key in progress}
+    if job is not None and _held(folder):
+        if progress.get("pid") == job.pid:
+            numbers |= {"rate": progress["rate"], "seconds_left": progress["seconds_left"]}
+        return JobState(RUNNING, **numbers)
+    if (folder / MANIFEST).exists() and read_manifest(folder)["status"] == FINISHED:
+        return JobState(DONE)
+    phase, sentence = _last_words(_beside(folder, "log"))
+    return JobState(phase, sentence=sentence, **numbers)
+
+
+def read_job(folder: Path) -> Job | None:
+    """What was asked of the worker of this folder; None when it is not known."""
+    content = _json(_beside(folder, "json"))
+    if not content:
+        return None
+    return Job(folder, tuple(content["arguments"]), content["pid"], content["started"])
+
+
+def unfinished() -> list[Job]:
+    """Jobs in the workspace that run, or that can go on, the newest first."""
+    jobs = [read_job(workspace() / path.stem) for path in (workspace() / JOBS).glob("*.json")]
+    known = [job for job in jobs if job is not None]
+    waiting = [
+        job
+        for job in known
+        if _held(job.folder) or (job.folder.is_dir() and state(job.folder).phase != DONE)
+    ]
+    return sorted(waiting, key=lambda job: job.started, reverse=True)
+
+
+def log(folder: Path) -> str:
+    """All that the worker has said so far."""
+    try:
+        return _beside(folder, "log").read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return ""
+
+
+def _beside(folder: Path, ending: str) -> Path:
+    return folder.parent / JOBS / f"{folder.name}.{ending}"
+
+
+@contextmanager
+def _own(folder: Path) -> Iterator[IO[bytes]]:
+    """The lock of a folder; a process that inherits the open file goes on holding it."""
+    with _beside(folder, "lock").open("ab") as lock:
+        end = time.monotonic() + 1  # a look from another session holds it for a moment
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > end:
+                    raise StoreError(
+                        f"{folder.name} is being computed already; wait until it ends, or stop it."
+                    ) from None
+                time.sleep(POLL)
+        yield lock
+
+
+def _held(folder: Path) -> bool:
+    """Whether a worker lives. Looks share the lock, so that they do not see each other."""
+    try:
+        with _beside(folder, "lock").open("rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except FileNotFoundError:
+        pass
+    return False
+
+
+def _last_words(path: Path) -> tuple[str, str]:
+    """How a worker that has not finished ended, and the sentence that says why."""
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    except FileNotFoundError:
+        lines = []
+    last = lines[-1].strip() if lines else ""
+    if last.startswith(SAYS_STOPPED):
+        return STOPPED, "You stopped it. Resume goes on where it ended."
+    if not last or SAYS_PROGRESS.match(last):
+        return STOPPED, WITHOUT_A_WORD
+    if any(line.startswith("Traceback ") for line in lines):
+        return FAILED, f"The program itself failed: {last} Please report it with the log."
+    return FAILED, last
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError):
+        return {}
+    return content

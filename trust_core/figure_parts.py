@@ -1,0 +1,125 @@
+"""The pieces that figures are put together from: layout, axes, marks and names, as plain JSON.
+
+Marks and names are shapes and annotations of a layout; what has no colour takes the page's.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+Layout = dict[str, Any]
+
+ACCENT = "#2185C5"  # the indicator; between Okabe and Ito's two blues, for light and dark alike
+GREY = "#868C94"  # threshold shift, always dashed
+WHITE = "#FFFFFF"
+NONE = "rgba(0, 0, 0, 0)"
+GRID = "rgba(134, 140, 148, 0.22)"
+TEXT_SIZE = 13
+
+RIGHT = 0.74  # names of points further right stand left of them, inside the picture
+
+
+def frame(height: int, top: int = 8) -> Layout:
+    """Layout of a figure without background, legend or title; `height` and `top` in pixels."""
+    return {
+        "template": "none",
+        "height": height,
+        "margin": {"l": 8, "r": 12, "t": top, "b": 8},
+        "paper_bgcolor": NONE,
+        "plot_bgcolor": NONE,
+        "showlegend": False,
+        "dragmode": "zoom",
+    }
+
+
+def share_axis(title: str) -> Layout:
+    """An axis of shares from 0 to 1, in per cent."""
+    return _axis(title) | {
+        "range": [-0.02, 1.03],
+        "tickformat": ".0%",
+        "nticks": 6,
+        "gridcolor": GRID,
+    }
+
+
+def bare_axis(texts: Sequence[str], title: str = "") -> Layout:
+    """An axis of rows or columns, numbered from 0, with a text each; no lines, no zoom."""
+    return _axis(title) | {
+        "tickvals": list(range(len(texts))),
+        "ticktext": list(texts),
+        "range": [-0.5, len(texts) - 0.5],
+        "showgrid": False,
+        "fixedrange": True,
+    }
+
+
+def _axis(title: str) -> Layout:
+    return {
+        "title": {"text": title, "font": {"size": TEXT_SIZE}, "standoff": 10},
+        "zeroline": False,
+        "automargin": True,
+        "ticklen": 4,
+        "tickcolor": NONE,
+    }
+
+
+def spot(x: float, y: float, radius: int, colour: str) -> Layout:
+    """A round mark of a size in pixels, whatever the zoom."""
+    sides = {"x0": -radius, "x1": radius, "y0": -radius, "y1": radius}
+    return _mark(x, y, colour) | {"type": "circle"} | sides
+
+
+def diamond(x: float, y: float, radius: int, colour: str) -> Layout:
+    """A mark on its corner, of a size in pixels, whatever the zoom."""
+    path = f"M {-radius} 0 L 0 {radius} L {radius} 0 L 0 {-radius} Z"
+    return _mark(x, y, colour) | {"type": "path", "path": path}
+
+
+def ring(x: float, y: float, radius: int, colour: str) -> Layout:
+    """A mark that what it stands on shows through."""
+    line = {"color": colour, "width": 3}
+    return spot(x, y, radius, colour) | {"fillcolor": NONE, "line": line}
+
+
+def _mark(x: float, y: float, colour: str) -> Layout:
+    return {
+        "xsizemode": "pixel",
+        "ysizemode": "pixel",
+        "xanchor": x,
+        "yanchor": y,
+        "fillcolor": colour,
+        "line": {"color": WHITE, "width": 2},
+    }
+
+
+def segment(x0: float, x1: float, y: float) -> Layout:
+    """A dotted line between two points of one height."""
+    line = {"color": GREY, "width": 1.5, "dash": "dot"}
+    return {"type": "line", "x0": x0, "x1": x1, "y0": y, "y1": y, "line": line}
+
+
+def name(x: float, y: float, text: str, colour: str = "", *, side: str = "below") -> Layout:
+    """Text beside a point: `below` it, `above` it, or at its height, `beside` it."""
+    left = x > RIGHT and side != "beside"
+    lift = {"below": -6, "above": 6, "beside": 0}[side]
+    return {
+        "x": x,
+        "y": y,
+        "text": text,
+        "showarrow": False,
+        "align": "left",
+        "xanchor": "right" if left else "left",
+        "yanchor": {"below": "top", "above": "bottom", "beside": "middle"}[side],
+        "xshift": -10 if left else 10,
+        "yshift": lift,
+    } | ({"font": {"color": colour, "size": TEXT_SIZE}} if colour else {})
+
+
+def number(value: float) -> str:
+    """A threshold as it is read: no more digits than tell it from all others, a true minus sign."""
+    return repr(float(value)).removesuffix(".0").replace("-", "−")
+
+
+def shortened(text: str, length: int = 24) -> str:
+    """Text cut in the middle, where names of kinds differ least."""
+    half = (length - 1) // 2
+    return text if len(text) <= length else f"{text[:half]}…{text[-half:]}"

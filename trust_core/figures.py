@@ -1,0 +1,272 @@
+"""Data → Plotly figure, for pages and reports alike; nothing here knows where it is shown.
+
+What a slider moves (the operating point and its name) is not drawn by a trace but by shapes and
+annotations, so that a page can move it without drawing a curve again: a figure shows the curves,
+`mark_tradeoff` and `mark_heat` say what its layout becomes at a point.
+
+Notation: `E` strengths, `T` thresholds, `n` points of a drawn curve.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from trust_core.decision.tradeoff import Counts, Curve, Floats
+from trust_core.drawn_curves import (
+    CHOSEN_POINTS,
+    OTHER_POINTS,
+    ROOM,
+    SHIFT_POINTS,
+    curve_names,
+    drawn,
+)
+from trust_core.figure_parts import ACCENT as ACCENT  # for pages: all colours are had from here
+from trust_core.figure_parts import GREY as GREY
+from trust_core.figure_parts import (
+    NONE,
+    Layout,
+    bare_axis,
+    diamond,
+    frame,
+    name,
+    number,
+    ring,
+    segment,
+    share_axis,
+    shortened,
+    spot,
+)
+
+# Okabe and Ito (2008), told apart by colour-blind readers; never without a symbol or a word.
+OUTCOME_COLOURS = {
+    "TP": "#009E73",
+    "FN": "#D55E00",
+    "TN": "#56B4E9",
+    "FP": "#E69F00",
+    "flagged": "#CC79A7",
+}
+
+VISIBLE_POINTS = 90  # more markers than that would make a thick line
+LOW = 0.12  # a name below a point lower than that would lie on the axis
+
+
+def tradeoff(
+    curves: Mapping[float, Curve], shift: Curve, chosen: float, *, shift_only: bool = False
+) -> go.Figure:
+    """Missed defects caught over good parts re-inspected, a curve per strength.
+
+    Args:
+        curves: of one indicator, by strength ε.
+        shift: of just lowering the decision threshold.
+        chosen: the strength that is drawn in the accent.
+        shift_only: the indicator is threshold shift itself: one dashed line is all there is.
+
+    Returns:
+        A figure whose curves carry their strength as `meta`, and at each point
+        `customdata = (τ, missed defects flagged, good parts flagged)`.
+    """
+    shown = {} if shift_only else curves
+    dashes = {"color": GREY, "width": 2.5, "dash": "6px,5px"}
+    meta = chosen if shift_only else None
+    lines = [_line(shift, SHIFT_POINTS, "decision threshold", line=dashes, meta=meta)]
+    for strength in sorted(shown, key=lambda e: (e == chosen, e)):  # the chosen one on top
+        lines.append(_strength_line(shown[strength], strength, strength == chosen))
+    layout = frame(470, top=26) | {
+        "hovermode": "closest",
+        "xaxis": share_axis(f"Good parts re-inspected, of {shift.tn:,}"),
+        "yaxis": share_axis(f"Missed defects caught, of {shift.fn:,}"),
+        "annotations": curve_names(shown, shift, chosen),
+    }
+    return go.Figure(lines, layout)
+
+
+def mark_tradeoff(
+    points: Curve, threshold: float, shift: Curve, names: Sequence[Layout] = ()
+) -> Layout:
+    """Layout that marks the operating point, and what threshold shift asks for the same catch.
+
+    Args:
+        points: the chosen curve.
+        threshold: τ.
+        shift: the curve of threshold shift; `points` itself when that is the indicator.
+        names: annotations that stay, those of the figure.
+    """
+    index = points.at(threshold)
+    x, y = float(points.tn_loss[index]), float(points.fn_recall[index])
+    if not (math.isfinite(x) and math.isfinite(y)):
+        return {"shapes": [], "annotations": list(names)}
+    shapes, texts = [], []
+    rival = same_catch(shift, int(points.flagged_fn[index]))
+    if rival is not None and points is not shift:
+        rival_x, rival_y = float(shift.tn_loss[rival]), float(shift.fn_recall[rival])
+        # A line at the height of the point: how much further threshold shift has to go.
+        shapes += [segment(x, rival_x, y), diamond(rival_x, rival_y, 6, GREY)]
+        if abs(rival_x - x) > ROOM:
+            told = f"{shift.flagged_tn[rival]:,} by the lowered threshold"
+            texts.append(name(rival_x, rival_y, told, GREY, side="above"))
+    shapes.append(spot(x, y, 8, ACCENT))
+    own = f"<b>Operating point</b><br>{points.flagged_tn[index]:,} re-inspected"
+    texts.append(name(x, y, own, side="below" if y > LOW else "above"))
+    return {"shapes": shapes, "annotations": [*(n for n in names if _apart(n, texts)), *texts]}
+
+
+def _apart(curve_name: Layout, texts: Sequence[Layout]) -> bool:
+    """Whether none of the texts would lie on the name of a curve."""
+    wide, high = 0.26, 0.09
+    return all(
+        abs(curve_name["x"] - t["x"]) > wide or abs(curve_name["y"] - t["y"]) > high for t in texts
+    )
+
+
+def same_catch(shift: Curve, caught: int) -> int | None:
+    """Index on the curve of threshold shift that catches at least as many missed defects."""
+    return shift.at_recall(caught / shift.fn) if shift.fn else None
+
+
+def heat(
+    counts: Counts,
+    strengths: Sequence[float],
+    thresholds: Floats,
+    total: int,
+    what: str,
+    colour: str,
+) -> go.Figure:
+    """A table of counts over threshold (right flags more) and strength, the fuller the darker.
+
+    Args:
+        counts: `(E, T)`.
+        strengths: ε, ascending, `(E,)`.
+        thresholds: τ, descending, `(T,)`.
+        total: what a cell is a part of.
+        what: is counted, a plural, for the hover.
+        colour: of a full cell, `#rrggbb`.
+
+    Returns:
+        A figure whose cells carry `customdata = (τ, ε, count)`.
+    """
+    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
+    cells = go.Heatmap(
+        z=counts / max(1, total),
+        zmin=0,
+        zmax=1,
+        colorscale=[[i, f"rgba({red},{green},{blue},{0.04 + 0.56 * i})"] for i in (0, 1)],
+        showscale=False,
+        xgap=1,
+        ygap=1,
+        hoverinfo="none",
+    )
+    x, y = np.meshgrid(np.arange(len(thresholds)), np.arange(len(strengths)))
+    tau, strength = np.meshgrid(thresholds, np.asarray(strengths, dtype=np.float64))
+    texts = go.Scatter(
+        x=x.ravel(),
+        y=y.ravel(),
+        mode="text",
+        text=[f"{n:,}" for n in counts.ravel()],
+        textfont_size=12,
+        customdata=np.stack((tau.ravel(), strength.ravel(), counts.ravel()), axis=-1),
+        hovertemplate=(
+            f"%{{customdata[2]:,d}} of {total:,} {what}<br>"
+            "ε %{customdata[1]:~g}, threshold %{customdata[0]:.4~g}<extra></extra>"
+        ),
+    )
+    layout = frame(88 + 27 * len(strengths)) | {
+        "hovermode": "closest",
+        "hoverdistance": 40,
+        "xaxis": bare_axis([number(t) for t in thresholds], "Flagging threshold τ"),
+        "yaxis": bare_axis([f"{e:g}" for e in strengths], "Strength ε"),
+    }
+    return go.Figure([cells, texts], layout)
+
+
+def mark_heat(
+    strengths: Sequence[float], thresholds: Floats, strength: float, threshold: float
+) -> Layout:
+    """Layout that rings the operating point on a heat table.
+
+    Between two columns it stands in proportion to τ; outside them, at the edge.
+    """
+    x = np.interp(-threshold, -thresholds, np.arange(len(thresholds)))
+    y = list(strengths).index(strength)
+    return {"shapes": [ring(float(x), y, 12, ACCENT)], "annotations": []}
+
+
+def kinds(rows: Sequence[tuple[str, int, int]]) -> go.Figure:
+    """Bars of missed defects by kind: caught, and still missed, with their counts.
+
+    Args:
+        rows: `(kind, caught, total)`, the first on top; at least one.
+    """
+    names = [escape(shortened(kind)) for kind, _, _ in rows]
+    places = list(range(len(rows)))
+    series = (
+        ("caught", [k for _, k, _ in rows], OUTCOME_COLOURS["TP"], ""),
+        ("still missed", [n - k for _, k, n in rows], OUTCOME_COLOURS["FN"], "/"),
+    )
+    bars = [
+        go.Bar(
+            y=places,
+            x=values,
+            name=what,
+            orientation="h",
+            marker={
+                "color": colour,
+                "line": {"color": colour, "width": [int(v > 0) for v in values]},
+                "pattern": {"shape": hatch, "size": 6, "fgcolor": colour, "bgcolor": NONE},
+            },
+            customdata=names,
+            hovertemplate=f"%{{customdata}}: %{{x:,d}} {what}<extra></extra>",
+        )
+        for what, values, colour, hatch in series
+    ]
+    widest = max(n for *_, n in rows)
+    layout = frame(40 + 30 * len(rows)) | {
+        "barmode": "stack",
+        "bargap": 0.28,
+        "xaxis": {"visible": False, "fixedrange": True, "range": [0, 1.16 * widest]},
+        "yaxis": bare_axis(names) | {"range": [len(rows) - 0.5, -0.5]},
+        "annotations": [
+            name(n, place, f"{k:,} of {n:,}", side="beside")
+            for place, (_, k, n) in zip(places, rows, strict=True)
+        ],
+    }
+    return go.Figure(bars, layout)
+
+
+def _strength_line(points: Curve, strength: float, chosen: bool) -> go.Scatter:
+    called = f"ε {strength:g}"
+    if not chosen:
+        thin = {"color": ACCENT, "width": 1.3}
+        return _line(points, OTHER_POINTS, called, line=thin, opacity=0.5, meta=strength)
+    strong = {"color": ACCENT, "width": 3}
+    line = _line(points, CHOSEN_POINTS, called, line=strong, meta=strength, mode="lines+markers")
+    visible = len(line.x) <= VISIBLE_POINTS
+    line.marker = {"size": 6 if visible else 9, "color": ACCENT, "opacity": 1 if visible else 0}
+    return line
+
+
+def _line(points: Curve, limit: int, called: str, **style: Any) -> go.Scatter:  # noqa: ANN401
+    index = drawn(points, limit)
+    thresholds = [t if math.isfinite(t) else None for t in points.thresholds[index].tolist()]
+    counts = (points.flagged_fn[index].tolist(), points.flagged_tn[index].tolist())
+    return go.Scatter(
+        x=_brief(points.tn_loss[index]),
+        y=_brief(points.fn_recall[index]),
+        customdata=list(zip(thresholds, *counts, strict=True)),
+        hovertemplate=(
+            f"%{{customdata[1]:,d}} of {points.fn:,} missed defects caught<br>"
+            f"%{{customdata[2]:,d}} of {points.tn:,} good parts re-inspected<br>"
+            f"{called}{', threshold' if style['meta'] is not None else ''} "
+            "%{customdata[0]:.4~g}<extra></extra>"
+        ),
+        name=called,
+        **({"mode": "lines"} | style),
+    )
+
+
+def _brief(shares: Floats) -> list[float | None]:
+    """Shares to a hundred-thousandth: a tenth of what a picture can show, a third of the text."""
+    return [round(share, 5) if math.isfinite(share) else None for share in shares.tolist()]

@@ -69,7 +69,7 @@ def test_a_click_on_the_curve_sets_the_operating_point(visit: Visit, told: dict)
 
 
 def test_the_slider_moves_the_mark_and_nothing_else(visit: Visit, told: dict) -> None:
-    page = drawn(visit("tradeoff?audit=demo"))
+    page = drawn(visit("tradeoff?audit=demo&eps=0"))
     page.eval_on_selector(f"{CHART} .main-svg", "svg => { svg.dataset.same = 'yes' }")
     height = page.evaluate("document.querySelector('.stMainBlockContainer').scrollHeight")
     zoom(page)
@@ -110,7 +110,7 @@ def x_range(page: Page) -> list[float]:
 
 
 def test_a_click_on_a_cell_goes_there(visit: Visit, told: dict) -> None:
-    page = drawn(visit("tradeoff?audit=demo"))
+    page = drawn(visit("tradeoff?audit=demo&eps=0"))
     cells = page.locator(".st-key-heat-again .chart .nsewdrag")
     cells.scroll_into_view_if_needed()
     box = cells.bounding_box()
@@ -130,7 +130,7 @@ def test_a_shared_link_and_a_reload_show_the_same(visit: Visit, told: dict) -> N
 
 
 def test_the_parts_that_change_side_are_one_click_away(visit: Visit) -> None:
-    page = drawn(visit("tradeoff?audit=demo"))
+    page = drawn(visit("tradeoff?audit=demo&eps=0"))
     page.locator(f"{CHART} path.point").nth(3).click(force=True)
     expect(page.get_by_text("Since τ")).to_be_visible()
     told = page.get_by_text("Since τ").inner_text()
@@ -141,7 +141,7 @@ def test_the_parts_that_change_side_are_one_click_away(visit: Visit) -> None:
 
 
 def test_the_keyboard_reaches_the_slider_and_words_name_the_chart(visit: Visit) -> None:
-    page = drawn(visit("tradeoff?audit=demo"))
+    page = drawn(visit("tradeoff?audit=demo&eps=0"))
     chart = page.locator(CHART)
     assert chart.get_attribute("role") == "img"
     assert "Missed defects caught" in chart.get_attribute("aria-label")

@@ -33,7 +33,7 @@ def opened(**query: str) -> AppTest:
     app = AppTest.from_file(APP, default_timeout=60)
     app.switch_page("pages/tradeoff.py")
     app.query_params["audit"] = "mine"
-    for key, value in query.items():
+    for key, value in ({"eps": "0"} | query).items():
         app.query_params[key] = value
     return fine(app.run())
 

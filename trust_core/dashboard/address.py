@@ -92,35 +92,34 @@ def noted_point(audit: Audit) -> Point | None:
 
 def default_strength(audit: Audit, indicator: str) -> float:
     """The ε with the lowest TN loss that catches 90 % of the missed defects on `tune`."""
-    return _default_strength(audit, audit.key, indicator)
-
-
-@st.cache_data(max_entries=64, show_spinner=False)
-def _default_strength(_audit: Audit, key: str, indicator: str) -> float:
-    passed = _audit.passed([TUNE])
-    losses = {e: curve_at(passed, indicator, e).tn_loss_at(WANTED_RECALL) for e in _audit.strengths}
+    losses = {e: loss for e, (_, loss) in _usual_points(audit, audit.key, indicator).items()}
     known = {strength: loss for strength, loss in losses.items() if math.isfinite(loss)}
     return min(known, key=known.__getitem__, default=0.0)
 
 
 def default_threshold(audit: Audit, indicator: str, strength: float) -> float:
     """The τ with the lowest TN loss that catches 90 % of the missed defects on `tune`."""
-    return _default_threshold(audit, audit.key, indicator, strength)
+    return _usual_points(audit, audit.key, indicator)[strength][0]
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
-def _default_threshold(_audit: Audit, key: str, indicator: str, strength: float) -> float:
+def _usual_points(_audit: Audit, key: str, indicator: str) -> dict[float, tuple[float, float]]:
+    """τ and TN loss at 90 % FN recall on `tune`, for each ε."""
     passed = _audit.query(
-        """SELECT scores.*, p_defect, outcome FROM scores JOIN samples USING (sample_id)
-           WHERE outcome IN ('FN', 'TN') AND role = ? AND strength IN (0, ?)
+        """SELECT strength, scores.log_odds, iou_defect, iou_good, iou_difference, p_defect, outcome
+           FROM scores JOIN samples USING (sample_id)
+           WHERE outcome IN ('FN', 'TN') AND role = ?
            ORDER BY strength, row""",
-        (TUNE, strength),
+        (TUNE,),
     )
-    points = curve_at(passed, indicator, strength)
-    index = points.at_recall(WANTED_RECALL)
-    # The first point is τ = +∞, which no slider can stand on; the next flags the fewest.
-    wanted = points.thresholds[max(1, index or 0) :]
-    return float(wanted[0]) if len(wanted) else 0.0
+    points = {}
+    for strength in _audit.strengths:
+        curve = curve_at(passed, indicator, strength)
+        # The first point is τ = +∞, which no slider can stand on; the next flags the fewest.
+        wanted = curve.thresholds[max(1, curve.at_recall(WANTED_RECALL) or 0) :]
+        threshold = float(wanted[0]) if len(wanted) else 0.0
+        points[strength] = threshold, curve.tn_loss_at(WANTED_RECALL)
+    return points
 
 
 def kept(**changes: object) -> dict[str, str]:

@@ -2,20 +2,11 @@
 
 from collections.abc import Mapping
 from html import escape
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 from PIL import Image
 
-from trust_core.dashboard import opened
-from trust_core.dashboard.crosscheck import (
-    SIGNS,
-    Check,
-    check,
-    check_model,
-    compared_form,
-    model_source,
-)
 from trust_core.dashboard.frame import error
 from trust_core.dashboard.part_maps import (
     PartMaps,
@@ -29,6 +20,9 @@ from trust_core.dashboard.part_maps import (
 from trust_core.dashboard.thumbnails import source
 from trust_core.errors import SettingsError, TrustError
 from trust_core.store import Audit
+
+if TYPE_CHECKING:
+    from trust_core.dashboard.crosscheck import Check
 
 SIDE = 360
 CHECKED = "part-checked"
@@ -60,6 +54,9 @@ def check_button(
 def _show(
     audit: Audit, row: Mapping[str, Any], score: Mapping[str, Any], photo: Image.Image
 ) -> None:
+    # The package takes seconds to import: nobody waits for it who does not ask for it.
+    from trust_core.dashboard.crosscheck import SIGNS, compared_form
+
     maps = maps_of(audit, score)
     try:
         form = compared_form(audit)
@@ -83,14 +80,17 @@ def _show(
 @st.cache_data(max_entries=32, show_spinner="Computing the maps with grad-cam …")
 def _checks(
     _audit: Audit, key: str, sample_id: str, path: str, _maps: PartMaps
-) -> dict[str, Check]:
+) -> "dict[str, Check]":
+    from trust_core.dashboard import opened
+    from trust_core.dashboard.crosscheck import check, check_model, model_source
+
     model, options = model_source(_audit)
     detector = opened.detector(model, options)
     check_model(_audit, detector)
     return check(_audit, detector, source(_audit, path), dict(_maps.raw))
 
 
-def _verdict(audit: Audit, form: str, found: Mapping[str, Check]) -> str:
+def _verdict(audit: Audit, form: str, found: "Mapping[str, Check]") -> str:
     """Whether the maps are the same, as HTML."""
     worst = max(result.difference for result in found.values())
     agree = all(result.agrees for result in found.values())

@@ -18,7 +18,7 @@ from trust_core.data.decode import read_mask
 from trust_core.explanation.overlap import mask_of
 from trust_core.store import Audit
 
-PANEL_SIDE = 600  # pixels along the longer side of a picture
+PANEL_SIDE = 560  # pixels along the longer side: about twice what a panel has on a screen
 STRIP_SIDE = 220
 PANEL_LINE, STRIP_LINE = 3, 2  # width of an outline
 SIDES = ("defect", "good", "agnostic")

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import pandas as pd
 
 from trust_core.dashboard.address import Point
-from trust_core.data.roles import ROLES
 from trust_core.decision.report import roles_of
 from trust_core.store import Audit
 
@@ -82,10 +81,7 @@ _PLACE = """
     ) WHERE sample_id = $8
 """
 _COUNTS = "SELECT {counted} FROM parts"
-_GROUP = """
-    SELECT * FROM parts WHERE "group" = (SELECT "group" FROM samples WHERE sample_id = $8)
-    ORDER BY path
-"""
+_GROUP = "SELECT * FROM parts ORDER BY path"
 
 
 @dataclass(frozen=True)
@@ -193,7 +189,11 @@ def part_rows(audit: Audit, point: Point, sample_id: str) -> tuple[pd.DataFrame,
         The group's rows as `page_of_parts` gives them, sorted by path (the part is one of them;
         empty when the audit has no such part), and the part's rows of `scores.parquet` by strength.
     """
-    photos = _ask(audit, point, Filters(), _GROUP, sample_id, roles=ROLES)
+    known = audit.query('SELECT role, "group" FROM samples WHERE sample_id = $1', [sample_id])
+    if known.empty:
+        return known, known
+    role, group = known.iloc[0]
+    photos = _ask(audit, point, Filters(group=group), _GROUP, roles=[role])
     scores = audit.query("SELECT * FROM scores WHERE sample_id = $1 ORDER BY strength", [sample_id])
     return photos, scores
 

@@ -154,8 +154,7 @@ def heat(pixels: Pixels, share: Values, ramp: Sequence[Colour], opacity: float) 
 
 def hatch(pixels: Pixels, mask: Mask) -> Pixels:
     """Diagonal white lines with a dark side over a mask."""
-    rows, columns = np.ogrid[: mask.shape[0], : mask.shape[1]]
-    step = (rows + columns) % HATCH
+    step = _diagonals(*mask.shape) % HATCH
     result = pixels.copy()
     result[mask & (step == 0)] = 255
     result[mask & (step == 1)] = CASING
@@ -170,8 +169,7 @@ def outlined(pixels: Pixels, outlines: Sequence[Outline], width: int) -> Pixels:
         line = edge(mask, width)
         result[grown(line, 1)] = CASING
         if outline.dashed:
-            rows, columns = np.ogrid[: line.shape[0], : line.shape[1]]
-            line = line & ((rows + columns) // (DASH * width) % 2 == 0)
+            line = line & (_diagonals(*line.shape) // (DASH * width) % 2 == 0)
         result[line] = outline.colour
     return result
 
@@ -211,6 +209,12 @@ def _places(
     low = np.floor(centre).astype(np.int64)
     high = np.minimum(low + 1, cells - 1)
     return low, high, (centre - low).astype(np.float32), (place < 0) | (place > 1)
+
+
+def _diagonals(height: int, width: int) -> npt.NDArray[np.int16]:
+    """The number of the diagonal that each pixel lies on, `(H, W)`."""
+    rows, columns = np.arange(height, dtype=np.int16), np.arange(width, dtype=np.int16)
+    return rows[:, None] + columns
 
 
 def _offset(have: int, want: int) -> int:

@@ -1,0 +1,164 @@
+"""The page Parts in a real browser: looking through parts as a quality engineer would."""
+
+import csv
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from tests.browser.conftest import settled
+from trust_core.dashboard.address import Point
+from trust_core.dashboard.parts_query import PAGE_SIZE, Filters, page_of_parts
+from trust_core.store import Audit, open_audit
+
+Visit = Callable[..., Page]
+START = "parts?audit=demo&eps=0&tau=0.2"
+POINT = Point("iou_difference", 0.0, 0.2, "tune")
+
+
+@pytest.fixture
+def audit(workspace: Path) -> Audit:
+    return open_audit(workspace / "demo")
+
+
+def tiles(page: Page) -> Locator:
+    return page.locator(".st-key-parts-grid [class*=st-key-tile-]")
+
+
+def ids(audit: Audit, page: int = 1, **filters: str) -> list[str]:
+    return page_of_parts(audit, POINT, Filters(**filters), page)["sample_id"].tolist()
+
+
+def expect_part(page: Page, sample_id: str) -> None:
+    expect(page).to_have_url(re.compile(f"part={sample_id}"))
+    settled(page)
+    expect(page.locator(".st-key-part-panels img")).to_have_count(4)
+
+
+def expect_no_tall_jump(page: Page) -> None:
+    """Every picture has its place before it has loaded."""
+    for image in page.locator(".st-key-parts-grid img").all():
+        box = image.bounding_box()
+        assert box is not None
+        assert box["width"] == pytest.approx(box["height"], abs=1)
+
+
+def test_open_filter_open_a_part_next_back(visit: Visit, audit: Audit):
+    page = visit(START)
+    expect(tiles(page)).to_have_count(PAGE_SIZE)
+    expect_no_tall_jump(page)
+    page.locator(".st-key-parts-show").get_by_text("Missed defects").click()
+    expect(page).to_have_url(re.compile("show=fn"))
+    settled(page)
+    missed = ids(audit, show="fn")
+    expect(tiles(page)).to_have_count(len(missed))
+    expect(tiles(page).first).to_contain_text("Missed defect")
+    tiles(page).nth(1).click()
+    expect_part(page, missed[1])
+    page.get_by_role("button", name="Next").click()
+    expect_part(page, missed[2])
+    page.get_by_role("button", name="All parts").click()
+    expect(tiles(page)).to_have_count(len(missed))
+    expect(page).to_have_url(re.compile(r"^((?!part=).)*show=fn((?!part=).)*$"))
+
+
+def test_keys_step_through_the_parts_and_back_to_the_same_page(visit: Visit, audit: Audit):
+    first, second = ids(audit), ids(audit, 2)
+    page = visit(f"{START}&page=2")
+    tiles(page).first.click()
+    expect_part(page, second[0])
+    page.keyboard.press("ArrowLeft")
+    expect_part(page, first[-1])
+    page.keyboard.press("ArrowRight")
+    expect_part(page, second[0])
+    page.keyboard.press("Escape")
+    expect(tiles(page)).to_have_count(min(PAGE_SIZE, len(second)))
+    expect(page).to_have_url(re.compile("page=2"))
+
+
+def test_a_key_shows_the_bare_photograph_and_the_maps_again(visit: Visit, audit: Audit):
+    page = visit(f"{START}&part={ids(audit, show='fn')[0]}")
+    picture = page.locator(".st-key-panel-good img")
+    switch = page.locator(".st-key-part-bare input")
+    with_map = picture.get_attribute("src")
+    page.keyboard.press("b")
+    expect(switch).to_be_checked()
+    expect(picture).not_to_have_attribute("src", with_map or "")
+    page.keyboard.press("b")
+    expect(switch).not_to_be_checked()
+    expect(picture).to_have_attribute("src", with_map or "")
+
+
+def test_keys_typed_into_a_note_stay_there(visit: Visit, audit: Audit):
+    sample_id = ids(audit, show="fn")[0]
+    page = visit(f"{START}&part={sample_id}")
+    page.get_by_role("button", name="This label is wrong").click()
+    page.get_by_role("textbox").fill("b")
+    for key in ("b", "ArrowLeft", "ArrowRight", "Escape"):
+        page.keyboard.press(key)
+    page.wait_for_timeout(500)
+    expect(page).to_have_url(re.compile(f"part={sample_id}"))
+    expect(page.locator(".st-key-part-bare input")).not_to_be_checked()
+
+
+def test_a_link_to_a_part_and_a_strength_shows_them(visit: Visit, audit: Audit):
+    page = visit(f"{START}&part={ids(audit, show='fn')[0]}&view=4")
+    expect(page.locator(".part-difference")).to_contain_text("ε = 4")
+    expect(page.locator("[class*=st-key-tile-here-strength]")).to_contain_text("ε = 4")
+    page.locator("[class*=st-key-tile-strength]").first.click()
+    expect(page.locator(".part-difference")).to_contain_text("ε = 0")
+    page.reload()
+    settled(page)
+    expect(page.locator(".part-difference")).to_contain_text("ε = 0")
+
+
+def test_the_browser_goes_back_from_a_part_to_the_grid(visit: Visit, audit: Audit):
+    page = visit(f"{START}&show=tn")
+    tiles(page).nth(2).click()
+    expect_part(page, ids(audit, show="tn")[2])
+    page.go_back()
+    expect(tiles(page)).to_have_count(PAGE_SIZE)
+    expect(page).to_have_url(re.compile("show=tn"))
+
+
+def test_every_photo_of_the_group_is_there_and_opens(visit: Visit, audit: Audit):
+    sample_id = ids(audit, show="fn")[0]
+    page = visit(f"{START}&part={sample_id}")
+    photos = page.locator(".st-key-part-group [class*=st-key-tile-]")
+    expect(photos).to_have_count(2)
+    page.locator(".st-key-part-group [class*=st-key-tile-group]").click()
+    settled(page)
+    expect(page).not_to_have_url(re.compile(f"part={sample_id}"))
+    expect(photos).to_have_count(2)
+
+
+def test_the_overlooked_list_is_what_the_audit_says(visit: Visit, audit: Audit):
+    page = visit(START)
+    page.get_by_role("button", name="Take away as CSV").click()
+    with page.expect_download() as download:
+        page.get_by_role("button", name=re.compile("Overlooked defects")).click()
+    with Path(download.value.path()).open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    want = page_of_parts(audit, POINT, Filters("overlooked"), 1)
+    assert sorted(row["path"] for row in rows) == sorted(want["path"])
+    assert {row["outcome"] for row in rows} == {"FN"}
+
+
+def test_the_page_fits_and_the_keyboard_reaches_the_tiles(visit: Visit, audit: Audit):
+    page = visit(START)
+    wide = page.evaluate("document.scrollingElement.scrollWidth - window.innerWidth")
+    assert wide <= 0
+    page.locator(".st-key-open-part-3 button").focus()
+    page.keyboard.press("Enter")
+    expect_part(page, ids(audit)[3])
+
+
+def test_sealed_images_stay_closed_to_a_link(visit: Visit):
+    page = visit(f"{START}&role=certify")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("are sealed")
+    expect(page.get_by_role("button", name="Open the seal")).to_be_disabled()
+    expect(tiles(page)).to_have_count(0)
+    page.get_by_role("button", name="Back to the images for choosing").click()
+    expect(tiles(page)).to_have_count(PAGE_SIZE)

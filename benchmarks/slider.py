@@ -15,16 +15,10 @@ import argparse
 import json
 import os
 import platform
-import shutil
-import socket
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -34,6 +28,7 @@ import pandas as pd
 from playwright.sync_api import sync_playwright
 from streamlit.testing.v1 import AppTest
 
+from tests.browser.server import ROOT, NoBrowser, launch, serve
 from trust_core.settings import AuditSettings
 from trust_core.store import (
     FINISHED,
@@ -45,13 +40,10 @@ from trust_core.store import (
     write_json,
 )
 
-ROOT = Path(__file__).parents[1]
 IMAGES, QUICK_IMAGES = 100_000, 10_000
 MISSED_SHARE = 0.03
 MOVES, OPENINGS = 20, 5
 AUDIT = "scores"
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
-BROWSER = next(filter(None, map(shutil.which, BROWSERS)), None)
 # Kept in the page: when a key went down, and when the browser had painted the moved point.
 WATCH = """(() => {
     const times = (window.times = { key: 0, drawn: 0 });
@@ -138,37 +130,11 @@ def move_in_server(workspace: Path, moves: int) -> list[float]:
     return taken[2:]
 
 
-@contextmanager
-def served(workspace: Path) -> Iterator[tuple[str, int]]:
-    """The dashboard on a free port: its address and its process id."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.headless", "true"]
-    process = subprocess.Popen(  # noqa: S603 - this very program
-        [*command, "--server.port", str(port)],
-        cwd=ROOT,
-        env=os.environ | {WORKSPACE_VARIABLE: str(workspace)},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    address = f"http://127.0.0.1:{port}"
-    try:
-        for _ in range(300):
-            with suppress(OSError), urllib.request.urlopen(f"{address}/_stcore/health"):  # noqa: S310
-                break
-            time.sleep(0.1)
-        yield address, process.pid
-    finally:
-        process.terminate()
-        process.wait()
-
-
 def move_in_browser(address: str, moves: int) -> dict[str, list[float]]:
     """Milliseconds in a real browser: opening the page, pressing the slider's key."""
     opened, drawn = [], []
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=BROWSER)
+        browser = launch(playwright)
         page = browser.new_page(viewport={"width": 1280, "height": 720})
         page.add_init_script(WATCH)
         for _ in range(1 + OPENINGS):
@@ -199,10 +165,13 @@ def main() -> None:
         write_scores(workspace / AUDIT, images)
         taken = {"slider_ms": move_in_server(workspace, MOVES)}
         memory = None
-        if BROWSER:
-            with served(workspace) as (address, pid):
-                taken |= move_in_browser(address, MOVES)
-                memory = _resident_megabytes(pid)
+        try:
+            dashboard = serve(workspace, workspace / "log")
+            with dashboard as server:
+                taken |= move_in_browser(server.url, MOVES)
+                memory = _resident_megabytes(dashboard.process.pid)
+        except NoBrowser as reason:
+            print(reason, file=sys.stderr)
     result: dict[str, object] = {"slider_ms": None, "redraw_ms": None, "page_ms": None}
     result |= {name: round(statistics.median(all_), 1) for name, all_ in taken.items()}
     result |= {

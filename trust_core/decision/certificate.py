@@ -1,0 +1,200 @@
+"""The certificate: a threshold τ, and the recall of missed parts that it is proven to have.
+
+Unit: a group that holds at least one missed defect (FN). It is caught when all its misses are
+flagged, that is, when its least suspicious miss scores at least τ. Everything but τ is chosen on
+other data. `docs/statistics.md` derives both forms and shows what they cost.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from trust_core.decision.groups import Flags, group_codes
+from trust_core.decision.planner import (
+    Demand,
+    check_inside,
+    check_share,
+    needed,
+    proven,
+    rank,
+)
+from trust_core.decision.tradeoff import Curve, Floats
+
+
+@dataclass(frozen=True)
+class Budget:
+    """The other way to ask: the best recall that can be proven within a TN loss.
+
+    Attributes:
+        max_tn_loss: highest TN loss on `tune`, a share.
+        confidence: of the statement on recall, in (0, 1).
+
+    Raises:
+        SettingsError: a value that means nothing.
+    """
+
+    max_tn_loss: float
+    confidence: float = 0.95
+
+    def __post_init__(self) -> None:
+        check_share("max TN loss", self.max_tn_loss)
+        check_inside("confidence", self.confidence)
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What the groups with a missed defect prove.
+
+    Attributes:
+        certified: whether what was asked for is proven.
+        threshold: τ; None when nothing is certified.
+        recall_lower_bound: recall of groups proven at τ; without a τ, the most these groups could
+            prove, at `lowest`.
+        confidence: of that statement.
+        groups: n, groups with a missed defect.
+        caught: of them, at τ; without a τ, at `lowest`.
+        lowest: the lowest group score, below which these groups say nothing; +∞ without a group.
+    """
+
+    certified: bool
+    threshold: float | None
+    recall_lower_bound: float
+    confidence: float
+    groups: int
+    caught: int
+    lowest: float
+
+
+def group_minima(scores: Floats, missed: Flags, groups: npt.ArrayLike) -> Floats:
+    """Score of the least suspicious miss of each group that holds one, ascending.
+
+    Args:
+        scores: the indicator of each passed image, `(N,)`; NaN = unscored, always flagged.
+        missed: True for a missed defect, `(N,)`.
+        groups: group of each image, `(N,)`.
+    """
+    codes = group_codes(np.asarray(groups)[missed])
+    lowest = np.full(int(codes.max(initial=-1)) + 1, np.inf)
+    values = np.where(np.isnan(scores), np.inf, scores)[missed]
+    np.minimum.at(lowest, codes, values)
+    return np.sort(lowest)
+
+
+def prove_recall(minima: Floats, demand: Demand) -> Proof:
+    """The highest τ whose recall is proven to reach the demand.
+
+    τ is the k-th smallest group score, k from `planner.rank`. If the recall at τ were below r,
+    fewer than k groups would lie at or below the highest threshold that still has recall r, though
+    each does with probability at least 1 − r: that happens with probability at most δ, whatever the
+    distribution, ties included.
+
+    `recall_lower_bound` is that of k − 1 overlooked groups even when ties at τ leave fewer: only k
+    was fixed before the scores were seen.
+
+    Args:
+        minima: of `group_minima`, on `certify`.
+        demand: recall and confidence.
+    """
+    k = rank(len(minima), demand)
+    if not k:
+        return _nothing(minima, demand.confidence)
+    threshold = float(minima[k - 1])
+    return Proof(
+        certified=True,
+        threshold=threshold,
+        recall_lower_bound=proven(len(minima) - k + 1, len(minima), demand.confidence),
+        confidence=demand.confidence,
+        groups=len(minima),
+        caught=int((minima >= threshold).sum()),
+        lowest=float(minima[0]),
+    )
+
+
+def prove_at(minima: Floats, threshold: float, confidence: float) -> Proof:
+    """The recall that is proven at a τ that was fixed without looking at these groups.
+
+    Args:
+        minima: of `group_minima`, on `certify`.
+        threshold: τ, chosen on other data, for instance `within_budget` on `tune`.
+        confidence: of the statement.
+    """
+    caught = int((minima >= threshold).sum())
+    if not caught:
+        return _nothing(minima, confidence)
+    bound = proven(caught, len(minima), confidence)
+    lowest = float(minima[0])
+    return Proof(True, threshold, bound, confidence, len(minima), caught, lowest)
+
+
+def _nothing(minima: Floats, confidence: float) -> Proof:
+    count = len(minima)
+    lowest = float(minima[0]) if count else np.inf
+    return Proof(False, None, proven(count, count, confidence), confidence, count, count, lowest)
+
+
+def within_budget(points: Curve, budget: float) -> float | None:
+    """The lowest τ, with the highest recall, whose TN loss is within a budget.
+
+    Args:
+        points: trade-off on `tune`.
+        budget: highest TN loss, a share.
+
+    Returns:
+        τ; None when the images without a score alone exceed the budget, or there is no TN.
+    """
+    affordable = np.flatnonzero(points.flagged_tn <= np.floor(budget * points.tn + 1e-9))
+    if not points.tn or not len(affordable):
+        return None
+    return float(points.thresholds[affordable[-1]])
+
+
+def prove(minima: Floats, tune: Curve, wanted: Demand | Budget) -> Proof:
+    """Either form of the certificate.
+
+    Args:
+        minima: of `group_minima`, on `certify`.
+        tune: trade-off on `tune`; only a budget needs it.
+        wanted: what is asked for.
+    """
+    if isinstance(wanted, Demand):
+        return prove_recall(minima, wanted)
+    threshold = within_budget(tune, wanted.max_tn_loss)
+    if threshold is None:
+        return _nothing(minima, wanted.confidence)
+    return prove_at(minima, threshold, wanted.confidence)
+
+
+def sentence(proof: Proof, wanted: Demand | Budget) -> str:
+    """The statement in words, or what is missing for it."""
+    parts = f"{proof.groups:,} missed part{'' if proof.groups == 1 else 's'}"
+    promise = (
+        "of the parts with a missed defect have all their misses flagged, with "
+        f"{floored(proof.confidence)} confidence, from {parts} ({proof.caught:,} caught)."
+    )
+    if isinstance(wanted, Budget):
+        loss = floored(wanted.max_tn_loss)
+        if proof.certified:
+            proven_recall = floored(proof.recall_lower_bound)
+            return (
+                f"Proven at the threshold that loses at most {loss} of the good parts on tune: at "
+                f"least {proven_recall} {promise}"
+            )
+        return (
+            f"Nothing can be proven within a loss of {loss} of the good parts: either no threshold "
+            f"on tune keeps to it, or none of {parts} is caught there."
+        )
+    if proof.certified:
+        return f"Certified: at least {floored(wanted.recall)} {promise}"
+    least = needed(wanted)
+    most = floored(proof.recall_lower_bound)
+    return (
+        f"Cannot be certified: {parts}; {least:,} are needed for {floored(wanted.recall)} with "
+        f"{floored(wanted.confidence)} confidence even with none overlooked. "
+        f"{proof.groups:,} of {proof.groups:,} prove at most {most}."
+    )
+
+
+def floored(share: float) -> str:
+    """A promised share as a percentage: rounded down, never up."""
+    return f"{np.floor(share * 1000 + 1e-6) / 10:.4g} %"

@@ -1,0 +1,106 @@
+"""A gate for pipelines: stated requirements, each met or not, and a JUnit file of them."""
+
+import re
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as Xml  # written here, never parsed
+
+from trust_core.decision.planner import Demand, check_share
+from trust_core.decision.statement import Choice, certify
+from trust_core.errors import StoreError
+from trust_core.store import Audit
+
+NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+@dataclass(frozen=True)
+class Requirement:
+    """One requirement and how it went.
+
+    Attributes:
+        name: what is required.
+        met: whether it holds.
+        sentence: with the numbers.
+    """
+
+    name: str
+    met: bool
+    sentence: str
+
+
+def gate(audit: Audit, demand: Demand, choice: Choice, max_tn_loss: float | None) -> dict[str, Any]:
+    """Hold an audit to requirements.
+
+    Args:
+        audit: a finished audit; the seals of `certify` and `test` are opened.
+        demand: recall of missed parts that must be certified, with its confidence.
+        choice: of `statement.choose`.
+        max_tn_loss: highest TN loss at the certified threshold, on `certify` and on `test`; None
+            asks for no such thing.
+
+    Returns:
+        `met`, `sentence`, `requirements` and the whole `certificate`.
+
+    Raises:
+        SettingsError: a loss that is no share.
+    """
+    if max_tn_loss is not None:
+        check_share("max TN loss", max_tn_loss)
+    certificate = certify(audit, demand, choice)
+    recall = f"recall {demand.recall:g} with confidence {demand.confidence:g}"
+    requirements = [Requirement(recall, certificate["certified"], certificate["sentence"])]
+    if max_tn_loss is not None:
+        roles = {"certify": certificate["tn_loss"], "test": certificate["test"]["tn_loss"]}
+        requirements += [_loss(role, loss, max_tn_loss) for role, loss in roles.items()]
+    failed = [requirement.sentence for requirement in requirements if not requirement.met]
+    return {
+        "met": not failed,
+        "sentence": " ".join(failed) or "All requirements are met.",
+        "requirements": [asdict(requirement) for requirement in requirements],
+        "certificate": certificate,
+    }
+
+
+def _loss(role: str, loss: float | None, most: float) -> Requirement:
+    name = f"TN loss at most {most:g} on {role}"
+    if loss is None:
+        why = "nothing is certified or no good part was passed"
+        return Requirement(name, False, f"The loss of good parts on {role} is not known: {why}.")
+    met = loss <= most
+    words = "keeps to" if met else "exceeds"
+    return Requirement(
+        name, met, f"The loss of good parts on {role}, {loss:.2%}, {words} {most:.2%}."
+    )
+
+
+def write_junit(path: Path, result: dict[str, Any]) -> None:
+    """Write what `gate` returned as JUnit XML, a test case for each requirement.
+
+    Raises:
+        StoreError: the file cannot be written.
+    """
+    requirements = result["requirements"]
+    failures = sum(not requirement["met"] for requirement in requirements)
+    count = {"tests": str(len(requirements)), "failures": str(failures), "errors": "0"}
+    suites = Xml.Element("testsuites", count)
+    suite = Xml.SubElement(suites, "testsuite", {"name": "trust_core gate", **count})
+    audit = _text(result["certificate"]["audit"])
+    for requirement in requirements:
+        case = Xml.SubElement(suite, "testcase", classname=audit, name=_text(requirement["name"]))
+        said = _text(requirement["sentence"])
+        if requirement["met"]:
+            Xml.SubElement(case, "system-out").text = said
+        else:
+            Xml.SubElement(case, "failure", message=said, type="NotMet").text = said
+    try:
+        Xml.ElementTree(suites).write(path, encoding="utf-8", xml_declaration=True)
+    except OSError as error:
+        raise StoreError(
+            f"cannot write {path}: {error.strerror or error}; choose another file"
+        ) from error
+
+
+def _text(text: str) -> str:
+    """Without the characters that no XML may hold, escaped or not."""
+    return NOT_XML.sub("\ufffd", text)

@@ -30,6 +30,7 @@ def addresses(audit: Audit) -> dict[str, str]:
         "tradeoff": "tradeoff?audit=demo",
         "parts": "parts?audit=demo",
         "part": f"parts?audit=demo&part={part}",
+        "decide": "decide?audit=demo",
         "run": "run",
     }
 

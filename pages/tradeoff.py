@@ -57,7 +57,7 @@ def show(audit: Audit) -> None:
     heading(
         "Every threshold and strength at once",
         "Each row is an adversarial strength, each column a threshold; further right flags more. "
-        "The ring is your operating point. Click a cell to go there.",
+        "The ring is the cell nearest to your operating point. Click a cell to go there.",
     )
     left, right = st.columns(2, gap="large")
     with left:

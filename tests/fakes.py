@@ -17,6 +17,8 @@ from PIL import Image
 
 from trust_core.audit import PASS_COLUMNS
 from trust_core.data.samples import SAMPLE_COLUMNS, sample_id
+from trust_core.decision.indicators import ABSENT
+from trust_core.explanation.doubt import DOUBT_COLUMNS
 from trust_core.explanation.heatmaps import rounded
 from trust_core.explanation.overlap import CONSTANT, SCORED
 from trust_core.manifest import OUTCOMES, count_outcomes
@@ -26,6 +28,7 @@ from trust_core.shards import write_table
 from trust_core.store import (
     FEATURES,
     FINISHED,
+    INDICATORS,
     MANIFEST,
     MAPS,
     SAMPLES,
@@ -115,7 +118,7 @@ def write_fake_audit(
         seed: of pictures, maps and features.
     """
     parts = random_parts(strengths=len(strengths)) if parts is None else parts
-    settings = AuditSettings(strengths=tuple(strengths))
+    settings = AuditSettings(strengths=tuple(strengths), tta=True)
     draw = np.random.default_rng(seed)
     root = folder.parent / f"{folder.name}-images"
     table = pd.DataFrame([_sample(root, index, part, draw) for index, part in enumerate(parts)])
@@ -134,6 +137,10 @@ def write_fake_audit(
     write_table(folder / SAMPLES, samples)
     write_table(folder / SCORES, scores)
     write_json(folder / MANIFEST, _manifest(root, samples, settings, seed))
+    passed = samples[samples["outcome"].isin(["FN", "TN"])]
+    rivals = pd.DataFrame({name: draw.normal(size=len(passed)) for name in ABSENT})
+    rivals.insert(0, "sample_id", passed["sample_id"].to_numpy())
+    write_table(folder / INDICATORS, rivals)
     return open_audit(folder)
 
 
@@ -167,6 +174,7 @@ def _sample(root: Path, index: int, part: Part, draw: np.random.Generator) -> di
         "predicted": pd.NA if unreadable else int(defective),
         "status": UNREADABLE if unreadable else NO_SCORE if unscored else SCORED,
         "reason": "not a PNG file" if unreadable else CONSTANT if unscored else "",
+        **{name: math.nan if unreadable else float(draw.normal()) for name in DOUBT_COLUMNS},
         "outcome": "" if unreadable else OUTCOMES[int(part.defective), int(defective)],
     }
     assert list(values) == [*SAMPLE_COLUMNS, *PASS_COLUMNS[1:], "outcome"]

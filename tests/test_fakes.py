@@ -12,6 +12,7 @@ from torch import nn
 from tests.fakes import GRID, random_parts, write_fake_audit
 from trust_core.audit import run_audit
 from trust_core.data.samples import SAMPLE_COLUMNS, Dataset
+from trust_core.decision.indicators import ABSENT
 from trust_core.model.convention import choose_convention
 from trust_core.model.detector import Detector
 from trust_core.model.preprocessing import Preprocessing
@@ -31,11 +32,21 @@ def real(fake: Audit, tmp_path_factory: pytest.TempPathFactory) -> Audit:
     network = nn.Sequential(
         nn.Conv2d(3, 8, 3, 4, 1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 2)
     )
+    with torch.no_grad():
+        network[4].bias[0] += 1  # so that images are passed
     samples = fake.query("SELECT * FROM samples")[list(SAMPLE_COLUMNS)]
     dataset = Dataset(Path(fake.manifest["data"]["root"]), samples, "class folders", ("good",), ())
     detector = Detector(network, Preprocessing((48, 48)), choose_convention(2))
-    settings = AuditSettings(strengths=(0.0, 1.0, 4.0))
+    settings = AuditSettings(strengths=(0.0, 1.0, 4.0), tta=True)
     return run_audit(detector, dataset, settings, tmp_path_factory.mktemp("real"))
+
+
+def test_rivals_are_those_a_real_audit_can_have(fake: Audit, real: Audit):
+    by_autotune = {"best_overlap", "overlap_profile"}
+    assert set(fake.rivals) == set(ABSENT)
+    assert set(real.rivals) == set(ABSENT) - by_autotune
+    counts = real.manifest["counts"]
+    assert real.query("SELECT count(*) FROM indicators").iloc[0, 0] == counts["fn"] + counts["tn"]
 
 
 @pytest.mark.parametrize("file", [SAMPLES, SCORES])

@@ -18,24 +18,21 @@ from filelock import FileLock, Timeout
 
 from trust_core.data.decode import read_image
 from trust_core.data.samples import Dataset
+from trust_core.decision.rivals import write_indicators
 from trust_core.engines import run_local
 from trust_core.errors import DataError, StoreError, UnreadableImage
+from trust_core.explanation.doubt import DOUBT_COLUMNS
 from trust_core.manifest import OUTCOMES, Identity, count_outcomes, describe_audit, identify
 from trust_core.model.detector import Detector
 from trust_core.model.preprocessing import Preprocessing
-from trust_core.scoring import (
-    NO_SCORE,
-    OVERLAP_COLUMNS,
-    UNREADABLE,
-    Batch,
-    overlap_columns,
-    score_batch,
-)
+from trust_core.rescoring import rescore
+from trust_core.scoring import NO_SCORE, UNREADABLE, Batch, score_batch
 from trust_core.settings import AuditSettings
 from trust_core.shards import SHARDS, merge, read_samples, shard_path, write_shard, write_table
 from trust_core.store import (
     FEATURES,
     FINISHED,
+    INDICATORS,
     MANIFEST,
     MAPS,
     PROGRESS,
@@ -51,8 +48,10 @@ from trust_core.store import (
 
 PROGRESS_SECONDS = 0.5
 BATCH_PIXELS = 32 * 224 * 224  # a batch is as many images as this holds, at most 64
-RESCORE_ROWS = 2048
-PASS_COLUMNS = ["sample_id", "log_odds", "p_defect", "predicted", "status", "reason"]
+PASS_COLUMNS = [
+    *("sample_id", "log_odds", "p_defect", "predicted", "status", "reason"),
+    *DOUBT_COLUMNS,
+]
 
 
 @dataclass(frozen=True)
@@ -213,8 +212,10 @@ def _finish(
     folder: Path, dataset: Dataset, settings: AuditSettings, manifest: dict[str, Any]
 ) -> None:
     """Apply labels, roles and the mask rule to a complete model pass; the manifest says so."""
+    outdated = not (folder / INDICATORS).exists()
     if _status(folder) == FINISHED:
         earlier = read_manifest(folder)
+        outdated |= any(earlier[key] != manifest[key] for key in ("table", "mask"))
         kept = ("maps", "timings", "batch_size", "created", "libraries", "machine")
         manifest |= {key: earlier[key] for key in kept}
         if earlier["mask"] != settings.mask:
@@ -224,6 +225,8 @@ def _finish(
     answers = zip(samples["label"], samples["predicted"].fillna(-1), strict=True)
     samples["outcome"] = [OUTCOMES.get((int(y), int(d)), "") for y, d in answers]
     write_table(folder / SAMPLES, samples)
+    if outdated:
+        write_indicators(Audit(folder, manifest))
     manifest |= {"counts": count_outcomes(samples), "status": FINISHED}
     for column in ("role", "split"):
         parts = samples.groupby(column, sort=False)
@@ -234,22 +237,6 @@ def _finish(
     write_json(folder / MANIFEST, manifest)
     shutil.rmtree(folder / SHARDS, ignore_errors=True)
     (folder / PROGRESS).unlink(missing_ok=True)
-
-
-def rescore(folder: Path, manifest: dict[str, Any], rule: str) -> None:
-    """Score the kept maps with another mask rule; no model runs."""
-    scores = pd.read_parquet(folder / SCORES)
-    names = ["defect", "good", manifest["settings"]["agnostic"][0]]
-    files = {e["name"]: folder / MAPS / e["file"] for e in manifest["maps"] if e["name"] in names}
-    maps = {name: np.load(path, mmap_mode="r") for name, path in files.items()}
-    log_odds = scores["log_odds"].to_numpy()
-    pieces = []
-    for start in range(0, len(scores), RESCORE_ROWS):
-        rows = slice(start, start + RESCORE_ROWS)
-        piece = {name: values[rows] for name, values in maps.items()}
-        pieces.append(overlap_columns(log_odds[rows], piece, names[2], rule))
-    scores[OVERLAP_COLUMNS] = pd.concat(pieces, ignore_index=True)
-    write_table(folder / SCORES, scores)
 
 
 def _claim(folder: Path, identity: Identity) -> bool:

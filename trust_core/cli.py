@@ -15,7 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NoReturn
 
-from trust_core.errors import TrustError
+from trust_core.errors import NotMet, TrustError
 
 STOPPED = 130  # what shells report for a job that was interrupted
 
@@ -34,16 +34,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         job: Callable[[argparse.Namespace], dict[str, Any]] = options.job
         result = job(options)
+        if options.json:
+            print(json.dumps(result, allow_nan=False))
+        else:
+            options.show(result)
+        options.demand(result)
     except TrustError as error:
         print(error, file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         print("Stopped. The same command goes on where this one ended.", file=sys.stderr)
         return STOPPED
-    if options.json:
-        print(json.dumps(result, allow_nan=False))
-    else:
-        options.show(result)
     return 0
 
 
@@ -70,9 +71,7 @@ def _audit(options: argparse.Namespace) -> dict[str, Any]:
     findings = [*check.findings, *check.warnings]
     _say(findings)
     origin = {"path": str(Path(options.model).resolve()), "options": asdict(model_options)}
-    audit = run_audit(
-        detector, dataset, settings, options.out, origin=origin, progress=_progress()
-    )
+    audit = run_audit(detector, dataset, settings, options.out, origin=origin, progress=_progress())
     manifest = audit.manifest
     seconds = manifest["timings"]["seconds"]
     result = {
@@ -113,6 +112,48 @@ def _tradeoff(options: argparse.Namespace) -> dict[str, Any]:
     if opened:
         print(f"Seal opened and logged: {', '.join(opened)}.", file=sys.stderr)
     return result
+
+
+def _certify(options: argparse.Namespace) -> dict[str, Any]:
+    from trust_core.decision.certificate import Budget
+    from trust_core.decision.planner import Demand
+    from trust_core.decision.statement import certify, choose
+    from trust_core.store import open_audit
+
+    audit = open_audit(options.audit)
+    if options.max_tn_loss is None:
+        wanted: Demand | Budget = Demand(options.recall, options.confidence)
+    else:
+        wanted = Budget(options.max_tn_loss, options.confidence)
+    return certify(audit, wanted, choose(audit, options.indicator, options.strength))
+
+
+def _gate(options: argparse.Namespace) -> dict[str, Any]:
+    from trust_core.decision.gate import gate, write_junit
+    from trust_core.decision.planner import Demand
+    from trust_core.decision.statement import choose
+    from trust_core.store import open_audit
+
+    audit = open_audit(options.audit)
+    demand = Demand(options.recall, options.confidence)
+    choice = choose(audit, options.indicator, options.strength)
+    result = gate(audit, demand, choice, options.max_tn_loss)
+    if options.junit:
+        write_junit(options.junit, result)
+    return result
+
+
+def _must_hold(result: dict[str, Any]) -> None:
+    """Exit 3, after the result was printed, when what was asked for is not met."""
+    if not result.get("met", result.get("certified")):
+        raise NotMet(result["sentence"])
+
+
+def _autotune(options: argparse.Namespace) -> dict[str, Any]:
+    from trust_core.decision.autotune import autotune
+    from trust_core.store import open_audit
+
+    return autotune(open_audit(options.audit))
 
 
 def _decide(options: argparse.Namespace) -> dict[str, Any]:
@@ -188,15 +229,12 @@ def _model_options(options: argparse.Namespace) -> Any:  # noqa: ANN401 - ModelO
 def _settings(options: argparse.Namespace) -> Any:  # noqa: ANN401 - AuditSettings
     from trust_core.settings import AuditSettings
 
-    return AuditSettings(
-        strengths=options.strengths,
-        direction=options.direction,
-        pgd_steps=options.pgd,
-        specific=options.specific,
-        agnostic=options.agnostic,
-        mask=options.mask,
-        decision_threshold=None if options.argmax else options.decision_threshold,
-    )
+    given = {
+        name: value
+        for name in AuditSettings.__dataclass_fields__
+        if (value := getattr(options, name)) is not None
+    }
+    return AuditSettings(**given | ({"decision_threshold": None} if options.argmax else {}))
 
 
 def _say(sentences: Sequence[str]) -> None:
@@ -273,6 +311,46 @@ def _percent(value: float | None) -> str:
     return f"{'–':>9}" if value is None else f"{value:9.1%}"
 
 
+def _show_certificate(result: dict[str, Any]) -> None:
+    print(f"{result['indicator']} at strength {result['strength']:g} ({result['chosen_by']}).")
+    print(f"Verdict: {result['verdict']['colour']}. {result['verdict']['sentence']}")
+    if result["same_ranking"]:
+        print(result["same_ranking"])
+    if result["certified"]:
+        print(result["sentence"])
+        print(f"  {'':<18}{'τ':>9}{'certify':>9}{'test':>9}   good parts re-inspected")
+        rows = {"indicator": result, "threshold shift": result["threshold_shift"]}
+        for name, proof in rows.items():
+            at = "–" if proof["threshold"] is None else f"{proof['threshold']:.4f}"
+            losses = _percent(proof["tn_loss"]) + _percent(proof["test"]["tn_loss"])
+            print(f"  {name:<18}{at:>9}{losses}")
+        for kind, part in result["test"]["by_kind"].items():
+            print(
+                f"  {kind}: {part['flagged_fn']:,} of {part['fn']:,} missed defects flagged on test"
+            )
+    if not result["chosen_blind"]:
+        print("The seal of certify was opened before this was chosen: what is proven holds only if")
+        print("the choice did not look at it.")
+    for seal in result["seals"]:
+        print(f"Seal of {seal['role']} opened {seal['when']} by {seal['who']}: {seal['why']}")
+
+
+def _show_gate(result: dict[str, Any]) -> None:
+    for requirement in result["requirements"]:
+        print(f"{'met' if requirement['met'] else 'NOT MET':<8}{requirement['sentence']}")
+
+
+def _show_autotune(result: dict[str, Any]) -> None:
+    chosen = result["chosen"]
+    told = ", ".join(f"{name} {value}" for name, value in chosen.items())
+    print(f"best_overlap: {told}")
+    print(result["sentence"])
+    print(f"overlap_profile: {result['profile']['sentence']}")
+    for name, judged in result["test"].items():
+        print(f"On test, {name}: {judged['colour']}. {judged['sentence']}")
+    print(result["sensitivity"]["test"]["sentence"])
+
+
 def _show_decision(result: dict[str, Any]) -> None:
     print(f"Noted in the audit: {json.dumps(result, ensure_ascii=False)}")
 
@@ -320,9 +398,10 @@ def _parser() -> argparse.ArgumentParser:
         run: Callable[[argparse.Namespace], dict[str, Any]],
         show: Callable[[dict[str, Any]], None],
         text: str,
+        demand: Callable[[dict[str, Any]], None] = lambda _: None,
     ) -> argparse.ArgumentParser:
         part = jobs.add_parser(name, help=text, description=text)
-        part.set_defaults(job=run, show=show)
+        part.set_defaults(job=run, show=show, demand=demand)
         part.add_argument("--json", action="store_true", help="print one JSON object")
         return part
 
@@ -341,6 +420,23 @@ def _parser() -> argparse.ArgumentParser:
     tradeoff.add_argument("--indicator", default="iou_difference")
     tradeoff.add_argument("--role", default="tune", help="tune, certify, test or all")
 
+    prove = job("certify", _certify, _show_certificate, "prove a threshold", _must_hold)
+    prove.add_argument("audit", type=Path, metavar="AUDIT")
+    asked = prove.add_mutually_exclusive_group(required=True)
+    asked.add_argument("--recall", type=float, help="share of the missed parts to be caught")
+    asked.add_argument("--max-tn-loss", type=float, help="or the best recall within this loss")
+    _add_choice(prove)
+
+    gate = job("gate", _gate, _show_gate, "exit 3 when a requirement is not met", _must_hold)
+    gate.add_argument("audit", type=Path, metavar="AUDIT")
+    gate.add_argument("--recall", type=float, required=True)
+    gate.add_argument("--max-tn-loss", type=float, help="on certify and on test")
+    gate.add_argument("--junit", type=Path, metavar="FILE", help="written for CI systems")
+    _add_choice(gate)
+
+    tune = job("autotune", _autotune, _show_autotune, "try every overlap that the kept maps hold")
+    tune.add_argument("audit", type=Path, metavar="AUDIT")
+
     decide = job("decide", _decide, _show_decision, "note an operating point, with its reason")
     decide.add_argument("audit", type=Path, metavar="AUDIT")
     decide.add_argument("--threshold", type=float, required=True)
@@ -356,6 +452,12 @@ def _parser() -> argparse.ArgumentParser:
 
     job("demo", _demo, _show_demo, "make the bundled demo audit, once")
     return parser
+
+
+def _add_choice(part: argparse.ArgumentParser) -> None:
+    part.add_argument("--confidence", type=float, default=0.95)
+    part.add_argument("--indicator", help="default: that of the last operating point")
+    part.add_argument("--strength", type=float, help="default: likewise, or the best on tune")
 
 
 def _add_model(part: argparse.ArgumentParser) -> None:
@@ -385,16 +487,16 @@ def _add_data(part: argparse.ArgumentParser) -> None:
 
 
 def _add_score(part: argparse.ArgumentParser) -> None:
-    from trust_core.settings import AuditSettings
-
-    usual = AuditSettings()
     score = part.add_argument_group("score")
-    score.add_argument("--strengths", type=_numbers, default=usual.strengths, metavar="0,0.5,1")
-    score.add_argument("--direction", default=usual.direction)
-    score.add_argument("--pgd", type=int, default=usual.pgd_steps, metavar="STEPS")
-    score.add_argument("--specific", type=_names, default=usual.specific, metavar="FORM[,FORM]")
-    score.add_argument("--agnostic", type=_names, default=usual.agnostic, metavar="FORM[,FORM]")
-    score.add_argument("--mask", default=usual.mask, metavar="{half,top:q,otsu}")
+    score.add_argument("--strengths", type=_numbers, metavar="0,0.5,1")
+    score.add_argument("--direction", metavar="{toward_defect,toward_good}")
+    score.add_argument("--pgd", type=int, dest="pgd_steps", metavar="STEPS")
+    score.add_argument("--specific", type=_names, metavar="FORM[,FORM]")
+    score.add_argument("--agnostic", type=_names, metavar="FORM[,FORM]")
+    score.add_argument("--mask", metavar="{half,top:q,otsu}")
+    score.add_argument(
+        "--tta", action="store_true", help="also flip passed images: three forwards more for each"
+    )
     rule = score.add_mutually_exclusive_group()
-    rule.add_argument("--decision-threshold", type=float, default=usual.decision_threshold)
+    rule.add_argument("--decision-threshold", type=float, metavar="P")
     rule.add_argument("--argmax", action="store_true", help="decide by the largest output")

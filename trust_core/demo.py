@@ -3,26 +3,41 @@
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from trust_core.audit import Progress, run_audit
-from trust_core.data.layouts import read_dataset
-from trust_core.data.surfaces import generate
-from trust_core.model.opening import ModelOptions, open_detector
-from trust_core.settings import AuditSettings
-from trust_core.store import Audit, workspace
+from trust_core.data.surfaces import SAMPLES_FILE, SETTINGS_FILE, generate
+from trust_core.errors import StoreError
+from trust_core.store import MANIFEST, Audit, open_audit, workspace
+
+if TYPE_CHECKING:
+    from trust_core.audit import Progress
 
 NETWORK = Path(__file__).parent / "model" / "demo_network.safetensors"
 
 
-def demo_audit(progress: Callable[[Progress], None] = lambda _: None) -> Audit:
+def demo_audit(progress: Callable[["Progress"], None] = lambda _: None) -> Audit:
     """The demo audit in the workspace; computed when it is not there yet, about a minute."""
+    folder = workspace() / "demo"
     surfaces = generate(workspace() / "demo-surfaces")
-    dataset = read_dataset(surfaces, samples=surfaces / "samples.csv")
+    made_from = (NETWORK, surfaces / SETTINGS_FILE)
+    try:
+        audit = open_audit(folder)
+        if (folder / MANIFEST).stat().st_mtime > max(f.stat().st_mtime for f in made_from):
+            return audit
+    except StoreError:
+        pass  # not there, or not finished: computed below, which says what is wrong with the rest
+
+    # What follows needs torch, which takes seconds to load.
+    from trust_core.audit import run_audit
+    from trust_core.data.layouts import read_dataset
+    from trust_core.model.opening import ModelOptions, open_detector
+    from trust_core.settings import AuditSettings
+
     return run_audit(
         open_detector(NETWORK),
-        dataset,
+        read_dataset(surfaces, samples=surfaces / SAMPLES_FILE),
         AuditSettings(),
-        workspace() / "demo",
+        folder,
         origin={"path": str(NETWORK), "options": asdict(ModelOptions())},
         progress=progress,
     )

@@ -3,6 +3,7 @@
 Whoever runs batches (here, a worker process, a cluster) runs this one function.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from trust_core.explanation.doubt import DOUBT_COLUMNS, doubts, flip_spread
 from trust_core.explanation.enhancement import pgd
 from trust_core.explanation.heatmaps import heatmaps, rounded
 from trust_core.explanation.overlap import NOT_FINITE, SCORED, overlap
@@ -49,6 +51,9 @@ def score_batch(detector: Detector, settings: AuditSettings, batch: Batch) -> Sh
     readable = batch.reasons == ""
     blocks = [_score(detector, settings, pixels, clean, 0.0, batch.sample_ids).only(readable)]
     passed = readable & ~defective
+    doubt = doubts(pixels, clean)
+    if settings.tta:
+        doubt["tta_spread"] = _where(passed, lambda x: flip_spread(detector, x), pixels)
     if passed.any() and clean.input_gradient is not None:
         chosen = torch.from_numpy(passed).to(detector.device)
         images, gradient = pixels[chosen], clean.input_gradient[chosen]
@@ -67,7 +72,7 @@ def score_batch(detector: Detector, settings: AuditSettings, batch: Batch) -> Sh
     scores = pd.concat([block.scores for block in blocks], ignore_index=True)
     order = np.lexsort((scores["strength"], scores["sample_id"].to_numpy(dtype=str)))
     return Shard(
-        samples=_sample_table(batch, clean, defective, blocks[0].scores),
+        samples=_sample_table(batch, clean, doubt, defective, blocks[0].scores),
         scores=scores.iloc[order].reset_index(drop=True),
         maps={
             name: np.concatenate([block.maps[name] for block in blocks])[order]
@@ -157,8 +162,24 @@ def _input_gradient(detector: Detector, pixels: Tensor) -> Tensor:
     return gradient
 
 
+def _where(
+    chosen: npt.NDArray[np.bool_],
+    measure: Callable[[Tensor], npt.NDArray[np.float64]],
+    pixels: Tensor,
+) -> npt.NDArray[np.float64]:
+    """A measure of the chosen images, `(N,)`; NaN for the others, which cost nothing."""
+    values = np.full(len(chosen), np.nan)
+    if chosen.any():
+        values[chosen] = measure(pixels[torch.from_numpy(chosen).to(pixels.device)])
+    return values
+
+
 def _sample_table(
-    batch: Batch, clean: Response, defective: npt.NDArray[np.bool_], scores: pd.DataFrame
+    batch: Batch,
+    clean: Response,
+    doubt: dict[str, npt.NDArray[np.float64]],
+    defective: npt.NDArray[np.bool_],
+    scores: pd.DataFrame,
 ) -> pd.DataFrame:
     """What the model pass says of each image, with or without a score."""
     table = pd.DataFrame(
@@ -168,10 +189,11 @@ def _sample_table(
             "p_defect": clean.log_odds.double().sigmoid().cpu().numpy(),
             "predicted": pd.array(defective.astype(np.int8), dtype="Int8"),
             "reason": batch.reasons,
+            **doubt,
         }
     )
     unreadable = (batch.reasons != "").astype(bool)
-    table.loc[unreadable, ["log_odds", "p_defect"]] = np.nan
+    table.loc[unreadable, ["log_odds", "p_defect", *DOUBT_COLUMNS]] = np.nan
     table.loc[unreadable, "predicted"] = pd.NA
     status = table["sample_id"].map(scores.set_index("sample_id")["status"])
     unscored = (status.notna() & (status != SCORED)).to_numpy()

@@ -23,6 +23,8 @@ class AuditSettings:
         agnostic: forms of the agnostic map; the first makes the score, the others are kept.
         mask: `half`, `top:q` or `otsu`.
         decision_threshold: on p, `p ≥ threshold` is *defective*; None: the largest output decides.
+        tta: also measure how far the answer moves when a passed image is flipped: three more
+            forwards for each.
 
     Raises:
         SettingsError: a value that means nothing, with what to write instead.
@@ -35,6 +37,7 @@ class AuditSettings:
     agnostic: tuple[str, ...] = ("gradient",)
     mask: str = "half"
     decision_threshold: float | None = 0.5
+    tta: bool = False
 
     def __post_init__(self) -> None:
         for strength in self.strengths:

@@ -4,12 +4,13 @@ An audit is a folder (DESIGN: "The audit on disk"): tables as Parquet, maps as m
 one manifest. `trust_core.shards` writes it while it runs.
 """
 
+import atexit
 import glob
 import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import duckdb
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow.parquet as pq
 
 from trust_core.errors import StoreError
 
@@ -25,6 +27,7 @@ MANIFEST = "manifest.json"
 SAMPLES = "samples.parquet"
 SCORES = "scores.parquet"
 FEATURES = "features.npy"
+INDICATORS = "indicators.parquet"
 MAPS = "maps"
 PROGRESS = "progress.json"
 RUNNING, FINISHED = "running", "finished"
@@ -96,27 +99,35 @@ class Audit:
         return tuple(self.manifest["settings"]["strengths"])
 
     def query(self, sql: str, parameters: Sequence[object] = ()) -> pd.DataFrame:
-        """Rows of a SQL query over the tables `samples` and `scores`."""
-        with duckdb.connect() as connection:
-            for table, file in (("samples", SAMPLES), ("scores", SCORES)):
-                # DuckDB reads a path as a pattern; this one is meant as it stands.
-                connection.read_parquet(glob.escape(str(self.folder / file))).create_view(table)
-            return connection.execute(sql, list(parameters)).df()
+        """Rows of a SQL query over the tables `samples`, `scores` and `indicators`."""
+        tables = (self.folder / file for file in (SAMPLES, SCORES, INDICATORS))
+        files = tuple(file for file in tables if file.exists())
+        connection = _connect(files, tuple(file.stat().st_mtime_ns for file in files))
+        with connection.cursor() as cursor:  # a thread's own; connections are shared
+            return cursor.execute(sql, list(parameters)).df()
 
     def passed(self, roles: Sequence[str]) -> pd.DataFrame:
         """A row for each passed image (FN or TN) of these roles and each strength.
 
         Returns:
-            Columns of `scores.parquet` with `label, kind, group, p_defect` of the clean image,
-            sorted by strength and `sample_id`, so that every strength has the images in one order.
+            Columns of `scores.parquet` with `label, kind, group, p_defect` of the clean image and
+            the rivals of `indicators.parquet`, sorted by strength and `sample_id`, so that every
+            strength has the images in one order.
         """
         return self.query(
-            """SELECT scores.*, label, kind, "group", p_defect, outcome
-               FROM scores JOIN samples USING (sample_id)
+            """SELECT scores.*, label, kind, "group", p_defect, outcome,
+                      indicators.* EXCLUDE (sample_id)
+               FROM scores JOIN samples USING (sample_id) LEFT JOIN indicators USING (sample_id)
                WHERE outcome IN ('FN', 'TN') AND list_contains(?, role)
                ORDER BY strength, sample_id""",
             [list(roles)],
         )
+
+    @property
+    def rivals(self) -> tuple[str, ...]:
+        """The columns of `indicators.parquet`; none when it is not there."""
+        path = self.folder / INDICATORS
+        return tuple(pq.read_schema(path).names[1:]) if path.exists() else ()
 
     @cached_property
     def _maps(self) -> dict[str, npt.NDArray[np.float16]]:
@@ -128,6 +139,26 @@ class Audit:
     def maps(self, name: str) -> npt.NDArray[np.float16]:
         """A kept map of all rows, memory-mapped: `(rows, h, w)` float16, indexed by `row`."""
         return self._maps[name]
+
+
+@lru_cache(maxsize=8)
+def _connect(files: tuple[Path, ...], changed: tuple[int, ...]) -> duckdb.DuckDBPyConnection:
+    """A connection with the tables as views; kept, because opening one costs more than a query.
+
+    Args:
+        files: the samples, the scores and, once they are made, the rival indicators.
+        changed: when they were written; other files in their place get a connection of their own.
+    """
+    connection = duckdb.connect()
+    for file in files:
+        # DuckDB reads a path as a pattern; this one is meant as it stands.
+        connection.read_parquet(glob.escape(str(file))).create_view(file.stem)
+    if len(files) < 3:
+        connection.execute("CREATE VIEW indicators AS SELECT sample_id FROM samples LIMIT 0")
+    return connection
+
+
+atexit.register(_connect.cache_clear)  # DuckDB complains of connections that outlive it
 
 
 def open_audit(folder: Path) -> Audit:

@@ -102,7 +102,7 @@ def test_a_corrected_label_keeps_the_noted_point(audit: Audit, query: dict[str, 
     ("parts", "threshold"),
     [
         (passed_parts([], [0.3, 0.2]), 0.3),  # nothing is missed: flag as few as can be
-        (passed_parts([float("nan")], [0.3]), 0.3),  # +∞ catches it: no slider stands there
+        (passed_parts([float("nan")], [0.3]), 0.0),  # +∞ catches it; 0 flags what 0.3 flags
         ([Part(True, 0.9, (0.1,))], 0.0),  # nothing is passed
     ],
 )

@@ -9,7 +9,7 @@ from filelock import FileLock
 from tests.fakes import passed_parts, write_fake_audit
 from trust_core.dashboard import library
 from trust_core.errors import SettingsError, StoreError
-from trust_core.store import MANIFEST
+from trust_core.store import MANIFEST, open_audit
 
 HASHED = "0123456789ab-01234567-half"
 
@@ -95,6 +95,18 @@ def test_delete_removes_the_audit_and_leaves_the_images(demo: Path):
     library.delete("demo")
     assert library.entries() == []
     assert [path.name for path in demo.parent.iterdir()] == ["demo-images"]
+
+
+def test_delete_takes_the_thumbnails_and_the_jobs_files_along(demo: Path):
+    cache = library.cache_folder(open_audit(demo))
+    cache.mkdir(parents=True)
+    jobs = demo.parent / library.JOBS
+    jobs.mkdir()
+    for name in ("demo.json", "demo.log", "demo-2.json"):
+        (jobs / name).write_text("{}")
+    library.delete("demo")
+    assert not cache.exists()
+    assert [file.name for file in jobs.iterdir()] == ["demo-2.json"]
 
 
 def test_a_running_audit_is_not_deleted(demo: Path):

@@ -181,7 +181,7 @@ def test_bad_data_gives_its_sentence_and_the_page_lives_on(page, wares, file, se
         ("size", "big", "is no size"),
         ("mean", "half", "no list of numbers"),
         ("std", "0", "must be greater than 0"),
-        ("resize", "squash", "--resize is stretch"),
+        ("resize", "squash", "“Resize” is stretch"),
         ("strengths", "900", "from 0 to 255"),
         ("mask", "round", "mask rule"),
         ("threshold", "2", "probability between 0 and 1"),

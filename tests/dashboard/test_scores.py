@@ -16,9 +16,9 @@ from trust_core.dashboard.scores import (
     heat_counts,
     heat_thresholds,
     load,
-    roundest,
     stops,
 )
+from trust_core.dashboard.thresholds import roundest
 from trust_core.decision.indicators import INDICATORS
 from trust_core.decision.report import report
 from trust_core.decision.tradeoff import curve

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from trust_core.decision.indicators import INDICATORS
+from trust_core.decision.indicators import ABSENT, INDICATORS
 from trust_core.errors import SettingsError
 
 CLEAN = pd.DataFrame(
@@ -18,6 +18,8 @@ CLEAN = pd.DataFrame(
         "p_defect": [0.12, 0.27],
     }
 )
+for _name in ABSENT:
+    CLEAN[_name] = [1.5, math.nan]
 AT = pd.DataFrame(
     {
         "iou_defect": [0.75, 0.5],
@@ -39,6 +41,8 @@ AT = pd.DataFrame(
         ("p_defect", [0.12, 0.27]),
         ("log_odds", [-0.5, 1.0]),
         ("log_odds_shift", [1.5, 2.0]),
+        ("iou_difference_clean", [0.25, math.nan]),
+        *((name, [1.5, math.nan]) for name in ABSENT),
     ],
 )
 def test_indicators_by_hand(name: str, wanted: list[float]):
@@ -53,6 +57,13 @@ def test_the_tables_are_left_as_they_are():
         indicator(AT, CLEAN)
     pd.testing.assert_frame_equal(AT, before[0])
     pd.testing.assert_frame_equal(CLEAN, before[1])
+
+
+@pytest.mark.parametrize("name", ABSENT)
+def test_a_rival_that_the_audit_does_not_have_is_refused_with_the_reason(name: str):
+    with pytest.raises(SettingsError, match=f"no indicator '{name}': ") as refused:
+        INDICATORS[name](AT, CLEAN.drop(columns=name))
+    assert ABSENT[name] in str(refused.value)
 
 
 def test_an_unknown_indicator_is_refused_with_the_known_ones():

@@ -10,7 +10,8 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
-from trust_core.decision.indicators import DEFAULT_INDICATOR, INDICATORS
+from trust_core.dashboard.thresholds import readable
+from trust_core.decision.indicators import DEFAULT_INDICATOR, available
 from trust_core.decision.journal import OPERATING_POINT, entries
 from trust_core.decision.report import ALL_ROLES, curve_at
 from trust_core.store import Audit
@@ -27,7 +28,7 @@ class Point:
     """An operating point, and the images it is looked at on.
 
     Attributes:
-        indicator: a key of `INDICATORS`.
+        indicator: one of `available`.
         strength: ε, one of the audit's.
         threshold: τ, finite.
         role: `tune`, `certify`, `test` or `all`.
@@ -48,7 +49,7 @@ def read_point(audit: Audit) -> Point:
     noted = noted_point(audit)
     query = st.query_params
     indicator = query.get("ind", "")
-    if indicator not in INDICATORS:
+    if indicator not in available(audit):
         indicator = noted.indicator if noted else DEFAULT_INDICATOR
     strength = _number(query.get("eps"))
     if strength not in audit.strengths:
@@ -83,7 +84,7 @@ def noted_point(audit: Audit) -> Point | None:
         threshold = _number(entry.get("threshold"))
         if (
             threshold is not None
-            and str(entry.get("indicator")) in INDICATORS
+            and str(entry.get("indicator")) in available(audit)
             and entry.get("strength") in audit.strengths
         ):
             return Point(entry["indicator"], float(entry["strength"]), threshold, TUNE)
@@ -116,8 +117,8 @@ def _usual_points(_audit: Audit, key: str, indicator: str) -> dict[float, tuple[
     for strength in _audit.strengths:
         curve = curve_at(passed, indicator, strength)
         # The first point is τ = +∞, which no slider can stand on; the next flags the fewest.
-        wanted = curve.thresholds[max(1, curve.at_recall(WANTED_RECALL) or 0) :]
-        threshold = float(wanted[0]) if len(wanted) else 0.0
+        wanted = max(1, curve.at_recall(WANTED_RECALL) or 0)
+        threshold = readable(curve, wanted) if wanted < len(curve.thresholds) else 0.0
         points[strength] = threshold, curve.tn_loss_at(WANTED_RECALL)
     return points
 

@@ -116,7 +116,7 @@ def slug(name: str, longest: int = 40) -> str:
     return re.sub(r"[^a-z0-9]+", "-", name.casefold()).strip("-")[:longest].strip("-") or "audit"
 
 
-def numbers(text: str, what: str) -> tuple[float, ...]:
+def numbers(text: str, what: str, example: str = "0.5, 0.5, 0.5") -> tuple[float, ...]:
     """Numbers separated by commas or spaces; none for an empty text.
 
     Raises:
@@ -127,7 +127,21 @@ def numbers(text: str, what: str) -> tuple[float, ...]:
         return tuple(float(part) for part in parts)
     except ValueError:
         raise SettingsError(
-            f"{what}: {text.strip()[:60]!r} is no list of numbers; write e.g. 0.5, 0.5, 0.5."
+            f"{what}: {text.strip()[:60]!r} is no list of numbers; write e.g. {example}."
+        ) from None
+
+
+def one_number(text: str, what: str, example: str) -> float | None:
+    """One number; None for an empty text.
+
+    Raises:
+        SettingsError: it is none, or several.
+    """
+    try:
+        return float(text) if text.strip() else None
+    except ValueError:
+        raise SettingsError(
+            f"{what}: {text.strip()[:60]!r} is no number; write e.g. {example}."
         ) from None
 
 

@@ -11,8 +11,9 @@ from pathlib import Path
 import streamlit as st
 
 from trust_core.dashboard import library
-from trust_core.dashboard.address import AUDIT, POINT, kept
-from trust_core.dashboard.words import counted
+from trust_core.dashboard.address import AUDIT, kept
+from trust_core.dashboard.wording import worded
+from trust_core.dashboard.words import GLOSSARY, counted
 from trust_core.errors import StoreError, TrustError
 from trust_core.store import FINISHED, Audit, open_audit
 
@@ -23,6 +24,7 @@ PAGES = {  # file: what the link says
     HOME: "Home",
     "pages/tradeoff.py": "Trade-off",
     "pages/parts.py": "Parts",
+    "pages/decide.py": "Decide",
     RUN: "Run",
 }
 LAST_OPENED, SWITCHER = "last_opened", "open_audit"
@@ -88,7 +90,7 @@ def finding(sentence: str, detail: str = "") -> None:
 def error(problem: TrustError) -> None:
     """A problem the reader can do something about; the page lives on."""
     kind = "problem unfinished" if isinstance(problem, Unfinished) else "problem"
-    st.html(f'<div class="{kind}" role="alert"><p>{escape(str(problem))}</p></div>')
+    st.html(f'<div class="{kind}" role="alert"><p>{escape(worded(str(problem)))}</p></div>')
 
 
 def link(label: str, file: str, *, primary: bool = False, **query: object) -> None:
@@ -151,6 +153,9 @@ def _top_bar(title: str, finished: dict[str, library.Entry], name: str | None) -
                 here = "-here" if label == title else ""
                 with st.container(key=f"nav-{Path(file).stem}{here}", width="content"):
                     st.page_link(file, label=label, query_params=kept())
+        with st.popover("Words", type="tertiary", width="content", key="words"):
+            words = "".join(f"<dt>{w}</dt><dd>{meaning}</dd>" for w, meaning in GLOSSARY.items())
+            st.html(f'<dl class="words">{words}</dl>')
         if finished:
             names = Counter(entry.name for entry in finished.values())
             st.session_state[SWITCHER] = name
@@ -171,8 +176,8 @@ def _top_bar(title: str, finished: dict[str, library.Entry], name: str | None) -
 
 
 def _switch() -> None:
-    """Open the chosen audit; an operating point of another one would mean nothing here."""
-    for key in [k for k in st.query_params if k in (*POINT.values(), "part", "page")]:
+    """Open the chosen audit; point, part and filters of another one would mean nothing here."""
+    for key in [k for k in st.query_params if k != AUDIT]:
         del st.query_params[key]
     st.query_params[AUDIT] = st.session_state[SWITCHER]
 

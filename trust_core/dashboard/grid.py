@@ -13,7 +13,7 @@ import streamlit as st
 from trust_core.dashboard.address import CHOICES, Point
 from trust_core.dashboard.frame import finding
 from trust_core.dashboard.lists import disputes, disputes_csv, parts_csv
-from trust_core.dashboard.part_words import number_text, signed
+from trust_core.dashboard.part_words import signed
 from trust_core.dashboard.parts_address import DEFAULTS, read_page, write
 from trust_core.dashboard.parts_query import (
     ORDERS,
@@ -32,6 +32,7 @@ from trust_core.dashboard.words import (
     caught_sentence,
     count,
     counted,
+    number_text,
     percent,
 )
 from trust_core.decision.report import roles_of
@@ -116,7 +117,8 @@ def _sentence(
     whole = not (filters.kind or filters.group or filters.search)
     among = "" if whole else "Among the parts chosen below: "
     seal = opened_sentence(audit, roles_of(point.role))
-    return f"{among}{caught}.", f"Flagged when: {at}. {seal}"
+    key = "Below each picture: that score, and p, the defect probability."
+    return f"{among}{caught}.", f"Flagged when: {at}. {key} {seal}"
 
 
 def _controls(audit: Audit, point: Point, filters: Filters, number: dict[str, int]) -> None:

@@ -4,10 +4,13 @@ All of it is read from disk, so that an audit started on the command line is lis
 was started here.
 """
 
+import glob
+import hashlib
 import json
 import re
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
@@ -15,13 +18,22 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from trust_core.errors import SettingsError, StoreError
-from trust_core.store import FINISHED, MANIFEST, read_manifest, workspace, write_json
+from trust_core.store import (
+    FINISHED,
+    MANIFEST,
+    PROGRESS,
+    Audit,
+    open_audit,
+    read_manifest,
+    workspace,
+    write_json,
+)
 
 DEMO = "demo"
 STOPPED, RUNNING, DAMAGED = "stopped", "running", "damaged"
 NAME_FILE = "name.json"  # the display name; the folder keeps its own
 LOCK_FILE = ".lock"  # held by whoever writes the audit
-PROGRESS_FILE = "progress.json"
+JOBS, CACHE = "jobs", "cache"  # folders of the workspace that hold no audits
 LONGEST_NAME = 80
 HASHES = re.compile(r"[0-9a-f]{12}-[0-9a-f]{8}-\w+")  # a folder that nobody gave a name
 
@@ -85,7 +97,7 @@ def entry(folder: Path) -> Entry:
             return Entry(folder.name, name, FINISHED, manifest)
     except (StoreError, KeyError, TypeError):
         return Entry(folder.name, display_name(folder), DAMAGED, {})
-    progress = _json(folder / PROGRESS_FILE)
+    progress = _json(folder / PROGRESS)
     status = RUNNING if _is_written(folder) else STOPPED
     done, total = (int(progress.get(key, 0)) for key in ("done", "total"))
     return Entry(folder.name, name, status, manifest, done, total)
@@ -119,6 +131,11 @@ def rename(folder: str, name: str) -> None:
         raise StoreError(f"{folder} cannot be renamed: {error.strerror or error}.") from error
 
 
+def cache_folder(audit: Audit) -> Path:
+    """Where the thumbnails of an audit lie. It may be deleted at any time."""
+    return workspace() / CACHE / hashlib.sha256(audit.key.encode()).hexdigest()[:16]
+
+
 def delete(folder: str) -> None:
     """Delete an audit with all that was decided on it; model and images are not touched.
 
@@ -127,10 +144,15 @@ def delete(folder: str) -> None:
     """
     path = folder_of(folder)
     doomed = path.with_name(f".{folder}.deleted")
+    beside = list((workspace() / JOBS).glob(f"{glob.escape(folder)}.*"))
+    with suppress(StoreError):  # an unfinished one has no thumbnails
+        shutil.rmtree(cache_folder(open_audit(path)), ignore_errors=True)
     try:
         with FileLock(path / LOCK_FILE, timeout=0):
             path.rename(doomed)  # gone from every list at once, whatever happens now
         shutil.rmtree(doomed)
+        for file in beside:
+            file.unlink(missing_ok=True)
     except Timeout:
         raise StoreError(f"{display_name(path)} is still running; stop it first.") from None
     except OSError as error:

@@ -7,10 +7,20 @@ import pandas as pd
 
 from trust_core.dashboard.address import TUNE, Point
 from trust_core.dashboard.scores import load
-from trust_core.dashboard.words import INDICATOR_NAMES, ROLE_NAMES, count, counted, duration, moment
+from trust_core.dashboard.words import (
+    INDICATOR_NAMES,
+    ROLE_NAMES,
+    count,
+    counted,
+    duration,
+    moment,
+    number_text,
+)
 from trust_core.data.roles import ROLES
 from trust_core.decision.indicators import THRESHOLD_SHIFT
 from trust_core.store import Audit
+
+CHANNELS = {"rgb": "in colour", "bgr": "in colour, blue first", "grey": "in grey"}
 
 
 @dataclass(frozen=True)
@@ -90,7 +100,7 @@ def basis(point: Point) -> str:
     """What the finding was measured on, and by which operating point."""
     return (
         f"On the images for choosing the threshold (tune), flagging by "
-        f"{INDICATOR_NAMES[point.indicator]} from {point.threshold:.3g} "
+        f"{INDICATOR_NAMES[point.indicator]} from {number_text(point.threshold)} "
         f"at adversarial strength {point.strength:g}."
     )
 
@@ -108,8 +118,8 @@ def facts(audit: Audit) -> dict[str, str]:
         "Calls a part defective": "when a kind of defect has the largest output"
         if threshold is None
         else f"from a defect probability of {threshold:g}",
-        "Looks at": f"{height} × {width} pixels, {model['preprocessing']['channels']}",
-        "Heatmaps from": f"{manifest['layer']}, {rows} × {columns} cells",
+        "Looks at": f"{height} × {width} pixels, {CHANNELS[model['preprocessing']['channels']]}",
+        "Heatmaps from": f"{rows} × {columns} cells (layer {manifest['layer']} of the network)",
         "Data": f"{PurePath(data['root']).name} ({data['layout']})",
         "Computed": f"{moment(manifest['created'])}, in {duration(timings['seconds'])}",
     }

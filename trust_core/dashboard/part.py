@@ -41,6 +41,9 @@ from trust_core.store import Audit
 
 OPACITY, BARE = "part-opacity", "part-bare"
 GROUP_SHOWN = 24
+NO_SUCH_PART = (
+    "This audit has no such part. The link may belong to another audit: choose it at the top right."
+)
 
 
 def show_part(audit: Audit, point: Point, filters: Filters, sample_id: str) -> None:
@@ -48,12 +51,7 @@ def show_part(audit: Audit, point: Point, filters: Filters, sample_id: str) -> N
     photos, scores = part_rows(audit, point, sample_id)
     if photos.empty:
         _back()
-        error(
-            StoreError(
-                "This audit has no such part. The link may belong to another audit: "
-                "choose it at the top right."
-            )
-        )
+        error(StoreError(NO_SUCH_PART))
         return
     row = photos[photos["sample_id"] == sample_id].iloc[0]
     sealed = closed(audit, [row["role"]])
@@ -78,8 +76,7 @@ def show_part(audit: Audit, point: Point, filters: Filters, sample_id: str) -> N
         _panels(audit, row, score, photo)
         _strip(audit, scores, strength, photo, bool(row["passed"]))
     with st.container(key="part-below", horizontal=True, gap="large"):
-        with st.container(width=560):
-            st.html(part_words.facts(audit, row, point))
+        st.html(part_words.facts(audit, row, point), width=560)
         with st.container(width="stretch"):
             if not scores.empty and not isinstance(photo, str):
                 check_button(audit, row, scores.iloc[0], photo)
@@ -157,7 +154,7 @@ def _panels(
             width=170,
             disabled=st.session_state.get(BARE, False),
         )
-    truth, told = _truth(audit, row["mask_path"], photo)
+    truth, told = _truth(audit, row, photo)
     pictures = _pictures(
         audit,
         (audit.key, row["sample_id"], score["strength"]),
@@ -216,7 +213,8 @@ def _strip(
     audit: Audit, scores: pd.DataFrame, strength: float, photo: Image.Image, passed: bool
 ) -> None:
     """All strengths side by side."""
-    st.html(part_words.strip_heading(passed, len(scores)))
+    direction = audit.manifest["settings"]["direction"]
+    st.html(part_words.strip_heading(passed, len(scores), direction))
     small = fitted(photo, STRIP_SIDE)
     box = seen_by_network(audit, photo.size)
     with st.container(key="part-strengths"):
@@ -244,11 +242,10 @@ def _group(audit: Audit, photos: pd.DataFrame, sample_id: str) -> None:
         for index, (row, picture) in enumerate(
             zip(shown.to_dict("records"), pictures, strict=True)
         ):
-            flag = flag_html(bool(row["flagged"]))
             tile(
                 f"group-{index}",
                 picture,
-                f"{outcome_html(row['outcome'])}<span>{flag}</span>",
+                outcome_html(row["outcome"]) + flag_html(bool(row["flagged"])),
                 f"Open photo {Path(row['path']).name}",
                 partial(write, part=row["sample_id"], view=None),
                 here=row["sample_id"] == sample_id,
@@ -285,15 +282,19 @@ def _decoded(_audit: Audit, key: str, path: str) -> Image.Image:
     return fitted(read_image(source(_audit, path)), PANEL_SIDE)
 
 
-def _truth(audit: Audit, path: str, photo: Image.Image) -> tuple[Mask | None, str]:
+def _truth(audit: Audit, row: Mapping[str, Any], photo: Image.Image) -> tuple[Mask | None, str]:
     """The ground-truth mask, and a sentence on it."""
-    if not path:
-        return None, "The data holds no mask of a defect."
+    if not row["mask_path"]:
+        return None, "The data marks no defect here." if row["label"] else "Labelled good."
     try:
-        mask = truth_mask(source(audit, path), photo.size)
+        mask = truth_mask(source(audit, row["mask_path"]), photo.size)
     except UnreadableImage as problem:
         return None, f"The mask cannot be shown: {problem}"
-    return (mask, "The true defect is outlined.") if mask.any() else (None, "Its mask is empty.")
+    return (
+        (mask, "The true defect is outlined.")
+        if mask.any()
+        else (None, "The mask marks no defect.")
+    )
 
 
 @st.cache_data(max_entries=256, show_spinner=False)

@@ -10,7 +10,7 @@ import pandas as pd
 
 from trust_core.dashboard.address import Point
 from trust_core.dashboard.pictures import LINES
-from trust_core.dashboard.words import INDICATOR_NAMES, ROLE_NAMES, counted, percent
+from trust_core.dashboard.words import INDICATOR_NAMES, ROLE_NAMES, counted, number_text, percent
 from trust_core.store import Audit
 
 Row = Mapping[str, Any]
@@ -31,11 +31,6 @@ def plain(text: str) -> str:
 def signed(value: float) -> str:
     """A number from −1 to 1 with its sign; a dash for none."""
     return DASH if math.isnan(value) else f"{value:+.2f}".replace("-", "−")
-
-
-def number_text(value: float) -> str:
-    """A threshold with three digits and a true minus sign."""
-    return f"{value:.3g}".replace("-", "−").replace("inf", "∞")
 
 
 def finding(row: Row) -> tuple[str, str]:
@@ -108,10 +103,11 @@ def _line(name: str, style: str = "solid") -> str:
     return f'<i><b style="border-top:3px {style} rgb({red},{green},{blue})"></b></i>'
 
 
-def strip_heading(passed: bool, strengths: int) -> str:
+def strip_heading(passed: bool, strengths: int, direction: str) -> str:
     """Heading of the pictures of all strengths, as HTML."""
+    way = "a good part" if direction == "toward_good" else "a defect"
     told = (
-        f"Every pixel nudged a little towards a defect, in {counted(strengths, 'strengths')} ε "
+        f"Every pixel nudged a little towards {way}, in {counted(strengths, 'strengths')} ε "
         "(steps of 1/255): how the masks move."
         if passed
         else "Called defective, so measured at ε = 0 only: further strengths are for parts called "

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from trust_core.dashboard.address import Point
+from trust_core.decision.indicators import ABSENT
 from trust_core.decision.report import roles_of
 from trust_core.store import Audit
 
@@ -24,6 +25,8 @@ INDICATOR_SQL = {
     "p_defect": "samples.p_defect",
     "log_odds": '"at".log_odds',
     "log_odds_shift": '"at".log_odds - clean.log_odds',
+    "iou_difference_clean": "clean.iou_difference",
+    **{name: f"indicators.{name}" for name in ABSENT},
 }
 
 SHOWN = {
@@ -53,6 +56,7 @@ _PARTS = """
         FROM samples
         LEFT JOIN scores AS "at" ON "at".sample_id = samples.sample_id AND "at".strength = $2
         LEFT JOIN scores AS clean ON clean.sample_id = samples.sample_id AND clean.strength = 0
+        LEFT JOIN indicators ON indicators.sample_id = samples.sample_id
         WHERE list_contains($1, role) AND ($5 = '' OR kind = $5) AND ($6 = '' OR "group" = $6)
           AND (contains(lower(path), lower($7)) OR contains(lower("group"), lower($7)))
     ), ranked AS (

@@ -54,6 +54,8 @@ def pick(
             changed()
         except TrustError as refused:
             st.session_state[problem] = refused
+            st.session_state[key] = None  # or the audit would be of what was chosen before
+            changed()
         st.session_state[count] = st.session_state.get(count, 0) + 1
 
     def other() -> None:

@@ -155,7 +155,9 @@ def _ask_input(rule: Preprocessing) -> None:
         key=told.INTERPOLATION,
         bind="query-params",
     )
-    st.caption("Grey text is what is taken unless you say otherwise.")
+    st.caption(
+        "Grey text is what is taken unless you say otherwise. Whoever trained the network knows."
+    )
 
 
 def _row(label: int, pictures: list[Glance]) -> None:

@@ -9,6 +9,7 @@ import streamlit as st
 from trust_core.dashboard import frame, opened, told, uploads
 from trust_core.dashboard.opened import Facts
 from trust_core.dashboard.picker import pick
+from trust_core.dashboard.wording import worded
 from trust_core.errors import TrustError
 from trust_core.model.convention import Convention
 
@@ -62,8 +63,8 @@ def tiles(facts: dict[str, str]) -> None:
 
 
 def bullets(sentences: Iterable[str], kind: str = "notes") -> None:
-    """Sentences as a list, `notes` or `warnings`; a file name is never read as markup."""
-    items = "".join(f"<li>{escape(sentence)}</li>" for sentence in sentences)
+    """The core's sentences as a list, `notes` or `warnings`; a file name is never markup."""
+    items = "".join(f"<li>{escape(worded(sentence))}</li>" for sentence in sentences)
     if items:
         st.html(f'<ul class="{kind}">{items}</ul>')
 

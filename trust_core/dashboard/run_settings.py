@@ -27,11 +27,34 @@ def choose_settings(facts: Facts | None) -> AuditSettings | None:
         left, middle, right = st.columns(3, gap="large")
         with left:
             _choice("Nudged", told.DIRECTION, list(DIRECTIONS), usual.direction, TOWARDS)
-            _text("Steps of the nudge", told.PGD, str(usual.pgd_steps), "1 is the fast method.")
+            _text(
+                "Steps of the nudge",
+                told.PGD,
+                str(usual.pgd_steps),
+                "In how many small steps every pixel is nudged. 1 is the fast way.",
+            )
         with middle:
-            _choice("Map for one class", told.SPECIFIC, list(SPECIFIC), usual.specific[0])
-            _choice("Map for any class", told.AGNOSTIC, list(AGNOSTIC), usual.agnostic[0])
-            _text("Mask of a map", told.MASK, usual.mask, "half, otsu, or top:0.2 for a fifth.")
+            _choice(
+                "Map for one class",
+                told.SPECIFIC,
+                list(SPECIFIC),
+                usual.specific[0],
+                meaning="How the evidence for a defect, and for a good part, is drawn.",
+            )
+            _choice(
+                "Map for any class",
+                told.AGNOSTIC,
+                list(AGNOSTIC),
+                usual.agnostic[0],
+                meaning="How it is drawn where the network looks, whatever it decides.",
+            )
+            _text(
+                "Mask of a map",
+                told.MASK,
+                usual.mask,
+                "The area of a map that is compared: half = above half of its range, top:0.2 = its "
+                "strongest fifth, otsu = split where its values divide best.",
+            )
         with right:
             _layer(facts)
             _text(
@@ -49,7 +72,12 @@ def choose_settings(facts: Facts | None) -> AuditSettings | None:
 
 
 def _choice(
-    label: str, key: str, options: list[str], usual: str, names: dict[str, str] | None = None
+    label: str,
+    key: str,
+    options: list[str],
+    usual: str,
+    names: dict[str, str] | None = None,
+    meaning: str | None = None,
 ) -> None:
     names = names or {}
     st.selectbox(
@@ -59,6 +87,7 @@ def _choice(
         key=key,
         format_func=lambda option: names.get(option, option),
         placeholder=names.get(usual, usual),
+        help=meaning,
         bind="query-params",
     )
 

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import streamlit as st
 
 from trust_core.dashboard.address import Point
+from trust_core.dashboard.thresholds import roundest
 from trust_core.decision.indicators import INDICATORS, THRESHOLD_SHIFT
 from trust_core.decision.report import roles_of
 from trust_core.decision.tradeoff import Counts, Curve, Floats, curve
@@ -22,7 +23,6 @@ from trust_core.store import Audit
 COLUMNS = "strength, scores.log_odds, iou_defect, iou_good, iou_difference, p_defect"
 HEAT_SHARES = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75)
 READABLE = 4  # decimals
-DIGITS = 17  # no two floats agree to more decimals than that below 1
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,10 @@ def _load(_audit: Audit, key: str, role: str, indicator: str) -> Scores:
     roles = [list(roles_of(role))]
     passed = "outcome IN ('FN', 'TN') AND list_contains(?, role)"
     # `row` numbers the scores by image, then strength: an order that needs no comparing of names.
+    rival = f", indicators.{indicator}" if indicator in _audit.rivals else ""
     table = _audit.query(
-        f"SELECT {COLUMNS} FROM scores JOIN samples USING (sample_id) "  # noqa: S608 - constants
+        f"SELECT {COLUMNS}{rival} FROM scores JOIN samples USING (sample_id) "  # noqa: S608
+        "LEFT JOIN indicators USING (sample_id) "
         f"WHERE {passed} ORDER BY row",
         roles,
     )
@@ -113,21 +115,6 @@ def stops(points: Curve, threshold: float) -> tuple[list[float], float]:
     if round(threshold, READABLE) == threshold and below[at] < threshold <= found[at]:
         found[at] = threshold
     return found.tolist(), float(found[at])
-
-
-def roundest(below: Floats, upto: Floats) -> Floats:
-    """The number of fewest decimals in each interval (below, upto], the largest of those."""
-    found = upto.copy()
-    wanting = np.ones(len(upto), dtype=bool)
-    for digits in range(DIGITS):
-        scaled = np.floor(upto * 10.0**digits)
-        candidate = np.array([round(s / 10.0**digits, digits) for s in scaled.tolist()])
-        fits = wanting & (candidate > below) & (candidate <= upto)
-        found[fits] = candidate[fits] + 0.0  # -0.0 becomes 0.0
-        wanting &= ~fits
-        if not wanting.any():
-            break
-    return found
 
 
 def by_kind(

@@ -4,7 +4,6 @@ The files lie outside the audit folder, in the workspace: an audit holds what wa
 else.
 """
 
-import hashlib
 import io
 import os
 from collections.abc import Iterable
@@ -14,9 +13,10 @@ from pathlib import Path
 
 from PIL import Image
 
+from trust_core.dashboard.library import cache_folder
 from trust_core.data.decode import read_image
 from trust_core.errors import UnreadableImage
-from trust_core.store import Audit, workspace
+from trust_core.store import Audit
 
 SIDE = 256  # pixels along the longer side: a tile on a screen of twice the usual density
 READERS = 4
@@ -43,11 +43,6 @@ class Thumbnail:
 
     picture: bytes | None
     reason: str
-
-
-def cache_folder(audit: Audit) -> Path:
-    """Where the thumbnails of an audit lie. It may be deleted at any time."""
-    return workspace() / "cache" / hashlib.sha256(audit.key.encode()).hexdigest()[:16]
 
 
 def source(audit: Audit, path: str) -> Path:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from trust_core.dashboard import uploads
-from trust_core.dashboard.command import DataOptions, numbers, size_of
+from trust_core.dashboard.command import DataOptions, numbers, one_number, size_of
 from trust_core.dashboard.opened import Facts
 from trust_core.errors import SettingsError
 from trust_core.model.opening import ModelOptions
@@ -116,20 +116,20 @@ def settings() -> AuditSettings:
         SettingsError: a value that means nothing.
     """
     usual = AuditSettings()
-    threshold = numbers(told(THRESHOLD), "Decision threshold")
-    pgd = numbers(told(PGD), "Steps of the nudge")
-    if pgd and not pgd[0].is_integer():
-        raise SettingsError(f"Steps of the nudge: write a whole number, not {pgd[0]:g}.")
+    threshold = one_number(told(THRESHOLD), "Decision threshold", "0.5")
+    pgd = one_number(told(PGD), "Steps of the nudge", "1")
+    if pgd is not None and not pgd.is_integer():
+        raise SettingsError(f"Steps of the nudge: write a whole number, not {pgd:g}.")
     return AuditSettings(
-        strengths=numbers(told(STRENGTHS), "Strengths") or usual.strengths,
+        strengths=numbers(told(STRENGTHS), "Strengths", "0, 0.5, 1") or usual.strengths,
         direction=told(DIRECTION) or usual.direction,
-        pgd_steps=int(pgd[0]) if pgd else usual.pgd_steps,
+        pgd_steps=usual.pgd_steps if pgd is None else int(pgd),
         specific=_form(told(SPECIFIC), usual.specific),
         agnostic=_form(told(AGNOSTIC), usual.agnostic),
         mask=told(MASK) or usual.mask,
         decision_threshold=None
         if told(ARGMAX) in ("True", "true")
-        else (threshold[0] if threshold else usual.decision_threshold),
+        else (usual.decision_threshold if threshold is None else threshold),
     )
 
 

@@ -11,7 +11,7 @@ from trust_core.dashboard.moves import CLICK, chosen, move, moved_from
 from trust_core.dashboard.scores import Scores, changed, load, stops
 from trust_core.dashboard.weighed import sides
 from trust_core.dashboard.words import HELP, INDICATOR_NAMES
-from trust_core.decision.indicators import THRESHOLD_SHIFT
+from trust_core.decision.indicators import THRESHOLD_SHIFT, available
 from trust_core.decision.journal import decide
 from trust_core.errors import TrustError
 from trust_core.figure_parts import number
@@ -56,7 +56,7 @@ def sliders(audit: Audit, point: Point, positions: list[float]) -> None:
 def choices(audit: Audit, point: Point) -> None:
     """Which indicator, and on which parts."""
     for field, label, names in (
-        ("indicator", "Suspicious by", INDICATOR_NAMES),
+        ("indicator", "Suspicious by", {n: INDICATOR_NAMES[n] for n in available(audit)}),
         ("role", "On these parts", ROLE_CHOICES),
     ):
         st.session_state[field] = getattr(point, field)

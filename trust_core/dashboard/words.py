@@ -21,6 +21,21 @@ INDICATOR_NAMES = {
     "p_defect": "just lowering the decision threshold",
     "log_odds": "evidence for a defect under perturbation",
     "log_odds_shift": "change of the evidence under perturbation",
+    "iou_difference_clean": "IoU difference without perturbation",
+    "max_logit": "weakness of the strongest output",
+    "energy": "energy of the outputs",
+    "gradient_norm": "sensitivity to the pixels",
+    "tta_spread": "change of the evidence when the image is flipped",
+    "knn": "distance to the nearest good parts",
+    "mahalanobis": "distance from the cloud of good parts",
+    "defect_area": "area of the defect map",
+    "defect_entropy": "scatter of the defect map",
+    "iou_random": "overlap with a random map",
+    "combination": "evidence and IoU difference combined",
+    "consensus": "consensus of evidence, IoU difference and features",
+    "consensus_blind": "consensus without heatmaps",
+    "best_overlap": "best overlap found on the tuning parts",
+    "overlap_profile": "overlap profile",
 }
 
 ROLE_NAMES = {
@@ -38,6 +53,27 @@ HELP = {
     "iou_difference": "Where the detector would look for a defect, compared with where it looks at "
     "all, minus the same for a good part. Higher is more suspicious.",
     "p_defect": "The detector's own probability that the part is defective.",
+}
+
+GLOSSARY = {
+    "Missed defect": "A defective part that the detector calls good.",
+    "False alarm": "A good part that the detector calls defective.",
+    "Defect probability, p": "How sure the detector itself is that a part is defective.",
+    "Decision threshold": "The detector calls a part defective from this defect probability on.",
+    "Heatmap": "Where on the photograph the detector finds evidence: for a defect, for a good "
+    "part, or of any kind. Its strongest area, outlined, is its mask.",
+    "Overlap, IoU": "How far two masks agree: the area in both, of the area in either.",
+    "IoU difference, Δ": "Overlap of the defect map with where the detector looks at all, minus "
+    "that of the good map. Higher is more suspicious.",
+    "Flagging threshold, τ": "A part called good whose score is at least this is flagged: sent to "
+    "re-inspection.",
+    "Adversarial strength, ε": "Before it is scored, every pixel is nudged so that the part looks "
+    "a little more defective to the detector; by how much, in steps of 1/255. 0 is the photograph "
+    "as it is.",
+    "Operating point": "The flagging threshold and the strength that you chose.",
+    "Group": "All photographs of one physical part or lot.",
+    "Tune, certify, test": "Images for choosing the threshold, for proving it, for the final "
+    "report. The last two are sealed: who opens them is noted.",
 }
 
 CONFIDENCE = 0.95
@@ -86,6 +122,11 @@ def caught_sentence(flagged_fn: int, fn: int, flagged_tn: int, tn: int) -> str:
     caught = f"{of(flagged_fn, fn, 'missed defects')} caught" if fn else "no defect was missed"
     again = f"{of(flagged_tn, tn, 'good parts')} re-inspected" if tn else "no good part was passed"
     return f"{caught}; {again}"
+
+
+def number_text(value: float) -> str:
+    """A threshold with no more digits than tell it from its neighbours, and a true minus sign."""
+    return f"{value:.6g}".replace("-", "−").replace("inf", "∞")
 
 
 def size(n: float) -> str:

@@ -22,11 +22,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from trust_core.dashboard.library import JOBS
 from trust_core.errors import StoreError
 from trust_core.store import FINISHED, MANIFEST, PROGRESS, read_manifest, workspace, write_json
 
 PROGRAM = (sys.executable, "-m", "trust_core")
-JOBS = "jobs"
 RUNNING, DONE, STOPPED, FAILED = "running", "finished", "stopped", "failed"
 ENVIRONMENT = {  # large blocks stay with the process: page faults cost up to half of the CPU time
     "MALLOC_MMAP_MAX_": "0",

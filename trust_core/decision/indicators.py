@@ -1,7 +1,8 @@
 """Indicators: any number per passed image; higher = more suspicious, NaN = unscored.
 
 An indicator is a function of two tables with one row a passed image, in one order: `at` the chosen
-strength ε and `clean` at ε = 0, with the columns of `scores.parquet` and `p_defect`.
+strength ε and `clean` at ε = 0, with the columns of `scores.parquet`, `p_defect`, and the rivals of
+`indicators.parquet` (`decision.rivals`), which are the same at every ε.
 """
 
 from collections.abc import Callable
@@ -11,7 +12,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from trust_core.errors import SettingsError
 from trust_core.explanation.registry import Registry
+from trust_core.store import Audit
 
 Floats = npt.NDArray[np.float64]
 Indicator = Callable[[pd.DataFrame, pd.DataFrame], Floats]
@@ -20,6 +23,28 @@ INDICATORS: Registry[Indicator] = Registry("indicator")
 
 DEFAULT_INDICATOR = "iou_difference"
 THRESHOLD_SHIFT = "p_defect"
+
+_ONE_OUTPUT = "with one output it would rank as p does"
+_NO_REFERENCE = "it needs penultimate features and 20 good images of train or tune"
+_AUTOTUNE = "run `python -m trust_core autotune AUDIT` first"
+
+# The columns of `indicators.parquet`, and why an audit may not have one.
+ABSENT = {
+    "max_logit": _ONE_OUTPUT,
+    "energy": _ONE_OUTPUT,
+    "gradient_norm": "audit at a strength above 0 too",
+    "tta_spread": "run the audit with --tta",
+    "knn": _NO_REFERENCE,
+    "mahalanobis": _NO_REFERENCE,
+    "defect_area": "run the audit again",
+    "defect_entropy": "run the audit again",
+    "iou_random": "run the audit again",
+    "combination": "run the audit again",
+    "consensus": _NO_REFERENCE,
+    "consensus_blind": _NO_REFERENCE,
+    "best_overlap": _AUTOTUNE,
+    "overlap_profile": _AUTOTUNE,
+}
 
 
 def _column(table: pd.DataFrame, name: str) -> Floats:
@@ -66,3 +91,27 @@ def log_odds(at: pd.DataFrame, clean: pd.DataFrame) -> Floats:
 def log_odds_shift(at: pd.DataFrame, clean: pd.DataFrame) -> Floats:
     """z(x_ε) − z(x)."""
     return _column(at, "log_odds") - _column(clean, "log_odds")
+
+
+@INDICATORS.register("iou_difference_clean")
+def iou_difference_clean(at: pd.DataFrame, clean: pd.DataFrame) -> Floats:
+    """Δ(x): the overlap without the enhancement."""
+    return _column(clean, "iou_difference")
+
+
+def _rival(name: str) -> Indicator:
+    def rival(at: pd.DataFrame, clean: pd.DataFrame) -> Floats:
+        if name not in clean:
+            raise SettingsError(f"this audit has no indicator '{name}': {ABSENT[name]}")
+        return _column(clean, name)
+
+    return rival
+
+
+for _name in ABSENT:
+    INDICATORS[_name] = _rival(_name)
+
+
+def available(audit: Audit) -> tuple[str, ...]:
+    """The indicators that an audit has, in the registry's order."""
+    return tuple(name for name in INDICATORS if name not in ABSENT or name in audit.rivals)

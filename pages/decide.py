@@ -1,0 +1,119 @@
+"""Decide: is the indicator worth it, what is wanted, what is proven, and what is chosen."""
+
+import streamlit as st
+
+from trust_core.dashboard import decide_wants as wants
+from trust_core.dashboard.address import read_point
+from trust_core.dashboard.decide_asked import TEST, ask_to_judge, choices, judged_on
+from trust_core.dashboard.decide_beside import choose_other, show_beside
+from trust_core.dashboard.decide_choose import choose_point, history, move_own
+from trust_core.dashboard.decide_judged import judge
+from trust_core.dashboard.decide_line import draw_costs, line_basis, line_sentence, line_table
+from trust_core.dashboard.decide_options import options
+from trust_core.dashboard.decide_proof import (
+    ask_to_prove,
+    certificate,
+    choice_of,
+    draw_plan,
+    missed_parts,
+    plan_sentence,
+    price_sentence,
+    proof_table,
+    seals_sentence,
+)
+from trust_core.dashboard.decide_tried import show_tried
+from trust_core.dashboard.decide_words import costs, headline, ranking
+from trust_core.dashboard.decide_worth import badge, draw_all, left_out, table, two_costs
+from trust_core.dashboard.frame import STATIC, error, finding, page
+from trust_core.dashboard.seals import closed
+from trust_core.errors import TrustError
+from trust_core.store import Audit
+
+
+@st.fragment
+def show(audit: Audit) -> None:
+    """All that a control moves; a move runs this alone, on what was already computed."""
+    point, wanted = read_point(audit), wants.read_wants()
+    demand, line = wanted.demand, wanted.line
+    role = "tune" if closed(audit, [TEST]) else TEST
+    try:
+        choice = choice_of(audit, point)
+        judged = judge(audit, role, point.indicator, point.strength, demand.recall)
+        told = certificate(audit, demand, choice)
+    except TrustError as problem:
+        error(problem)
+        choices(audit, point)
+        return
+
+    st.html(badge(judged, role))
+    finding(headline(judged, point.indicator), f"{costs(judged)} {ranking(judged)}".strip())
+    st.html(f'<p class="quiet">{judged_on(audit, role)}</p>')
+
+    act(
+        "1 Is it worth it?",
+        "Each row is an indicator. Right of the dashed line it tells missed from good parts "
+        "better than just lowering the decision threshold; the bar is the 95 % interval.",
+    )
+    left, right = st.columns([5, 2], gap="large")
+    with left:
+        draw_all(audit, role, point, demand.recall)
+    with right:
+        choices(audit, point)
+        st.html(two_costs(audit, role, point, demand.recall))
+        if role != TEST:
+            ask_to_judge(audit)
+    with st.expander("All numbers"):
+        st.html(table(audit, role, point, demand.recall))
+        st.html("".join(f'<p class="quiet">{said}</p>' for said in left_out(audit)))
+
+    with st.expander("Would another layer, mask or strength change the verdict?"):
+        show_tried(audit, role)
+
+    act("2 What do you want?", "What must be proven, and what an error costs on your line.")
+    wants.ask(wants.FIELDS)
+
+    act("3 What is proven?", "" if told else "Nothing yet: the proof needs the sealed images.")
+    if told:
+        st.html(f'<p class="statement">{told["sentence"]} <span>{price_sentence(told)}</span></p>')
+        st.html(f"{proof_table(told)}<p class='quiet'>{seals_sentence(told)}</p>")
+    else:
+        ask_to_prove(audit, demand, choice)
+    have = missed_parts(audit, "certify")
+    found = options(audit, point, line, told)
+    left, right = st.columns(2, gap="large")
+    with left:
+        act("", plan_sentence(demand, have), "What a number of missed parts proves")
+        draw_plan(demand, have)
+    with right:
+        act("", line_sentence(audit, role, found, line), "What it costs on your line")
+        draw_costs(audit, point, found, line)
+    st.html(line_table(audit, role, found, line))
+    st.html(f'<p class="quiet">{line_basis(audit, role)}</p>')
+
+    act("4 I choose", "The operating point that goes to the line; it is noted with name and time.")
+    left, right = st.columns([2, 3], gap="large")
+    with left:
+        choose_point(audit, point, found)
+        move_own()
+    with right:
+        st.html(history(audit))
+
+    act(
+        "5 Beside another audit",
+        "Two models on the same images, or one before and after retraining.",
+    )
+    if other := choose_other(audit):
+        show_beside(audit, other, choice, demand.recall)
+
+
+def act(title: str, sentence: str, chart: str = "") -> None:
+    """The heading of a step, or of a chart, and what it shows."""
+    head = f"<h2>{title}</h2>" if title else f"<h3>{chart}</h3>"
+    st.html(f'<div class="act">{head}<p>{sentence}</p></div>')
+
+
+opened = page("Decide")
+assert opened is not None  # `page` stops without one
+st.html(STATIC / "decide.css")
+wants.into_address()
+show(opened)

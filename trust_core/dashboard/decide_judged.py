@@ -1,0 +1,94 @@
+"""Every indicator of an audit against just lowering the decision threshold, kept once computed."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from trust_core.decision.indicators import ABSENT, THRESHOLD_SHIFT, available
+from trust_core.decision.report import indicator_scores
+from trust_core.decision.tradeoff import Curve, curve
+from trust_core.decision.verdict import Verdict, verdict
+from trust_core.store import Audit
+
+# What is left of the IoU difference when a piece of it is taken away.
+ABLATIONS = {
+    "iou_difference_clean": "without the perturbation",
+    "log_odds": "without the heatmaps, perturbed",
+    "log_odds_shift": "without the heatmaps, change only",
+    "iou_defect": "without the good map",
+    "good_disagreement": "without the defect map",
+    "iou_random": "with a random map instead",
+    "defect_area": "area of the defect map only",
+    "defect_entropy": "scatter of the defect map only",
+}
+
+
+@dataclass(frozen=True)
+class Judged:
+    """An indicator at one strength among the passed images of a role.
+
+    Attributes:
+        indicator: a key of `INDICATORS`.
+        verdict: against threshold shift; its recall is the usual one.
+        points: its trade-off.
+    """
+
+    indicator: str
+    verdict: Verdict
+    points: Curve
+
+
+def passed(audit: Audit, role: str) -> pd.DataFrame:
+    """`Audit.passed` of one role, read once. Shared by all sessions: never written to."""
+    return _passed(audit, stamp(audit), role)
+
+
+def judge(audit: Audit, role: str, indicator: str, strength: float, recall: float) -> Verdict:
+    """The verdict on one indicator, its costs at `recall`."""
+    return _judge(audit, stamp(audit), role, indicator, strength, recall)
+
+
+def judge_all(audit: Audit, role: str, strength: float) -> list[Judged]:
+    """The verdict on every indicator that the audit has; threshold shift itself is the last.
+
+    Those without a score for any of these images are left out.
+    """
+    return _judge_all(audit, stamp(audit), role, strength)
+
+
+def absent(audit: Audit) -> dict[str, str]:
+    """Indicators that this audit does not have, and why."""
+    return {name: why for name, why in ABSENT.items() if name not in audit.rivals}
+
+
+def stamp(audit: Audit) -> str:
+    """Changes whenever a score does: the rivals come to an audit later than its key."""
+    return f"{audit.key} {' '.join(audit.rivals)}"
+
+
+@st.cache_resource(max_entries=6, show_spinner=False)
+def _passed(_audit: Audit, key: str, role: str) -> pd.DataFrame:
+    return _audit.passed([role])
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _judge(
+    _audit: Audit, key: str, role: str, indicator: str, strength: float, recall: float
+) -> Verdict:
+    return verdict(indicator_scores(passed(_audit, role), indicator, strength), recall)
+
+
+@st.cache_resource(max_entries=12, show_spinner=False)
+def _judge_all(_audit: Audit, key: str, role: str, strength: float) -> list[Judged]:
+    found = []
+    names = [name for name in available(_audit) if name != THRESHOLD_SHIFT]
+    for indicator in (*names, THRESHOLD_SHIFT):
+        table = indicator_scores(passed(_audit, role), indicator, strength)
+        values = table["indicator"].to_numpy(dtype=np.float64)
+        if np.isnan(values).all():
+            continue
+        missed = (table["outcome"] == "FN").to_numpy(dtype=bool)
+        found.append(Judged(indicator, verdict(table), curve(values, missed)))
+    return found

@@ -1,0 +1,158 @@
+"""Fitting on `tune` without fooling oneself: folds that keep groups whole, and a ridge logistic.
+
+Notation: `N` images, `F` features.
+"""
+
+import numpy as np
+from scipy.special import expit
+
+from trust_core.decision.groups import Flags
+from trust_core.decision.tradeoff import Counts, Floats
+
+FOLDS = 5
+NEWTON_STEPS = 50
+TOLERANCE = 1e-9
+BASE_WEIGHTS = (1.0, 0.5)  # of z and Δ, in standard deviations
+
+
+def grouped_folds(codes: Counts, missed: Flags, folds: int = FOLDS, seed: int = 0) -> Counts:
+    """A fold for each image, `(N,)`; groups stay whole, those with a miss are dealt out evenly.
+
+    Args:
+        codes: of `group_codes`, `(N,)`.
+        missed: True for a missed defect, `(N,)`.
+        folds: how many, at most as many as groups with a miss.
+        seed: of the shuffle.
+    """
+    total = int(codes.max(initial=-1)) + 1
+    misses = np.bincount(codes, weights=missed, minlength=total)
+    order = np.random.default_rng(seed).permutation(total)
+    order = order[np.argsort(misses[order] == 0, kind="stable")]  # those with a miss first
+    fold_of = np.empty(total, dtype=np.int64)
+    fold_of[order] = np.arange(total) % folds
+    result: Counts = fold_of[codes]
+    return result
+
+
+def ridge_logistic(features: Floats, missed: Flags, offset: Floats, penalty: float) -> Floats:
+    """Weights that correct a score which is there already, by Newton's method.
+
+    They minimise Σ log(1 + exp(∓(offset + intercept + features·w))) + ½·penalty·|w|², so that with
+    few misses, or a large penalty, the score `offset` stands as it is.
+
+    Args:
+        features: `(N, F)`.
+        missed: `(N,)`, at least one of each.
+        offset: the score to start from, in units of log-odds, `(N,)`.
+        penalty: above 0.
+
+    Returns:
+        The weights `(F,)`; the intercept, which ranks nothing, is left out.
+    """
+    design = np.column_stack([np.ones(len(features)), features])
+    ridge = np.full(design.shape[1], penalty)
+    ridge[0] = 1e-9
+    weights = np.zeros(design.shape[1])
+    weights[0] = np.log(missed.sum() / (~missed).sum()) - offset.mean()
+
+    def loss(w: Floats) -> float:
+        s = offset + design @ w
+        return float(np.logaddexp(0, np.where(missed, -s, s)).sum() + 0.5 * (ridge * w**2).sum())
+
+    now = loss(weights)
+    for _ in range(NEWTON_STEPS):
+        p = expit(offset + design @ weights)
+        slope = design.T @ (p - missed) + ridge * weights
+        curvature = (design.T * (p * (1 - p))) @ design + np.diag(ridge)
+        step, size = np.linalg.solve(curvature, slope), 1.0
+        while (new := loss(weights - size * step)) > now and size > TOLERANCE:
+            size /= 2
+        if now - new < TOLERANCE * (1 + now):
+            break
+        weights, now = weights - size * step, new
+    return weights[1:]
+
+
+def out_of_fold(
+    features: Floats, missed: Flags, offset: Floats, penalty: float, fold: Counts
+) -> Floats:
+    """`offset` with the corrections of `ridge_logistic` that have not seen an image's fold, `(N,)`.
+
+    Where the other folds hold no miss, or no good part, `offset` stands.
+    """
+    found = offset.copy()
+    for index in np.unique(fold):
+        held = fold == index
+        if 0 < missed[~held].sum() < (~held).sum():
+            weights = ridge_logistic(features[~held], missed[~held], offset[~held], penalty)
+            found[held] += features[held] @ weights
+    return found
+
+
+def standardised(features: Floats, usual: Flags) -> Floats:
+    """Features `(N, F)` at mean 0 and deviation 1 over the images `usual`; unknown ones are 0."""
+    inside = features[usual]
+    known = np.isfinite(inside)
+    count = np.maximum(known.sum(0), 1)
+    mean = np.where(known, inside, 0).sum(0) / count
+    deviation = np.sqrt((np.where(known, inside - mean, 0) ** 2).sum(0) / count)
+    scaled = (features - mean) / np.where(deviation > 1e-12, deviation, 1)
+    result: Floats = np.where(np.isfinite(scaled) & (deviation > 1e-12), scaled, 0.0)
+    return result
+
+
+def base_score(log_odds: Floats, delta: Floats, usual: Flags) -> Floats:
+    """What fitted scores are shrunk towards: z + ½·Δ, `(N,)`.
+
+    Each in standard deviations over the images `usual`, the sum too; the weights are fixed, so
+    nothing is fitted to misses. NaN where there is no Δ.
+    """
+    both = np.column_stack([log_odds, delta])
+    total = standardised(both, usual) @ np.array(BASE_WEIGHTS)
+    scaled = standardised(total[:, None], usual)[:, 0]
+    return np.where(np.isfinite(both).all(1), scaled, np.nan)
+
+
+def parts_of_both(codes: Counts, missed: Flags) -> int:
+    """Groups with a miss, or groups with a good part if those are fewer."""
+    return min(len(np.unique(codes[chosen])) for chosen in (missed, ~missed))
+
+
+def wins_by_fold(scores: Floats, missed: Flags, folds: Counts) -> tuple[Floats, Counts]:
+    """How often a missed defect scores above a good part, counted by the folds of the two.
+
+    AUROC over any folds is a ratio of sums of these. Ties count half, NaN counts as +∞.
+
+    Args:
+        scores: C candidates, `(N, C)`.
+        missed: `(N,)`.
+        folds: fold of each image, from 0, in P partitions, `(P, N)`.
+
+    Returns:
+        Wins `(P, K, K, C)`, fold of the miss first, and pairs `(P, K, K)`, for `K` folds.
+    """
+    count, partitions = int(folds.max()) + 1, np.arange(len(folds))
+    values = np.where(np.isnan(scores), np.inf, scores)
+    good = values[~missed]
+    member = (folds[:, None, ~missed] == np.arange(count)[:, None]).astype(np.float32)
+    flat = member.reshape(-1, len(good))
+    wins = np.zeros((len(folds), count, count, scores.shape[1]))
+    for score, where in zip(values[missed], folds[:, missed].T, strict=True):
+        beaten = (score > good).astype(np.float32)
+        beaten += 0.5 * (score == good).astype(np.float32)
+        wins[partitions, where] += (flat @ beaten).reshape(len(folds), count, -1)
+    misses = (folds[:, None, missed] == np.arange(count)[:, None]).sum(2)
+    goods = member.sum(2).astype(np.int64)
+    return wins, misses[:, :, None] * goods[:, None, :]
+
+
+def held_out_auroc(scores: Floats, missed: Flags, fold: Counts) -> Floats:
+    """AUROC of candidates `(N, C)` over pairs inside one fold, `(C,)`; NaN without a pair.
+
+    Scores made out of fold are so compared with those of the same fit only.
+    """
+    wins, pairs = wins_by_fold(scores, missed, fold[None])
+    inside = np.arange(pairs.shape[1])
+    total = pairs[0, inside, inside].sum()
+    won: Floats = wins[0, inside, inside].sum(0)
+    return won / total if total else np.full(scores.shape[1], np.nan)

@@ -1,0 +1,105 @@
+"""Distances in feature space from good reference images: rivals that need no heatmap.
+
+Notation: `R` reference images, `N` images asked about, `F` features, `k` neighbours.
+An image is never compared with photographs of its own part, itself least of all.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from trust_core.decision.tradeoff import Counts, Floats
+
+NEIGHBOURS = 10
+LEAST_REFERENCES = 2 * NEIGHBOURS
+MOST_REFERENCES = 5000
+FOLDS = 5
+CHUNK = 1024
+
+Features = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Penultimate features with the part that each image shows.
+
+    Attributes:
+        values: `(N, F)` float32.
+        groups: of `group_codes`, `(N,)`.
+    """
+
+    values: Features
+    groups: Counts
+
+
+def knn_distance(asked: Pictures, reference: Pictures, k: int = NEIGHBOURS) -> Floats:
+    """Distance to the k-th nearest reference, features at unit length, `(N,)`.
+
+    Sun et al., Out-of-distribution detection with deep nearest neighbors, ICML 2022. NaN where
+    fewer than k references show other parts.
+    """
+    points, others = _unit(asked.values), _unit(reference.values)
+    found = np.full(len(points), np.nan)
+    if len(others) < k:
+        return found
+    for start in range(0, len(points), CHUNK):
+        part = slice(start, start + CHUNK)
+        squared = 2.0 - 2.0 * (points[part] @ others.T).astype(np.float64)
+        squared[asked.groups[part, None] == reference.groups] = np.inf
+        nearest = np.partition(squared, k - 1, axis=1)[:, k - 1]
+        found[part] = np.sqrt(nearest.clip(0))
+    found[np.isinf(found)] = np.nan
+    return found
+
+
+def mahalanobis_distance(asked: Pictures, reference: Pictures) -> Floats:
+    """Mahalanobis distance from the references, `(N,)`.
+
+    Lee et al., NeurIPS 2018, for the class *good* alone, with the covariance of Ledoit and Wolf
+    (Journal of Multivariate Analysis 88, 2004), because features outnumber images. Parts that are
+    references themselves are measured by the other folds of references.
+    """
+    found = np.full(len(asked.values), np.nan)
+    own = np.isin(asked.groups, reference.groups)
+    names = np.unique(reference.groups)
+    fold_of = np.random.default_rng(0).permutation(len(names)) % FOLDS
+    fold = np.where(own, fold_of[np.searchsorted(names, asked.groups) % len(names)], -1)
+    reference_fold = fold_of[np.searchsorted(names, reference.groups)]
+    for index in np.unique(fold):
+        kept = reference.values[reference_fold != index]
+        if len(kept) > 1:
+            found[fold == index] = _distance_from(kept)(asked.values[fold == index])
+    return found
+
+
+def _distance_from(reference: Features) -> Callable[[Features], Floats]:
+    """Fit mean and shrunk covariance; the covariance is never formed (F may be thousands)."""
+    count, width = reference.shape
+    centre = reference.mean(0, dtype=np.float64)
+    centred = reference.astype(np.float64) - centre
+    _, singular, axes = np.linalg.svd(centred, full_matrices=False)
+    variances = singular**2 / count
+    mean_variance = variances.sum() / width
+    spread = (variances**2).sum() - width * mean_variance**2
+    noise = (((centred**2).sum(1) ** 2).sum() / count - (variances**2).sum()) / count
+    share = min(noise, spread) / spread if spread > 0 else 1.0
+    floor = max(share * mean_variance, np.finfo(np.float64).tiny)
+    inside = (1 - share) * variances + floor
+
+    def distance(values: Features) -> Floats:
+        moved: Floats = values.astype(np.float64) - centre
+        along: Floats = moved @ axes.T
+        beside = ((moved**2).sum(1) - (along**2).sum(1)).clip(0)
+        outside = beside / floor if len(axes) < width else np.zeros(len(values))
+        result: Floats = np.sqrt((along**2 / inside).sum(1) + outside)
+        return result
+
+    return distance
+
+
+def _unit(values: Features) -> Features:
+    length = np.linalg.norm(values, axis=1, keepdims=True)
+    result: Features = (values / np.where(length > 0, length, 1)).astype(np.float32)
+    return result

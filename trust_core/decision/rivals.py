@@ -1,0 +1,276 @@
+"""Rival indicators: one number a passed image, made once from what a finished audit holds.
+
+`indicators.parquet` keeps them, a row a passed image, sorted by `sample_id`. A rival that an audit
+cannot have (energy of a network with one output) has no column there; `ABSENT` of
+`decision.indicators` says why. All are oriented so that higher is more suspicious.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+import torch
+
+from trust_core.decision.fitting import (
+    BASE_WEIGHTS,
+    base_score,
+    grouped_folds,
+    out_of_fold,
+    parts_of_both,
+    ridge_logistic,
+    standardised,
+)
+from trust_core.decision.groups import Flags, group_codes
+from trust_core.decision.references import (
+    LEAST_REFERENCES,
+    MOST_REFERENCES,
+    Pictures,
+    knn_distance,
+    mahalanobis_distance,
+)
+from trust_core.decision.tradeoff import Floats
+from trust_core.decision.verdict import LEAST_GROUPS
+from trust_core.explanation.overlap import iou, mask_of
+from trust_core.explanation.registry import Registry
+from trust_core.shards import write_table
+from trust_core.store import FEATURES, INDICATORS, SAMPLES, SCORES, Audit
+
+CHUNK = 1024
+GENTLE = 10.0  # ridge of the two weights of `combination`
+DISTANCE_WEIGHT = 0.5  # of the Mahalanobis distance in `consensus`, in standard deviations
+
+Rival = Callable[["Material"], Floats | None]
+RIVALS: Registry[Rival] = Registry("rival indicator")
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a rival is made from.
+
+    Attributes:
+        audit: a finished model pass with its labels.
+        samples: `samples.parquet`.
+    """
+
+    audit: Audit
+    samples: pd.DataFrame
+
+    @cached_property
+    def passed(self) -> Flags:
+        """Which of `samples` the detector calls good, `(all,)`."""
+        flags: Flags = self.samples["outcome"].isin(["FN", "TN"]).to_numpy(dtype=bool)
+        return flags
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """The passed images, `(N,)`, with their columns of `scores.parquet` at ε = 0."""
+        scores = pd.read_parquet(self.audit.folder / SCORES)
+        clean = scores[scores["strength"] == 0].drop(columns=["log_odds", "status", "strength"])
+        chosen = self.samples[self.passed]
+        return chosen.merge(clean, on="sample_id", how="left", validate="one_to_one")
+
+    @cached_property
+    def tune(self) -> Flags:
+        """Which passed images may be fitted on, `(N,)`: role `tune`, with a score."""
+        table = self.table
+        flags: Flags = ((table["role"] == "tune") & table["iou_difference"].notna()).to_numpy()
+        return flags
+
+    @cached_property
+    def missed(self) -> Flags:
+        """Missed defects among the passed images, `(N,)`."""
+        flags: Flags = (self.table["outcome"] == "FN").to_numpy(dtype=bool)
+        return flags
+
+    @cached_property
+    def usual(self) -> Flags:
+        """The images that set the scale of a score, `(N,)`: `tune`; all when there is none."""
+        return self.tune if self.tune.any() else np.ones(len(self.table), dtype=np.bool_)
+
+    def column(self, name: str) -> Floats:
+        """A column over the passed images, `(N,)`."""
+        values: Floats = self.table[name].to_numpy(dtype=np.float64)
+        return values
+
+    def doubt(self, name: str, sign: float = 1.0) -> Floats | None:
+        """A column of `samples.parquet` over the passed images, None where it holds nothing."""
+        if name not in self.table or self.table[name].isna().all():
+            return None
+        return sign * self.column(name)
+
+    def each_map(self, measure: Callable[[torch.Tensor, slice], Floats], name: str) -> Floats:
+        """A measure of a kept map at ε = 0 over the passed images, `(N,)`, some at a time."""
+        rows = self.table["row"].to_numpy()
+        maps = self.audit.maps(name)
+        found = [np.empty(0)]
+        for start in range(0, len(rows), CHUNK):
+            part = slice(start, start + CHUNK)
+            kept = torch.from_numpy(np.asarray(maps[rows[part]])).float()
+            values = measure(kept.nan_to_num(0.0), part)
+            found.append(np.where(kept.isfinite().all(2).all(1).numpy(), values, np.nan))
+        return np.concatenate(found)
+
+
+def write_indicators(audit: Audit) -> None:
+    """Make every rival and write `indicators.parquet`; no model runs."""
+    material = Material(audit, pd.read_parquet(audit.folder / SAMPLES))
+    found = {name: rival(material) for name, rival in RIVALS.items()}
+    columns = {name: values for name, values in found.items() if values is not None}
+    ids = material.samples.loc[material.passed, "sample_id"].reset_index(drop=True)
+    write_table(audit.folder / INDICATORS, pd.DataFrame({"sample_id": ids, **columns}))
+
+
+def add_indicators(audit: Audit, columns: pd.DataFrame) -> None:
+    """Put further columns, with a `sample_id`, into `indicators.parquet`; the same names go."""
+    path = audit.folder / INDICATORS
+    if not path.exists():
+        write_indicators(audit)
+    known = pd.read_parquet(path)
+    kept = known.drop(columns=[n for n in columns if n in known and n != "sample_id"])
+    write_table(path, kept.merge(columns, on="sample_id", how="left", validate="one_to_one"))
+
+
+@RIVALS.register("max_logit")
+def max_logit(material: Material) -> Floats | None:
+    """−max logit: Hendrycks et al., ICML 2022."""
+    return material.doubt("max_logit", -1.0)
+
+
+@RIVALS.register("energy")
+def energy(material: Material) -> Floats | None:
+    """−log Σ exp(logits): Liu et al., NeurIPS 2020."""
+    return material.doubt("energy")
+
+
+@RIVALS.register("gradient_norm")
+def gradient_norm(material: Material) -> Floats | None:
+    """‖∂z/∂x‖₂: how fast the answer turns."""
+    return material.doubt("gradient_norm")
+
+
+@RIVALS.register("tta_spread")
+def tta_spread(material: Material) -> Floats | None:
+    """Standard deviation of z over the image and its flips."""
+    return material.doubt("tta_spread")
+
+
+@RIVALS.register("knn")
+def knn(material: Material) -> Floats | None:
+    """Distance to the tenth nearest good reference image, in penultimate features."""
+    pictures = _pictures(material)
+    return None if pictures is None else knn_distance(*pictures)
+
+
+@RIVALS.register("mahalanobis")
+def mahalanobis(material: Material) -> Floats | None:
+    """Mahalanobis distance from the good reference images, in penultimate features."""
+    pictures = _pictures(material)
+    return None if pictures is None else mahalanobis_distance(*pictures)
+
+
+def _pictures(material: Material) -> tuple[Pictures, Pictures] | None:
+    """Passed images and references: good ones of `train`, of `tune` when there are too few."""
+    path = material.audit.folder / FEATURES
+    if not path.exists():
+        return None
+    features = np.load(path, mmap_mode="r")
+    codes, samples = group_codes(material.samples["group"]), material.samples
+
+    def some(rows: np.ndarray) -> Pictures:
+        return Pictures(features[rows].astype(np.float32), codes[rows])
+
+    for role in ("train", "tune"):
+        fit = (samples["role"] == role) & (samples["label"] == 0) & samples["log_odds"].notna()
+        rows = np.flatnonzero(fit)[:MOST_REFERENCES]  # ids are hashes: the first are any
+        if len(rows) >= LEAST_REFERENCES:
+            return some(np.flatnonzero(material.passed)), some(rows)
+    return None
+
+
+@RIVALS.register("defect_area")
+def defect_area(material: Material) -> Floats:
+    """Share of the image inside M_defect."""
+    rule = material.audit.manifest["mask"]
+    return material.each_map(
+        lambda maps, _: mask_of(maps, rule, specific=True).double().mean((1, 2)).numpy(), "defect"
+    )
+
+
+@RIVALS.register("defect_entropy")
+def defect_entropy(material: Material) -> Floats:
+    """Entropy of H_defect over its cells, in nats; 0 for a map without any evidence."""
+
+    def entropy(maps: torch.Tensor, _: slice) -> Floats:
+        flat = maps.flatten(1).double().clamp(min=0)
+        share = flat / flat.sum(1, keepdim=True).clamp(min=1e-12)
+        values: Floats = torch.special.entr(share).sum(1).numpy()
+        return values
+
+    return material.each_map(entropy, "defect")
+
+
+@RIVALS.register("iou_random")
+def iou_random(material: Material) -> Floats:
+    """Δ with a random map in the place of the agnostic one: what the overlap itself adds.
+
+    The noise is drawn from the image's `sample_id`, on the layer's grid.
+    """
+    rule, maps = material.audit.manifest["mask"], material.audit.maps
+    grid = maps("defect").shape[1:]
+    ids = material.table["sample_id"].tolist()
+
+    def noise(part: slice) -> torch.Tensor:
+        drawn = [np.random.default_rng(list(i.encode())).random(grid) for i in ids[part]]
+        return mask_of(torch.from_numpy(np.stack(drawn)).float(), rule, specific=False)
+
+    def overlap(values: torch.Tensor, part: slice) -> Floats:
+        return iou(mask_of(values, rule, specific=True), noise(part))
+
+    return material.each_map(overlap, "defect") - material.each_map(overlap, "good")
+
+
+@RIVALS.register("combination")
+def combination(material: Material) -> Floats:
+    """Logistic combination of z and Δ at ε = 0, fitted on `tune`, shrunk towards z + ½·Δ.
+
+    Images of `tune` are scored by fits without their own fold of groups. With few missed parts it
+    is z + ½·Δ itself.
+    """
+    log_odds, delta = material.column("log_odds"), material.column("iou_difference")
+    score, tune = base_score(log_odds, delta, material.usual), material.tune
+    missed, codes = material.missed[tune], group_codes(material.table["group"][tune])
+    if parts_of_both(codes, missed) < LEAST_GROUPS:
+        return score
+    features = standardised(np.column_stack([log_odds, delta]), tune)
+    inside, start = features[tune], score[tune]
+    score += features @ ridge_logistic(inside, missed, start, GENTLE)
+    score[tune] = out_of_fold(inside, missed, start, GENTLE, grouped_folds(codes, missed))
+    return score
+
+
+@RIVALS.register("consensus")
+def consensus(material: Material) -> Floats | None:
+    """Evidence, overlap and features together: z + ½·Δ + ½·Mahalanobis distance at ε = 0.
+
+    Each in standard deviations over `tune`, at fixed weights: nothing is fitted to misses.
+    """
+    return _opinions(material, ("log_odds", "iou_difference"), BASE_WEIGHTS)
+
+
+@RIVALS.register("consensus_blind")
+def consensus_blind(material: Material) -> Floats | None:
+    """The consensus without any heatmap: z + ½·Mahalanobis distance."""
+    return _opinions(material, ("log_odds",), BASE_WEIGHTS[:1])
+
+
+def _opinions(
+    material: Material, names: tuple[str, ...], weights: tuple[float, ...]
+) -> Floats | None:
+    distance = mahalanobis(material)
+    if distance is None:
+        return None
+    views = np.column_stack([*(material.column(name) for name in names), distance])
+    total = standardised(views, material.usual) @ np.array([*weights, DISTANCE_WEIGHT])
+    return np.where(np.isfinite(views).all(1), total, np.nan)

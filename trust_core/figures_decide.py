@@ -1,0 +1,317 @@
+"""Figures of a decision: indicators against threshold shift, what a number of parts proves, cost.
+
+Data → Plotly figure, like `figures`, with its colours.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+
+import numpy as np
+import plotly.graph_objects as go
+
+from trust_core.decision.planner import Demand, needed, proven
+from trust_core.decision.tradeoff import Floats
+from trust_core.decision.verdict import AMBER, GREEN, RED
+from trust_core.figure_parts import ACCENT, GREY, GRID, NONE, frame, name, share_axis
+from trust_core.figures import OUTCOME_COLOURS
+
+# Colour and shape say the same.
+VERDICT_COLOURS = {
+    GREEN: OUTCOME_COLOURS["TP"],
+    AMBER: OUTCOME_COLOURS["FP"],
+    RED: OUTCOME_COLOURS["FN"],
+}
+VERDICT_SHAPES = {GREEN: "triangle-up", AMBER: "circle", RED: "triangle-down"}
+ROW = 27  # pixels
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A row of the comparison; a heading when it has neither verdict nor difference.
+
+    Attributes:
+        label: what it is called.
+        colour: of the verdict; "" for a heading and for threshold shift.
+        difference: AUROC − that of threshold shift.
+        low: lower end of its 95 % interval.
+        high: upper end.
+        cost: good parts re-inspected at the wanted recall, in words.
+        chosen: it is the indicator that is looked at.
+    """
+
+    label: str
+    colour: str = ""
+    difference: float = float("nan")
+    low: float = float("nan")
+    high: float = float("nan")
+    cost: str = ""
+    chosen: bool = False
+
+
+def contenders(rows: Sequence[Contender], cost_title: str) -> go.Figure:
+    """Each indicator's lead over threshold shift with its interval, and what it costs in words."""
+    judged = [(place, row) for place, row in enumerate(rows) if row.colour]
+    bars = [
+        go.Scatter(
+            x=[100 * row.low, 100 * row.high],
+            y=[place, place],
+            mode="lines",
+            line={"color": ACCENT if row.chosen else GREY, "width": 5 if row.chosen else 2},
+            hoverinfo="skip",
+        )
+        for place, row in judged
+    ]
+    marks = go.Scatter(
+        x=[100 * row.difference for _, row in judged],
+        y=[place for place, _ in judged],
+        mode="markers",
+        marker={
+            "size": 12,
+            "symbol": [VERDICT_SHAPES[row.colour] for _, row in judged],
+            "color": [VERDICT_COLOURS[row.colour] for _, row in judged],
+            "line": {"color": "#FFFFFF", "width": 1},
+        },
+        customdata=[(escape(row.label), 100 * row.low, 100 * row.high) for _, row in judged],
+        hovertemplate=(
+            "%{customdata[0]}: %{x:+.1f} points<br>"
+            "95 % interval %{customdata[1]:+.1f} to %{customdata[2]:+.1f}<extra></extra>"
+        ),
+    )
+    ends = [e for _, row in judged for e in (row.low, row.high, row.difference) if e == e]
+    low, high = 100 * min([-0.02, *ends]), 100 * max([0.02, *ends])
+    room = 0.06 * (high - low)
+    texts = [
+        {
+            "x": 1, "xref": "paper", "xanchor": "right", "y": place, "showarrow": False,
+            "text": f"<b>{row.cost}</b>" if row.chosen else row.cost,
+        }
+        for place, row in enumerate(rows)
+        if row.cost
+    ]  # fmt: skip
+    head = {
+        "x": 1, "xref": "paper", "xanchor": "right", "y": -0.9, "showarrow": False,
+        "text": cost_title, "align": "right", "font": {"color": GREY, "size": 12},
+    }  # fmt: skip
+    rival = go.Scatter(
+        x=[0 for row in rows if _is_rival(row)],
+        y=[place for place, row in enumerate(rows) if _is_rival(row)],
+        mode="markers",
+        marker={
+            "size": 11,
+            "symbol": "diamond",
+            "color": GREY,
+            "line": {"color": "#FFFFFF", "width": 1},
+        },
+        hoverinfo="skip",
+    )
+    layout = frame(ROW * (len(rows) + bool(cost_title)) + 84, top=30) | {
+        "hovermode": "closest",
+        "xaxis": {
+            "domain": [0, 0.8],
+            "range": [low - room, high + room],
+            "title": {
+                "text": "Lead: more of 100 pairs of a missed defect and a good part ranked right",
+                "font": {"size": 13},
+                "standoff": 10,
+            },
+            "tickformat": "~g",
+            "zeroline": False,
+            "gridcolor": GRID,
+            "fixedrange": True,
+            "automargin": True,
+        },
+        "yaxis": {
+            "tickvals": list(range(len(rows))),
+            "ticktext": [_label(row) for row in rows],
+            "range": [len(rows) - 0.5, -1.5 if cost_title else -0.5],
+            "showgrid": False,
+            "zeroline": False,
+            "fixedrange": True,
+            "automargin": True,
+            "ticklen": 8,
+            "tickcolor": NONE,
+        },
+        "shapes": [
+            {
+                "type": "line", "x0": 0, "x1": 0, "y0": -0.5, "y1": len(rows) - 0.5,
+                "line": {"color": GREY, "width": 2.5, "dash": "6px,5px"}, "layer": "below",
+            }
+        ],
+        "annotations": [head, *texts],
+    }  # fmt: skip
+    return go.Figure([*bars, marks, rival], layout)
+
+
+def _is_rival(row: Contender) -> bool:
+    return not row.colour and row.difference == 0
+
+
+def _label(row: Contender) -> str:
+    label = escape(row.label)
+    if not row.colour and not row.cost:
+        return f'<i style="color:{GREY}">{label}</i>'
+    return f"<b>{label}</b>" if row.chosen else label
+
+
+def collected(demand: Demand, have: int, lost: Sequence[int] = (0, 1, 2)) -> go.Figure:
+    """What a number of missed parts proves, by how many of them are overlooked.
+
+    Args:
+        demand: the recall that is wanted, and how sure.
+        have: missed parts that lie in `certify`.
+        lost: numbers of parts overlooked, a curve each.
+    """
+    wanted = [needed(demand, k) for k in lost]
+    most = max(int(1.25 * max(wanted)), int(1.15 * have), 12)
+    counts = np.unique(np.geomspace(1, most, 240).round().astype(int))
+    curves, texts = [], []
+    for k in lost:
+        shares = [proven(max(0, n - k), int(n), demand.confidence) for n in counts]
+        first = k == lost[0]
+        curves.append(
+            go.Scatter(
+                x=counts,
+                y=np.round(shares, 5),
+                mode="lines",
+                line={"color": ACCENT, "width": 3 if first else 1.3},
+                opacity=1 if first else 0.6,
+                hovertemplate=(
+                    f"%{{x:,d}} missed parts, {k} overlooked:<br>"
+                    "at least %{y:.1%} proven<extra></extra>"
+                ),
+            )
+        )
+    ceiling = go.Scatter(
+        x=[*counts, *counts[::-1]],
+        y=[*curves[0].y, *[1.04] * len(counts)],
+        fill="toself",
+        mode="none",
+        fillcolor=NONE,
+        fillpattern={
+            "shape": "/",
+            "size": 9,
+            "fgcolor": GREY,
+            "fillmode": "overlay",
+            "solidity": 0.08,
+        },
+        hoverinfo="skip",
+    )
+    for k, n in zip(lost, wanted, strict=True):
+        label = f"<b>{n:,}</b> if none is overlooked" if not k else f"{n:,} if {k}"
+        texts.append((n, label, k))
+    dots = go.Scatter(
+        x=wanted,
+        y=[demand.recall] * len(wanted),
+        mode="markers",
+        marker={"size": 9, "color": ACCENT, "line": {"color": "#FFFFFF", "width": 1.5}},
+        hoverinfo="skip",
+    )
+    notes = [
+        name(n, demand.recall, label, side="below")
+        | {"textangle": 0, "yshift": -8 - 18 * k, "xshift": 4}
+        for n, label, k in texts
+    ]
+    line = {"color": ACCENT, "width": 1.5, "dash": "dot"}
+    shapes = [
+        {
+            "type": "line",
+            "x0": 0,
+            "x1": most,
+            "y0": demand.recall,
+            "y1": demand.recall,
+            "line": line,
+        }
+    ]
+    if have:
+        shapes.append(
+            {"type": "line", "x0": have, "x1": have, "y0": 0, "y1": 1,
+             "line": {"color": OUTCOME_COLOURS["FN"], "width": 2}}
+        )  # fmt: skip
+        notes.append(
+            name(have, 0.06, f"<b>{have:,}</b> you have", OUTCOME_COLOURS["FN"], side="above")
+            | {"xanchor": "right" if have > 0.7 * most else "left",
+               "xshift": -6 if have > 0.7 * most else 6}
+        )  # fmt: skip
+    layout = frame(330, top=10) | {
+        "hovermode": "closest",
+        "xaxis": share_axis("Missed parts to prove it on")
+        | {"range": [0, most], "tickformat": ",d", "fixedrange": True},
+        "yaxis": share_axis("Missed parts caught, proven")
+        | {"range": [0, 1.04], "fixedrange": True},
+        "shapes": shapes,
+        "annotations": notes,
+    }
+    return go.Figure([ceiling, *curves, dots], layout)
+
+
+@dataclass(frozen=True)
+class Priced:
+    """A threshold on a cost curve.
+
+    Attributes:
+        label: what it is called.
+        flagged: re-inspections a shift.
+        cost: a part.
+    """
+
+    label: str
+    flagged: float
+    cost: float
+
+
+def costs(
+    ours: tuple[Floats, Floats], shift: tuple[Floats, Floats], marks: Sequence[Priced]
+) -> go.Figure:
+    """Expected cost a part over re-inspections a shift; threshold shift dashed.
+
+    Args:
+        ours: re-inspections and cost at each threshold of the indicator, both `(n,)`.
+        shift: the same of threshold shift.
+        marks: thresholds to name.
+    """
+    styles = (
+        (shift, {"color": GREY, "width": 2.5, "dash": "6px,5px"}, "lowered decision threshold"),
+        (ours, {"color": ACCENT, "width": 3}, "indicator"),
+    )
+    lines = [
+        go.Scatter(
+            x=np.round(x, 3), y=np.round(y, 6), mode="lines", line=line, name=called,
+            hovertemplate=f"{called}<br>%{{x:,.0f}} re-inspections a shift<br>"
+            "%{y:.3~g} a part<extra></extra>",
+        )
+        for (x, y), line, called in styles
+    ]  # fmt: skip
+    dots = go.Scatter(
+        x=[mark.flagged for mark in marks],
+        y=[mark.cost for mark in marks],
+        mode="markers",
+        marker={
+            "size": 13, "color": ACCENT, "line": {"color": "#FFFFFF", "width": 2},
+            "symbol": ["diamond", "circle", "square", "star"][: len(marks)],
+        },
+        customdata=[mark.label for mark in marks],
+        hovertemplate="%{customdata}<extra></extra>",
+    )  # fmt: skip
+    least = min((mark.cost for mark in marks), default=0.0)
+    far = max([float(x.max(initial=0)) for (x, _), *_ in styles], default=0) or 1
+    notes = [
+        name(mark.flagged, mark.cost, mark.label, side="below" if mark.cost == least else "above")
+        | ({"xanchor": "right", "xshift": -10} if mark.flagged > 0.6 * far else {"xanchor": "left"})
+        for mark in marks
+    ]
+    layout = frame(330, top=24) | {
+        "hovermode": "closest",
+        "xaxis": share_axis("Re-inspections a shift")
+        | {"range": [-0.02 * far, 1.03 * far], "tickformat": ",~g", "fixedrange": True},
+        "yaxis": share_axis("Expected cost a part")
+        | {
+            "range": None,
+            "autorange": True,
+            "rangemode": "tozero",
+            "tickformat": ",~g",
+            "fixedrange": True,
+        },
+        "annotations": notes,
+    }
+    return go.Figure([*lines, dots], layout)

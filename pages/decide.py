@@ -24,9 +24,8 @@ from trust_core.dashboard.decide_proof import (
 from trust_core.dashboard.decide_tried import show_tried
 from trust_core.dashboard.decide_words import costs, headline, ranking
 from trust_core.dashboard.decide_worth import badge, draw_all, left_out, table, two_costs
-from trust_core.dashboard.frame import STATIC, error, finding, page
+from trust_core.dashboard.frame import STATIC, finding, page
 from trust_core.dashboard.seals import closed
-from trust_core.errors import TrustError
 from trust_core.store import Audit
 
 
@@ -36,14 +35,10 @@ def show(audit: Audit) -> None:
     point, wanted = read_point(audit), wants.read_wants()
     demand, line = wanted.demand, wanted.line
     role = "tune" if closed(audit, [TEST]) else TEST
-    try:
-        choice = choice_of(audit, point)
-        judged = judge(audit, role, point.indicator, point.strength, demand.recall)
-        told = certificate(audit, demand, choice)
-    except TrustError as problem:
-        error(problem)
-        choices(audit, point)
-        return
+    choice = choice_of(audit, point)
+    judged = judge(audit, role, point.indicator, point.strength, demand.recall)
+    told = certificate(audit, demand, choice)
+    afforded = certificate(audit, wanted.budget, choice)
 
     st.html(badge(judged, role))
     finding(headline(judged, point.indicator), f"{costs(judged)} {ranking(judged)}".strip())
@@ -70,11 +65,13 @@ def show(audit: Audit) -> None:
         show_tried(audit, role)
 
     act("2 What do you want?", "What must be proven, and what an error costs on your line.")
-    wants.ask(wants.FIELDS)
+    wants.ask(wants.PROOF_FIELDS)
+    wants.ask(wants.LINE_FIELDS)
 
     act("3 What is proven?", "" if told else "Nothing yet: the proof needs the sealed images.")
-    if told:
+    if told and afforded:
         st.html(f'<p class="statement">{told["sentence"]} <span>{price_sentence(told)}</span></p>')
+        st.html(f'<p class="statement second">{afforded["sentence"]}</p>')
         st.html(f"{proof_table(told)}<p class='quiet'>{seals_sentence(told)}</p>")
     else:
         ask_to_prove(audit, demand, choice)

@@ -1,7 +1,4 @@
-"""Figures of a decision: indicators against threshold shift, what a number of parts proves, cost.
-
-Data → Plotly figure, like `figures`, with its colours.
-"""
+"""Figures of a decision, as pure data → Plotly, in the colours of `figures`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +10,7 @@ import plotly.graph_objects as go
 from trust_core.decision.planner import Demand, needed, proven
 from trust_core.decision.tradeoff import Floats
 from trust_core.decision.verdict import AMBER, GREEN, RED
-from trust_core.figure_parts import ACCENT, GREY, GRID, NONE, frame, name, share_axis
+from trust_core.figure_parts import ACCENT, GREY, GRID, NONE, WHITE, frame, name, share_axis
 from trust_core.figures import OUTCOME_COLOURS
 
 # Colour and shape say the same.
@@ -24,6 +21,8 @@ VERDICT_COLOURS = {
 }
 VERDICT_SHAPES = {GREEN: "triangle-up", AMBER: "circle", RED: "triangle-down"}
 ROW = 27  # pixels
+EDGE = {"color": WHITE, "width": 1.5}
+LEFT = {"xanchor": "left", "xshift": 10}
 
 
 @dataclass(frozen=True)
@@ -70,7 +69,7 @@ def contenders(rows: Sequence[Contender], cost_title: str) -> go.Figure:
             "size": 12,
             "symbol": [VERDICT_SHAPES[row.colour] for _, row in judged],
             "color": [VERDICT_COLOURS[row.colour] for _, row in judged],
-            "line": {"color": "#FFFFFF", "width": 1},
+            "line": EDGE,
         },
         customdata=[(escape(row.label), 100 * row.low, 100 * row.high) for _, row in judged],
         hovertemplate=(
@@ -97,12 +96,7 @@ def contenders(rows: Sequence[Contender], cost_title: str) -> go.Figure:
         x=[0 for row in rows if _is_rival(row)],
         y=[place for place, row in enumerate(rows) if _is_rival(row)],
         mode="markers",
-        marker={
-            "size": 11,
-            "symbol": "diamond",
-            "color": GREY,
-            "line": {"color": "#FFFFFF", "width": 1},
-        },
+        marker={"size": 11, "symbol": "diamond", "color": GREY, "line": EDGE},
         hoverinfo="skip",
     )
     layout = frame(ROW * (len(rows) + bool(cost_title)) + 84, top=30) | {
@@ -165,7 +159,7 @@ def collected(demand: Demand, have: int, lost: Sequence[int] = (0, 1, 2)) -> go.
     wanted = [needed(demand, k) for k in lost]
     most = max(int(1.25 * max(wanted)), int(1.15 * have), 12)
     counts = np.unique(np.geomspace(1, most, 240).round().astype(int))
-    curves, texts = [], []
+    curves = []
     for k in lost:
         shares = [proven(max(0, n - k), int(n), demand.confidence) for n in counts]
         first = k == lost[0]
@@ -197,32 +191,19 @@ def collected(demand: Demand, have: int, lost: Sequence[int] = (0, 1, 2)) -> go.
         },
         hoverinfo="skip",
     )
-    for k, n in zip(lost, wanted, strict=True):
-        label = f"<b>{n:,}</b> if none is overlooked" if not k else f"{n:,} if {k}"
-        texts.append((n, label, k))
     dots = go.Scatter(
         x=wanted,
         y=[demand.recall] * len(wanted),
         mode="markers",
-        marker={"size": 9, "color": ACCENT, "line": {"color": "#FFFFFF", "width": 1.5}},
+        marker={"size": 9, "color": ACCENT, "line": EDGE},
         hoverinfo="skip",
     )
     notes = [
-        name(n, demand.recall, label, side="below")
-        | {"textangle": 0, "yshift": -8 - 18 * k, "xshift": 4}
-        for n, label, k in texts
+        name(n, demand.recall, f"<b>{n:,}</b>") | {"xanchor": "center", "xshift": 0} for n in wanted
     ]
     line = {"color": ACCENT, "width": 1.5, "dash": "dot"}
-    shapes = [
-        {
-            "type": "line",
-            "x0": 0,
-            "x1": most,
-            "y0": demand.recall,
-            "y1": demand.recall,
-            "line": line,
-        }
-    ]
+    r = demand.recall
+    shapes = [{"type": "line", "x0": 0, "x1": most, "y0": r, "y1": r, "line": line}]
     if have:
         shapes.append(
             {"type": "line", "x0": have, "x1": have, "y0": 0, "y1": 1,
@@ -287,17 +268,17 @@ def costs(
         y=[mark.cost for mark in marks],
         mode="markers",
         marker={
-            "size": 13, "color": ACCENT, "line": {"color": "#FFFFFF", "width": 2},
+            "size": 13, "color": ACCENT, "line": EDGE,
             "symbol": ["diamond", "circle", "square", "star"][: len(marks)],
         },
         customdata=[mark.label for mark in marks],
         hovertemplate="%{customdata}<extra></extra>",
     )  # fmt: skip
     least = min((mark.cost for mark in marks), default=0.0)
-    far = max([float(x.max(initial=0)) for (x, _), *_ in styles], default=0) or 1
+    far = max(float(x.max(initial=0)) for (x, _), *_ in styles) or 1
     notes = [
         name(mark.flagged, mark.cost, mark.label, side="below" if mark.cost == least else "above")
-        | ({"xanchor": "right", "xshift": -10} if mark.flagged > 0.6 * far else {"xanchor": "left"})
+        | ({"xanchor": "right", "xshift": -10} if mark.flagged > 0.6 * far else LEFT)
         for mark in marks
     ]
     layout = frame(330, top=24) | {

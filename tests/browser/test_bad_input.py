@@ -189,6 +189,7 @@ def test_a_table_dropped_beside_the_images(tab: Page, wares: Path) -> None:
     ready(tab)
 
 
+@pytest.mark.slow
 def test_strange_things_that_a_person_types(tab: Page, wares: Path) -> None:
     choose(tab, wares)
     tab.get_by_text("More settings").click()

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trust_core import cli
+from trust_core import cli, cli_options
 from trust_core.dashboard.command import (
     DataOptions,
     Order,
@@ -60,11 +60,11 @@ readings = st.builds(
 def test_the_command_line_reads_back_what_was_said(options, reading, settings):
     order = Order(Path("/m/a b.pth"), Path("/d"), Path("/w/out"), options, reading, settings)
     parsed = cli._parser().parse_args(arguments(order))
-    found = cli._model_options(parsed)
+    found = cli_options.model_options(parsed)
     assert found.defect_index in (options.defect_index, ()) or found.defect_index == (0,)
     for name in ("arch", "layers", "size", "resize", "interpolation", "channels", "mean", "std"):
         assert getattr(found, name) == getattr(options, name), name
-    assert cli._settings(parsed) == settings
+    assert cli_options.settings(parsed) == settings
     assert (tuple(parsed.good), parsed.samples) == (reading.good, reading.samples)
     assert parsed.group_pattern == reading.group_pattern
     assert (parsed.model, parsed.data, parsed.out) == ("/m/a b.pth", "/d", Path("/w/out"))
@@ -79,7 +79,8 @@ def test_defaults_are_left_out_of_the_command():
 @pytest.mark.parametrize("good_index", [(1,), (0, 2)])
 def test_good_outputs_are_passed_on(good_index):
     order = Order(Path("m"), Path("d"), Path("o"), ModelOptions(good_index=good_index))
-    assert cli._model_options(cli._parser().parse_args(arguments(order))).good_index == good_index
+    parsed = cli._parser().parse_args(arguments(order))
+    assert cli_options.model_options(parsed).good_index == good_index
 
 
 def test_a_command_survives_a_shell():

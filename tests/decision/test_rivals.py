@@ -127,7 +127,7 @@ def test_rivals_reach_the_curves(audit):
 
 
 def test_labels_and_masks_make_the_rivals_anew_and_nothing_else_does(tmp_path):
-    detector, dataset = small_detector(), small_dataset(tmp_path / "images")
+    detector, dataset = small_detector(), small_dataset(tmp_path / "images", 240)
     settings = AuditSettings(strengths=(0, 1), decision_threshold=0.999)
     folder = tmp_path / "audit"
     made = run_audit(detector, dataset, settings, folder)

@@ -8,7 +8,7 @@ from trust_core.dashboard.frame import error
 from trust_core.dashboard.moves import chosen
 from trust_core.dashboard.seals import opened_sentence
 from trust_core.dashboard.words import HELP
-from trust_core.decision.indicators import DEFAULT_INDICATOR, available
+from trust_core.decision.indicators import available
 from trust_core.decision.journal import open_seals
 from trust_core.errors import TrustError
 from trust_core.figure_parts import number
@@ -23,12 +23,10 @@ PREVIEW = (
 
 def choices(audit: Audit, point: Point) -> None:
     """Which indicator, and at which strength; both in the URL."""
-    names = available(audit)
-    known = point.indicator if point.indicator in names else DEFAULT_INDICATOR
-    st.session_state["indicator"], st.session_state["strength"] = known, point.strength
+    st.session_state["indicator"], st.session_state["strength"] = point.indicator, point.strength
     st.selectbox(
         "Indicator",
-        names,
+        available(audit),
         format_func=lambda name: capital(called(name)),
         key="indicator",
         on_change=chosen,

@@ -41,9 +41,10 @@ def line_sentence(audit: Audit, role: str, options: Mapping[str, Option], line: 
     )
     if math.isnan(after):
         return "Without a missed defect among these images nothing can be said of the line."
+    low, high = told["escapes_after"].interval
     return (
-        f"{NAMES[key]}: {about(after)} escapes a million parts instead of {about(before)}, for "
-        f"{about(again)} re-inspections a shift."
+        f"{NAMES[key]}: {about(after)} escapes a million parts ({about(low)} to {about(high)}) "
+        f"instead of {about(before)}, for {about(again)} re-inspections a shift."
     )
 
 
@@ -55,7 +56,7 @@ def line_basis(audit: Audit, role: str) -> str:
         f"Measured on {where}, where the detector misses {percent(missed)} of the defects and "
         f"rejects {percent(rejected)} of the good parts, and weighted to your line's defect rate. "
         "Small: 95 % intervals. The chart is drawn on the images for choosing, where the cheapest "
-        "threshold comes from."
+        "threshold comes from; dashed: just lowering the decision threshold."
     )
 
 

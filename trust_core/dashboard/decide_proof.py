@@ -13,6 +13,7 @@ from trust_core.dashboard.decide_words import brief, called, capital, foretold, 
 from trust_core.dashboard.frame import error
 from trust_core.dashboard.seals import closed
 from trust_core.dashboard.words import count, counted, moment, of
+from trust_core.decision.certificate import Budget
 from trust_core.decision.indicators import THRESHOLD_SHIFT
 from trust_core.decision.journal import SEALED, entries
 from trust_core.decision.planner import Demand, needed, plan, proven
@@ -32,11 +33,11 @@ def choice_of(audit: Audit, point: Point) -> Choice:
     return choose(audit, point.indicator, point.strength)
 
 
-def certificate(audit: Audit, demand: Demand, choice: Choice) -> dict[str, Any] | None:
+def certificate(audit: Audit, wanted: Demand | Budget, choice: Choice) -> dict[str, Any] | None:
     """What `certify` says; None while a seal is closed."""
     if closed(audit, SEALED):
         return None
-    return _certificate(audit, stamp(audit), len(entries(audit)), demand, choice)
+    return _certificate(audit, stamp(audit), len(entries(audit)), wanted, choice)
 
 
 def missed_parts(audit: Audit, role: str) -> int:
@@ -50,9 +51,9 @@ def missed_parts(audit: Audit, role: str) -> int:
 
 @st.cache_data(max_entries=64, show_spinner=False)
 def _certificate(
-    _audit: Audit, key: str, decided: int, demand: Demand, choice: Choice
+    _audit: Audit, key: str, decided: int, wanted: Demand | Budget, choice: Choice
 ) -> dict[str, Any]:
-    return certify(_audit, demand, choice)
+    return certify(_audit, wanted, choice)
 
 
 def ask_to_prove(audit: Audit, demand: Demand, choice: Choice) -> None:
@@ -135,7 +136,7 @@ def _counted(measured: dict[str, Any], outcome: str) -> str:
         return "–"
     low, high = measured["fn_recall_interval" if outcome == "fn" else "tn_loss_interval"]
     told = f"<b>{count(counts[f'flagged_{outcome}'])}</b> of {count(counts[outcome])}"
-    if low is None or high is None:
+    if low is None or low == high:  # a bootstrap of all caught is a point: it says nothing
         return told
     return f"{told}<small>{100 * low:.0f} to {100 * high:.0f} %</small>"
 
@@ -158,7 +159,9 @@ def seals_sentence(told: dict[str, Any]) -> str:
 def plan_sentence(demand: Demand, have: int) -> str:
     """How many missed parts must be collected for the wanted proof."""
     wanted = plan(demand, OVERLOOKED)
-    rest = ", ".join(f"{count(n)} if {k}" for k, n in wanted.items() if k)
+    rest = ", ".join(
+        f"{count(n)} if {k} {'is' if k == 1 else 'are'}" for k, n in wanted.items() if k
+    )
     if not have:
         stand = "You have none yet."
     else:
@@ -169,7 +172,7 @@ def plan_sentence(demand: Demand, have: int) -> str:
         )
     return (
         f"{share(demand.recall)}, {share(demand.confidence)} sure, takes {count(wanted[0])} missed "
-        f"parts if none is overlooked, {rest}. {stand}"
+        f"parts if none is overlooked, {rest}. {stand} Hatched: cannot be proven."
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import streamlit as st
 
+from trust_core.decision.certificate import Budget
 from trust_core.decision.line import Line
 from trust_core.decision.planner import Demand
 
@@ -38,6 +39,16 @@ FIELDS = (
         "The confidence of the proof: at 95 %, one proof in twenty may be wrong.",
     ),
     Field(
+        "afford",
+        "Good parts you can afford to re-inspect, %",
+        10,
+        0,
+        100,
+        1,
+        "The other way to ask: what can be proven when no more than this share of the good parts "
+        "goes to re-inspection?",
+    ),
+    Field(
         "rate", "Defective parts on the line, %", 1, 0, 100, 0.1,
         "Of all parts that reach the detector. Data sets hold far more defects than a line does.",
     ),
@@ -51,7 +62,7 @@ FIELDS = (
         "What it costs to look at one part again, in the same currency.",
     ),
 )  # fmt: skip
-PROOF_FIELDS, LINE_FIELDS = FIELDS[:2], FIELDS[2:]
+PROOF_FIELDS, LINE_FIELDS = FIELDS[:3], FIELDS[3:]
 
 
 @dataclass(frozen=True)
@@ -60,18 +71,22 @@ class Wants:
 
     Attributes:
         demand: what must be proven.
+        budget: the same the other way round.
         line: the line it is for.
     """
 
     demand: Demand
+    budget: Budget
     line: Line
 
 
 def read_wants() -> Wants:
     """What the URL says; where it is silent, what was last filled in, else what is usual."""
     value = {field.key: _value(field) for field in FIELDS}
+    sure = value["sure"] / 100
     return Wants(
-        Demand(value["recall"] / 100, value["sure"] / 100),
+        Demand(value["recall"] / 100, sure),
+        Budget(value["afford"] / 100, sure),
         Line(value["rate"] / 100, value["shift"], value["escape"], value["again"]),
     )
 

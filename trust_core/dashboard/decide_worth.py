@@ -1,5 +1,6 @@
 """Decide, 1: is the indicator worth it? Each one against just lowering the decision threshold."""
 
+import math
 from collections.abc import Iterator
 from html import escape
 
@@ -17,6 +18,7 @@ from trust_core.figures_decide import Contender
 from trust_core.store import Audit
 
 OVERLAPS = (DEFAULT_INDICATOR, "iou_difference_shift", "best_overlap", "overlap_profile")
+HERE = "“Try every choice”, below, adds them once test is opened"
 ALWAYS = (0.8, 0.9, 1.0)  # recalls of the table, beside the wanted one
 
 
@@ -27,6 +29,11 @@ def badge(judged: Verdict, role: str) -> str:
         word = f"Preview: {word.lower()}"
     kind = "" if role == "test" else " preview"
     return f'<span class="verdict {judged.colour}{kind}"><i>{sign}</i>{word}</span>'
+
+
+def _lead(difference: float, low: float, high: float) -> str:
+    told = f"{difference:+.3f}<small>{low:+.3f} to {high:+.3f}</small>"
+    return "–" if math.isnan(low) else told.replace("-", "−")
 
 
 def _word(judged: Verdict) -> str:
@@ -86,6 +93,7 @@ def left_out(audit: Audit) -> list[str]:
     """Sentences on the indicators that are not in the chart."""
     why: dict[str, list[str]] = {}
     for name, reason in absent(audit).items():
+        reason = HERE if "autotune" in reason else reason
         why.setdefault(reason, []).append(called(name))
     model, settings = audit.manifest["model"], audit.manifest["settings"]
     same = same_ranking(model["convention"]["outputs"], settings["decision_threshold"])
@@ -99,11 +107,10 @@ def left_out(audit: Audit) -> list[str]:
 def _row(one: Judged, chosen: bool, recall: float) -> str:
     judged, numbers = one.verdict, one.verdict.indicator
     rival = one.indicator == THRESHOLD_SHIFT
-    low, high = judged.interval
     cells = [
         "" if rival else _word(judged),
         f"{numbers.auroc:.3f}",
-        "" if rival else f"{judged.difference:+.3f}<small>{low:+.3f} to {high:+.3f}</small>",
+        "" if rival else _lead(judged.difference, *judged.interval),
         *(again_at(one.points, r) for r in (recall, *ALWAYS)),
         *(f"{value:.3f}" for value in (numbers.aupr, numbers.aurc, numbers.augrc)),
     ]

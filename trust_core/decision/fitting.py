@@ -135,12 +135,12 @@ def wins_by_fold(scores: Floats, missed: Flags, folds: Counts) -> tuple[Floats, 
     values = np.where(np.isnan(scores), np.inf, scores)
     good = values[~missed]
     member = (folds[:, None, ~missed] == np.arange(count)[:, None]).astype(np.float32)
-    flat = member.reshape(-1, len(good))
+    flat = member.reshape(len(folds) * count, len(good))
     wins = np.zeros((len(folds), count, count, scores.shape[1]))
     for score, where in zip(values[missed], folds[:, missed].T, strict=True):
         beaten = (score > good).astype(np.float32)
         beaten += 0.5 * (score == good).astype(np.float32)
-        wins[partitions, where] += (flat @ beaten).reshape(len(folds), count, -1)
+        wins[partitions, where] += (flat @ beaten).reshape(len(folds), count, scores.shape[1])
     misses = (folds[:, None, missed] == np.arange(count)[:, None]).sum(2)
     goods = member.sum(2).astype(np.int64)
     return wins, misses[:, :, None] * goods[:, None, :]

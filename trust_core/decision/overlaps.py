@@ -6,7 +6,9 @@ resized and sorted once for all rules, and masks are compared 64 cells at a time
 Notation: `n` rows of `scores.parquet`, `R` recipes, `s` side of the comparison grid.
 """
 
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +22,8 @@ from trust_core.store import Audit
 
 MASK_RULES = ("half", "otsu", "top:0.05", "top:0.1", "top:0.2", "top:0.4")
 CHUNK = 256  # rows at a time: what they need stays in the cache of a core
+
+WORKERS = 4
 
 Words = npt.NDArray[np.uint64]
 
@@ -86,9 +90,13 @@ def overlaps(
     recipes = recipes_of(audit.manifest) if recipes is None else tuple(recipes)
     shape = (len(rows), len(recipes))
     found = np.empty((2, *shape))
-    for start in range(0, len(rows), CHUNK):
+
+    def score(start: int) -> None:
         part = slice(start, start + CHUNK)
         found[:, part] = _chunk(audit, rows[part], recipes)
+
+    with ThreadPoolExecutor(min(WORKERS, os.cpu_count() or 1)) as pool:
+        list(pool.map(score, range(0, len(rows), CHUNK)))
     found[:, ~np.isfinite(log_odds)] = np.nan
     return Overlaps(tuple(recipes), found[0], found[1])
 

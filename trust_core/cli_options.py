@@ -1,0 +1,138 @@
+"""Options of the command line: what can be written, and what it means to the rooms."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from trust_core.data.samples import Dataset
+    from trust_core.model.opening import ModelOptions
+    from trust_core.settings import AuditSettings
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose complaint is one sentence, without the whole usage before it."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong with the command line, and exit with 2."""
+        self.exit(2, f"{self.prog}: {message}; --help lists all options\n")
+
+
+def dataset(options: argparse.Namespace) -> "Dataset":
+    """The data set that was named: a folder, or a zip, unpacked once into the workspace."""
+    from trust_core.data.archives import unpacked
+    from trust_core.data.layouts import read_dataset
+    from trust_core.model.loading import file_sha256
+    from trust_core.store import workspace
+
+    source = Path(options.data)
+    if source.suffix.lower() == ".zip" and source.is_file():
+        source = unpacked(source, workspace() / "unpacked" / file_sha256(source)[:16])
+    return read_dataset(
+        source,
+        good=options.good,
+        samples=options.samples,
+        group_column=options.group_column,
+        group_pattern=options.group_pattern,
+        roles=options.roles,
+    )
+
+
+def model_options(options: argparse.Namespace) -> "ModelOptions":
+    """What was said of the model."""
+    from trust_core.model.opening import ModelOptions
+
+    return ModelOptions(
+        arch=options.arch,
+        layers=options.layer,
+        defect_index=options.defect_index,
+        good_index=options.good_index,
+        one_logit=options.one_logit,
+        size=options.size,
+        resize=options.resize,
+        interpolation=options.interpolation,
+        channels=options.channels,
+        mean=options.mean,
+        std=options.std,
+    )
+
+
+def settings(options: argparse.Namespace) -> "AuditSettings":
+    """What was said of the scores; the rest by default."""
+    from trust_core.settings import AuditSettings
+
+    given = {
+        name: value
+        for name in AuditSettings.__dataclass_fields__
+        if (value := getattr(options, name)) is not None
+    }
+    return AuditSettings(**given | ({"decision_threshold": None} if options.argmax else {}))
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    return tuple(float(part) for part in text.split(","))
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _indices(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split(","))
+
+
+def _size(text: str) -> tuple[int, int]:
+    height, _, width = text.lower().partition("x")
+    return int(height), int(width or height)
+
+
+def add_choice(part: argparse.ArgumentParser) -> None:
+    """Options of the jobs that prove something of a chosen indicator."""
+    part.add_argument("--confidence", type=float, default=0.95)
+    part.add_argument("--indicator", help="default: that of the last operating point")
+    part.add_argument("--strength", type=float, help="default: likewise, or the best on tune")
+
+
+def add_model(part: argparse.ArgumentParser) -> None:
+    """Options of the model and of its input."""
+    model = part.add_argument_group("model")
+    model.add_argument("--arch", metavar="NAME", help="when it is not recognised")
+    model.add_argument("--layer", type=_names, default=(), metavar="NAME[,NAME]")
+    model.add_argument("--defect-index", type=_indices, metavar="I[,J]")
+    model.add_argument("--good-index", type=_indices, default=(), metavar="I[,J]")
+    model.add_argument("--one-logit", choices=["defect", "good"], help="what positive means")
+    image = part.add_argument_group("input")
+    image.add_argument("--size", type=_size, metavar="HxW")
+    image.add_argument("--resize", metavar="{stretch,crop:S,letterbox}")
+    image.add_argument("--interpolation", choices=["bilinear", "bicubic", "nearest"])
+    image.add_argument("--channels", choices=["rgb", "bgr", "grey"])
+    image.add_argument("--mean", type=_numbers, metavar="a[,b,c]")
+    image.add_argument("--std", type=_numbers, metavar="a[,b,c]")
+
+
+def add_data(part: argparse.ArgumentParser) -> None:
+    """Options of the data set."""
+    data = part.add_argument_group("data")
+    data.add_argument("--good", nargs="+", default=(), metavar="NAME", help="folders of good parts")
+    data.add_argument("--samples", type=Path, metavar="CSV", help="path,label[,mask,group,split]")
+    groups = data.add_mutually_exclusive_group()
+    groups.add_argument("--group-column", metavar="NAME")
+    groups.add_argument("--group-pattern", metavar="REGEX", help="searched in the path")
+    data.add_argument("--roles", type=Path, metavar="FILE", help="CSV path,role")
+
+
+def add_score(part: argparse.ArgumentParser) -> None:
+    """Options of the scores."""
+    score = part.add_argument_group("score")
+    score.add_argument("--strengths", type=_numbers, metavar="0,0.5,1")
+    score.add_argument("--direction", metavar="{toward_defect,toward_good}")
+    score.add_argument("--pgd", type=int, dest="pgd_steps", metavar="STEPS")
+    score.add_argument("--specific", type=_names, metavar="FORM[,FORM]")
+    score.add_argument("--agnostic", type=_names, metavar="FORM[,FORM]")
+    score.add_argument("--mask", metavar="{half,top:q,otsu}")
+    score.add_argument(
+        "--tta", action="store_true", help="also flip passed images: three forwards more for each"
+    )
+    rule = score.add_mutually_exclusive_group()
+    rule.add_argument("--decision-threshold", type=float, metavar="P")
+    rule.add_argument("--argmax", action="store_true", help="decide by the largest output")

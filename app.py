@@ -5,12 +5,13 @@ from pathlib import Path
 
 import streamlit as st
 
-from trust_core.dashboard import library, overview, panels
+from trust_core.dashboard import library
 from trust_core.dashboard.address import read_point
-from trust_core.dashboard.demo_start import demo_start
 from trust_core.dashboard.export import csv
 from trust_core.dashboard.frame import HOME, RUN, finding, link, page
-from trust_core.dashboard.shelf import shelf
+from trust_core.dashboard.home import overview, panels
+from trust_core.dashboard.home.demo_start import demo_start
+from trust_core.dashboard.home.shelf import shelf
 from trust_core.store import FINISHED, Audit
 
 PURPOSE = (

@@ -2,15 +2,15 @@
 
 import streamlit as st
 
-from trust_core.dashboard import decide_wants as wants
 from trust_core.dashboard.address import read_point
-from trust_core.dashboard.decide_asked import TEST, ask_to_judge, choices, judged_on
-from trust_core.dashboard.decide_beside import choose_other, show_beside
-from trust_core.dashboard.decide_choose import choose_point, history, move_own
-from trust_core.dashboard.decide_judged import judge
-from trust_core.dashboard.decide_line import draw_costs, line_basis, line_sentence, line_table
-from trust_core.dashboard.decide_options import options
-from trust_core.dashboard.decide_proof import (
+from trust_core.dashboard.decide import wants
+from trust_core.dashboard.decide.asked import TEST, ask_to_judge, choices, judged_on
+from trust_core.dashboard.decide.beside import choose_other, show_beside
+from trust_core.dashboard.decide.choose import choose_point, history, move_own
+from trust_core.dashboard.decide.judged import judge
+from trust_core.dashboard.decide.line import draw_costs, line_basis, line_sentence, line_table
+from trust_core.dashboard.decide.options import options
+from trust_core.dashboard.decide.proof import (
     ask_to_prove,
     certificate,
     choice_of,
@@ -21,9 +21,9 @@ from trust_core.dashboard.decide_proof import (
     proof_table,
     seals_sentence,
 )
-from trust_core.dashboard.decide_tried import show_tried
-from trust_core.dashboard.decide_words import costs, headline, ranking
-from trust_core.dashboard.decide_worth import badge, draw_all, left_out, table, two_costs
+from trust_core.dashboard.decide.tried import show_tried
+from trust_core.dashboard.decide.words import costs, headline, ranking
+from trust_core.dashboard.decide.worth import badge, draw_all, left_out, table, two_costs
 from trust_core.dashboard.frame import STATIC, finding, page
 from trust_core.dashboard.seals import closed
 from trust_core.store import Audit

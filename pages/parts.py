@@ -4,8 +4,8 @@ import streamlit as st
 
 from trust_core.dashboard.address import read_point
 from trust_core.dashboard.frame import page
-from trust_core.dashboard.grid import STYLE, show_grid
-from trust_core.dashboard.parts_address import PART, read_filters, write
+from trust_core.dashboard.parts.address import PART, read_filters, write
+from trust_core.dashboard.parts.grid import STYLE, show_grid
 from trust_core.dashboard.seals import ask_to_open, closed
 from trust_core.decision.report import roles_of
 
@@ -15,7 +15,9 @@ st.html(STYLE)
 point, filters = read_point(audit), read_filters()
 sealed = closed(audit, roles_of(point.role))
 if opened := st.query_params.get(PART):
-    from trust_core.dashboard.part import show_part  # brings torch, which the grid has no use for
+    from trust_core.dashboard.parts.part import (
+        show_part,  # brings torch, which the grid has no use for
+    )
 
     show_part(audit, point, filters, opened)
 elif sealed:

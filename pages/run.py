@@ -2,13 +2,14 @@
 
 import streamlit as st
 
-from trust_core.dashboard import frame, told
-from trust_core.dashboard.command import Order, arguments, audit_name, shell, slug
-from trust_core.dashboard.run_check import check, tell
-from trust_core.dashboard.run_data import choose_data
-from trust_core.dashboard.run_model import choose_model
-from trust_core.dashboard.run_progress import RUN, show_run, start, unfinished_runs
-from trust_core.dashboard.run_settings import choose_settings
+from trust_core.dashboard import frame
+from trust_core.dashboard.run import told
+from trust_core.dashboard.run.check import check, tell
+from trust_core.dashboard.run.command import Order, arguments, audit_name, shell, slug
+from trust_core.dashboard.run.data import choose_data
+from trust_core.dashboard.run.model import choose_model
+from trust_core.dashboard.run.progress import RUN, show_run, start, unfinished_runs
+from trust_core.dashboard.run.settings import choose_settings
 from trust_core.errors import TrustError
 from trust_core.store import workspace
 

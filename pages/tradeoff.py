@@ -7,12 +7,12 @@ import streamlit as st
 
 from trust_core.dashboard.address import read_point
 from trust_core.dashboard.frame import STATIC, finding, page
-from trust_core.dashboard.moves import move
-from trust_core.dashboard.scores import by_kind, load, stops
 from trust_core.dashboard.seals import ask_to_open, closed, opened_sentence
-from trust_core.dashboard.tradeoff_charts import MOST_KINDS, draw_heat, draw_kinds, draw_tradeoff
-from trust_core.dashboard.tradeoff_controls import choices, click, keep, links, sliders
-from trust_core.dashboard.weighed import detail, proven, table, weigh
+from trust_core.dashboard.tradeoff.charts import MOST_KINDS, draw_heat, draw_kinds, draw_tradeoff
+from trust_core.dashboard.tradeoff.controls import choices, click, keep, links, sliders
+from trust_core.dashboard.tradeoff.moves import move
+from trust_core.dashboard.tradeoff.scores import by_kind, load, stops
+from trust_core.dashboard.tradeoff.weighed import detail, proven, table, weigh
 from trust_core.dashboard.words import caught_sentence
 from trust_core.decision.report import roles_of
 from trust_core.store import Audit

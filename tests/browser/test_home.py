@@ -10,7 +10,8 @@ from playwright.sync_api import BrowserContext, Page, expect
 
 from tests.browser.server import Server, serve, settled
 from tests.fakes import passed_parts, write_fake_audit
-from trust_core.dashboard import library, overview
+from trust_core.dashboard import library
+from trust_core.dashboard.home import overview
 from trust_core.store import open_audit
 
 Visit = Callable[..., Page]

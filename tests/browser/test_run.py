@@ -11,7 +11,7 @@ from playwright.sync_api import BrowserContext, Page, expect
 from tests.browser.conftest import FAULT
 from tests.browser.server import serve, settled
 from tests.dashboard.ware import write_network, write_zip
-from trust_core.dashboard import worker
+from trust_core.dashboard.run import worker
 
 IMAGES = {"alpha": 130, "beta": 70, "gamma": 60}
 MINUTES = 180_000  # milliseconds

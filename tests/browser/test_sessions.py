@@ -15,7 +15,7 @@ from tests.browser.server import Server, serve, settled
 from tests.browser.test_run import drop, name_in
 from tests.browser.test_tradeoff import address, counts, drawn
 from tests.dashboard.ware import write_network, write_zip
-from trust_core.dashboard import worker
+from trust_core.dashboard.run import worker
 
 Visit = Callable[..., Page]
 POINT = "audit=demo&ind=iou_difference&eps=1&tau=0.2&role=tune"

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trust_core import cli, cli_options
-from trust_core.dashboard.command import (
+from trust_core.dashboard.run.command import (
     DataOptions,
     Order,
     arguments,

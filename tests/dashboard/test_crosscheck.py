@@ -10,9 +10,9 @@ import pytest
 from tests.dashboard.ware import ARCHITECTURE, SIDE, write_network
 from tests.fakes import Part, passed_parts, write_fake_audit
 from trust_core.audit import run_audit
-from trust_core.dashboard.crosscheck import check, check_model, compared_form, model_source
-from trust_core.dashboard.part_maps import maps_of
-from trust_core.dashboard.thumbnails import source
+from trust_core.dashboard.parts.crosscheck import check, check_model, compared_form, model_source
+from trust_core.dashboard.parts.maps import maps_of
+from trust_core.dashboard.parts.thumbnails import source
 from trust_core.data.samples import SAMPLE_COLUMNS, Dataset
 from trust_core.errors import ModelError
 from trust_core.model.opening import ModelOptions, open_detector

@@ -9,10 +9,12 @@ from filelock import FileLock
 from streamlit.testing.v1 import AppTest
 
 from tests.fakes import Part, passed_parts, write_fake_audit
-from trust_core.dashboard import library, overview, panels, worker
+from trust_core.dashboard import library
 from trust_core.dashboard.address import Point
 from trust_core.dashboard.export import csv
-from trust_core.dashboard.overview import Finding
+from trust_core.dashboard.home import overview, panels
+from trust_core.dashboard.home.overview import Finding
+from trust_core.dashboard.run import worker
 from trust_core.errors import StoreError
 from trust_core.store import MANIFEST, Audit
 

@@ -11,9 +11,9 @@ from PIL import Image
 
 from tests.fakes import Part, passed_parts, random_parts, write_fake_audit
 from trust_core.audit import rescore
-from trust_core.dashboard import part_words
 from trust_core.dashboard.address import Point
-from trust_core.dashboard.part_maps import (
+from trust_core.dashboard.parts import part_words
+from trust_core.dashboard.parts.maps import (
     SIDES,
     display_scale,
     fitted,
@@ -24,7 +24,7 @@ from trust_core.dashboard.part_maps import (
     strip_picture,
     truth_mask,
 )
-from trust_core.dashboard.parts_query import Filters, page_of_parts, part_rows
+from trust_core.dashboard.parts.query import Filters, page_of_parts, part_rows
 from trust_core.store import Audit
 
 POINT = Point("iou_difference", 0.0, 0.25, "tune")

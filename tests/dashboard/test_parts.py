@@ -9,9 +9,9 @@ from streamlit.testing.v1 import AppTest
 
 from tests.fakes import Part, passed_parts, random_parts, write_fake_audit
 from trust_core.dashboard.address import Point
-from trust_core.dashboard.lists import disputes
-from trust_core.dashboard.parts_query import Filters, page_of_parts
-from trust_core.dashboard.thumbnails import source
+from trust_core.dashboard.parts.lists import disputes
+from trust_core.dashboard.parts.query import Filters, page_of_parts
+from trust_core.dashboard.parts.thumbnails import source
 from trust_core.decision.journal import SEAL_OPENED, entries
 from trust_core.store import Audit
 

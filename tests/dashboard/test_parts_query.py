@@ -9,7 +9,7 @@ import pytest
 
 from tests.fakes import Part, passed_parts, random_parts, write_fake_audit
 from trust_core.dashboard.address import Point
-from trust_core.dashboard.parts_query import (
+from trust_core.dashboard.parts.query import (
     INDICATOR_SQL,
     ORDERS,
     PAGE_SIZE,

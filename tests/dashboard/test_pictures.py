@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from trust_core.dashboard import pictures
-from trust_core.dashboard.pictures import CASING, UNSEEN, Outline
+from trust_core.dashboard.parts import pictures
+from trust_core.dashboard.parts.pictures import CASING, UNSEEN, Outline
 from trust_core.explanation.overlap import to_comparison_grid
 from trust_core.model.preprocessing import Preprocessing
 

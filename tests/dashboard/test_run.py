@@ -10,7 +10,8 @@ import torch
 from streamlit.testing.v1 import AppTest
 
 from tests.dashboard.ware import SIDE, write_network, write_zip
-from trust_core.dashboard import run_progress, worker
+from trust_core.dashboard.run import progress as run_progress
+from trust_core.dashboard.run import worker
 
 APP = Path(__file__).parents[2] / "app.py"
 PARTS = {"good": 12, "crack": 6, "pit": 6}

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from tests.fakes import Part, passed_parts, random_parts, write_fake_audit
 from trust_core.dashboard.address import Point
-from trust_core.dashboard.scores import (
+from trust_core.dashboard.thresholds import roundest
+from trust_core.dashboard.tradeoff.scores import (
     by_kind,
     changed,
     heat_counts,
@@ -18,7 +19,6 @@ from trust_core.dashboard.scores import (
     load,
     stops,
 )
-from trust_core.dashboard.thresholds import roundest
 from trust_core.decision.indicators import INDICATORS
 from trust_core.decision.report import report
 from trust_core.decision.tradeoff import curve

@@ -64,6 +64,8 @@ def test_every_sentence_of_the_core_is_put_into_words_of_the_page(sentence: str)
         ("All of /srv/uploads/0123456789abcdef/tiles are good.", "All of tiles are good."),
         ('b.pt\n    torch.save(x, "a.pth")', 'b.pt\n    torch.save(x, "a.pth")'),
         ("mask.png is empty", "mask.png is empty."),
+        ("mask rule 'x': write half", "Mask rule 'x': write half."),
+        ("demo is running already", "demo is running already."),
         ("--std must not be (0.0,)", "“Standard deviation” must not be (0.0,)."),
         ("--std cannot be (0.0,).", "“Standard deviation” cannot be 0.0."),
         ("/data/my--size/a.png is no image.", "/data/my--size/a.png is no image."),

@@ -9,8 +9,8 @@ import time
 
 import pytest
 
-from trust_core.dashboard import worker
-from trust_core.dashboard.worker import DONE, FAILED, RUNNING, STOPPED
+from trust_core.dashboard.run import worker
+from trust_core.dashboard.run.worker import DONE, FAILED, RUNNING, STOPPED
 from trust_core.errors import StoreError
 
 STAND_IN = """
@@ -136,7 +136,7 @@ def test_a_worker_outlives_the_server_that_started_it(folder):
     script = worker.PROGRAM[1]
     server = (
         "import sys, pathlib\n"
-        "from trust_core.dashboard import worker\n"
+        "from trust_core.dashboard.run import worker\n"
         f"worker.PROGRAM = (sys.executable, {script!r})\n"
         f"worker.start(['run', {str(folder)!r}], pathlib.Path({str(folder)!r}))\n"
     )

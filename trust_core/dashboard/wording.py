@@ -34,7 +34,7 @@ FIELDS = {  # option: the field of the Run page
 }
 MEANING = r"--(?:defect-index|good-index|one-logit)"
 # How some sentences of the core begin; others begin with the name of a file or an audit.
-SMALL = re.compile(r"(a|cannot|check|decision|direction|strength)\b[^/.]")
+SMALL = re.compile(r"(a|cannot|check|decision|direction|mask|strength|there)\b[^/.]")
 PHRASES = (  # what the core says, and what the page says
     (r"\S*/uploads/[0-9a-f]{16}/", ""),  # where an upload lies means nothing to who dropped it
     (r"name it with --arch, or hand your module to the library", "name its architecture below"),

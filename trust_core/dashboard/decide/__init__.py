@@ -1,0 +1,1 @@
+"""Decide: verdict, certificate, line units, and the choice."""

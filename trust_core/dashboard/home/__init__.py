@@ -1,0 +1,1 @@
+"""Home: what an audit found, what was audited, and all audits."""

@@ -1,0 +1,1 @@
+"""Parts: the grid, and one part with its heatmaps."""

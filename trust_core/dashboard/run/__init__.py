@@ -1,0 +1,1 @@
+"""Run: a model and images in, a worker process, an audit out."""

@@ -1,0 +1,189 @@
+"""Run, step 5 and after: the command, and a worker that is looked at once a second."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import streamlit as st
+
+from trust_core.dashboard import frame
+from trust_core.dashboard.run import worker
+from trust_core.dashboard.run.command import shell
+from trust_core.dashboard.run.worker import DONE, FAILED, RUNNING, JobState
+from trust_core.dashboard.words import count, counted, duration
+from trust_core.errors import SettingsError, StoreError, TrustError
+from trust_core.manifest import Identity
+from trust_core.store import open_audit, read_manifest, workspace
+
+RUN = "run"  # in the URL: the audit folder that is being made
+EVERY = timedelta(seconds=1)
+LONGEST_LOG = 20_000  # characters
+
+
+def folder_of(name: str) -> Path:
+    """The audit folder of a run in the URL.
+
+    Raises:
+        StoreError: not a plain name, or nothing was ever started there.
+    """
+    folder = workspace() / name
+    plain = Path(name).name == name and name not in ("", ".", "..")
+    if not plain or (worker.read_job(folder) is None and not folder.is_dir()):
+        raise StoreError(f"There is no run '{name}' in {workspace()}; it may have been deleted.")
+    return folder
+
+
+def show_run(name: str) -> None:
+    """The page of one run, whoever started it and whenever."""
+    try:
+        folder = folder_of(name)
+        phase = worker.state(folder).phase
+    except TrustError as problem:
+        frame.error(problem)
+        _set_up_another()
+        return
+    # Only a running job is looked at again and again; its end draws the whole page once more.
+    with st.container(key="run-view"):
+        st.fragment(_view, run_every=EVERY if phase == RUNNING else None)(folder, phase)
+    job = worker.read_job(folder)
+    if job is not None:
+        st.caption("The command; in a terminal it does the same")
+        st.code(shell(job.arguments), language="bash", wrap_lines=True)
+    _set_up_another()
+
+
+def unfinished_runs() -> None:
+    """A line for each run that goes on, or could: coming back to the page must not lose it."""
+    for job in worker.unfinished()[:5]:
+        state = worker.state(job.folder)
+        doing = "is running" if state.phase == RUNNING else "has not finished"
+        with st.container(
+            horizontal=True, vertical_alignment="center", key=f"job-{job.folder.name}"
+        ):
+            st.markdown(f"**{job.folder.name}** {doing}: {_images(state)}.", width="content")
+            st.button(
+                "Show it",
+                key=f"show-{job.folder.name}",
+                on_click=open_run,
+                args=(job.folder.name,),
+            )
+
+
+def open_run(name: str) -> None:
+    """Show a run; the URL then says so."""
+    st.query_params[RUN] = name
+
+
+def start(words: list[str], folder: Path, identity: Identity) -> None:
+    """Start the worker and show it; an audit that runs or is finished is only shown.
+
+    Args:
+        words: what follows `python -m trust_core`.
+        folder: the audit folder.
+        identity: of the audit that is wanted.
+
+    Raises:
+        StoreError: the worker cannot be started.
+        SettingsError: the folder holds something else.
+    """
+    if folder.exists() and any(folder.iterdir()):
+        job, manifest = worker.read_job(folder), read_manifest(folder)
+        same = job is not None and list(job.arguments) == words
+        if not same or manifest["model_pass"] != identity.model_pass:
+            raise SettingsError(
+                f"The name {folder.name} is taken by another audit; choose another name."
+            )
+        finished = worker.state(folder).phase == DONE and manifest["table"] == identity.table
+    else:
+        finished = False
+    if not finished and worker.state(folder).phase != RUNNING:
+        worker.start(words, folder)
+    open_run(folder.name)
+
+
+def _view(folder: Path, phase: str) -> None:
+    state = worker.state(folder)
+    if state.phase != phase:
+        st.rerun()
+    name = folder.name
+    if phase == DONE:
+        _finished(folder)
+        return
+    share = state.done / state.total if state.total else 0.0
+    if phase == RUNNING:
+        left = state.seconds_left
+        frame.finding(
+            f"{_images(state)}." if state.total else "The model and the images are being read.",
+            f"{name}: {state.rate:.1f} images a second, {duration(left)} left."
+            if left
+            else f"{name}: it goes on when this page is closed.",
+        )
+        st.progress(share)
+        if st.button("Stop", key="stop"):
+            with st.spinner("Stopping after this batch …"):
+                worker.cancel(folder)
+            st.rerun()
+        _log(folder)
+        return
+    frame.finding(
+        f"Failed after {_images(state)}."
+        if phase == FAILED
+        else f"Stopped after {_images(state)}.",
+        name,
+    )
+    st.progress(share)
+    if phase == FAILED:
+        frame.error(StoreError(state.sentence))
+    else:
+        st.caption(state.sentence)
+    if worker.read_job(folder) is not None:
+        label = "Try again" if phase == FAILED else "Resume"
+        st.button(label, key="resume", type="primary", on_click=_resume, args=(folder,))
+    _log(folder)
+
+
+def _log(folder: Path) -> None:
+    with st.expander("What the worker says"):
+        st.code(worker.log(folder)[-LONGEST_LOG:] or "Nothing yet.", language=None, wrap_lines=True)
+
+
+def _resume(folder: Path) -> None:
+    try:
+        worker.resume(folder)
+    except TrustError as problem:
+        st.toast(str(problem))
+
+
+def _finished(folder: Path) -> None:
+    try:
+        counts = open_audit(folder).manifest["counts"]
+    except TrustError as problem:
+        frame.error(problem)
+        return
+    passed = counts["fn"] + counts["tn"]
+    frame.finding(
+        f"Finished: {counted(counts['fn'], 'missed defects')} among "
+        f"{counted(passed, 'parts')} called good.",
+        f"{folder.name}: {counted(counts['tp'], 'defects')} caught, "
+        f"{counted(counts['fp'], 'false alarms')}.",
+    )
+    st.progress(1.0)
+    with st.container(horizontal=True):
+        frame.link(
+            "See how many it can catch", "pages/tradeoff.py", primary=True, audit=folder.name
+        )
+        frame.link("Look at the parts", "pages/parts.py", audit=folder.name)
+    _log(folder)
+
+
+def _images(state: JobState) -> str:
+    if not state.total:
+        return "no image done yet"
+    return f"{count(state.done)} of {counted(state.total, 'images')} done"
+
+
+def _leave() -> None:
+    st.query_params.pop(RUN, None)
+
+
+def _set_up_another() -> None:
+    st.button("Set up another audit", type="tertiary", on_click=_leave)

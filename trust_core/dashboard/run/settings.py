@@ -1,0 +1,109 @@
+"""Run, step 4: how images are scored. Good as it is, and mostly folded away."""
+
+import streamlit as st
+
+from trust_core.dashboard import frame
+from trust_core.dashboard.run import told
+from trust_core.dashboard.run.opened import Facts
+from trust_core.errors import TrustError
+from trust_core.explanation.enhancement import DIRECTIONS
+from trust_core.explanation.maps import AGNOSTIC, SPECIFIC
+from trust_core.settings import AuditSettings
+
+TOWARDS = {"toward_defect": "towards a defect", "toward_good": "towards good"}
+
+
+def choose_settings(facts: Facts | None) -> AuditSettings | None:
+    """Draw the step; None while a value means nothing."""
+    usual = AuditSettings()
+    st.text_input(
+        "Adversarial strengths",
+        placeholder=", ".join(f"{strength:g}" for strength in usual.strengths),
+        key=told.STRENGTHS,
+        bind="query-params",
+        help="How far every pixel is nudged, in steps of 1/255, before the detector is asked "
+        "again. Each one more takes one more pass over the parts called good.",
+    )
+    with st.expander("More settings"):
+        left, middle, right = st.columns(3, gap="large")
+        with left:
+            _choice("Nudged", told.DIRECTION, list(DIRECTIONS), usual.direction, TOWARDS)
+            _text(
+                "Steps of the nudge",
+                told.PGD,
+                str(usual.pgd_steps),
+                "In how many small steps every pixel is nudged. 1 is the fast way.",
+            )
+        with middle:
+            _choice(
+                "Map for one class",
+                told.SPECIFIC,
+                list(SPECIFIC),
+                usual.specific[0],
+                meaning="How the evidence for a defect, and for a good part, is drawn.",
+            )
+            _choice(
+                "Map for any class",
+                told.AGNOSTIC,
+                list(AGNOSTIC),
+                usual.agnostic[0],
+                meaning="How it is drawn where the network looks, whatever it decides.",
+            )
+            _text(
+                "Mask of a map",
+                told.MASK,
+                usual.mask,
+                "The area of a map that is compared: half = above half of its range, top:0.2 = its "
+                "strongest fifth, otsu = split where its values divide best.",
+            )
+        with right:
+            _layer(facts)
+            _text(
+                "Decision threshold",
+                told.THRESHOLD,
+                f"{usual.decision_threshold:g}",
+                "A part is called defective when its defect probability is at least this.",
+            )
+            st.toggle("Decide by the largest output instead", key=told.ARGMAX, bind="query-params")
+    try:
+        return told.settings()
+    except TrustError as problem:
+        frame.error(problem)
+        return None
+
+
+def _choice(
+    label: str,
+    key: str,
+    options: list[str],
+    usual: str,
+    names: dict[str, str] | None = None,
+    meaning: str | None = None,
+) -> None:
+    names = names or {}
+    st.selectbox(
+        label,
+        options,
+        index=None,
+        key=key,
+        format_func=lambda option: names.get(option, option),
+        placeholder=names.get(usual, usual),
+        help=meaning,
+        bind="query-params",
+    )
+
+
+def _text(label: str, key: str, usual: str, meaning: str) -> None:
+    st.text_input(label, placeholder=usual, key=key, help=meaning, bind="query-params")
+
+
+def _layer(facts: Facts | None) -> None:
+    if facts is None:
+        _choice("Layer that is explained", told.LAYER, [], "chosen by rule")
+        return
+    rows, columns = facts.preprocessing.size
+    grids = {
+        name: f"{name} ({height}×{width} cells at {rows}×{columns})"
+        for name, (_, height, width) in facts.layers.items()
+    }
+    _choice("Layer that is explained", told.LAYER, list(grids), facts.layer, grids)

@@ -1,0 +1,1 @@
+"""Trade-off: what a threshold catches and what it costs."""

@@ -7,7 +7,7 @@ from trust_core.dashboard.frame import page
 from trust_core.dashboard.parts.address import PART, read_filters, write
 from trust_core.dashboard.parts.grid import STYLE, show_grid
 from trust_core.dashboard.seals import ask_to_open, closed
-from trust_core.decision.report import roles_of
+from trust_core.decision.curves import roles_of
 
 audit = page("Parts")
 assert audit is not None  # `page` stops without one

@@ -11,7 +11,7 @@ import torch
 
 from trust_core.audit import run_audit
 from trust_core.data.layouts import read_dataset
-from trust_core.decision.report import curve_at
+from trust_core.decision.curves import curve_at
 from trust_core.decision.tradeoff import curve
 from trust_core.explanation.overlap import overlap
 from trust_core.model.opening import ModelOptions, open_detector

@@ -121,8 +121,8 @@ def _audit(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _tradeoff(options: argparse.Namespace) -> dict[str, Any]:
+    from trust_core.decision.curves import report, roles_of
     from trust_core.decision.journal import open_seals
-    from trust_core.decision.report import report, roles_of
     from trust_core.store import open_audit
 
     audit = open_audit(options.audit)

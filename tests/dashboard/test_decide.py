@@ -9,9 +9,9 @@ from streamlit.testing.v1 import AppTest
 
 from tests.fakes import Part, passed_parts, random_parts, write_fake_audit
 from trust_core.decision.certificate import Budget
+from trust_core.decision.curves import indicator_scores
 from trust_core.decision.journal import JOURNAL, decide, entries, open_seals
 from trust_core.decision.planner import Demand
-from trust_core.decision.report import indicator_scores
 from trust_core.decision.statement import Choice, certify
 from trust_core.decision.verdict import verdict
 from trust_core.store import Audit

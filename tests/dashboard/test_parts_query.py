@@ -23,8 +23,8 @@ from trust_core.dashboard.parts.query import (
     part_rows,
     place_of,
 )
+from trust_core.decision.curves import indicator_scores, roles_of
 from trust_core.decision.indicators import INDICATORS
-from trust_core.decision.report import indicator_scores, roles_of
 from trust_core.store import Audit
 
 POINT = Point("iou_difference", 1.0, 0.05, "tune")

@@ -19,8 +19,8 @@ from trust_core.dashboard.tradeoff.scores import (
     load,
     stops,
 )
+from trust_core.decision.curves import report
 from trust_core.decision.indicators import INDICATORS
-from trust_core.decision.report import report
 from trust_core.decision.tradeoff import curve
 from trust_core.errors import SettingsError
 from trust_core.store import Audit

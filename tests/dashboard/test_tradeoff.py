@@ -11,8 +11,8 @@ from streamlit.testing.v1 import AppTest
 
 from tests.fakes import Part, passed_parts, random_parts, write_fake_audit
 from trust_core.dashboard.tradeoff.weighed import Weighed, against, sides, table
+from trust_core.decision.curves import report
 from trust_core.decision.journal import JOURNAL, entries
-from trust_core.decision.report import report
 from trust_core.store import Audit
 
 APP = Path(__file__).parents[2] / "app.py"

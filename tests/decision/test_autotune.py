@@ -16,9 +16,9 @@ from tests.small import small_dataset, small_detector
 from trust_core.audit import run_audit
 from trust_core.cli import main
 from trust_core.decision.autotune import auroc_of, autotune, tune
+from trust_core.decision.curves import curve_at
 from trust_core.decision.journal import entries
 from trust_core.decision.overlaps import MASK_RULES, Recipe, overlaps, recipes_of
-from trust_core.decision.report import curve_at
 from trust_core.decision.rescored import VARIANTS, Choice, Rescored, rescore_all
 from trust_core.decision.sensitivity import AXES, sensitivity
 from trust_core.decision.tradeoff import curve

@@ -19,6 +19,7 @@ from sklearn.neighbors import NearestNeighbors
 from tests.fakes import Part, random_parts, write_fake_audit
 from tests.small import small_dataset, small_detector
 from trust_core.audit import run_audit
+from trust_core.decision.curves import report
 from trust_core.decision.fitting import (
     base_score,
     grouped_folds,
@@ -31,7 +32,6 @@ from trust_core.decision.fitting import (
 )
 from trust_core.decision.indicators import ABSENT, INDICATORS, available
 from trust_core.decision.references import Pictures, knn_distance, mahalanobis_distance
-from trust_core.decision.report import report
 from trust_core.decision.rivals import RIVALS, Material, add_indicators, write_indicators
 from trust_core.errors import SettingsError
 from trust_core.explanation.overlap import mask_of

@@ -11,9 +11,9 @@ from urllib.parse import urlencode
 import streamlit as st
 
 from trust_core.dashboard.thresholds import readable
+from trust_core.decision.curves import ALL_ROLES, curve_at
 from trust_core.decision.indicators import DEFAULT_INDICATOR, available
 from trust_core.decision.journal import OPERATING_POINT, entries
-from trust_core.decision.report import ALL_ROLES, curve_at
 from trust_core.store import Audit
 
 AUDIT = "audit"

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from trust_core.decision.certificate import Budget, Proof, group_minima, prove, sentence
+from trust_core.decision.curves import curve_at, indicator_scores
 from trust_core.decision.groups import (
     Flags,
     Interval,
@@ -22,7 +23,6 @@ from trust_core.decision.groups import (
 from trust_core.decision.indicators import DEFAULT_INDICATOR, INDICATORS, THRESHOLD_SHIFT
 from trust_core.decision.journal import OPERATING_POINT, SEAL_OPENED, SEALED, entries, open_seals
 from trust_core.decision.planner import Demand, needed, plan
-from trust_core.decision.report import curve_at, indicator_scores
 from trust_core.decision.tradeoff import Counts
 from trust_core.decision.verdict import SAME_RANKING, same_ranking, verdict
 from trust_core.errors import SettingsError

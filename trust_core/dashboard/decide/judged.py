@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from trust_core.decision.curves import indicator_scores
 from trust_core.decision.indicators import ABSENT, THRESHOLD_SHIFT, available
-from trust_core.decision.report import indicator_scores
 from trust_core.decision.tradeoff import Curve, curve
 from trust_core.decision.verdict import Verdict, verdict
 from trust_core.store import Audit

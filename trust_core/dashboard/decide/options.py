@@ -10,9 +10,9 @@ import streamlit as st
 from trust_core.dashboard.address import Point
 from trust_core.dashboard.decide.judged import passed, stamp
 from trust_core.dashboard.tradeoff.scores import load, stops
+from trust_core.decision.curves import indicator_scores
 from trust_core.decision.indicators import THRESHOLD_SHIFT
 from trust_core.decision.line import Estimate, Line, Rates, cheapest, on_the_line, outcomes
-from trust_core.decision.report import indicator_scores
 from trust_core.decision.tradeoff import Curve, Floats
 from trust_core.errors import SettingsError
 from trust_core.store import Audit

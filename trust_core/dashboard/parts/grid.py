@@ -35,7 +35,7 @@ from trust_core.dashboard.words import (
     number_text,
     percent,
 )
-from trust_core.decision.report import roles_of
+from trust_core.decision.curves import roles_of
 from trust_core.store import Audit
 
 STYLE = Path(__file__).parents[3] / "static" / "parts.css"

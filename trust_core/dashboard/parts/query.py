@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import pandas as pd
 
 from trust_core.dashboard.address import Point
+from trust_core.decision.curves import roles_of
 from trust_core.decision.indicators import ABSENT
-from trust_core.decision.report import roles_of
 from trust_core.store import Audit
 
 PAGE_SIZE = 24

@@ -14,8 +14,8 @@ import streamlit as st
 
 from trust_core.dashboard.address import Point
 from trust_core.dashboard.thresholds import roundest
+from trust_core.decision.curves import roles_of
 from trust_core.decision.indicators import INDICATORS, THRESHOLD_SHIFT
-from trust_core.decision.report import roles_of
 from trust_core.decision.tradeoff import Counts, Curve, Floats, curve
 from trust_core.drawn_curves import CHOSEN_POINTS, drawn
 from trust_core.store import Audit

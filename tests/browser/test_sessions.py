@@ -23,6 +23,7 @@ PAGES = {  # address: the page's name in the bar
     "?audit=demo&eps=1&tau=0.2": "Home",
     f"tradeoff?{POINT}": "Trade-off",
     f"parts?{POINT}&show=fn&sort=likely&page=1": "Parts",
+    "decide?audit=demo": "Decide",
     "run?audit=demo&size=64&strengths=0,0.5": "Run",
 }
 # What a visitor may see on the way, besides the page she asked for.
@@ -69,7 +70,7 @@ def test_each_page_is_the_first_request_to_a_fresh_server_and_nothing_flashes(
 
 def test_going_from_page_to_page(visit: Visit) -> None:
     page = visit("?audit=demo")
-    for name in ("Trade-off", "Parts", "Run", "Home"):
+    for name in ("Trade-off", "Parts", "Decide", "Run", "Home"):
         began = time.monotonic()
         page.locator(".st-key-topbar a", has_text=name).click()
         expect(page.locator(".st-key-topbar [class*='-here']")).to_have_text(name)

@@ -253,6 +253,7 @@ def test_an_empty_folder_of_the_server(tab: Page) -> None:
     told(tab, "no image")
 
 
+@pytest.mark.slow
 def test_one_huge_image_is_a_row_and_names_are_never_markup(
     tab: Page, own: serve, wares: Path
 ) -> None:

@@ -80,25 +80,31 @@ def test_going_from_page_to_page(visit: Visit) -> None:
         assert took < PAGE_SECONDS
 
 
+@pytest.fixture(scope="module")
+def colleague(context: BrowserContext) -> Iterator[BrowserContext]:
+    """The browser of somebody else, who shares no cookie and no session."""
+    browser = context.browser
+    assert browser is not None
+    other = browser.new_context(viewport={"width": 1280, "height": 720})
+    yield other
+    other.close()
+
+
 @pytest.mark.parametrize("where", PAGES)
 def test_a_reload_and_a_shared_link_show_the_same(
-    visit: Visit, context: BrowserContext, where: str
+    visit: Visit, colleague: BrowserContext, where: str
 ) -> None:
     page = visit(where)
-    page.wait_for_timeout(300)
     before, link = content(page), page.url
     page.reload()
     settled(page)
     assert content(page) == before
     assert page.url == link
-    browser = context.browser
-    assert browser is not None
-    other = browser.new_context(viewport={"width": 1280, "height": 720})
-    shared = other.new_page()
+    shared = colleague.new_page()
     shared.goto(link)
     settled(shared)
     assert content(shared) == before
-    other.close()
+    shared.close()
 
 
 def content(page: Page) -> str:

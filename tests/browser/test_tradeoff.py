@@ -49,7 +49,8 @@ def check_against(told: dict, page: Page) -> None:
     """The page's counts are the command line's at the point that the address names."""
     at = address(page)
     line = next(c for c in told["curves"] if c["strength"] == float(at["eps"]))
-    above = [p for p in line["points"] if (p["threshold"] or 1e9) >= float(at["tau"])]
+    tau = float(at["tau"])
+    above = [p for p in line["points"] if p["threshold"] is None or p["threshold"] >= tau]
     fn, tn = above[-1]["flagged_fn"], above[-1]["flagged_tn"]
     assert counts(page) == (fn, told["counts"]["fn"], tn, told["counts"]["tn"])
 

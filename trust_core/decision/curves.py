@@ -1,4 +1,4 @@
-"""The trade-off of a finished audit, and what was decided on it.
+"""The trade-off curves of a finished audit, for an indicator and a role, at every strength.
 
 `report` gives what `python -m trust_core tradeoff` prints; the dashboard draws the same curves.
 """

@@ -101,7 +101,8 @@ def basis(point: Point) -> str:
     return (
         f"On the images for choosing the threshold (tune), flagging by "
         f"{INDICATOR_NAMES[point.indicator]} from {number_text(point.threshold)} "
-        f"at adversarial strength {point.strength:g}."
+        f"at adversarial strength {point.strength:g}. Chosen on these same images, it looks "
+        "better here than it will elsewhere; Decide judges it on sealed ones."
     )
 
 

@@ -102,7 +102,7 @@ def basis(point: Point) -> str:
         f"On the images for choosing the threshold (tune), flagging by "
         f"{INDICATOR_NAMES[point.indicator]} from {number_text(point.threshold)} "
         f"at adversarial strength {point.strength:g}. Chosen on these same images, it looks "
-        "better here than it will elsewhere; Decide judges it on sealed ones."
+        "better here than it may elsewhere; Decide judges it on sealed ones."
     )
 
 

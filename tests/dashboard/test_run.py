@@ -242,3 +242,51 @@ def test_a_table_of_the_folder_is_taken_and_another_can_be_chosen(fresh, wares, 
     assert f"--samples={folder / 'samples.csv'}" in command(page)
     page.selectbox(key="table").set_value("the names of the folders").run()
     assert "Which folders hold good parts?" in text(page)
+
+
+def ready(page, wares):
+    drop(page, 0, wares / "two.safetensors")
+    drop(page, 1, wares / "parts.zip")
+    page.text_input(key="size").set_value(str(SIDE)).run()
+    page.text_input(key="strengths").set_value("0").run()
+    return page
+
+
+def drop_table(page, key, name, content):
+    uploader = next(u for u in page.file_uploader if u.key and u.key.startswith(f"{key}-upload"))
+    uploader.set_value([(name, content.encode(), "text/csv")])
+    return page.run()
+
+
+def images(page):
+    folder = Path(command(page)[2])
+    return [path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*.png"))]
+
+
+def test_images_seen_in_training_can_be_named(page, wares):
+    ready(page, wares)
+    seen = images(page)[:4]
+    drop_table(page, "roles", "seen.csv", "path,role\n" + "".join(f"{p},train\n" for p in seen))
+    assert any(word.startswith("--roles=") for word in command(page))
+    assert "in training" in str([table.value for table in page.table])
+    page.button(key="roles-out").click().run()
+    assert not any(word.startswith("--roles=") for word in command(page))
+
+
+def test_roles_that_are_none_give_their_sentence(page, wares):
+    ready(page, wares)
+    drop_table(page, "roles", "seen.csv", f"path,role\n{images(page)[0]},chosen\n")
+    assert "use train, tune, certify or test" in text(page)
+    page.button(key="roles-out").click().run()
+    assert command(page)
+
+
+def test_own_predictions_are_compared_before_the_audit(page, wares):
+    ready(page, wares)
+    drop_table(page, "expect", "mine.csv", "path,p\n" + "".join(f"{p},1\n" for p in images(page)))
+    assert "expected predictions are reproduced" in text(page)
+    assert "“Size”" in text(page)  # in words of the page
+    assert any(word.startswith("--expect=") for word in command(page))
+    page.button(key="expect-out").click().run()
+    drop_table(page, "expect", "mine.csv", "path,score\n")
+    assert "has no column p" in text(page)

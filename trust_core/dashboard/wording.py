@@ -62,7 +62,7 @@ PHRASES = (  # what the core says, and what the page says
     (r"--group-pattern ('.*') is not", r"\1, which should find the part in the path, is not"),
     (
         r"Then name them train \(--roles FILE\)",
-        "Then name them train in the column split of a table",
+        "Then name them at “Seen in training?”",
     ),
     (r"name a folder with room and rights by --out", "make room there, or see to the rights"),
     (r"name (another folder|an empty or a new folder) by --out", "give the audit another name"),

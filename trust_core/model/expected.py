@@ -9,10 +9,15 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pandas as pd
+import torch
 
-from trust_core.errors import DataError
+from trust_core.data.decode import read_image
+from trust_core.data.samples import Dataset
+from trust_core.errors import DataError, UnreadableImage
+from trust_core.model.detector import Detector
 
 TOLERANCE = 0.01
+TRIED = 32  # images that are enough to give a wrong crop or normalisation away
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,42 @@ def compare_expected(file: Path, table: pd.DataFrame) -> Expectation:
     Raises:
         DataError: the file cannot be read, or none of its images is in the table.
     """
+    return _compare(file.name, _read(file), table)
+
+
+def try_expected(
+    file: Path, detector: Detector, dataset: Dataset, images: int = TRIED
+) -> Expectation:
+    """The same for a few of the images in the file, before an audit.
+
+    Args:
+        file: as for `compare_expected`.
+        detector: the classifier under audit.
+        dataset: where the images lie.
+        images: how many are tried, spread evenly over those that the file and the data set share.
+
+    Raises:
+        DataError: likewise, or none of the images can be read.
+    """
+    theirs = _read(file)
+    shared = theirs[theirs["path"].isin(dataset.samples["path"])]
+    few = shared.iloc[:: max(1, -(-len(shared) // images))]
+    rows = []
+    for path in few["path"]:
+        try:
+            pixels = detector.preprocessing.pixels(read_image(dataset.root / path))
+        except UnreadableImage:
+            continue  # the audit lists it
+        z = detector.log_odds(torch.from_numpy(pixels)[None].float() / 255)
+        rows.append((path, float(z.double().sigmoid())))
+    if len(few) and not rows:
+        raise DataError(f"{file.name}: none of the {len(few)} images tried can be read.")
+    table = pd.DataFrame(rows, columns=["path", "p_defect"])
+    return _compare(file.name, few if len(few) else theirs, table)
+
+
+def _read(file: Path) -> pd.DataFrame:
+    """The columns `path`, as a data set writes it, and `p`."""
     try:
         theirs = pd.read_csv(file, dtype={"path": str})
     except (OSError, ValueError) as error:
@@ -56,11 +97,16 @@ def compare_expected(file: Path, table: pd.DataFrame) -> Expectation:
     if wanted.isna().any() or not wanted.between(0, 1).all():
         raise DataError(f"{file.name}: every p must be a number from 0 to 1.")
     paths = theirs["path"].map(lambda path: str(PurePosixPath(str(path).replace("\\", "/"))))
+    return pd.DataFrame({"path": paths, "p": wanted})
+
+
+def _compare(name: str, theirs: pd.DataFrame, table: pd.DataFrame) -> Expectation:
+    paths, wanted = theirs["path"], theirs["p"]
     ours = table.set_index("path")["p_defect"].dropna().reindex(paths.to_numpy())
     found = ours.notna().to_numpy()
     if not found.any():
         raise DataError(
-            f"{file.name}: none of its {len(paths)} paths is an image of the data set, e.g. "
+            f"{name}: none of its {len(paths)} paths is an image of the data set, e.g. "
             f"{paths.iloc[0] if len(paths) else 'none at all'}; paths are relative to its folder."
         )
     gaps = np.abs(ours.to_numpy(dtype=float) - wanted.to_numpy(dtype=float))[found]

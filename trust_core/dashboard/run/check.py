@@ -11,11 +11,13 @@ from trust_core.dashboard.run import opened, told
 from trust_core.dashboard.run.glance import Glance, glances
 from trust_core.dashboard.run.model import bullets, meaning
 from trust_core.dashboard.run.opened import HOUR, Facts, data_key
+from trust_core.dashboard.run.tables import drop_table
 from trust_core.dashboard.words import percent
 from trust_core.data.samples import Dataset
 from trust_core.errors import TrustError
 from trust_core.manifest import Identity, identify
 from trust_core.model.detector import Detector
+from trust_core.model.expected import try_expected
 from trust_core.model.opening import ModelOptions
 from trust_core.model.preflight import Preflight, preflight
 from trust_core.model.preprocessing import CHANNELS, INTERPOLATIONS, Preprocessing
@@ -84,6 +86,20 @@ def tell(checked: Checked, data: Dataset, settings: AuditSettings) -> None:
         if found.inverted:
             st.caption(f"{meaning(checked.detector.convention)}: step 1 has the switch.")
         bullets(found.findings)
+        _compare(checked.detector, data)
+
+
+def _compare(detector: Detector, data: Dataset) -> None:
+    """The user's own predictions on a few images: is it really the same detector?"""
+    try:
+        file = told.table_told(told.EXPECT)
+        if file is None:
+            return
+        result = try_expected(file, detector, data)
+    except TrustError as problem:
+        frame.error(problem)
+        return
+    bullets([result.sentence], "notes" if result.reproduced == result.compared else "warnings")
 
 
 @st.cache_data(max_entries=16, ttl=HOUR, show_spinner="Opening a few images …")
@@ -158,6 +174,13 @@ def _ask_input(rule: Preprocessing) -> None:
     )
     st.caption(
         "Grey text is what is taken unless you say otherwise. Whoever trained the network knows."
+    )
+    drop_table(
+        told.EXPECT,
+        "Compare with your own predictions",
+        "What did your own program say of these images? A wrong crop or normalisation audits "
+        "another detector without anyone noticing; a few known answers show it.",
+        "Drop a CSV with the columns path and p, the defect probability",
     )
 
 

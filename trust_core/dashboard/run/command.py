@@ -27,12 +27,14 @@ class DataOptions:
         samples: a table of samples, when labels do not come from folders.
         group_column: column of `samples` that names the group.
         group_pattern: regular expression, searched in the path, that names the group.
+        roles: a table that says what images are used for.
     """
 
     good: tuple[str, ...] = ()
     samples: Path | None = None
     group_column: str | None = None
     group_pattern: str | None = None
+    roles: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ class Order:
         options: of the model.
         reading: of the data.
         settings: of the scores.
+        expect: the user's own predictions, to be compared with.
     """
 
     model: Path
@@ -54,6 +57,7 @@ class Order:
     options: ModelOptions = field(default_factory=ModelOptions)
     reading: DataOptions = field(default_factory=DataOptions)
     settings: AuditSettings = field(default_factory=AuditSettings)
+    expect: Path | None = None
 
 
 def arguments(order: Order) -> list[str]:
@@ -76,6 +80,8 @@ def arguments(order: Order) -> list[str]:
         ("--samples", reading.samples, None),
         ("--group-column", reading.group_column, None),
         ("--group-pattern", reading.group_pattern, None),
+        ("--roles", reading.roles, None),
+        ("--expect", order.expect, None),
         ("--strengths", settings.strengths, usual.strengths),
         ("--direction", settings.direction, usual.direction),
         ("--pgd", settings.pgd_steps, usual.pgd_steps),

@@ -11,6 +11,7 @@ from trust_core.dashboard.run.label_form import ask_labels
 from trust_core.dashboard.run.labels import sample_tables, table_columns
 from trust_core.dashboard.run.model import bullets, tiles
 from trust_core.dashboard.run.picker import FRESH, pick, short
+from trust_core.dashboard.run.tables import drop_table
 from trust_core.dashboard.words import ROLE_NAMES, count
 from trust_core.data.roles import ROLES
 from trust_core.data.samples import Dataset
@@ -107,6 +108,14 @@ def _choose_table(root: Path) -> None:
             key=told.GROUP_PATTERN,
             bind="query-params",
         )
+    drop_table(
+        told.ROLES,
+        "Seen in training?",
+        "Images that the model was trained on prove nothing. A column `split` of the table says so "
+        "by itself; otherwise name them here: `train`, `tune`, `certify` or `test` for each path. "
+        "What is not named is divided by rule.",
+        "Drop a CSV with the columns path and role",
+    )
 
 
 def _keep_table() -> None:

@@ -76,7 +76,8 @@ def dataset(root: Path, reading: DataOptions, look: int = 0) -> Dataset:
     Raises:
         DataError: it cannot be audited as it is; `LabelsNeeded` when the user has to say more.
     """
-    stamp = _stamp(reading.samples) if reading.samples else ()
+    tables = (reading.samples, reading.roles)
+    stamp = tuple(number for table in tables if table for number in _stamp(table))
     return _dataset(root, reading, stamp, look)
 
 
@@ -136,6 +137,7 @@ def _dataset(root: Path, reading: DataOptions, stamp: Sequence[int], look: int) 
         samples=reading.samples,
         group_column=reading.group_column,
         group_pattern=reading.group_pattern,
+        roles=reading.roles,
     )
 
 

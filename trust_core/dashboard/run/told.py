@@ -5,6 +5,7 @@ is drawn: then the URL says it.
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import streamlit as st
 
@@ -17,6 +18,7 @@ from trust_core.settings import AuditSettings
 
 MODEL, ARCH, SWAPPED, GOOD_OUTPUTS = "model", "arch", "swap", "outputs"
 DATA, GOOD, TABLE, GROUP_PATTERN, GROUP_COLUMN = "data", "good", "table", "group", "groupcolumn"
+ROLES, EXPECT = "roles", "expect"
 SIZE, RESIZE, INTERPOLATION, CHANNELS, MEAN, STD = (
     "size",
     "resize",
@@ -45,12 +47,12 @@ def told_many(key: str) -> tuple[str, ...]:
 
 def forget_model() -> None:
     """What was said of one model means nothing for another."""
-    _forget(ARCH, SWAPPED, GOOD_OUTPUTS, LAYER, *INPUT)
+    _forget(ARCH, SWAPPED, GOOD_OUTPUTS, LAYER, EXPECT, *INPUT)
 
 
 def forget_data() -> None:
     """What was said of one data set means nothing for another."""
-    _forget(GOOD, TABLE, GROUP_COLUMN, GROUP_PATTERN)
+    _forget(GOOD, TABLE, GROUP_COLUMN, GROUP_PATTERN, ROLES, EXPECT)
 
 
 def forget_good() -> None:
@@ -106,7 +108,17 @@ def reading() -> DataOptions:
         samples=samples,
         group_column=(told(GROUP_COLUMN) or None) if samples else None,
         group_pattern=told(GROUP_PATTERN) or None,
+        roles=table_told(ROLES),
     )
+
+
+def table_told(key: str) -> Path | None:
+    """A table that was dropped beside model and data.
+
+    Raises:
+        SettingsError: it lies outside of the folders that may be opened, or is gone.
+    """
+    return uploads.server_path(told(key)) if told(key) else None
 
 
 def settings() -> AuditSettings:

@@ -55,8 +55,9 @@ with st.container(border=True, key="step-start"):
     usual = audit_name(model[0], data.root, checked.identity, settings.mask)
     name = st.text_input("Name of the audit", placeholder=usual, key="name")
     folder = workspace().resolve() / (slug(name) if name.strip() else usual)
-    expect = told.table_told(told.EXPECT)
-    order = Order(model[0], data.root, folder, checked.options, told.reading(), settings, expect)
+    order = Order(
+        model[0], data.root, folder, checked.options, told.reading(), settings, checked.expect
+    )
     words = arguments(order)
     if st.button("Start the audit", type="primary", key="start"):
         try:

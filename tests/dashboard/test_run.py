@@ -290,3 +290,12 @@ def test_own_predictions_are_compared_before_the_audit(page, wares):
     page.button(key="expect-out").click().run()
     drop_table(page, "expect", "mine.csv", "path,score\n")
     assert "has no column p" in text(page)
+
+
+def test_a_table_of_predictions_that_is_gone_says_so(page, wares):
+    ready(page, wares)
+    page.query_params["expect"] = "nowhere.csv"
+    page.run()
+    assert "There is nothing at" in text(page)
+    page.button(key="expect-out").click().run()
+    assert command(page)

@@ -35,12 +35,14 @@ class Checked:
         detector: as it will be audited.
         options: how it was opened.
         identity: of the audit that would be made.
+        expect: the user's own predictions; None when there are none.
         place: where what it has shown is to be told.
     """
 
     detector: Detector
     options: ModelOptions
     identity: Identity
+    expect: Path | None
     place: DeltaGenerator
 
 
@@ -61,7 +63,7 @@ def check(path: Path, facts: Facts, data: Dataset, settings: AuditSettings) -> C
         _ask_input(facts.preprocessing)
     with seen:
         try:
-            options = told.model_options(facts)
+            options, expect = told.model_options(facts), told.table_told(told.EXPECT)
             detector = opened.detector(path, options)
             pictures, identity = _looked(path, options, settings, data_key(data), detector, data)
         except TrustError as problem:
@@ -70,7 +72,7 @@ def check(path: Path, facts: Facts, data: Dataset, settings: AuditSettings) -> C
         for label in (0, 1):
             _row(label, [glance for glance in pictures if glance.label == label])
         said = st.container(key="told")
-    return Checked(detector, options, identity, said)
+    return Checked(detector, options, identity, expect, said)
 
 
 def tell(checked: Checked, data: Dataset, settings: AuditSettings) -> None:
@@ -86,15 +88,13 @@ def tell(checked: Checked, data: Dataset, settings: AuditSettings) -> None:
         if found.inverted:
             st.caption(f"{meaning(checked.detector.convention)}: step 1 has the switch.")
         bullets(found.findings)
-        _compare(checked.detector, data)
+        if checked.expect:
+            _compare(checked.expect, checked.detector, data)
 
 
-def _compare(detector: Detector, data: Dataset) -> None:
+def _compare(file: Path, detector: Detector, data: Dataset) -> None:
     """The user's own predictions on a few images: is it really the same detector?"""
     try:
-        file = told.table_told(told.EXPECT)
-        if file is None:
-            return
         result = try_expected(file, detector, data)
     except TrustError as problem:
         frame.error(problem)

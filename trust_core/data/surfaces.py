@@ -47,6 +47,7 @@ class Settings:
     parts: int
     photos: int
     size: int
+    train: int = 0
     version: int = 2
 
 
@@ -132,6 +133,7 @@ def generate(
     parts: int = 1100,
     photos: int = 2,
     size: int = SIZE,
+    train: int = 0,
 ) -> Path:
     """Write the photographs of `parts` parts with masks and `samples.csv`, or keep what is there.
 
@@ -144,6 +146,7 @@ def generate(
         parts: how many, about half of them defective.
         photos: photographs a part.
         size: height and width of a photograph in pixels.
+        train: the role of so many parts, the first ones, is train; the others keep theirs.
 
     Returns:
         `destination`, with `samples.csv` (path, label, mask, group, split, kind) inside.
@@ -151,7 +154,7 @@ def generate(
     Raises:
         DataError: `destination` holds something else, or cannot be written.
     """
-    settings = Settings(seed, parts, photos, size)
+    settings = Settings(seed, parts, photos, size, train)
     if destination.exists():
         found = _settings(destination)
         if found == asdict(settings):
@@ -181,7 +184,7 @@ def _settings(folder: Path) -> dict[str, int] | None:
         found = json.loads((folder / SETTINGS_FILE).read_text("utf-8"))
     except (OSError, ValueError):
         return None
-    ours = isinstance(found, dict) and found.keys() == Settings.__dataclass_fields__.keys()
+    ours = isinstance(found, dict) and found.keys() >= {"seed", "version"}  # others came later
     return found if ours else None
 
 
@@ -214,6 +217,6 @@ def _write_part(
             int(bool(part.kind)),
             f"masks/{name}" if part.kind else "",
             group,
-            part.role,
+            "train" if number < settings.train else part.role,
             part.kind,
         )

@@ -1,7 +1,8 @@
 """Architectures by name: building them, and the input their publishers gave them.
 
-A name is `torchvision/NAME`, `timm/NAME` or `smp/DECODER:ENCODER` (segmentation_models_pytorch with
-a classification head beside its mask). No weights are ever downloaded.
+A name is `torchvision/NAME`, `timm/NAME`, `smp/DECODER:ENCODER` (segmentation_models_pytorch with
+a classification head beside its mask) or `multitask/...` (our own, see `multitask.py`). No weights
+are ever downloaded.
 """
 
 import difflib
@@ -19,6 +20,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from trust_core.errors import ModelError
+from trust_core.model.multitask import read_plan
 
 SMP_DECODERS = (
     "Unet",
@@ -102,6 +104,8 @@ def full_names(name: str) -> list[str]:
         found.append(f"torchvision/{rest}")
     if library in ("", "timm") and timm.is_model(rest):
         found.append(f"timm/{rest}")
+    if library == "multitask":
+        found.append(f"multitask/{read_plan(rest).name}")
     if library == "smp":
         decoder, _, encoder = rest.partition(":")
         if decoder in SMP_DECODERS and (encoder in smp_encoders() or encoder.startswith("tu-")):
@@ -111,7 +115,8 @@ def full_names(name: str) -> list[str]:
         close = difflib.get_close_matches(rest, known, n=3)
         hint = f" Close names: {', '.join(close)}." if close else ""
         raise ModelError(
-            f'There is no architecture "{name}" in torchvision or timm (or smp/DECODER:ENCODER).'
+            f'There is no architecture "{name}" in torchvision or timm (or smp/DECODER:ENCODER, '
+            "or multitask/ of our own)."
             f"{hint}"
         )
     return found
@@ -178,7 +183,16 @@ def _build_smp(blueprint: Blueprint, name: str) -> nn.Module:
     return module
 
 
-_BUILDERS = {"torchvision": _build_torchvision, "timm": _build_timm, "smp": _build_smp}
+def _build_multitask(blueprint: Blueprint, name: str) -> nn.Module:
+    return read_plan(name).build(blueprint.outputs, blueprint.channels)
+
+
+_BUILDERS = {
+    "torchvision": _build_torchvision,
+    "timm": _build_timm,
+    "smp": _build_smp,
+    "multitask": _build_multitask,
+}
 
 
 def _replace_first_conv(module: nn.Module, channels: int) -> None:

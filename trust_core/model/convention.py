@@ -5,6 +5,7 @@ Notation: N images, K outputs of the network.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeGuard
 
 import torch
 from torch import Tensor
@@ -36,7 +37,7 @@ class Convention:
         logsumexp(good)`, which is the log-odds of the softmax mass of the two sides.
 
         Args:
-            logits: (N, K), before any softmax or sigmoid.
+            logits: (N, K), before any softmax or sigmoid; (N, K, H, W) gives (N, H, W).
 
         Returns:
             (N,) log-odds z.
@@ -161,10 +162,7 @@ def logits_of(output: object) -> Tensor:
     Raises:
         ModelError: there is no such tensor, or there are several.
     """
-    if isinstance(output, Mapping):
-        parts = [output["logits"]] if "logits" in output else list(output.values())
-    else:
-        parts = list(output) if isinstance(output, (tuple, list)) else [output]
+    parts = [output["logits"]] if _named(output, "logits") else _parts(output)
     found = [part for part in parts if isinstance(part, Tensor) and _is_vector(part)]
     if len(found) != 1:
         shapes = ", ".join(str(tuple(p.shape)) for p in parts if isinstance(p, Tensor)) or "none"
@@ -173,6 +171,42 @@ def logits_of(output: object) -> Tensor:
             f"tensors it returned for two images: {shapes}."
         )
     return found[0].reshape(found[0].shape[0], -1)
+
+
+def mask_logits_of(output: object, convention: Convention) -> Tensor | None:
+    """The evidence for *defective* of each pixel in what a module returns.
+
+    Of a tuple or a mapping (where an entry "masks" comes first) the one grid beside the class
+    logits is taken: one channel as it is, positive = defective; as many channels as there are
+    classes by the convention of the classes. Other grids are no mask.
+
+    Args:
+        output: what the module's forward returned.
+        convention: what its class outputs mean.
+
+    Returns:
+        (N, 1, H', W') log-odds; None without a mask head.
+    """
+    parts = [output["masks"]] if _named(output, "masks") else _parts(output)
+    grids = [
+        part
+        for part in parts
+        if isinstance(part, Tensor) and part.ndim == 4 and not _is_vector(part)
+    ]
+    if len(grids) != 1 or grids[0].shape[1] not in (1, convention.outputs):
+        return None
+    grid = grids[0]
+    return grid if grid.shape[1] == 1 else convention.log_odds(grid)[:, None]
+
+
+def _named(output: object, name: str) -> TypeGuard[Mapping[str, object]]:
+    return isinstance(output, Mapping) and name in output
+
+
+def _parts(output: object) -> list[object]:
+    if isinstance(output, Mapping):
+        return list(output.values())
+    return list(output) if isinstance(output, (tuple, list)) else [output]
 
 
 def _is_vector(tensor: Tensor) -> bool:

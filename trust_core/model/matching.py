@@ -16,6 +16,7 @@ from trust_core.model.index import DERIVED, Shapes
 
 PROBE_OUTPUTS = 1009  # no layer of a known network is that wide, so it marks the head
 POSITIONS = ("pos_embed", "pos_embedding")
+DECIDES_BY_MASK = "multitask/mask:"  # no head tells its outputs: it has one
 SIZE_BOUND = ("pos_embed", "pos_embedding", "relative_position_bias_table")
 
 
@@ -72,6 +73,8 @@ def _fit_at(probe: Blueprint, shapes: Shapes) -> Fit | Miss:
     renames = _head_renames(expected, shapes)
     shapes = {renames.get(key, key): shape for key, shape in shapes.items()}
     told = dict(_told(expected, shapes))
+    if probe.name.startswith(DECIDES_BY_MASK):
+        told["outputs"] = 1
     blueprint = replace(
         probe,
         outputs=told.get("outputs", 1),

@@ -9,8 +9,8 @@ from torch import nn
 
 from trust_core.errors import ModelError
 from trust_core.model.convention import logits_of
-from trust_core.model.detector import resting
 from trust_core.model.loading import check_size
+from trust_core.model.network import resting
 
 NEWEST_OPSET = 17  # what onnx2torch converts for certain; newer graphs are brought down to it
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import torch
 from torch import nn
 
 from trust_core.errors import ModelError, SettingsError
@@ -62,7 +63,7 @@ class _Opened:
 
 
 def open_detector(
-    path: Path, options: ModelOptions = ModelOptions(), *, device: str = "cpu"
+    path: Path, options: ModelOptions = ModelOptions(), *, device: str | None = None
 ) -> Detector:
     """Open a model file safely and make it ready to be audited.
 
@@ -72,7 +73,7 @@ def open_detector(
     Args:
         path: `.safetensors`, `.pt`, `.pth` or `.onnx`.
         options: what the user has said.
-        device: "cpu", "cuda", ...
+        device: "cpu", "cuda", ...; when None, CUDA if there is any.
 
     Raises:
         ModelError: the file cannot be opened safely, recognised or explained.
@@ -96,7 +97,7 @@ def open_detector(
         options.layers or ((card.layer,) if card and card.layer else ()),
         architecture=opened.architecture,
         sha256=opened.sha256,
-        device=device,
+        device=device or ("cuda" if torch.cuda.is_available() else "cpu"),
         notes=(*opened.notes, *taken),
     )
     detector.alternatives = opened.alternatives

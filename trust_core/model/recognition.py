@@ -22,9 +22,9 @@ from trust_core.model.architectures import (
     published_input,
 )
 from trust_core.model.convention import logits_of
-from trust_core.model.detector import resting
 from trust_core.model.index import DERIVED, Shapes, nearest
 from trust_core.model.matching import Fit, Miss, fit
+from trust_core.model.network import resting
 
 MOST_FITS = 6
 # With transform_input these turn ImageNet's normalisation into (x - 0.5) / 0.5.
@@ -91,10 +91,21 @@ def candidates(shapes: Shapes) -> list[str]:
         for key, shape in shapes.items()
         if key.startswith("encoder.")
     }
-    if encoder and any(key.startswith("segmentation_head.") for key in shapes):
-        names = nearest(encoder, encoders=True)[:2]
-        return [f"smp/{decoder}:{name[4:]}" for name in names for decoder in SMP_DECODERS]
+    if encoder and shapes.keys() & {"segmentation_head.0.weight", "classification_head.3.weight"}:
+        names = [name[4:] for name in nearest(encoder, encoders=True)[:2]]
+        usual = [f"smp/{decoder}:{name}" for name in names for decoder in SMP_DECODERS]
+        return usual + [own for name in names for own in _own(shapes, name)]
     return nearest(shapes)
+
+
+def _own(shapes: Shapes, encoder: str) -> list[str]:
+    """Networks of `multitask.py` that these heads can belong to."""
+    if "segmentation_head.0.weight" not in shapes:
+        return [f"multitask/label:{encoder}"]
+    width = shapes["segmentation_head.0.weight"][1:2]
+    classifies = "classification_head.3.weight" in shapes
+    form = "joint" if classifies else "mask"
+    return [f"multitask/{form}:{family}{w}:{encoder}" for w in width for family in ("FPN", "Unet")]
 
 
 def fill(found: Fit, tensors: Mapping[str, Tensor]) -> nn.Module:

@@ -1,0 +1,158 @@
+"""The job `train` of the command line: its options, what it does, and what it prints."""
+
+import argparse
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from trust_core.cli_options import add_data, dataset, numbers, size
+from trust_core.cli_words import duration, say
+from trust_core.errors import SettingsError
+
+if TYPE_CHECKING:
+    from trust_core.model.training_loop import TrainingProgress
+
+
+def add_surfaces(part: argparse.ArgumentParser) -> None:
+    """Options of the job that makes something to train on."""
+    part.add_argument("out", type=Path, metavar="DIR", help="a new folder")
+    part.add_argument("--parts", type=int, default=1000)
+    part.add_argument("--photos", type=int, default=1, help="photographs of each part")
+    part.add_argument("--train", type=int, default=700, help="parts to train on")
+    part.add_argument("--seed", type=int, default=1)
+
+
+def run_surfaces(options: argparse.Namespace) -> dict[str, Any]:
+    """Write demo surfaces with masks; the demo audits others, of a seed of its own."""
+    from trust_core.data.surfaces import SAMPLES_FILE, generate
+
+    for name, least in (("parts", 1), ("photos", 1), ("train", 0), ("seed", 0)):
+        if (given := getattr(options, name)) < least:
+            raise SettingsError(f"--{name} is at least {least}, not {given}.")
+    folder = generate(
+        options.out,
+        seed=options.seed,
+        parts=options.parts,
+        photos=options.photos,
+        train=options.train,
+    )
+    return {"data": str(folder), "samples": str(folder / SAMPLES_FILE), "parts": options.parts}
+
+
+def show_surfaces(result: dict[str, Any]) -> None:
+    """Where they are, and what to do with them."""
+    print(f"{result['parts']:,} parts: {result['data']}")
+    print(
+        f"  python -m trust_core train {result['data']} --samples {result['samples']} "
+        "--objective joint --out network.safetensors"
+    )
+
+
+def add_train(part: argparse.ArgumentParser) -> None:
+    """Options of the job; what is left out is as in `TrainingSettings`."""
+    part.add_argument("data", metavar="DATA", help="folder or zip of labelled images with masks")
+    part.add_argument(
+        "--objective", required=True, help="joint (label and mask), mask (pixels only) or label"
+    )
+    part.add_argument("--out", type=Path, required=True, metavar="FILE", help="a .safetensors file")
+    add_data(part)
+    network = part.add_argument_group("network")
+    network.add_argument("--encoder", metavar="NAME", help="of segmentation_models_pytorch")
+    network.add_argument("--decoder", metavar="FORM", help="of the mask: FPN32, FPN32@4, Unet16")
+    network.add_argument("--weights", metavar="FILE", help="first weights; or imagenet")
+    network.add_argument("--size", type=size, metavar="HxW", help="multiples of 32")
+    network.add_argument("--channels", help="rgb or grey")
+    network.add_argument("--mean", type=numbers, metavar="a[,b,c]")
+    network.add_argument("--std", type=numbers, metavar="a[,b,c]")
+    run = part.add_argument_group("training")
+    run.add_argument("--epochs", type=int)
+    run.add_argument("--close-up-epochs", type=int, help="before them, on windows around defects")
+    run.add_argument("--batch", type=int)
+    run.add_argument("--lr", type=float)
+    run.add_argument("--weight-decay", type=float)
+    run.add_argument("--mask-weight", type=float, help="of the mask's loss (0.5; joint)")
+    run.add_argument("--label-weight", type=float, help="of the decision's loss (0.5; joint)")
+    run.add_argument("--patience", type=int, help="stop after so many epochs without a better one")
+    run.add_argument("--precision", help="fp32 or bf16")
+    run.add_argument("--seed", type=int)
+
+
+def run_train(options: argparse.Namespace) -> dict[str, Any]:
+    """Train, and tell what came out."""
+    from trust_core.model.training import train
+    from trust_core.model.training_settings import TrainingSettings
+
+    given = {
+        name: value
+        for name in TrainingSettings.__dataclass_fields__
+        if (value := getattr(options, name)) is not None
+    }
+    settings = TrainingSettings(**given)
+    images = dataset(options)
+    trained = train(images, settings, options.out, progress=training_progress())
+    say(trained.notes)
+    return {
+        "model": str(trained.model),
+        "architecture": settings.blueprint.name,
+        "roles": str(trained.roles),
+        "best": trained.best,
+        "epochs": len(trained.history),
+        "history": trained.history,
+        "seconds": trained.seconds,
+        "notes": list(trained.notes),
+    }
+
+
+def show_train(result: dict[str, Any]) -> None:
+    """Where the network is, what it gives on `tune`, and how it is audited."""
+    best = result["best"]
+    print(f"Network: {result['model']} ({result['architecture']})")
+    print(
+        f"Epoch {best['epoch']} of {result['epochs']} is the best: on tune it catches "
+        f"{best['tune_caught']:,} of {best['tune_defective']:,} defective parts and raises "
+        f"{best['tune_false_alarms']:,} false alarms among {best['tune_good']:,} good ones "
+        f"(average precision {best['tune_average_precision']:.3f})."
+    )
+    print(
+        "Audit it on the same data with --roles, so that what it has learnt from counts as seen:\n"
+        f"  python -m trust_core audit {result['model']} DATA --roles {result['roles']}"
+    )
+
+
+def training_progress() -> Callable[["TrainingProgress"], None]:
+    """A line that is written over on a terminal; into a file, one an epoch."""
+    terminal = sys.stderr.isatty()
+    told, closed = 0.0, 0
+
+    def show(state: "TrainingProgress") -> None:
+        nonlocal told, closed
+        ends = len(state.history) > closed
+        if ends:
+            closed = len(state.history)
+            say([epoch_line(state.history[-1], state.epochs)])
+        now = time.monotonic()
+        if terminal and not ends and now - told > 0.2:
+            told = now
+            left = state.seconds_left
+            text = f"Epoch {state.epoch} of {state.epochs}, step {state.done:,} of {state.total:,}"
+            text += f", {duration(left)} left" if left else ""
+            print(f"{text:<70}", end="\r", file=sys.stderr, flush=True)
+
+    return show
+
+
+def epoch_line(row: dict[str, Any], epochs: int) -> str:
+    """One epoch in words."""
+    losses = ", ".join(
+        f"{name} loss {row[f'{name}_loss']:.3f}"
+        for name in ("label", "mask")
+        if row[f"{name}_loss"] is not None
+    )
+    return (
+        f"Epoch {row['epoch']} of {epochs}: {losses}; tune: {row['tune_caught']:,} of "
+        f"{row['tune_defective']:,} defective parts caught, {row['tune_false_alarms']:,} of "
+        f"{row['tune_good']:,} good parts alarmed, average precision "
+        f"{row['tune_average_precision']:.3f}"
+    )

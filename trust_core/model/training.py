@@ -1,0 +1,190 @@
+"""From a data set to a trained network of `multitask.py`, in a file that the auditor opens."""
+
+import json
+import math
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from filelock import FileLock, Timeout
+from torch import nn
+
+from trust_core.data.samples import Dataset
+from trust_core.errors import ModelError, StoreError, TrustError
+from trust_core.model.card import write_model
+from trust_core.model.detector import Detector
+from trust_core.model.loading import file_sha256
+from trust_core.model.multitask import MultiTask
+from trust_core.model.pretrained import load_encoder, weights_file
+from trust_core.model.training_data import prepare, with_train_role
+from trust_core.model.training_loop import CHECKPOINT, TrainingProgress, best_epoch, fit
+from trust_core.model.training_settings import TrainingSettings
+
+IDENTITY = "run.json"
+RARE = 0.02  # share of defective pixels that a mask begins with
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a run left.
+
+    Attributes:
+        model: the `.safetensors` file, its card beside it.
+        history: what each epoch gave, as in the CSV beside the model.
+        best: the epoch whose weights these are.
+        roles: CSV of `path,role`, for an audit of the same data.
+        notes: sentences the user should read.
+        seconds: of this run.
+    """
+
+    model: Path
+    history: list[dict[str, Any]]
+    best: dict[str, Any]
+    roles: Path
+    notes: tuple[str, ...]
+    seconds: float
+
+
+def train(
+    dataset: Dataset,
+    settings: TrainingSettings,
+    out: Path,
+    *,
+    progress: Callable[[TrainingProgress], None] = lambda _: None,
+) -> Trained:
+    """Train a network and write it with its card; goes on where an interrupted run ended.
+
+    Beside `NAME.safetensors` and its card `NAME.json` stand `NAME.history.csv` (a row an epoch) and
+    `NAME.roles.csv` (which images it has learnt from: the audit's `--roles`). While it runs, all is
+    in the folder `NAME.training`.
+
+    Args:
+        dataset: with masks, for `joint` and `mask`. Without any split, half of its parts are used
+            to train on.
+        settings: what to do.
+        out: `NAME.safetensors`.
+        progress: called after every step.
+
+    Raises:
+        DataError: the data cannot be learnt from.
+        SettingsError: first weights that are not there.
+        ModelError: an encoder that cannot be built, or first weights that do not fit.
+        StoreError: `out` cannot be written, exists, or an interrupted run of other settings or data
+            lies beside it.
+    """
+    began = time.monotonic()
+    folder = _claim(out)
+    try:
+        with FileLock(folder / ".lock", timeout=0):
+            try:
+                dataset = with_train_role(dataset)
+                _identify(folder, dataset, settings)
+                network = first_network(settings)
+                layer = explained_layer(settings)
+                data = prepare(dataset, settings.preprocessing, folder, masks=settings.needs_masks)
+                end = fit(network, data, settings, folder, progress)
+                network.load_state_dict(end.best)
+                roles = out.with_suffix(".roles.csv")
+                dataset.samples[["path", "role"]].to_csv(roles, index=False)
+                pd.DataFrame(end.history).to_csv(out.with_suffix(".history.csv"), index=False)
+                write_model(out, network, settings.card(layer))
+            except TrustError:
+                if not (folder / CHECKPOINT).exists():
+                    shutil.rmtree(folder, ignore_errors=True)  # nothing to go on from
+                raise
+            shutil.rmtree(folder)
+    except Timeout:
+        raise StoreError(f"{out} is being trained by another run; wait, or stop it.") from None
+    except OSError as error:
+        raise StoreError(f"{folder} cannot be written: {error.strerror or error}.") from error
+    notes = (*dataset.notes, *data.notes)
+    best = best_epoch(end.history)
+    return Trained(out, end.history, best, roles, notes, time.monotonic() - began)
+
+
+def first_network(settings: TrainingSettings) -> MultiTask:
+    """The network before its first step; of one seed, all objectives begin with the same weights.
+
+    Raises:
+        ModelError: an encoder that cannot be built, or first weights that do not fit.
+        SettingsError: first weights that are not there.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.seed)
+        first = replace(settings, objective="joint").blueprint.build().state_dict()
+        network = settings.blueprint.build()
+    assert isinstance(network, MultiTask)
+    network.load_state_dict({key: first[key] for key in network.state_dict()})
+    if network.segmentation_head is not None:
+        # Defects are rare, so begin there, not at a half (Lin et al., "Focal loss", 2017).
+        nn.init.constant_(
+            network.get_parameter("segmentation_head.0.bias"), -math.log((1 - RARE) / RARE)
+        )
+    if settings.weights:
+        load_encoder(network.encoder, settings.weights, settings.encoder)
+    return network.to(memory_format=torch.channels_last)
+
+
+def explained_layer(settings: TrainingSettings) -> str:
+    """Where the network is explained: the deepest layer of the shared encoder.
+
+    It is what the detector's rule takes of the classification branch. A `mask` network by itself
+    would be explained at the full size of its mask; so all objectives are at the same place.
+    """
+    branch = replace(settings, objective="label")
+    with torch.random.fork_rng(devices=[]):
+        network = branch.blueprint.build()
+    return Detector(network, branch.preprocessing, branch.convention).layers[0]
+
+
+def _claim(out: Path) -> Path:
+    """The folder of the run beside `out`, made where it is not there.
+
+    Raises:
+        StoreError: another ending than `.safetensors`, a file that is there already, no rights.
+    """
+    if out.suffix != ".safetensors":
+        raise StoreError(f"--out {out}: name a file that ends in .safetensors.")
+    folder = out.with_suffix(".training")
+    if out.exists() and not folder.exists():
+        raise StoreError(f"{out} is there already; name another --out, or delete it.")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / ".lock").touch()
+    except OSError as error:
+        raise StoreError(
+            f"{out} cannot be written: {error.strerror}; name an --out with room and rights."
+        ) from error
+    return folder
+
+
+def _identify(folder: Path, dataset: Dataset, settings: TrainingSettings) -> None:
+    """Make sure that what lies in the folder is of these settings and this data.
+
+    Raises:
+        StoreError: it is of others.
+        ModelError: the file of first weights is not there.
+    """
+    weights = weights_file(settings.weights, settings.encoder) if settings.weights else None
+    if weights and not weights.is_file():
+        raise ModelError(f"There is no file of weights {weights}.")
+    columns = ["path", "sha256", "label", "role", "group", "mask_path"]
+    content = [
+        asdict(settings),
+        file_sha256(weights) if weights else "",
+        dataset.samples[columns].to_numpy().tolist(),
+    ]
+    digest = sha256(json.dumps(content).encode()).hexdigest()
+    place = folder / IDENTITY
+    if place.exists() and json.loads(place.read_text())["sha256"] != digest:
+        raise StoreError(
+            f"{folder} holds an interrupted run of other settings or data; give the same command "
+            "to go on, delete the folder to begin anew, or name another --out."
+        )
+    place.write_text(json.dumps({"sha256": digest}))

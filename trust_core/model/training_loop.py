@@ -1,0 +1,295 @@
+"""The steps of a training run, each of which follows from the weights, the seed and its own number.
+
+The order of an epoch comes from (seed, epoch), the views and the dropout of a step from (seed,
+step). So a checkpoint needs no more than weights, moments and the number of the step, and on a CPU
+in fp32, with as many threads, a run that was interrupted anywhere gives the same bytes.
+
+Notation: N images, c channels, H, W input size, P parts.
+"""
+
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.metrics import average_precision_score
+from torch import Tensor
+
+from trust_core.model.augmentation import augmented, close_ups
+from trust_core.model.checkpoint import Standing, load, save
+from trust_core.model.convention import logits_of, mask_logits_of
+from trust_core.model.losses import label_loss, mask_loss
+from trust_core.model.multitask import MultiTask
+from trust_core.model.training_data import TrainingData, order, reduced
+from trust_core.model.training_settings import TrainingSettings
+
+CHECKPOINT, PROGRESS = "checkpoint.safetensors", "progress.json"
+CHECKPOINT_SECONDS = 30.0
+PROGRESS_SECONDS = 0.5
+WARM_UP = 0.1
+
+Batch = tuple[Tensor, Tensor, Tensor, Tensor]
+
+
+@dataclass(frozen=True)
+class TrainingProgress:
+    """How far a run is.
+
+    Attributes:
+        done: steps taken, those before an interruption included.
+        total: steps in all.
+        epoch: number of the epoch, from 1.
+        epochs: epochs in all.
+        seconds: since this run started.
+        rate: steps a second in this run.
+        history: what each finished epoch gave.
+    """
+
+    done: int
+    total: int
+    epoch: int
+    epochs: int
+    seconds: float
+    rate: float
+    history: list[dict[str, Any]]
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Estimated; None while nothing is known."""
+        return (self.total - self.done) / self.rate if self.rate else None
+
+
+def fit(
+    network: MultiTask,
+    data: TrainingData,
+    settings: TrainingSettings,
+    folder: Path,
+    progress: Callable[[TrainingProgress], None],
+) -> Standing:
+    """Take every step that is left; the network ends where its last step took it.
+
+    Args:
+        network: with its first weights; overwritten by those of a checkpoint in `folder`.
+        data: what it learns from and is judged by.
+        settings: what to do.
+        folder: of checkpoint and progress.
+        progress: called after every step.
+
+    Returns:
+        Where it ended: the history, and the weights of the best epoch.
+    """
+    optimizer = torch.optim.AdamW(network.parameters(), weight_decay=settings.weight_decay)
+    standing = Standing(0, [], {}, {})
+    if (folder / CHECKPOINT).exists():
+        standing = load(folder / CHECKPOINT, network, optimizer)
+    epochs = settings.close_up_epochs + settings.epochs
+    each = max(1, len(data.rows("train")) // settings.batch)
+    tell = _reporter(folder, progress, epochs, each, standing.step)
+    saved = time.monotonic()
+    for epoch in range(standing.step // each, epochs):
+        if stops(standing.history, settings):
+            break
+        near = epoch < settings.close_up_epochs
+        places = near or settings.objective == "mask"
+        shown = order(data.table, each * settings.batch, (settings.seed, epoch), places=places)
+        for rows in shown.reshape(each, -1)[standing.step - epoch * each :]:
+            rate = learning_rate(settings.lr, standing.step, epochs * each)
+            with _chance(settings.seed, standing.step):
+                losses = _step(network, optimizer, data.batch(rows), settings, rate, near=near)
+            sums = {name: standing.losses.get(name, 0.0) + value for name, value in losses.items()}
+            standing = replace(standing, step=standing.step + 1, losses=sums)
+            ends = standing.step % each == 0
+            if ends:
+                standing = _close_epoch(network, data, settings, standing, each)
+            if ends or time.monotonic() - saved > CHECKPOINT_SECONDS:
+                save(folder / CHECKPOINT, network, optimizer, standing)
+                saved = time.monotonic()
+            tell(standing)
+    return standing
+
+
+def best_epoch(history: list[dict[str, Any]]) -> dict[str, Any]:
+    """The epoch that ranks the parts of `tune` best; among equals, the one of the lowest loss."""
+    return max(history, key=lambda row: (row["tune_average_precision"], -row["tune_loss"]))
+
+
+def stops(history: list[dict[str, Any]], settings: TrainingSettings) -> bool:
+    """Whether the last `patience` epochs, all on whole images, brought nothing better."""
+    if not settings.patience or not history:
+        return False
+    since = max(best_epoch(history)["epoch"], settings.close_up_epochs)
+    return history[-1]["epoch"] - since >= settings.patience
+
+
+def learning_rate(highest: float, step: int, steps: int) -> float:
+    """Of one step: up in a line for a tenth of the steps, then down along a cosine to 0."""
+    rising = max(1, math.ceil(WARM_UP * steps))
+    if step < rising:
+        return highest * (step + 1) / rising
+    return highest * (1 + math.cos(math.pi * (step - rising) / max(1, steps - rising))) / 2
+
+
+def losses_of(
+    output: object, masks: Tensor, labels: Tensor, known: Tensor, settings: TrainingSettings
+) -> dict[str, Tensor]:
+    """The losses that the objective learns from, by name: "label", "mask" or both.
+
+    Args:
+        output: what the network returned for N images.
+        masks: (N, 1, H, W) 0 or 1, reduced here to the grid of the network's mask.
+        labels: (N,) 0 or 1.
+        known: (N,) bool, where the place of the defect is known.
+        settings: for the objective and the convention.
+    """
+    losses = {}
+    if settings.objective != "mask":
+        losses["label"] = label_loss(
+            settings.convention.log_odds(logits_of(output).float()), labels
+        )
+    if settings.objective != "label":
+        grid = mask_logits_of(output, settings.convention)
+        assert grid is not None
+        losses["mask"] = mask_loss(
+            grid.float(), reduced(masks, (grid.shape[2], grid.shape[3])), known
+        )
+    return losses
+
+
+def total_loss(losses: dict[str, Tensor], settings: TrainingSettings) -> Tensor:
+    """0.5·L_seg + 0.5·L_cls, or with the weights of the settings; a single loss as it is."""
+    if len(losses) == 1:
+        return next(iter(losses.values()))
+    return settings.mask_weight * losses["mask"] + settings.label_weight * losses["label"]
+
+
+def _step(
+    network: MultiTask,
+    optimizer: torch.optim.Optimizer,
+    batch: Batch,
+    settings: TrainingSettings,
+    rate: float,
+    *,
+    near: bool,
+) -> dict[str, float]:
+    """One batch forward and back, and one step of the optimiser."""
+    pixels, masks, labels, known = batch
+    if near:
+        pixels, masks = close_ups(pixels, masks)
+    pixels, masks = augmented(pixels, masks)
+    network.train()
+    with torch.autocast("cpu", torch.bfloat16, enabled=settings.precision == "bf16"):
+        output = network(_normalised(pixels, settings))
+    losses = losses_of(output, masks, labels, known, settings)
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    optimizer.zero_grad()
+    torch.autograd.backward(total_loss(losses, settings))
+    optimizer.step()
+    return {name: loss.item() for name, loss in losses.items()}
+
+
+def _close_epoch(
+    network: MultiTask,
+    data: TrainingData,
+    settings: TrainingSettings,
+    standing: Standing,
+    each: int,
+) -> Standing:
+    """Judge the network on `tune`, note it, and keep its weights when they are the best so far."""
+    epoch = len(standing.history) + 1
+    row: dict[str, Any] = {"epoch": epoch, "close_ups": epoch <= settings.close_up_epochs}
+    for name in ("label", "mask"):
+        row[f"{name}_loss"] = standing.losses[name] / each if name in standing.losses else None
+    row |= judge(network, data, settings)
+    history = [*standing.history, row]
+    best = standing.best
+    if best_epoch(history) is row:
+        best = {key: tensor.detach().clone() for key, tensor in network.state_dict().items()}
+    return Standing(standing.step, history, {}, best)
+
+
+def judge(network: MultiTask, data: TrainingData, settings: TrainingSettings) -> dict[str, Any]:
+    """What the network gives on the parts of `tune`; a part is as suspicious as its worst image.
+
+    Returns:
+        The loss, the average precision of the decision over parts, and how many of the defective
+        and the good parts are called defective at p ≥ 0.5.
+    """
+    network.eval()
+    rows = data.rows("tune")
+    answers, losses = [], []
+    with torch.no_grad():
+        for start in range(0, len(rows), settings.batch):
+            pixels, masks, labels, known = data.batch(rows[start : start + settings.batch])
+            output = network(_normalised(pixels, settings))
+            answers.append(settings.convention.log_odds(logits_of(output)))
+            loss = total_loss(losses_of(output, masks, labels, known, settings), settings)
+            losses.append(loss.item() * len(pixels))
+    images = data.table.iloc[rows].assign(log_odds=torch.cat(answers).double().numpy())
+    parts = images.groupby("group")[["label", "log_odds"]].max()
+    called, defective = parts["log_odds"] >= 0, parts["label"] == 1
+    return {
+        "tune_loss": sum(losses) / len(rows),
+        "tune_average_precision": float(average_precision_score(defective, parts["log_odds"])),
+        "tune_caught": int((called & defective).sum()),
+        "tune_defective": int(defective.sum()),
+        "tune_false_alarms": int((called & ~defective).sum()),
+        "tune_good": int((~defective).sum()),
+    }
+
+
+def _normalised(pixels: Tensor, settings: TrainingSettings) -> Tensor:
+    """(N, c, H, W) in [0, 1] to what the network reads: three channels, normalised."""
+    mean, std = (torch.tensor(v).view(1, -1, 1, 1) for v in (settings.mean, settings.std))
+    return (
+        ((pixels - mean) / std).expand(-1, 3, -1, -1).contiguous(memory_format=torch.channels_last)
+    )
+
+
+@contextmanager
+def _chance(seed: int, step: int) -> Iterator[None]:
+    """The random numbers of this step; the caller's generator is left as it was."""
+    with torch.random.fork_rng(devices=[]):
+        drawn = np.random.SeedSequence([seed, step]).generate_state(1, np.uint64)[0]
+        torch.manual_seed(int(drawn >> np.uint64(1)))
+        yield
+
+
+def _reporter(
+    folder: Path,
+    progress: Callable[[TrainingProgress], None],
+    epochs: int,
+    each: int,
+    start: int,
+) -> Callable[[Standing], None]:
+    """Tells how far the run is, and twice a second also the file that a page reads."""
+    began, told = time.monotonic(), 0.0
+
+    def tell(standing: Standing) -> None:
+        nonlocal told
+        seconds = time.monotonic() - began
+        state = TrainingProgress(
+            standing.step,
+            epochs * each,
+            min(standing.step // each + 1, epochs),
+            epochs,
+            seconds,
+            (standing.step - start) / seconds,
+            standing.history,
+        )
+        progress(state)
+        if seconds - told > PROGRESS_SECONDS:
+            told = seconds
+            content = asdict(state) | {"seconds_left": state.seconds_left, "pid": os.getpid()}
+            unfinished = folder / f".{PROGRESS}"
+            unfinished.write_text(json.dumps(content, allow_nan=False))
+            unfinished.replace(folder / PROGRESS)
+
+    return tell

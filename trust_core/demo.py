@@ -30,10 +30,11 @@ def demo_audit(progress: Callable[["Progress"], None] = lambda _: None) -> Audit
     # What follows needs torch, which takes seconds to load.
     from trust_core.audit import run_audit
     from trust_core.data.layouts import read_dataset
+    from trust_core.decision.mask_counts import MASK_HEAD, make_counts
     from trust_core.model.opening import ModelOptions, open_detector
     from trust_core.settings import AuditSettings
 
-    return run_audit(
+    audit = run_audit(
         open_detector(NETWORK),
         read_dataset(surfaces, samples=surfaces / SAMPLES_FILE),
         AuditSettings(),
@@ -41,3 +42,5 @@ def demo_audit(progress: Callable[["Progress"], None] = lambda _: None) -> Audit
         origin={"path": str(NETWORK), "options": asdict(ModelOptions())},
         progress=progress,
     )
+    make_counts(audit, MASK_HEAD)  # or the page Localisation would begin with a wait
+    return audit

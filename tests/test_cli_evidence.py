@@ -1,0 +1,161 @@
+"""The job `evidence`: what it writes, of which images, and what it refuses."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from tests.small import write_images
+from tests.test_cli import INPUT, arguments, save_network
+from trust_core.cli import main
+from trust_core.cli_evidence import image_files
+from trust_core.explanation.evidence_picture import overlay, reach
+from trust_core.store import EVIDENCE
+
+
+@pytest.fixture(scope="module")
+def ware(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("ware")
+    save_network(folder / "detector.safetensors")
+    images = write_images(folder / "images", 24)
+    assert main(arguments(folder / "detector.safetensors", images, folder / "audit")) == 0
+    return folder
+
+
+def asked(capsys, *words: object) -> tuple[int, dict, str]:
+    capsys.readouterr()
+    code = main(["evidence", *map(str, words)])
+    printed = capsys.readouterr()
+    return code, json.loads(printed.out) if printed.out.startswith("{") else {}, printed.err
+
+
+def test_an_image_gets_an_overlay_an_array_and_a_summary(ware, tmp_path, capsys):
+    image = ware / "images" / "part001_0.png"
+    code, told, _ = asked(
+        capsys,
+        *(ware / "detector.safetensors", image, "--audit", ware / "audit"),
+        *("--out", tmp_path / "out", "--json"),
+    )
+    assert code == 0
+    assert told == json.loads((tmp_path / "out" / "evidence.json").read_text())
+    (entry,) = told["images"]
+    bits = np.load(entry["array"])
+    assert bits.shape == (64, 64)
+    assert bits.dtype == np.float32
+    strongest = entry["strongest"]
+    assert bits[strongest["row"], strongest["column"]] == strongest["bits"]
+    assert abs(strongest["bits"]) == np.abs(bits).max()
+    assert Image.open(entry["overlay"]).size == (64, 64)
+    assert told["scale_bits"] == pytest.approx(reach(bits))
+    assert (entry["forwards"], entry["backwards"]) == (2, 1)
+    assert entry["p_defect"] == pytest.approx(1 / (1 + np.exp(-entry["log_odds"])))
+    assert (ware / "audit" / EVIDENCE).exists()
+
+
+def test_a_folder_and_files_go_together_and_what_cannot_be_read_is_left_out(ware, tmp_path, capsys):
+    folder = tmp_path / "folder"
+    write_images(folder / "deep", 3)
+    (folder / "broken.png").write_bytes(b"no picture")
+    code, told, errors = asked(
+        capsys,
+        *(ware / "detector.safetensors", folder, ware / "images" / "part000_0.png", "gone.png"),
+        *("--audit", ware / "audit", "--out", tmp_path / "out", "--form", "plug-in", "--json"),
+    )
+    assert code == 0
+    assert len(told["images"]) == 4
+    assert [entry["image"] for entry in told["failed"]] == [str(folder / "broken.png"), "gone.png"]
+    assert "not an image of a known format" in told["failed"][0]["reason"]
+    assert "the file is not there" in errors
+    names = sorted(p.name for p in (tmp_path / "out").glob("*.png"))
+    assert names == [
+        *("deep-part000_0.png", "deep-part000_1.png", "deep-part001_0.png", "part000_0.png")
+    ]
+
+
+def test_without_an_audit_the_images_given_teach_it(ware, tmp_path, capsys):
+    code, told, errors = asked(
+        capsys,
+        *(ware / "detector.safetensors", ware / "images", *INPUT),
+        *("--window", 6, "--out", tmp_path / "out", "--json"),
+    )
+    assert code == 0
+    assert "learnt from the images given" in errors
+    assert told["surroundings"] == "the images given"
+    assert len(told["images"]) == 24
+
+
+def test_people_are_told_in_words(ware, tmp_path, capsys):
+    words = [ware / "detector.safetensors", ware / "images" / "part000_0.png"]
+    assert (
+        main([*map(str, ["evidence", *words, "--audit", ware / "audit"]), "--out", str(tmp_path)])
+        == 0
+    )
+    printed = capsys.readouterr().out
+    assert "p(defective)" in printed
+    assert "1 image, 0 left out; orange and blue end at" in printed
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--form", "shap"], "there is no form of evidence 'shap'; choose from first-order"),
+        (["--window", "25"], "window 25: write a whole number of pixels from 1 to 24"),
+        (["--stride", "11"], "stride 11: write a whole number from 1 to the window, 10"),
+        (["--samples", "0", "--form", "path"], "samples 0: write a whole number"),
+    ],
+)
+def test_what_means_nothing_is_refused(ware, tmp_path, capsys, words, sentence):
+    image = ware / "images" / "part000_0.png"
+    choices = ["--audit", ware / "audit", "--out", tmp_path / "out"]
+    code, _, errors = asked(capsys, ware / "detector.safetensors", image, *choices, *words)
+    assert code == 2
+    assert sentence in errors
+
+
+def test_another_model_is_refused(ware, tmp_path, capsys):
+    save_network(tmp_path / "other.safetensors", outputs=2, **{"fc.bias": torch.tensor([9.0, 0.0])})
+    image = ware / "images" / "part000_0.png"
+    code, _, errors = asked(
+        capsys, tmp_path / "other.safetensors", image, "--audit", ware / "audit"
+    )
+    assert code == 2
+    assert "is not the file that was audited" in errors
+
+
+def test_nothing_readable_is_an_error(ware, tmp_path, capsys):
+    (tmp_path / "a.png").write_bytes(b"")
+    choices = ["--audit", ware / "audit", "--out", tmp_path / "out"]
+    code, _, errors = asked(capsys, ware / "detector.safetensors", tmp_path / "a.png", *choices)
+    assert code == 2
+    assert "None of 1 images can be read; the first: a.png" in errors
+    (tmp_path / "empty").mkdir()
+    code, _, errors = asked(capsys, ware / "detector.safetensors", tmp_path / "empty", *choices)
+    assert code == 2
+    assert "There are no images in" in errors
+
+
+def test_an_output_folder_that_cannot_be_made_is_told(ware, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    image = ware / "images" / "part000_0.png"
+    choices = ["--audit", ware / "audit", "--out", tmp_path / "file"]
+    code, _, errors = asked(capsys, ware / "detector.safetensors", image, *choices)
+    assert code == 2
+    assert "name another by --out" in errors
+
+
+def test_images_of_one_name_keep_apart(tmp_path):
+    words = [str(tmp_path / "a" / "x.png"), str(tmp_path / "b" / "x.jpg"), str(tmp_path / "y.png")]
+    assert [name for _, name in image_files(words)] == ["x", "x-2", "y"]
+
+
+def test_the_overlay_is_clear_without_evidence_and_orange_for_a_defect():
+    pixels = np.full((1, 2, 2), 100, dtype=np.uint8)
+    bits = np.array([[0, 2], [-2, -9]], dtype=np.float32)
+    picture = overlay(pixels, bits, 2.0)
+    assert picture[0, 0].tolist() == [100, 100, 100]
+    assert picture[0, 1, 0] > picture[0, 1, 2]  # orange
+    assert picture[1, 0, 0] < picture[1, 0, 2]  # blue
+    assert np.array_equal(picture[1, 0], picture[1, 1])  # beyond the end of the scale
+    assert np.array_equal(overlay(pixels, 0 * bits, 0.0), np.full((2, 2, 3), 100))

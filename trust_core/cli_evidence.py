@@ -1,0 +1,193 @@
+"""The job `evidence` of the command line: which pixels speak for a defect, and which against."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from trust_core.cli_options import add_model, model_options
+from trust_core.cli_words import counting, say
+from trust_core.errors import DataError, StoreError, UnreadableImage
+
+if TYPE_CHECKING:
+    from trust_core.explanation.conditional import Conditional
+    from trust_core.explanation.evidence import Evidence
+    from trust_core.model.detector import Detector
+    from trust_core.store import Audit
+
+SUMMARY = "evidence.json"
+
+
+def add_evidence(part: argparse.ArgumentParser) -> None:
+    """Options of the job."""
+    part.add_argument("model", metavar="MODEL", help=".safetensors, .pt, .pth or .onnx")
+    part.add_argument("images", metavar="IMAGE", nargs="+", help="image files, or folders of them")
+    part.add_argument(
+        "--audit",
+        type=Path,
+        metavar="AUDIT",
+        help="of this model: it says how the model is opened, and what surroundings look like is "
+        "learnt from its images; without it, from the images given",
+    )
+    part.add_argument("--form", default="first-order", help="e.g. plug-in, prediction-difference")
+    part.add_argument("--window", type=int, default=10, help="side of the windows in pixels")
+    part.add_argument("--stride", type=int, help="from window to window")
+    part.add_argument("--samples", type=int, default=10, help="draws a window, steps of a path")
+    part.add_argument("--seed", type=int, default=0)
+    part.add_argument("--marginal", action="store_true", help="leave the surroundings out")
+    part.add_argument("--out", type=Path, default=Path("evidence"), metavar="DIR")
+    add_model(part)
+
+
+def run_evidence(options: argparse.Namespace) -> dict[str, Any]:
+    """Write an overlay and an array of each image, and a summary of all."""
+    import numpy as np
+    from PIL import Image
+
+    from trust_core.data.decode import read_image
+    from trust_core.decision.statement import plain
+    from trust_core.explanation.evidence import FORMS, evidence
+    from trust_core.explanation.evidence_fit import as_pixels
+    from trust_core.explanation.evidence_picture import overlay, reach
+    from trust_core.model.opening import open_detector
+    from trust_core.reopening import reopened
+    from trust_core.store import open_audit, write_json
+
+    FORMS.find(options.form)
+    files = image_files(options.images)
+    audit = open_audit(options.audit) if options.audit else None
+    model = Path(options.model)
+    detector = (
+        reopened(audit, path=model) if audit else open_detector(model, model_options(options))
+    )
+    conditional = _surroundings(options, audit, detector, [path for path, _ in files])
+    folder = _made(options.out)
+    done: list[dict[str, Any]] = []
+    failed: list[dict[str, str]] = []
+    count = counting()
+    for number, (path, name) in enumerate(files, 1):
+        try:
+            pixels = as_pixels(detector.preprocessing, path)
+        except UnreadableImage as error:
+            failed.append({"image": str(path), "reason": str(error)})
+            say([f"Left out: {error}"])
+            continue
+        found = evidence(
+            detector,
+            pixels,
+            conditional,
+            options.form,
+            window=options.window,
+            stride=options.stride,
+            samples=options.samples,
+            seed=options.seed,
+            marginal=options.marginal,
+        )
+        np.save(folder / f"{name}.npy", found.bits)
+        answer = detector.log_odds(pixels[None])[0].double()
+        told = {"log_odds": float(answer), "p_defect": float(answer.sigmoid())}
+        done.append(_told(path, folder / name, found) | told | {"scale": reach(found.bits)})
+        count(number, len(files))
+    if not done:
+        raise DataError(
+            f"None of {len(files)} images can be read; the first: {failed[0]['reason']}"
+        )
+    scale = max(entry.pop("scale") for entry in done)
+    for entry in done:  # in a second round: one scale for all of them
+        image = read_image(Path(entry["image"]))
+        picture = overlay(detector.preprocessing.pixels(image), np.load(entry["array"]), scale)
+        Image.fromarray(picture).save(entry["overlay"])
+    result: dict[str, Any] = {
+        "form": options.form,
+        "window": options.window,
+        "surroundings": str(options.audit) if audit else "the images given",
+        "scale_bits": scale,
+        "images": done,
+        "failed": failed,
+        "out": str(folder),
+        "model_sha256": detector.sha256,
+    }
+    result = plain(result)
+    write_json(folder / SUMMARY, result)
+    return result
+
+
+def show_evidence(result: dict[str, Any]) -> None:
+    """Where it lies, and a line for each image."""
+    for entry in result["images"]:
+        check = entry["expected_bits"]
+        told = "" if check is None else f"; check {entry['total_bits']:+.2f} of {check:+.2f}"
+        print(
+            f"{entry['image']}: p(defective) {entry['p_defect']:.3f}, strongest "
+            f"{entry['strongest']['bits']:+.3f} bits at row {entry['strongest']['row']}, column "
+            f"{entry['strongest']['column']}{told}"
+        )
+    count = len(result["images"])
+    print(
+        f"{count:,} {'image' if count == 1 else 'images'}, {len(result['failed']):,} left out; "
+        f"orange and blue end at {result['scale_bits']:.3f} bits: {result['out']}"
+    )
+
+
+def image_files(words: list[str]) -> list[tuple[Path, str]]:
+    """The images that were named, those in folders too, each with a name of its own for output.
+
+    Raises:
+        DataError: a folder without images, or a name that is nothing.
+    """
+    from trust_core.data.files import is_image, list_files
+
+    found: list[tuple[Path, str]] = []
+    for word in words:
+        given = Path(word)
+        if given.is_dir():
+            inside = [name for name in list_files(given) if is_image(name)]
+            if not inside:
+                raise DataError(f"There are no images in {given}.")
+            found += [(given / name, "-".join(Path(name).with_suffix("").parts)) for name in inside]
+        else:
+            found.append((given, given.stem))
+    seen: dict[str, int] = {}
+    named = []
+    for path, name in found:
+        seen[name] = seen.get(name, 0) + 1
+        named.append((path, name if seen[name] == 1 else f"{name}-{seen[name]}"))
+    return named
+
+
+def _surroundings(
+    options: argparse.Namespace, audit: "Audit | None", detector: "Detector", paths: list[Path]
+) -> "Conditional":
+    from trust_core.explanation.evidence import audit_conditional
+    from trust_core.explanation.evidence_fit import fit_to_files
+
+    if audit:
+        return audit_conditional(audit, options.window)
+    say(["No --audit: what surroundings look like is learnt from the images given, good or not."])
+    found = fit_to_files(Path(), [str(path) for path in paths], detector.preprocessing)
+    return found.cut(options.window)
+
+
+def _made(folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(
+            f"{folder} cannot be made: {error.strerror}; name another by --out"
+        ) from error
+    return folder
+
+
+def _told(path: Path, base: Path, found: "Evidence") -> dict[str, Any]:
+    """What the summary says of one image."""
+    row, column = divmod(int(abs(found.bits).argmax()), found.bits.shape[1])
+    return {
+        "image": str(path),
+        "overlay": f"{base}.png",
+        "array": f"{base}.npy",
+        "strongest": {"row": row, "column": column, "bits": float(found.bits[row, column])},
+        "total_bits": found.total,
+        "expected_bits": found.expected,
+        "forwards": found.forwards,
+        "backwards": found.backwards,
+        "seconds": found.seconds,
+    }

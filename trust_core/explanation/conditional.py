@@ -1,0 +1,280 @@
+"""What a window would look like from its surroundings alone: a Gaussian over small patches.
+
+The sampler of prediction difference analysis (Zintgraf et al., ICLR 2017, section 3.1): one
+Gaussian a colour channel over l×l patches, l = k + 2·pad. For a k×k window w with surroundings s,
+
+    mean  μ_w + Σ_ws Σ_ss⁻¹ (x_s − μ_s),    covariance  Σ_ww − Σ_ws Σ_ss⁻¹ Σ_sw.
+
+At the border of an image a part of the surroundings is missing; s is then what is there, which is
+the same Gaussian with the missing pixels marginalised. Nothing there at all is the marginal form.
+
+Notation: c channels, H, W image size, k window, l patch; pixels in [0, 1].
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from trust_core.errors import SettingsError
+from trust_core.explanation.window_runs import reach_of, runs_of
+
+Floats = npt.NDArray[np.float64]
+
+ROUNDING = (1 / 255) ** 2 / 12  # variance of rounding to 8 bits: keeps flat images' Σ regular
+BLOCK = 16_384  # windows whose means are made at once
+
+
+@dataclass(frozen=True)
+class Case:
+    """The Gaussian of a window whose surroundings end at given distances.
+
+    Attributes:
+        gain: (c, k², l²) float64, Σ_ws Σ_ss⁻¹ at the pixels of s that are there, 0 elsewhere.
+        offset: (c, k²), mean = gain · patch + offset.
+        root: (c, k², k²), lower Cholesky factor of the covariance.
+    """
+
+    gain: Floats
+    offset: Floats
+    root: Floats
+
+
+@dataclass(frozen=True)
+class Block:
+    """Windows of one case, on a grid.
+
+    Attributes:
+        rows: which of the asked row starts.
+        columns: which of the asked column starts.
+        top: those row starts themselves.
+        left: those column starts.
+        difference: (c, k, k, rows, columns) window − its conditional mean.
+    """
+
+    rows: slice
+    columns: slice
+    top: slice
+    left: slice
+    difference: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Conditional:
+    """One Gaussian a colour channel over l×l patches of pixels in [0, 1], l = window + 2·pad.
+
+    Attributes:
+        window: k.
+        pad: width of the surroundings.
+        mean: (c, l²) float64, rows of the patch one after the other.
+        covariance: (c, l², l²).
+        low: (c,) darkest pixel that was seen; samples are clipped to [low, high].
+        high: (c,) brightest pixel.
+    """
+
+    window: int
+    pad: int
+    mean: Floats
+    covariance: Floats
+    low: Floats
+    high: Floats
+
+    @property
+    def channels(self) -> int:
+        """Number of colour channels c."""
+        return len(self.mean)
+
+    @cached_property
+    def grey(self) -> "Conditional":
+        """One channel for images whose channels are all equal: the average of the channels."""
+        if self.channels == 1:
+            return self
+        return Conditional(
+            self.window,
+            self.pad,
+            self.mean.mean(0, keepdims=True),
+            self.covariance.mean(0, keepdims=True),
+            self.low.mean(keepdims=True),
+            self.high.mean(keepdims=True),
+        )
+
+    def cut(self, window: int) -> "Conditional":
+        """The same Gaussian for a smaller window: the pixels around it are marginalised.
+
+        Raises:
+            SettingsError: the window is larger than that of the fit, or no window.
+        """
+        if window == self.window:
+            return self
+        if not 1 <= window <= self.window:
+            raise SettingsError(
+                f"window {window}: write a whole number of pixels from 1 to {self.window}"
+            )
+        side, kept = self.window + 2 * self.pad, window + 2 * self.pad
+        first = (side - kept) // 2
+        inside = np.arange(side**2).reshape(side, side)[first : first + kept, first : first + kept]
+        index = inside.ravel()
+        return replace(
+            self,
+            window=window,
+            mean=self.mean[:, index],
+            covariance=self.covariance[:, index[:, None], index],
+        )
+
+    def case(self, above: int, below: int, left: int, right: int) -> Case:
+        """The Gaussian of a window with that many pixels of surroundings on each side."""
+        key = (above, below, left, right)
+        if key not in self._cases:
+            self._cases[key] = self._condition(*key)
+        return self._cases[key]
+
+    def draw(
+        self, mean: Tensor, noise: Tensor, place: tuple[int, int], size: tuple[int, int] | None
+    ) -> Tensor:
+        """A window drawn from its surroundings, clipped to the pixels that were seen.
+
+        Args:
+            mean: (c, k, k), its conditional mean.
+            noise: (n, c, k²), standard normal.
+            place: first row and column of the window.
+            size: (H, W) of the image; None: the surroundings are left out.
+
+        Returns:
+            (n, c, k, k).
+        """
+        reach = (0, 0, 0, 0)
+        if size:
+            (top, bottom), (left, right) = (
+                reach_of(start, self.window, length, self.pad)
+                for start, length in zip(place, size, strict=True)
+            )
+            reach = (top, bottom, left, right)
+        root, low, high = (
+            torch.from_numpy(values).to(mean)
+            for values in (self.case(*reach).root, self.low, self.high)
+        )
+        spread = torch.einsum("cij,ncj->nci", root, noise.to(mean)).view(-1, *mean.shape)
+        return (mean + spread).clamp(low.view(-1, 1, 1), high.view(-1, 1, 1))
+
+    def blocks(
+        self, pixels: Tensor, rows: Sequence[int], columns: Sequence[int], *, marginal: bool = False
+    ) -> Iterator[Block]:
+        """All windows of a grid with what they differ from their conditional mean by.
+
+        The mean of every window of a block is one convolution of the image.
+
+        Args:
+            pixels: (c, H, W).
+            rows: first rows of the windows, ascending.
+            columns: first columns of the windows, ascending.
+            marginal: leave the surroundings out: the mean is μ_w everywhere.
+        """
+        k, pad = self.window, self.pad
+        padded = torch.nn.functional.pad(pixels, (pad,) * 4)
+        reach = 0 if marginal else pad
+        for down in runs_of(rows, k, pixels.shape[1], reach):
+            for across in runs_of(columns, k, pixels.shape[2], reach):
+                case = self.case(*down.reach, *across.reach)
+                weight, bias = self._residual(case, pixels.dtype)
+                for part in down.pieces(max(1, BLOCK // across.count)):
+                    found = torch.nn.functional.conv2d(
+                        padded[None, :, part.span(k + 2 * pad), across.span(k + 2 * pad)],
+                        weight.to(pixels.device),
+                        bias.to(pixels.device),
+                        stride=(part.step, across.step),
+                        groups=self.channels,
+                    )
+                    shape = (self.channels, k, k, *found.shape[2:])
+                    yield Block(
+                        part.index, across.index, part.starts, across.starts, found.view(shape)
+                    )
+
+    @cached_property
+    def _cases(self) -> dict[tuple[int, int, int, int], Case]:
+        return {}
+
+    def _condition(self, above: int, below: int, left: int, right: int) -> Case:
+        k, pad = self.window, self.pad
+        side = k + 2 * pad
+        there = np.zeros((side, side), dtype=bool)
+        there[pad - above : pad + k + below, pad - left : pad + k + right] = True
+        inside = np.zeros((side, side), dtype=bool)
+        inside[pad : pad + k, pad : pad + k] = True
+        w, s = np.flatnonzero(inside), np.flatnonzero(there & ~inside)
+        across = self.covariance[:, w[:, None], s]
+        solved = np.linalg.solve(self.covariance[:, s[:, None], s], across.transpose(0, 2, 1))
+        gain = np.zeros((self.channels, k * k, side * side))
+        gain[:, :, s] = solved.transpose(0, 2, 1)
+        covariance = self.covariance[:, w[:, None], w] - across @ solved
+        return Case(
+            gain=gain,
+            offset=self.mean[:, w] - np.einsum("cws,cs->cw", gain, self.mean),
+            root=np.asarray(np.linalg.cholesky(covariance), dtype=np.float64),
+        )
+
+    def _residual(self, case: Case, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        """Kernels (c·k², 1, l, l) and bias (c·k²,) of the convolution window − mean."""
+        k, side = self.window, self.window + 2 * self.pad
+        kernel = -case.gain.reshape(self.channels, k * k, side, side)
+        at = np.arange(k * k)
+        kernel[:, at, self.pad + at // k, self.pad + at % k] += 1
+        weight = torch.from_numpy(kernel).to(dtype).view(-1, 1, side, side)
+        return weight, torch.from_numpy(-case.offset.ravel()).to(dtype)
+
+
+def fit_conditional(
+    images: Sequence[Tensor],
+    *,
+    window: int = 10,
+    pad: int = 2,
+    patches: int = 20_000,
+    seed: int = 0,
+) -> Conditional:
+    """Fit the Gaussian to patches at random places, equally many of each image.
+
+    Args:
+        images: (c, H, W) in [0, 1] each; sizes may differ.
+        window: k.
+        pad: width of the surroundings.
+        patches: number of patches in all.
+        seed: of their places.
+
+    Raises:
+        SettingsError: no images, or a patch is larger than an image.
+    """
+    side = window + 2 * pad
+    smallest = min((min(image.shape[1:]) for image in images), default=0)
+    if window < 1 or pad < 0 or side > smallest:
+        raise SettingsError(
+            f"window {window} with {pad} pixels around it does not fit into images of "
+            f"{smallest} pixels; give a smaller window, and at least one image"
+        )
+    draw = np.random.default_rng(seed)
+    each = -(-patches // len(images))
+    taken = np.concatenate([_patches(image.numpy(), side, each, draw) for image in images])
+    covariance = [
+        np.cov(taken[:, channel].astype(np.float64).T) for channel in range(len(taken[0]))
+    ]
+    values = taken.transpose(1, 0, 2).reshape(taken.shape[1], -1)
+    return Conditional(
+        window=window,
+        pad=pad,
+        mean=taken.mean(0, dtype=np.float64),
+        covariance=np.stack(covariance).reshape(-1, side**2, side**2) + ROUNDING * np.eye(side**2),
+        low=values.min(1).astype(np.float64),
+        high=values.max(1).astype(np.float64),
+    )
+
+
+def _patches(
+    image: npt.NDArray[np.float32], side: int, count: int, draw: np.random.Generator
+) -> npt.NDArray[np.float32]:
+    """Square patches at random places, (count, c, side²)."""
+    rows = draw.integers(0, image.shape[1] - side + 1, count)
+    columns = draw.integers(0, image.shape[2] - side + 1, count)
+    views = np.lib.stride_tricks.sliding_window_view(image, (side, side), axis=(1, 2))
+    return views[:, rows, columns].transpose(1, 0, 2, 3).reshape(count, len(image), -1)

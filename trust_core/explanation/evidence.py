@@ -1,0 +1,154 @@
+"""Evidence for and against, pixel by pixel: what each window of an image adds to the decision.
+
+Weight of evidence in bits: positive speaks for *defective*, negative against. The reference is
+prediction difference analysis (Zintgraf et al., ICLR 2017, arXiv 1702.04595); the fast forms follow
+arXiv 1801.01693, of which only the abstract was known: they are our reading of it.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor
+
+from trust_core.explanation.conditional import Conditional
+from trust_core.explanation.evidence_curvature import corrected_plug_in, second_order
+from trust_core.explanation.evidence_fit import audit_conditional as audit_conditional
+from trust_core.explanation.evidence_gradients import black, first_order, one_step, path
+from trust_core.explanation.evidence_question import (
+    BITS,
+    Question,
+    Reference,
+    apart,
+    conditional_mean,
+    spread,
+)
+from trust_core.explanation.evidence_replacement import (
+    coarse_to_fine,
+    plug_in,
+    prediction_difference,
+)
+from trust_core.explanation.registry import Registry
+from trust_core.model.detector import Detector
+
+Form = Callable[[Question], Tensor]
+
+FORMS: Registry[Form] = Registry("form of evidence")
+FORMS.update(
+    {
+        "first-order": first_order,
+        "plug-in": plug_in,
+        "second-order": second_order,
+        "corrected-plug-in": corrected_plug_in,
+        "path": path,
+        "coarse-to-fine": coarse_to_fine,
+        "prediction-difference": prediction_difference,
+        "gradient-x-input": first_order,
+        "saliency": first_order,
+    }
+)
+REFERENCES: dict[str, Reference] = {"gradient-x-input": black, "saliency": one_step}
+FINE = (
+    "first-order",
+    "second-order",
+    "path",
+    "gradient-x-input",
+    "saliency",
+)  # a window costs them no forward
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the pixels of one image speak for, in bits; positive speaks for *defective*.
+
+    Attributes:
+        bits: (H, W), the mean over the windows that cover a pixel.
+        windows: (n, 3), first row, first column and bits of each window.
+        total: sum over windows that do not overlap.
+        expected: log-odds lost when those windows are replaced at once; NaN without the check.
+        forwards: images put through the network, those of the check included.
+        backwards: images whose gradient was taken.
+        seconds: for all of it.
+    """
+
+    bits: npt.NDArray[np.float32]
+    windows: npt.NDArray[np.float32]
+    total: float
+    expected: float
+    forwards: int
+    backwards: int
+    seconds: float
+
+
+def evidence(
+    detector: Detector,
+    pixels: Tensor,
+    conditional: Conditional,
+    form: str = "first-order",
+    *,
+    window: int = 10,
+    stride: int | None = None,
+    samples: int = 10,
+    seed: int = 0,
+    marginal: bool = False,
+    check: bool = True,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+    stop: Callable[[], bool] = lambda: False,
+) -> Evidence:
+    """What each window of an image adds to the log-odds of *defective*, spread over its pixels.
+
+    Args:
+        detector: the network under audit.
+        pixels: (c, H, W) in [0, 1], as the detector sees the image.
+        conditional: what a window looks like from its surroundings.
+        form: a key of `FORMS`.
+        window: side of the square windows, at most that of `conditional`.
+        stride: from window to window; when None, three tenths of the window where that costs no
+            forward, else eight tenths.
+        samples: draws a window (prediction-difference), steps (path).
+        seed: of the draws.
+        marginal: leave the surroundings of a window out.
+        check: also replace all windows that do not overlap at once: one forward more.
+        progress: called with forwards done and forwards in all.
+        stop: asked before each batch.
+
+    Raises:
+        SettingsError: no such form, or what is asked does not fit the image.
+        Stopped: `stop` said so.
+    """
+    began = time.perf_counter()
+    measure = FORMS.find(form)
+    tenths = 3 if form in FINE else 8
+    question = Question(
+        detector,
+        pixels,
+        conditional.cut(window),
+        REFERENCES.get(form, conditional_mean),
+        stride=max(1, window * tenths // 10) if stride is None else stride,
+        samples=samples,
+        seed=seed,
+        marginal=marginal,
+        progress=progress,
+        stop=stop,
+    )
+    question.expect(check)
+    found = measure(question)
+    rows, columns = question.rows, question.columns
+    down, across = apart(rows, window), apart(columns, window)
+    expected = float("nan")
+    if check:
+        image = question.filled([rows[i] for i in down], [columns[j] for j in across])
+        expected = BITS * (question.own - float(question.log_odds(image[None])[0]))
+    places = np.stack([np.repeat(rows, len(columns)), np.tile(columns, len(rows))])
+    bits = spread(found, rows, columns, window, (pixels.shape[1], pixels.shape[2]))
+    return Evidence(
+        bits=bits.numpy().astype(np.float32),
+        windows=np.vstack([places, found.numpy().ravel()]).T.astype(np.float32),
+        total=float(found[down][:, across].sum()),
+        expected=expected,
+        forwards=question.forwards,
+        backwards=question.backwards,
+        seconds=time.perf_counter() - began,
+    )

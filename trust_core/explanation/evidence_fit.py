@@ -1,0 +1,142 @@
+"""The surroundings of an audit's own images: fitted once, kept with the audit.
+
+Only images of `train` and `tune` are read: sealed roles stay sealed.
+"""
+
+from contextlib import suppress
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from trust_core.data.decode import read_image
+from trust_core.data.samples import Dataset
+from trust_core.errors import DataError, StoreError, UnreadableImage
+from trust_core.explanation.conditional import Conditional, fit_conditional
+from trust_core.explanation.evidence_maps import PAD, evidence_window
+from trust_core.model.preprocessing import Preprocessing
+from trust_core.store import EVIDENCE, Audit
+
+OPEN_ROLES = ("train", "tune")
+MOST_IMAGES = 1000
+MOST_PIXELS = MOST_IMAGES * 256 * 256  # of larger images fewer are read: all are held at once
+ARRAYS = ("mean", "covariance", "low", "high")
+LARGEST_WINDOW = 24  # one fit serves every smaller window
+
+
+def as_pixels(preprocessing: Preprocessing, path: Path) -> Tensor:
+    """An image file as the detector sees it, (c, H, W) in [0, 1].
+
+    Raises:
+        UnreadableImage: it cannot be decoded.
+    """
+    return torch.from_numpy(preprocessing.pixels(read_image(path))).float() / 255
+
+
+def fit_to_files(root: Path, paths: list[str], preprocessing: Preprocessing) -> Conditional:
+    """Fit to the first of these images, at most `MOST_IMAGES`; unreadable ones are left out.
+
+    Raises:
+        DataError: not one can be read.
+    """
+    images = []
+    height, width = preprocessing.size
+    most = min(MOST_IMAGES, max(1, MOST_PIXELS // (height * width)))
+    for path in paths[:most]:
+        with suppress(UnreadableImage):  # the audit says which, and why
+            images.append(as_pixels(preprocessing, root / path))
+    if not images:
+        raise DataError(
+            f"evidence learns what surroundings look like from images of train and tune, and of "
+            f"{len(paths)} in {root} none can be read; put the images back, or check the roles"
+        )
+    window = min(LARGEST_WINDOW, min(preprocessing.size) - 2 * PAD)
+    return fit_conditional(images, window=window, pad=PAD)
+
+
+def open_paths(samples: pd.DataFrame) -> list[str]:
+    """Images of the open roles in `sample_id` order: ids are hashes, so the first are any."""
+    chosen = samples[samples["role"].isin(OPEN_ROLES)].sort_values("sample_id")
+    return chosen["path"].tolist()
+
+
+def audit_conditional(audit: Audit, window: int = 10) -> Conditional:
+    """What windows look like from their surroundings in the images of an audit.
+
+    Read from the audit's folder; fitted, and kept there, when it is not there yet.
+
+    Args:
+        audit: a finished audit whose images are where they were.
+        window: side of the windows.
+
+    Raises:
+        DataError: no image of `train` or `tune` can be read.
+        SettingsError: no such window.
+        StoreError: the kept file is damaged.
+    """
+    root = Path(audit.manifest["data"]["root"])
+    samples = audit.query("SELECT sample_id, path, role FROM samples")
+    return _conditional(audit.folder, root, open_paths(samples), used_preprocessing(audit), window)
+
+
+def running_conditional(
+    folder: Path, dataset: Dataset, preprocessing: Preprocessing
+) -> Conditional:
+    """The same for the evidence maps of an audit that is about to run in `folder`."""
+    window = evidence_window(preprocessing.size)
+    return _conditional(folder, dataset.root, open_paths(dataset.samples), preprocessing, window)
+
+
+def _conditional(
+    folder: Path, root: Path, paths: list[str], preprocessing: Preprocessing, window: int
+) -> Conditional:
+    """The Gaussian in an audit folder, cut to a window; fitted to images when it is not there."""
+    path = folder / EVIDENCE
+    if not path.exists():
+        found = fit_to_files(root, paths, preprocessing)
+        try:
+            save_conditional(found, path)
+        except OSError:  # a folder that may only be read is no reason to show nothing
+            return found.cut(window)
+    # Also what was just fitted is read back: its numbers are those that any later run will see.
+    return _kept(path, path.stat().st_mtime_ns, window)
+
+
+def save_conditional(found: Conditional, path: Path) -> None:
+    """Write a Gaussian as `.npz`, in float32, atomically."""
+    unfinished = path.with_name(f".{path.name}.unfinished")
+    arrays = {name: getattr(found, name).astype(np.float32) for name in ARRAYS}
+    with unfinished.open("wb") as file:
+        np.savez(file, window=found.window, pad=found.pad, **arrays)
+    unfinished.replace(path)
+
+
+def load_conditional(path: Path) -> Conditional:
+    """Read a Gaussian that `save_conditional` wrote.
+
+    Raises:
+        StoreError: the file is damaged.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as kept:
+            arrays = {name: kept[name].astype(np.float64) for name in ARRAYS}
+            return Conditional(int(kept["window"]), int(kept["pad"]), **arrays)
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+        raise StoreError(f"{path} is damaged; delete it, it is made anew when needed") from error
+
+
+def used_preprocessing(audit: Audit) -> Preprocessing:
+    """How the audited detector sees images."""
+    told: dict[str, Any] = audit.manifest["model"]["preprocessing"]
+    lists = {key: tuple(value) for key, value in told.items() if isinstance(value, list)}
+    return Preprocessing(**(told | lists))
+
+
+@lru_cache(maxsize=8)
+def _kept(path: Path, changed: int, window: int) -> Conditional:
+    return load_conditional(path).cut(window)

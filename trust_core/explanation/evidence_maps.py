@@ -1,0 +1,62 @@
+"""First-order evidence of a batch as heatmaps, on the comparison grid.
+
+The signed part is class-specific, the magnitude class-agnostic, so that evidence can take the place
+of either kind of heatmap in an audit.
+"""
+
+import torch
+from torch import Tensor
+
+from trust_core.explanation.conditional import Conditional
+from trust_core.explanation.evidence_question import spread, starts, weighed
+from trust_core.explanation.overlap import COMPARISON_GRID
+
+EVIDENCE_FORM = "evidence"
+WINDOW, STRIDE, PAD = 10, 5, 2
+STRONGEST = 0.05
+
+
+def evidence_window(size: tuple[int, int]) -> int:
+    """Side of the windows of these maps for a network input of (H, W)."""
+    return min(WINDOW, min(size) - 2 * PAD)
+
+
+def evidence_maps(pixels: Tensor, gradient: Tensor, conditional: Conditional) -> Tensor:
+    """First-order evidence for *defective*, in bits.
+
+    Args:
+        pixels: (N, c, H, W) in [0, 1].
+        gradient: ∂z/∂x at `pixels`, of the same shape.
+        conditional: what a window looks like from its surroundings.
+
+    Returns:
+        (N, 64, 64): the mean over the pixels of each cell.
+    """
+    size, window = (pixels.shape[2], pixels.shape[3]), conditional.window
+    rows, columns = (starts(length, window, min(STRIDE, window)) for length in size)
+    maps = []
+    for image, slope in zip(pixels, gradient, strict=True):
+        grey = bool((image == image[:1]).all())
+        blocks = (conditional.grey if grey else conditional).blocks(
+            image[:1] if grey else image, rows, columns
+        )
+        found = weighed(slope.sum(0, keepdim=True) if grey else slope, blocks, rows, columns)
+        maps.append(spread(found, rows, columns, window, size).float())
+    grid = torch.nn.functional.adaptive_avg_pool2d(torch.stack(maps), COMPARISON_GRID)
+    return grid.to(pixels.device)
+
+
+def concentration(maps: Tensor) -> Tensor:
+    """Share of the positive evidence that lies in its strongest twentieth of the cells.
+
+    A defect speaks from few windows, a good part from everywhere. 0 where nothing is positive.
+
+    Args:
+        maps: (N, h, w).
+
+    Returns:
+        (N,) float64 in [0, 1].
+    """
+    flat = maps.flatten(1).double().clamp(min=0)
+    strongest = flat.topk(max(1, round(STRONGEST * flat.shape[1])), dim=1).values
+    return strongest.sum(1) / flat.sum(1).clamp(min=1e-12)

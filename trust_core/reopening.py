@@ -1,0 +1,68 @@
+"""The model of an audit, opened again as it was audited."""
+
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from trust_core.errors import ModelError
+from trust_core.explanation.evidence_fit import used_preprocessing
+from trust_core.model.detector import Detector
+from trust_core.model.opening import ModelOptions, open_detector
+from trust_core.store import Audit
+
+
+def model_path(audit: Audit) -> Path:
+    """Where the audited model lies.
+
+    Raises:
+        ModelError: the audit does not say, or the file has moved.
+    """
+    model = audit.manifest["model"]
+    if not model.get("path"):
+        raise ModelError(
+            "This audit does not say where its model file lies; run the audit again to compute "
+            "more with it."
+        )
+    path = Path(model["path"])
+    if not path.is_file():
+        raise ModelError(f"The model file has moved: {path} is not there. Put it back and retry.")
+    return path
+
+
+def audited_options(audit: Audit) -> ModelOptions:
+    """How the audited model was opened, what was taken by rule included."""
+    seen = asdict(used_preprocessing(audit))
+    given = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in audit.manifest["model"].get("options", {}).items()
+    }
+    return ModelOptions(**given | seen | {"layers": (audit.manifest["layer"],)})
+
+
+def reopened(
+    audit: Audit,
+    opening: Callable[[Path, ModelOptions], Detector] = open_detector,
+    path: Path | None = None,
+) -> Detector:
+    """The audited model, in the architecture it was audited in.
+
+    Args:
+        audit: the audit.
+        opening: opens a model file.
+        path: where the file lies now; where the audit says when None.
+
+    Raises:
+        ModelError: the file is gone, is another one, or cannot be opened.
+    """
+    path = model_path(audit) if path is None else path
+    options, model = audited_options(audit), audit.manifest["model"]
+    detector = opening(path, options)
+    if detector.sha256 != model["sha256"]:
+        raise ModelError(
+            f"{path.name} is not the file that was audited (its sha256 differs), so what it "
+            "computes would say nothing of this audit; put the audited file back, or audit this "
+            "one."
+        )
+    if detector.architecture != model["architecture"]:  # the weights fit several; the images chose
+        detector = opening(path, replace(options, arch=model["architecture"]))
+    return detector

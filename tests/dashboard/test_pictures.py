@@ -3,16 +3,10 @@
 import io
 
 import numpy as np
-import pytest
-import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from PIL import Image
 
 from trust_core.dashboard.parts import pictures
 from trust_core.dashboard.parts.pictures import CASING, UNSEEN, Outline
-from trust_core.explanation.overlap import to_comparison_grid
-from trust_core.model.preprocessing import Preprocessing
 
 WHOLE = (0.0, 0.0, 1.0, 1.0)
 RED = ((0, 0, 0), (255, 0, 0))
@@ -24,46 +18,10 @@ def block(height: int, width: int, top: int, left: int, bottom: int, right: int)
     return mask
 
 
-@given(
-    height=st.integers(1, 9),
-    width=st.integers(1, 9),
-    seed=st.integers(0, 99),
-)
-def test_cells_are_spread_as_on_the_comparison_grid(height: int, width: int, seed: int):
-    cells = np.random.default_rng(seed).normal(size=(height, width)).astype(np.float32)
-    want = to_comparison_grid(torch.from_numpy(cells)[None], 64)[0].numpy()
-    np.testing.assert_allclose(pictures.spread(cells, WHOLE, (64, 64)), want, atol=1e-5)
-
-
 def test_a_mask_keeps_its_cells_when_it_is_enlarged():
     mask = np.random.default_rng(0).random((64, 64)) > 0.5
     large = pictures.spread_mask(mask, WHOLE, (64 * 5, 64 * 5))
     np.testing.assert_array_equal(large[2::5, 2::5], mask)
-
-
-def test_what_the_network_saw_of_a_photograph():
-    assert pictures.seen_box((300, 100), (64, 64), "stretch") == WHOLE
-    # crop:100 leaves a photograph of 200 x 100 as it is and cuts the middle 50 x 50 out of it.
-    assert pictures.seen_box((200, 100), (50, 50), "crop:100") == (0.375, 0.25, 0.625, 0.75)
-    # A letterbox sees all of 200 x 100, and as much again of filling above and below.
-    assert pictures.seen_box((200, 100), (64, 64), "letterbox") == (0.0, -0.5, 1.0, 1.5)
-
-
-@pytest.mark.parametrize("resize", ["stretch", "crop:40", "letterbox"])
-@pytest.mark.parametrize("size", [(120, 80), (64, 64), (50, 90)])
-def test_a_bright_spot_lies_where_the_network_saw_it(resize: str, size: tuple[int, int]):
-    """Through the real preprocessing and back: the spot of the map lands on the photograph's."""
-    photo = np.zeros((size[1], size[0]), np.uint8)
-    row, column = size[1] * 3 // 5, size[0] * 2 // 5
-    photo[row - 3 : row + 3, column - 3 : column + 3] = 255
-    image = Image.fromarray(photo)
-    seen = Preprocessing((32, 32), resize, mean=(0.0,)).pixels(image)[0].astype(np.float32)
-    box = pictures.seen_box(size, (32, 32), resize)
-    back = pictures.spread(seen, box, (size[1], size[0]))
-    weights = back / back.sum()
-    rows, columns = np.mgrid[: size[1], : size[0]]
-    assert (weights * rows).sum() == pytest.approx(row - 0.5, abs=1.5)
-    assert (weights * columns).sum() == pytest.approx(column - 0.5, abs=1.5)
 
 
 def test_outside_what_was_seen_there_is_no_colour_and_less_light():

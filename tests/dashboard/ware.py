@@ -1,7 +1,10 @@
 """Small wares to drop into the Run page: a network, a zip of images, and files to be refused."""
 
 import io
+import json
 import zipfile
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +12,13 @@ import timm
 import torch
 from PIL import Image
 from safetensors.torch import save_file
+
+from tests.fakes import Part, write_fake_audit
+from trust_core.audit import run_audit
+from trust_core.data.samples import SAMPLE_COLUMNS, Dataset
+from trust_core.model.opening import ModelOptions, open_detector
+from trust_core.settings import AuditSettings
+from trust_core.store import Audit
 
 ARCHITECTURE = "test_resnet"
 SIDE = 64
@@ -29,6 +39,18 @@ def write_network(path: Path, outputs: int = 2, seed: int = 0) -> Path:
     else:
         torch.save(tensors, path)
     return path
+
+
+def write_audit(folder: Path, parts: Sequence[Part]) -> Audit:
+    """A real audit of such a network on the pictures of a fake one, with its model beside it."""
+    options = ModelOptions(arch=ARCHITECTURE, size=(SIDE, SIDE))
+    model = write_network(folder.with_name(f"{folder.name}-network.safetensors"))
+    images = write_fake_audit(folder.with_name(f".{folder.name}-fake"), parts)
+    samples = images.query("SELECT * FROM samples")[list(SAMPLE_COLUMNS)]
+    dataset = Dataset(Path(images.manifest["data"]["root"]), samples, "CSV", (), ())
+    origin = {"path": str(model), "options": json.loads(json.dumps(asdict(options)))}
+    settings = AuditSettings(strengths=(0.0,))
+    return run_audit(open_detector(model, options), dataset, settings, folder, origin=origin)
 
 
 def write_zip(path: Path, folders: dict[str, int], seed: int = 0) -> Path:

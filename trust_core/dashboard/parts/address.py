@@ -1,14 +1,47 @@
 """What the page of parts keeps in the URL: filters, order, page, and the part that is open."""
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import streamlit as st
 
 from trust_core.dashboard.parts.query import ORDERS, SHOWN, Filters
+from trust_core.decision.localization import THRESHOLDS
+from trust_core.decision.localized import CONTRADICTIONS, Contradiction
 
 PART = "part"
 # Query parameter: value when the URL is silent. The audit and the operating point are `address`'s.
-DEFAULTS = {"show": "all", "kind": "", "group": "", "search": "", "sort": "suspicious"}
+DEFAULTS = {
+    **{"show": "all", "kind": "", "group": "", "search": "", "sort": "suspicious"},
+    "contra": "",
+}
+HEATMAPS, EVIDENCE, MASK = "heatmaps", "evidence", "mask"
+LOOK = "look"  # which of them is open beside the photograph of a part
+OPEN_PART = {  # of the open part, as `DEFAULTS`
+    LOOK: HEATMAPS,
+    "form": "first-order",
+    "window": "10",
+    "side": "both",
+    "against": "prediction-difference",
+}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the evidence view shows.
+
+    Attributes:
+        form: of evidence.
+        window: pixels along the side of a window.
+        side: `both`, `defect` or `good`.
+        against: the slow form it is checked against.
+    """
+
+    form: str
+    window: int
+    side: str
+    against: str
 
 
 def read_filters() -> Filters:
@@ -22,16 +55,36 @@ def read_filters() -> Filters:
         search=query.get("search", ""),
         sort=sort if sort in ORDERS else DEFAULTS["sort"],
         before=_number(query.get("from")),
+        contra=_contradiction(),
     )
 
 
 def write(**changes: object) -> None:
     """Write query parameters; None and what is the default leave the URL."""
     for name, value in changes.items():
-        if value is None or value == DEFAULTS.get(name):
+        if value is None or str(value) == (DEFAULTS | OPEN_PART).get(name):
             st.query_params.pop(name, None)
         else:
             st.query_params[name] = str(value)
+
+
+def read_look() -> str:
+    """What is open beside the photograph of a part: `HEATMAPS`, `EVIDENCE` or `MASK`."""
+    look = st.query_params.get(LOOK)
+    return look if look in (EVIDENCE, MASK) else HEATMAPS
+
+
+def read_asked(
+    forms: Sequence[str], windows: Sequence[int], sides: Sequence[str], slow: Sequence[str]
+) -> Asked:
+    """The evidence view in the URL; what is not to be had is the default, or the last there is."""
+    given = {
+        name: _one_of(name, list(map(str, known)))
+        for name, known in zip(
+            ("form", "window", "side", "against"), (forms, windows, sides, slow), strict=True
+        )
+    }
+    return Asked(given["form"], int(given["window"]), given["side"], given["against"])
 
 
 def read_page(pages: int) -> int:
@@ -39,6 +92,21 @@ def read_page(pages: int) -> int:
     text = st.query_params.get("page", "")
     wanted = int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else 1
     return min(max(1, wanted), pages)
+
+
+def _contradiction() -> Contradiction | None:
+    kind = st.query_params.get("contra", "")
+    threshold, area = (_number(st.query_params.get(name)) for name in ("mask", "area"))
+    if kind not in CONTRADICTIONS or threshold is None or threshold not in THRESHOLDS:
+        return None
+    return Contradiction(kind, threshold, area or 0.0)
+
+
+def _one_of(name: str, known: list[str]) -> str:
+    for wanted in (st.query_params.get(name), OPEN_PART[name]):
+        if wanted in known:
+            return wanted
+    return known[-1]
 
 
 def _number(text: str | None) -> float | None:

@@ -17,7 +17,6 @@ from trust_core.dashboard.parts.maps import (
     seen_by_network,
     with_map,
 )
-from trust_core.dashboard.parts.thumbnails import source
 from trust_core.errors import SettingsError, TrustError
 from trust_core.store import Audit
 
@@ -81,13 +80,10 @@ def _show(
 def _checks(
     _audit: Audit, key: str, sample_id: str, path: str, _maps: PartMaps
 ) -> "dict[str, Check]":
-    from trust_core.dashboard.parts.crosscheck import check, check_model, model_source
-    from trust_core.dashboard.run import opened
+    from trust_core.dashboard.parts.audited import audited_detector
+    from trust_core.dashboard.parts.crosscheck import check
 
-    model, options = model_source(_audit)
-    detector = opened.detector(model, options)
-    check_model(_audit, detector)
-    return check(_audit, detector, source(_audit, path), dict(_maps.raw))
+    return check(_audit, audited_detector(_audit), path, dict(_maps.raw))
 
 
 def _verdict(audit: Audit, form: str, found: "Mapping[str, Check]") -> str:

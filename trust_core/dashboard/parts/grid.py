@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from html import escape
 from pathlib import Path
@@ -28,6 +29,7 @@ from trust_core.dashboard.parts.thumbnails import thumbnails
 from trust_core.dashboard.parts.tiles import flag_html, outcome_html, tile
 from trust_core.dashboard.seals import opened_sentence
 from trust_core.dashboard.words import (
+    CONTRADICTION_NAMES,
     INDICATOR_NAMES,
     caught_sentence,
     count,
@@ -114,7 +116,7 @@ def _sentence(
     if not number["fn"] + number["tn"]:
         return "None of these parts was called good, so none can be flagged.", ""
     caught = caught_sentence(number["flagged_fn"], number["fn"], number["flagged_tn"], number["tn"])
-    whole = not (filters.kind or filters.group or filters.search)
+    whole = not (filters.kind or filters.group or filters.search or filters.contra)
     among = "" if whole else "Among the parts chosen below: "
     seal = opened_sentence(audit, roles_of(point.role))
     key = "Below each picture: that score, and p, the defect probability."
@@ -158,6 +160,13 @@ def _controls(audit: Audit, point: Point, filters: Filters, number: dict[str, in
                 key="parts-group",
                 help="Show the parts of all groups again",
                 on_click=partial(write, group=None, page=None),
+            )
+        if filters.contra:
+            st.button(
+                f"{CONTRADICTION_NAMES[filters.contra.kind]} ✕",
+                key="parts-contra",
+                help=f"At mask threshold {filters.contra.threshold:g}. Show all parts again",
+                on_click=partial(write, contra=None, page=None),
             )
         st.space("stretch")
         with st.popover("Take away as CSV", width="content"):
@@ -246,7 +255,7 @@ def _downloads(audit: Audit, point: Point, filters: Filters, number: dict[str, i
         filters.show: ("The parts shown here", number[filters.show]),
     }
     for show, (name, parts) in chosen.items():
-        listing = Filters(show, filters.kind, filters.group, filters.search, "path", filters.before)
+        listing = replace(filters, show=show, sort="path")
         st.download_button(
             f"{name} ({count(parts)})",
             partial(parts_csv, audit, point, listing),

@@ -1,91 +1,31 @@
-"""Which parts the grid shows: filters, order, pages and neighbours, as SQL over the stored tables.
+"""Which parts the grid shows: filters, order, pages and neighbours, over columns of the audit.
 
-Nothing but the rows of one page leaves the database, however many images an audit has.
+Conditions and orders are arrays over all images, kept for all sessions; of the tables themselves
+nothing but the rows of one page is read, however many images an audit has.
+
+Notation: `S` images of the audit.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
+from trust_core.columns import Flags, Floats, PassedColumns, Places, numbers, text
 from trust_core.dashboard.address import Point
 from trust_core.decision.curves import roles_of
-from trust_core.decision.indicators import ABSENT
+from trust_core.decision.indicators import INDICATORS
+from trust_core.decision.localized import Contradiction, contradicting
+from trust_core.kept import Kept
 from trust_core.store import Audit
 
 PAGE_SIZE = 24
+MEMORY = 80_000_000  # bytes of indicators and orders that are kept, of all audits together
 
-# The indicators of `decision.indicators`, for the database: `at` is the image at the chosen
-# strength, `clean` at strength 0. A test holds both to the same numbers.
-INDICATOR_SQL = {
-    "iou_difference": '"at".iou_difference',
-    "iou_defect": '"at".iou_defect',
-    "good_disagreement": '1.0 - "at".iou_good',
-    "iou_difference_shift": '"at".iou_difference - clean.iou_difference',
-    "p_defect": "samples.p_defect",
-    "log_odds": '"at".log_odds',
-    "log_odds_shift": '"at".log_odds - clean.log_odds',
-    "iou_difference_clean": "clean.iou_difference",
-    **{name: f"indicators.{name}" for name in ABSENT},
-}
-
-SHOWN = {
-    "all": "TRUE",
-    "fn": "outcome = 'FN'",
-    "overlooked": "outcome = 'FN' AND NOT flagged",
-    "flagged": "flagged",
-    "tn": "outcome = 'TN'",
-    "tp": "outcome = 'TP'",
-    "fp": "outcome = 'FP'",
-    "unscored": "status <> 'scored'",
-    "changed": "flagged <> flagged_before",
-}
-
-ORDERS = {
-    "suspicious": "passed DESC, suspicion DESC",
-    "trusted": "passed DESC, suspicion ASC",
-    "likely": "p_defect DESC NULLS LAST",
-    "unlikely": "p_defect ASC NULLS LAST",
-    "path": "path ASC",
-}
-
-_PARTS = """
-    WITH scored AS (
-        SELECT samples.*, outcome IN ('FN', 'TN') AS passed,
-               CASE WHEN outcome IN ('FN', 'TN') THEN {indicator} END AS indicator
-        FROM samples
-        LEFT JOIN scores AS "at" ON "at".sample_id = samples.sample_id AND "at".strength = $2
-        LEFT JOIN scores AS clean ON clean.sample_id = samples.sample_id AND clean.strength = 0
-        LEFT JOIN indicators ON indicators.sample_id = samples.sample_id
-        WHERE list_contains($1, role) AND ($5 = '' OR kind = $5) AND ($6 = '' OR "group" = $6)
-          AND (contains(lower(path), lower($7)) OR contains(lower("group"), lower($7)))
-    ), ranked AS (
-        SELECT *, CASE WHEN indicator IS NULL OR isnan(indicator) THEN 'infinity'::DOUBLE
-                       ELSE indicator END AS suspicion
-        FROM scored
-    ), parts AS (
-        SELECT *, passed AND suspicion >= $3 AS flagged,
-               passed AND suspicion >= $4 AS flagged_before
-        FROM ranked
-    ), chosen AS (
-        SELECT * FROM parts WHERE {shown}
-    )
-"""
-_PAGE = "SELECT * FROM chosen ORDER BY {order} LIMIT $8 OFFSET $9"
-_LIST = """
-    SELECT path, label, kind, "group", role, outcome, p_defect, indicator, flagged
-    FROM chosen ORDER BY {order}
-"""
-_PLACE = """
-    SELECT number, total, previous, following FROM (
-        SELECT sample_id, row_number() OVER (ORDER BY {order}) AS number,
-               count(*) OVER () AS total, lag(sample_id) OVER (ORDER BY {order}) AS previous,
-               lead(sample_id) OVER (ORDER BY {order}) AS following
-        FROM chosen
-    ) WHERE sample_id = $8
-"""
-_COUNTS = "SELECT {counted} FROM parts"
-_GROUP = "SELECT * FROM parts ORDER BY path"
+_kept = Kept(MEMORY)
 
 
 @dataclass(frozen=True)
@@ -99,6 +39,7 @@ class Filters:
         search: a piece of the path or of the group's name, upper and lower case alike.
         sort: a key of `ORDERS`.
         before: the earlier threshold that `changed` compares with; None = the present one.
+        contra: only decisions that contradict the network's own mask in this way; None = any.
     """
 
     show: str = "all"
@@ -107,6 +48,7 @@ class Filters:
     search: str = ""
     sort: str = "suspicious"
     before: float | None = None
+    contra: Contradiction | None = None
 
 
 @dataclass(frozen=True)
@@ -126,6 +68,164 @@ class Place:
     following: str | None
 
 
+class Parts:
+    """All images of an audit with what the operating point and the filters say of each.
+
+    Args:
+        audit: the audit.
+        point: the operating point.
+        filters: what the grid is narrowed to; `show` and `sort` play no part here.
+        roles: of the images; None = those of `point.role`.
+    """
+
+    def __init__(
+        self, audit: Audit, point: Point, filters: Filters, roles: Sequence[str] | None = None
+    ) -> None:
+        self.audit, self.point, self.filters = audit, point, filters
+        self.roles = roles_of(point.role) if roles is None else roles
+
+    @cached_property
+    def inside(self) -> Flags:
+        """What role, kind, group, search and contradiction leave, `(S,)`."""
+        filters = self.filters
+        inside = text(self.audit, "role").equal(*self.roles)
+        for name in ("kind", "group"):
+            if wanted := getattr(filters, name):
+                inside = inside & text(self.audit, name).equal(wanted)
+        if filters.contra:
+            inside = inside & contradicting(self.audit, filters.contra)
+        return inside & _found(self.audit, filters.search) if filters.search else inside
+
+    @cached_property
+    def indicator(self) -> Floats:
+        """The indicator of the passed images, `(S,)`; NaN for the unscored and all others."""
+        return _indicator(self.audit, self.point.indicator, self.point.strength)
+
+    @cached_property
+    def passed(self) -> Flags:
+        """What the detector calls good, `(S,)`."""
+        return text(self.audit, "outcome").equal("FN", "TN")
+
+    @cached_property
+    def flagged(self) -> Flags:
+        """What is flagged now, `(S,)`; the unscored always are."""
+        return self.passed & ~(self.indicator < self.point.threshold)
+
+    @cached_property
+    def flagged_before(self) -> Flags:
+        """What was flagged at the earlier threshold, `(S,)`."""
+        before = self.filters.before
+        if before is None:
+            return self.flagged
+        return self.passed & ~(self.indicator < before)
+
+    def outcome(self, name: str) -> Flags:
+        """Which have an outcome, `(S,)`."""
+        return text(self.audit, "outcome").equal(name)
+
+    def chosen(self, show: str) -> Flags:
+        """What a key of `SHOWN` leaves, `(S,)`; an unknown one leaves all."""
+        return self.inside & SHOWN.get(show, SHOWN["all"])(self)
+
+    def ordered(self) -> npt.NDArray[np.int32]:
+        """Places of the parts the filters leave, in the order of the grid."""
+        order = _order(self)
+        return order[self.chosen(self.filters.show)[order]]
+
+    def rows(self, places: Places | npt.NDArray[np.int32], columns: str = "*") -> pd.DataFrame:
+        """Rows of `samples.parquet`, in this order, with what the operating point says of them."""
+        found = self.audit.query(
+            f"SELECT {columns}, file_row_number AS place FROM places "  # noqa: S608 - ours
+            f"WHERE file_row_number IN ({', '.join(map(str, places.tolist()))})"
+            if len(places) <= MANY
+            else f"SELECT {columns}, file_row_number AS place FROM places"  # noqa: S608
+        )
+        ranks = pd.Index(found["place"]).get_indexer(places)
+        return (
+            found.iloc[ranks]
+            .drop(columns=["place", "file_row_number"], errors="ignore")
+            .reset_index(drop=True)
+            .assign(
+                passed=self.passed[places],
+                indicator=self.indicator[places],
+                flagged=self.flagged[places],
+                flagged_before=self.flagged_before[places],
+            )
+        )
+
+
+MANY = 1000  # rows above which the whole table is read
+
+SHOWN: dict[str, Callable[[Parts], Flags]] = {
+    "all": lambda parts: parts.inside,
+    "fn": lambda parts: parts.outcome("FN"),
+    "overlooked": lambda parts: parts.outcome("FN") & ~parts.flagged,
+    "flagged": lambda parts: parts.flagged,
+    "tn": lambda parts: parts.outcome("TN"),
+    "tp": lambda parts: parts.outcome("TP"),
+    "fp": lambda parts: parts.outcome("FP"),
+    "unscored": lambda parts: ~text(parts.audit, "status").equal("scored"),
+    "changed": lambda parts: parts.flagged != parts.flagged_before,
+}
+
+# Each: places of all images in order; what is equal stays in the order of `sample_id`.
+ORDERS: dict[str, Callable[[Parts], Places]] = {
+    "suspicious": lambda parts: _passed_first(parts, -1.0),
+    "trusted": lambda parts: _passed_first(parts, 1.0),
+    "likely": lambda parts: np.argsort(-numbers(parts.audit, "p_defect"), kind="stable"),
+    "unlikely": lambda parts: np.argsort(numbers(parts.audit, "p_defect"), kind="stable"),
+    "path": lambda parts: _places(parts.audit, "TRUE ORDER BY path"),
+}
+
+
+def _order(parts: Parts) -> npt.NDArray[np.int32]:
+    sort = parts.filters.sort if parts.filters.sort in ORDERS else "suspicious"
+    by = (parts.point.indicator, parts.point.strength) if sort in ("suspicious", "trusted") else ()
+    key = (*_stamp(parts.audit), sort, *by)
+    return _kept.get(key, lambda: ORDERS[sort](parts).astype(np.int32))
+
+
+def _passed_first(parts: Parts, sign: float) -> Places:
+    """Passed images by their indicator, the unscored as +∞, then all others."""
+    places = np.flatnonzero(parts.passed)
+    suspicion = np.nan_to_num(parts.indicator[places], nan=np.inf, posinf=np.inf, neginf=-np.inf)
+    order = np.argsort(sign * suspicion, kind="stable")
+    return np.concatenate([places[order], np.flatnonzero(~parts.passed)])
+
+
+def _indicator(audit: Audit, name: str, strength: float) -> Floats:
+    def find() -> Floats:
+        columns = PassedColumns(audit, strengths=[strength])
+        values = np.full(len(text(audit, "outcome").codes), np.nan)
+        values[columns.places] = INDICATORS.find(name)(columns.at(strength), columns.at(0.0))
+        return values
+
+    return _kept.get((*_stamp(audit), "indicator", name, strength), find)
+
+
+def _found(audit: Audit, search: str) -> Flags:
+    """Images with a piece of text in their path or group, `(S,)`."""
+
+    def find() -> Flags:
+        found = np.zeros(len(text(audit, "outcome").codes), dtype=bool)
+        either = 'contains(lower(path), lower($1)) OR contains(lower("group"), lower($1))'
+        found[_places(audit, either, [search])] = True
+        return found
+
+    return _kept.get((*_stamp(audit), "search", search), find)
+
+
+def _places(audit: Audit, where: str, parameters: Sequence[object] = ()) -> Places:
+    table = audit.query(f"SELECT file_row_number FROM places WHERE {where}", parameters)  # noqa: S608
+    places: Places = table["file_row_number"].to_numpy(dtype=np.int64)
+    return places
+
+
+def _stamp(audit: Audit) -> tuple[str, str, str]:
+    """Changes whenever a score does: the rivals come to an audit later than its key."""
+    return str(audit.folder), audit.key, " ".join(audit.rivals)
+
+
 def page_of_parts(audit: Audit, point: Point, filters: Filters, page: int) -> pd.DataFrame:
     """The parts of one page, at most `PAGE_SIZE` rows.
 
@@ -136,16 +236,18 @@ def page_of_parts(audit: Audit, point: Point, filters: Filters, page: int) -> pd
         page: counted from 1.
 
     Returns:
-        Columns of `samples.parquet`, with `indicator` (NaN for unscored and for parts that were not
-        passed), `flagged` and `flagged_before`.
+        Columns of `samples.parquet`, with `passed`, `indicator` (NaN for unscored and for parts
+        that were not passed), `flagged` and `flagged_before`.
     """
-    offset = PAGE_SIZE * (max(page, 1) - 1)
-    return _ask(audit, point, filters, _PAGE, PAGE_SIZE, offset)
+    parts, first = Parts(audit, point, filters), PAGE_SIZE * (max(page, 1) - 1)
+    return parts.rows(parts.ordered()[first : first + PAGE_SIZE])
 
 
 def listed(audit: Audit, point: Point, filters: Filters) -> pd.DataFrame:
     """All parts the filters leave, in order, as they are taken away as a file."""
-    return _ask(audit, point, filters, _LIST)
+    parts = Parts(audit, point, filters)
+    table = parts.rows(parts.ordered(), 'path, label, kind, "group", role, outcome, p_defect')
+    return table.drop(columns=["passed", "flagged_before"])
 
 
 def counts(audit: Audit, point: Point, filters: Filters) -> dict[str, int]:
@@ -154,36 +256,37 @@ def counts(audit: Audit, point: Point, filters: Filters) -> dict[str, int]:
     Also of the parts that change side from `filters.before` to the present threshold:
     `gained_fn, gained_tn` are flagged only now, `lost_fn, lost_tn` only before.
     """
-    columns = SHOWN | {
-        f"{name}_{outcome}": f"{condition} AND outcome = '{outcome.upper()}'"
-        for outcome in ("fn", "tn")
-        for name, condition in (
-            ("flagged", "flagged"),
-            ("gained", "flagged AND NOT flagged_before"),
-            ("lost", "flagged_before AND NOT flagged"),
-        )
-    }
-    row = _ask(audit, point, filters, _COUNTS, counted=columns).iloc[0]
-    return {name: int(row[name]) for name in columns}
+    parts = Parts(audit, point, filters)
+    found = {name: int(parts.chosen(name).sum()) for name in SHOWN}
+    now, before = parts.flagged & parts.inside, parts.flagged_before & parts.inside
+    sides = {"flagged": now, "gained": now & ~before, "lost": before & ~now}
+    for outcome in ("fn", "tn"):
+        has = parts.outcome(outcome.upper())
+        found |= {f"{name}_{outcome}": int((side & has).sum()) for name, side in sides.items()}
+    return found
 
 
 def kinds(audit: Audit, role: str) -> list[str]:
     """The kinds of defect among the images of a role."""
-    table = audit.query(
-        "SELECT DISTINCT kind FROM samples WHERE list_contains($1, role) AND kind <> '' ORDER BY 1",
-        [list(roles_of(role))],
-    )
-    return table["kind"].tolist()
+    kind, inside = text(audit, "kind"), text(audit, "role").equal(*roles_of(role))
+    there = np.bincount(kind.codes[inside], minlength=len(kind.names)) > 0
+    return [name for name in kind.names[there] if name]
 
 
 def place_of(audit: Audit, point: Point, filters: Filters, sample_id: str) -> Place:
     """Where a part stands in the order of the grid, for previous and next."""
-    table = _ask(audit, point, filters, _PLACE, sample_id)
-    if table.empty:
+    order = Parts(audit, point, filters).ordered()
+    here = np.flatnonzero(np.isin(order, _places(audit, "sample_id = $1", [sample_id])))
+    if not len(here):
         return Place(0, 0, None, None)
-    row = table.iloc[0]
-    ends = (None if pd.isna(row[name]) else str(row[name]) for name in ("previous", "following"))
-    return Place(int(row["number"]), int(row["total"]), *ends)
+    number = int(here[0])
+    beside = [order[at] if 0 <= at < len(order) else -1 for at in (number - 1, number + 1)]
+    known = audit.query(
+        "SELECT file_row_number, sample_id FROM places WHERE file_row_number IN ($1, $2)",
+        [int(place) for place in beside],
+    )
+    names: Mapping[int, str] = dict(known.itertuples(index=False))
+    return Place(number + 1, len(order), *(names.get(int(place)) for place in beside))
 
 
 def part_rows(audit: Audit, point: Point, sample_id: str) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -197,43 +300,7 @@ def part_rows(audit: Audit, point: Point, sample_id: str) -> tuple[pd.DataFrame,
     if known.empty:
         return known, known
     role, group = known.iloc[0]
-    photos = _ask(audit, point, Filters(group=group), _GROUP, roles=[role])
+    photos = Parts(audit, point, Filters(group=group, sort="path"), roles=[role])
+    table = photos.rows(np.flatnonzero(photos.inside)).sort_values("path", ignore_index=True)
     scores = audit.query("SELECT * FROM scores WHERE sample_id = $1 ORDER BY strength", [sample_id])
-    return photos, scores
-
-
-def _ask(
-    audit: Audit,
-    point: Point,
-    filters: Filters,
-    sql: str,
-    *more: object,
-    counted: Mapping[str, str] | None = None,
-    roles: Sequence[str] | None = None,
-) -> pd.DataFrame:
-    """Run `sql` over the views `parts` and `chosen`.
-
-    Only entries of this module's tables become part of the SQL; whatever a reader typed goes in as
-    a parameter.
-    """
-    order = ORDERS.get(filters.sort, ORDERS["suspicious"])
-    statement = (_PARTS + sql).format(
-        indicator=INDICATOR_SQL[point.indicator],
-        shown=SHOWN.get(filters.show, "TRUE"),
-        order=f"{order}, sample_id",
-        counted=", ".join(
-            f'count(*) FILTER (WHERE {condition}) AS "{name}"'
-            for name, condition in (counted or {}).items()
-        ),
-    )
-    parameters = [
-        list(roles or roles_of(point.role)),
-        point.strength,
-        point.threshold,
-        point.threshold if filters.before is None else filters.before,
-        filters.kind,
-        filters.group,
-        filters.search,
-        *more,
-    ]
-    return audit.query(statement, parameters)
+    return table, scores

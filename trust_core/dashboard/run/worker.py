@@ -16,26 +16,23 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from trust_core.allocator import ENVIRONMENT
 from trust_core.dashboard.library import JOBS
 from trust_core.errors import StoreError
 from trust_core.store import FINISHED, MANIFEST, PROGRESS, read_manifest, workspace, write_json
 
 PROGRAM = (sys.executable, "-m", "trust_core")
 RUNNING, DONE, STOPPED, FAILED = "running", "finished", "stopped", "failed"
-ENVIRONMENT = {  # large blocks stay with the process: page faults cost up to half of the CPU time
-    "MALLOC_MMAP_MAX_": "0",
-    "MALLOC_TRIM_THRESHOLD_": "100000000000",
-}
 PATIENCE = 20.0  # seconds that a worker gets to finish its batch before it is killed
 POLL = 0.05
 SAYS_STOPPED = "Stopped."  # how the command line begins its last sentence when interrupted
-SAYS_PROGRESS = re.compile(r"^[\d,]+ of [\d,]+ images, ")
+SAYS_PROGRESS = re.compile(r"^([\d,]+ of [\d,]+ images, |Epoch \d+ of )")
 WITHOUT_A_WORD = (
     "The worker ended without a word: it was killed, or the machine was restarted or ran out of "
     "memory. Resume goes on where it ended."
@@ -80,17 +77,18 @@ class JobState:
     sentence: str = ""
 
 
-def start(arguments: Sequence[str], folder: Path) -> Job:
+def start(arguments: Sequence[str], folder: Path, program: Sequence[str] = ()) -> Job:
     """Start `python -m trust_core ARGUMENTS` as a process that outlives this one.
 
     Args:
         arguments: the job with its options, `--out FOLDER` and `--json` among them.
         folder: the audit folder; one worker at a time.
+        program: what is started instead of `python -m trust_core`.
 
     Raises:
         StoreError: a worker writes this folder already, or the workspace cannot be written.
     """
-    command = [*PROGRAM, *arguments]
+    command = [*(program or PROGRAM), *arguments]
     try:
         _beside(folder, "json").parent.mkdir(parents=True, exist_ok=True)
         with _own(folder) as lock, _beside(folder, "out").open("wb") as out:
@@ -109,7 +107,7 @@ def start(arguments: Sequence[str], folder: Path) -> Job:
             write_json(_beside(folder, "json"), content)
     except OSError as error:
         raise StoreError(
-            f"The audit cannot be started in {folder}: {error.strerror or error}."
+            f"The worker cannot be started in {folder}: {error.strerror or error}."
         ) from error
     threading.Thread(target=process.wait, daemon=True).start()  # or it would stay as a zombie
     return job
@@ -149,8 +147,18 @@ def cancel(folder: Path, patience: float = PATIENCE) -> None:
             time.sleep(POLL)
 
 
-def state(folder: Path) -> JobState:
-    """How the job of this audit folder stands, from what lies on disk."""
+def has_audit(folder: Path) -> bool:
+    """Whether a finished audit lies in a folder."""
+    return (folder / MANIFEST).exists() and read_manifest(folder)["status"] == FINISHED
+
+
+def state(folder: Path, finished: Callable[[Path], bool] = has_audit) -> JobState:
+    """How the job of this folder stands, from what lies on disk.
+
+    Args:
+        folder: what the worker writes.
+        finished: whether that is complete.
+    """
     job = read_job(folder)
     progress = _json(folder / PROGRESS)
     numbers: dict[str, Any] = {key: progress[key] for key in ("done", "total") if key in progress}
@@ -158,7 +166,7 @@ def state(folder: Path) -> JobState:
         if progress.get("pid") == job.pid:
             numbers |= {"rate": progress["rate"], "seconds_left": progress["seconds_left"]}
         return JobState(RUNNING, **numbers)
-    if (folder / MANIFEST).exists() and read_manifest(folder)["status"] == FINISHED:
+    if finished(folder):
         return JobState(DONE)
     phase, sentence = _last_words(_beside(folder, "log"))
     return JobState(phase, sentence=sentence, **numbers)

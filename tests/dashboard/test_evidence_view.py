@@ -1,0 +1,248 @@
+"""The evidence view of a part, on a real audit of a small network, driven without a browser."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from tests.dashboard.test_parts import healthy, opened, query, texts
+from tests.dashboard.ware import write_audit
+from tests.fakes import Part, passed_parts
+from trust_core.dashboard.parts import evidence_job, evidence_scale, evidence_slow
+from trust_core.dashboard.parts.audited import audited_detector
+from trust_core.dashboard.parts.evidence_found import windows_for
+from trust_core.dashboard.parts.evidence_scale import FILE, display_scale
+from trust_core.dashboard.parts.evidence_store import FOLDER, RESULT, Task, is_kept, keep, kept
+from trust_core.dashboard.parts.thumbnails import source
+from trust_core.errors import StoreError
+from trust_core.explanation.evidence import audit_conditional
+from trust_core.store import EVIDENCE, MANIFEST, Audit
+
+PARTS = [
+    *passed_parts([0.3, 0.2], [0.1, 0.2]),
+    *passed_parts([0.3], [0.1], role="train"),
+    *passed_parts([0.3], [0.1], role="test"),
+    Part(True, 0.9, (0.0,)),
+]
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("TRUST_CORE_WORKSPACE", str(tmp_path))
+    st.cache_data.clear()  # every test audits the same images with the same network
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def surroundings(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the images let expect: the same for every test, so it is learnt once."""
+    audit = write_audit(tmp_path_factory.mktemp("learnt") / "demo", PARTS)
+    audit_conditional(audit)
+    return audit.folder / EVIDENCE
+
+
+@pytest.fixture
+def audit(workspace: Path, surroundings: Path) -> Audit:
+    audit = write_audit(workspace / "demo", PARTS)
+    shutil.copy(surroundings, audit.folder)
+    return audit
+
+
+@pytest.fixture
+def row(audit: Audit) -> pd.Series:
+    return audit.query("SELECT * FROM samples WHERE role = 'tune' ORDER BY path").iloc[0]
+
+
+def looked(row: pd.Series, **more: str) -> AppTest:
+    return opened(part=row["sample_id"], look="evidence", **more)
+
+
+def pictures(app: AppTest) -> int:
+    return len(app.get("bidi_component"))
+
+
+def test_a_part_shows_its_evidence_with_scale_sum_and_check(audit: Audit, row: pd.Series):
+    app = looked(row)
+    assert pictures(app) == 2
+    said = texts(app)
+    assert "speaks for good" in said
+    assert "speaks for defective" in said
+    assert "Against what their surroundings let expect" in said
+    assert "Check: for and against give" in said
+    assert "Check these maps against grad-cam" not in [button.label for button in app.button]
+
+
+def test_the_look_is_chosen_and_stays_from_part_to_part(audit: Audit, row: pd.Series):
+    app = opened(part=row["sample_id"])
+    app.get("button_group")[0].set_value("evidence")
+    healthy(app.run())
+    assert query(app, "look") == "evidence"
+    assert pictures(app) == 2
+    step = app.button(key="part-next")
+    (step if not step.disabled else app.button(key="part-previous")).click()
+    healthy(app.run())
+    assert query(app, "part") != row["sample_id"]
+    assert pictures(app) == 2
+
+
+def test_form_window_and_side_live_in_the_url(audit: Audit, row: pd.Series):
+    app = looked(row)
+    app.selectbox(key="evidence-form").set_value("gradient-x-input")
+    healthy(app.run())
+    app.selectbox(key="evidence-window").set_value(5)
+    healthy(app.run())
+    app.get("button_group")[1].set_value("good")
+    healthy(app.run())
+    app.selectbox(key="evidence-against").set_value("plug-in")
+    healthy(app.run())
+    asked = {name: query(app, name) for name in ("form", "window", "side", "against")}
+    assert asked == {
+        "form": "gradient-x-input",
+        "window": "5",
+        "side": "good",
+        "against": "plug-in",
+    }
+    again = looked(row, **asked)
+    assert again.selectbox(key="evidence-form").value == "gradient-x-input"
+    assert "every window against black" in texts(again)
+    assert "Window by window" in texts(again)
+
+
+def test_nonsense_in_the_url_is_passed_over(audit: Audit, row: pd.Series):
+    app = looked(row, form="x", window="-3", side="y", against="z")
+    assert app.selectbox(key="evidence-form").value == "first-order"
+    assert app.selectbox(key="evidence-window").value == 10
+
+
+@pytest.mark.parametrize(
+    ("size", "windows"),
+    [((224, 224), [5, 10, 20]), ((32, 64), [5, 10]), ((12, 40), [5]), ((8, 8), [2])],
+)
+def test_windows_leave_room_for_their_surroundings(size: tuple[int, int], windows: list[int]):
+    assert windows_for(size) == windows
+
+
+def test_a_model_that_is_gone_is_said_and_the_photograph_stays(audit: Audit, row: pd.Series):
+    Path(audit.manifest["model"]["path"]).unlink()
+    app = looked(row)
+    assert "The model file has moved" in texts(app)
+    assert pictures(app) == 1
+
+
+def test_a_model_that_is_another_is_refused(audit: Audit, row: pd.Series):
+    file = audit.folder / MANIFEST
+    manifest = json.loads(file.read_text())
+    manifest["model"]["sha256"] = "0" * 64
+    file.write_text(json.dumps(manifest))
+    assert "is not the file that was audited" in texts(looked(row))
+
+
+def test_a_photograph_that_is_gone_is_said(audit: Audit, row: pd.Series):
+    source(audit, row["path"]).unlink()
+    assert "the file is not there" in texts(looked(row))
+
+
+def test_the_slow_method_is_started_computed_compared_and_kept(
+    audit: Audit, row: pd.Series, monkeypatch: pytest.MonkeyPatch
+):
+    asked = []
+    monkeypatch.setattr(evidence_slow.worker, "start", lambda *given: asked.append(given))
+    app = looked(row)
+    assert "64 windows, up to 640 passes through the network" in texts(app)
+    app.button(key="evidence-start").click()
+    healthy(app.run())
+    task = Task(row["sample_id"], "prediction-difference", 10, 8)
+    [(arguments, folder, program)] = asked
+    assert folder == task.folder(audit)
+    assert program[1:] == ("-m", "trust_core.dashboard.parts.evidence_job")
+    assert evidence_job.main(arguments) == 0
+    assert kept(folder).forwards >= 640
+    app = looked(row)
+    assert pictures(app) == 3
+    assert "strongest windows are the same" in texts(app)
+    assert "evidence-start" not in [button.key for button in app.button]
+
+
+def test_a_kept_result_that_is_damaged_is_said(audit: Audit, row: pd.Series):
+    folder = Task(row["sample_id"], "prediction-difference", 10, 8).folder(audit)
+    folder.mkdir(parents=True)
+    (folder / RESULT).write_bytes(b"PK not a zip")
+    assert "is damaged; delete it" in texts(looked(row))
+
+
+def test_a_result_is_read_as_it_was_kept(audit: Audit, row: pd.Series):
+    task = Task(row["sample_id"], "saliency", 5, 4)
+    folder = task.folder(audit)
+    assert not is_kept(folder)
+    evidence_job.run(audit, task)
+    found = kept(folder)
+    keep(folder, found)
+    again = kept(folder)
+    assert np.array_equal(found.bits, again.bits)
+    assert np.array_equal(found.windows, again.windows)
+    assert (found.total, found.expected) == (again.total, again.expected)
+
+
+def test_a_worker_says_in_a_sentence_what_is_wrong(
+    audit: Audit, row: pd.Series, capsys: pytest.CaptureFixture[str]
+):
+    task = Task("no-such-part", "plug-in", 10, 8)
+    assert evidence_job.main(evidence_job.arguments(audit, task)) == 2
+    assert "has no part no-such-part" in capsys.readouterr().err
+    task = Task(row["sample_id"], "no-such-form", 10, 8)
+    assert evidence_job.main(evidence_job.arguments(audit, task)) == 2
+    assert "no-such-form" in capsys.readouterr().err
+
+
+def measured(audit: Audit, form: str = "first-order", window: int = 10) -> float:
+    return display_scale(audit, audited_detector(audit), audit_conditional(audit, window), form)
+
+
+def test_the_scale_is_measured_once_on_images_that_are_not_sealed(
+    audit: Audit, monkeypatch: pytest.MonkeyPatch
+):
+    for path in audit.query("SELECT path FROM samples WHERE role = 'test'")["path"]:
+        source(audit, path).unlink()
+    first = measured(audit)
+    assert first > 0
+    seen = json.loads((audit.folder / FOLDER / FILE).read_text())
+    assert seen == {"first-order-10": first}
+    monkeypatch.setattr(evidence_scale, "evidence", None)  # it is not computed again
+    assert measured(audit) == measured(audit, "plug-in") == first
+
+
+def test_the_scale_is_the_value_that_one_in_200_pixels_exceed(audit: Audit):
+    detector, conditional = audited_detector(audit), audit_conditional(audit, 10)
+    paths = audit.query(
+        "SELECT path FROM samples WHERE role IN ('train', 'tune') ORDER BY sample_id"
+    )["path"]
+    bits = [
+        evidence_scale.evidence(
+            detector, evidence_scale.network_input(audit, detector, path), conditional
+        ).bits
+        for path in paths
+    ]
+    assert measured(audit) == pytest.approx(np.quantile(np.abs(bits), 0.995))
+
+
+def test_another_question_has_a_scale_of_its_own(audit: Audit):
+    assert measured(audit, "gradient-x-input") != measured(audit)
+
+
+def test_a_damaged_scale_is_measured_again(audit: Audit):
+    first = measured(audit)
+    (audit.folder / FOLDER / FILE).write_text("{")
+    assert measured(audit) == first
+
+
+def test_without_images_there_is_no_scale(audit: Audit):
+    conditional = audit_conditional(audit, 10)
+    for path in audit.query("SELECT path FROM samples")["path"]:
+        source(audit, path).unlink()
+    with pytest.raises(StoreError, match="None of the photographs that are not sealed"):
+        display_scale(audit, audited_detector(audit), conditional, "first-order")

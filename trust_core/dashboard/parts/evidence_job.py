@@ -1,0 +1,92 @@
+"""One slow form of evidence for one part, as a process: `python -m … AUDIT PART FORM K STRIDE`.
+
+It writes its progress as an audit does, and the result when it is complete. SIGTERM ends it.
+"""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from trust_core.dashboard.parts.audited import network_input
+from trust_core.dashboard.parts.evidence_store import SAMPLES, Task, keep
+from trust_core.errors import StoreError, TrustError
+from trust_core.explanation.evidence import audit_conditional, evidence
+from trust_core.reopening import reopened
+from trust_core.store import PROGRESS, Audit, open_audit, write_json
+
+EVERY = 0.5  # seconds from one note of the progress to the next
+
+
+def arguments(audit: Audit, task: Task) -> list[str]:
+    """The command line that `main` reads."""
+    return [str(audit.folder), task.sample_id, task.form, str(task.window), str(task.stride)]
+
+
+def run(audit: Audit, task: Task) -> None:
+    """Compute a task and keep its result.
+
+    Raises:
+        TrustError: the model, the photograph or the audit cannot be used, with the reason.
+    """
+    paths = audit.query("SELECT path FROM samples WHERE sample_id = ?", [task.sample_id])["path"]
+    if paths.empty:
+        raise StoreError(f"The audit has no part {task.sample_id}.")
+    folder = task.folder(audit)
+    folder.mkdir(parents=True, exist_ok=True)
+    detector = reopened(audit)
+    found = evidence(
+        detector,
+        network_input(audit, detector, paths.iloc[0]),
+        audit_conditional(audit, task.window),
+        task.form,
+        window=task.window,
+        stride=task.stride,
+        samples=SAMPLES,
+        progress=_note(folder / PROGRESS),
+    )
+    keep(folder, found)
+
+
+def main(words: Sequence[str]) -> int:
+    """Run the task that the command line names; a problem is one sentence and exit code 2."""
+    signal.signal(signal.SIGTERM, _stop)
+    folder, sample_id, form, window, stride = words
+    try:
+        run(open_audit(Path(folder)), Task(sample_id, form, int(window), int(stride)))
+    except TrustError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("Stopped.", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _note(path: Path) -> Callable[[int, int], None]:
+    """A function that writes how far the work is, every now and then."""
+    began = told = time.monotonic()
+
+    def note(done: int, total: int) -> None:
+        nonlocal told
+        now = time.monotonic()
+        if now - told < EVERY:
+            return
+        told = now
+        rate = done / (now - began)
+        left = (total - done) / rate if rate else None
+        state = {"done": done, "total": total, "rate": rate, "seconds_left": left}
+        write_json(path, state | {"seconds": now - began, "pid": os.getpid()})
+
+    return note
+
+
+def _stop(*_: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,130 @@
+"""Signed evidence drawn over a photograph, and the same numbers for the cursor.
+
+Notation: evidence `(H, W)` in bits on the network's input; above 0 speaks for *defective*.
+"""
+
+import base64
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from trust_core.dashboard.parts import pictures
+from trust_core.dashboard.parts.maps import PANEL_LINE
+from trust_core.dashboard.parts.pictures import LINES, RAMPS, Box, Mask, Outline, Pixels
+
+Bits = npt.NDArray[np.float32]
+
+BOTH, DEFECT, GOOD = "both", "defect", "good"
+SIGNS = {DEFECT: 1.0, GOOD: -1.0}
+SIDES = (BOTH, DEFECT, GOOD)
+LARGEST = 640  # cells along the longer side: more than a panel has pixels on most screens
+OPACITY = 0.85
+LINE = 2  # width of the outline
+STRONG = 0.5  # share of the scale from which evidence is outlined, so that colour is not all
+
+
+@dataclass(frozen=True)
+class Cells:
+    """Evidence as the page carries it.
+
+    Attributes:
+        rows: of cells.
+        columns: of cells.
+        step: bits of one unit.
+        values: base64 of little-endian int16, row by row.
+    """
+
+    rows: int
+    columns: int
+    step: float
+    values: str
+
+
+def reduced(bits: Bits, largest: int = LARGEST) -> Bits:
+    """The means of square blocks, as small as it takes for no side to exceed `largest`."""
+    block = -(-max(bits.shape) // largest)
+    if block == 1:
+        return bits
+    counts = np.ones_like(bits)
+    sums = [
+        np.add.reduceat(
+            np.add.reduceat(values, np.arange(0, bits.shape[0], block), axis=0),
+            np.arange(0, bits.shape[1], block),
+            axis=1,
+        )
+        for values in (bits, counts)
+    ]
+    return np.asarray(sums[0] / sums[1], dtype=np.float32)
+
+
+def shown(bits: Bits, side: str) -> Bits:
+    """The evidence of one side, the rest 0; all of it for `both`."""
+    if side == BOTH:
+        return bits
+    return np.where(bits * SIGNS[side] > 0, bits, np.float32(0))
+
+
+def cells(bits: Bits) -> Cells:
+    """Evidence in 16 bits a cell: exact to 1/32767 of the largest."""
+    step = float(np.abs(bits).max(initial=0)) / 32767 or 1.0
+    values = np.rint(bits / step).astype("<i2")
+    rows, columns = bits.shape
+    return Cells(rows, columns, step, base64.b64encode(values.tobytes()).decode())
+
+
+def evidence_pixels(
+    photo: Image.Image, box: Box, bits: Bits, scale: float, truth: Mask | None = None
+) -> Pixels:
+    """Evidence over the grey photograph: none is clear, orange for *defective*, blue for *good*.
+
+    Both sides share one scale. What speaks for *defective* by half of it or more is outlined.
+
+    Args:
+        photo: at panel size.
+        box: what the network saw of it.
+        bits: `(H, W)`.
+        scale: bits at the end of the colours.
+        truth: the ground-truth mask at panel size, if it is to be outlined too.
+
+    Returns:
+        `(height, width, 3)` of the photograph.
+    """
+    share = pictures.spread(bits / scale, box, (photo.height, photo.width))
+    pixels = pictures.grey(photo, box)
+    for side, sign in SIGNS.items():
+        pixels = pictures.heat(pixels, sign * share, RAMPS[side], OPACITY)
+    pixels = pictures.outlined(pixels, [Outline(share >= STRONG, LINES[DEFECT])], LINE)
+    if truth is None:
+        return pixels
+    return pictures.outlined(pixels, [Outline(truth, LINES["truth"], around=True)], PANEL_LINE)
+
+
+def evidence_panel(
+    photo: Image.Image,
+    box: Box,
+    bits: Bits,
+    scale: float,
+    side: str,
+    truth: Mask | None = None,
+) -> tuple[bytes, Cells]:
+    """The picture of one panel as JPEG, and the numbers below it.
+
+    Args:
+        photo: at panel size.
+        box: what the network saw of it.
+        bits: `(H, W)`.
+        scale: bits at the end of the colours.
+        side: one of `SIDES`; the other side is left out of both.
+        truth: the ground-truth mask at panel size, if it is to be outlined too.
+    """
+    bits = shown(reduced(bits), side)
+    return pictures.as_jpeg(evidence_pixels(photo, box, bits, scale, truth)), cells(bits)
+
+
+def css_signed() -> str:
+    """The colours from the end of *good* over nothing to the end of *defective*, for a legend."""
+    good = pictures.css_gradient(RAMPS[GOOD]).replace("90deg", "270deg")
+    half = "/ 50% 100% no-repeat"
+    return f"{good} left {half},{pictures.css_gradient(RAMPS[DEFECT])} right {half}"

@@ -1,0 +1,95 @@
+"""Localisation: do the predicted masks, or the heatmaps, mark the defects?"""
+
+from functools import partial
+
+import streamlit as st
+
+from trust_core.dashboard.frame import STATIC, finding, marks_defects, page
+from trust_core.dashboard.localisation import words
+from trust_core.dashboard.localisation.asked import read_asked, write
+from trust_core.dashboard.localisation.beside import choose_other, show_beside
+from trust_core.dashboard.localisation.charts import draw_sizes, draw_thresholds
+from trust_core.dashboard.localisation.contradicted import show_contradictions
+from trust_core.dashboard.localisation.controls import choices, explanation_note, sliders
+from trust_core.dashboard.localisation.counting import count_first
+from trust_core.dashboard.localisation.loaded import (
+    drawn_thresholds,
+    found,
+    judged,
+    kept_counts,
+    swept,
+)
+from trust_core.dashboard.localisation.worst import show_worst
+from trust_core.dashboard.parts.grid import STYLE
+from trust_core.dashboard.seals import ask_to_open, closed, opened_sentence
+from trust_core.decision.curves import roles_of
+from trust_core.decision.mask_counts import MASK_HEAD, sources
+from trust_core.store import Audit
+
+
+@st.fragment
+def show(audit: Audit) -> None:
+    """All that a control moves; a move runs this alone, on counts that are already there."""
+    asked = read_asked(audit)
+    roles = roles_of(asked.role)
+    if sealed := closed(audit, roles):
+        ask_to_open(audit, sealed, "the localisation was looked at")
+        st.button("Back to the parts for choosing", on_click=partial(write, role=None))
+        return
+    counts = kept_counts(audit, asked.source)
+    if counts is None:
+        count_first(audit, asked)
+        return
+    seen, told = judged(audit, counts, asked), found(audit, counts, asked)
+    basis = f"{words.basis(seen, told, asked)} {opened_sentence(audit, roles)}"
+    finding(words.finding(told, asked), basis.strip())
+    if note := explanation_note(asked, mask_head=MASK_HEAD in sources(audit)):
+        st.html(f'<p class="explained">{note}</p>')
+    st.html(words.cards(told, asked))
+    st.html(f'<p class="quiet">{words.why_they_differ(seen.truth)}</p>')
+
+    left, middle, right = st.columns([5, 5, 3], gap="large")
+    with left:
+        act("By size of the defect", "Found defects, with counts; the bar is the 95 % interval.")
+        draw_sizes(told, asked)
+    with middle:
+        best = words.best_sentence(swept(audit, counts, asked), drawn_thresholds(audit, asked))
+        act("At every threshold", f"{best} Click a line to go there.".strip())
+        draw_thresholds(audit, counts, asked)
+    with right:
+        sliders(asked)
+        choices(audit, asked)
+
+    act("Where it goes wrong", "Each picture opens its part.")
+    show_worst(audit, seen, asked)
+
+    if asked.source == MASK_HEAD:
+        act(
+            "Decisions that contradict their own mask",
+            "Does the mask see what the decision missed? The mask’s alarm is also an indicator, on "
+            "Trade-off and Decide.",
+        )
+        show_contradictions(seen, asked)
+
+    act("Beside another audit", "Two networks on the same images.")
+    if other := choose_other(audit):
+        show_beside(audit, counts, other, asked)
+
+
+def act(title: str, sentence: str) -> None:
+    """The heading of a section, and what it shows."""
+    st.html(f'<div class="act"><h2>{title}</h2><p>{sentence}</p></div>')
+
+
+opened = page("Localisation")
+assert opened is not None  # `page` stops without one
+st.html(STYLE)
+st.html(STATIC / "localisation.css")
+if marks_defects(opened):
+    show(opened)
+else:
+    finding(
+        "The data of this audit marks no defect, so there is nothing to compare with.",
+        "Audit a data set with a mask for each defective part: beside its image, in a folder "
+        "ground_truth, or named in a table.",
+    )

@@ -1,0 +1,253 @@
+"""The Localisation page: its words are the report's, its controls and its URL are one."""
+
+import math
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from tests.fakes import random_parts, write_fake_audit
+from trust_core.dashboard.localisation import counting
+from trust_core.dashboard.localisation.asked import Asked
+from trust_core.dashboard.localisation.words import agreement, part_sentence, why_they_differ
+from trust_core.dashboard.localisation.worst import worst
+from trust_core.decision.journal import entries
+from trust_core.decision.localization import THRESHOLDS, Masks
+from trust_core.decision.localized import Contradiction, contradicting, images_of, judge, report
+from trust_core.decision.mask_counts import MASK_HEAD, MaskCounts, make_counts
+from trust_core.store import SAMPLES, Audit
+
+APP = Path(__file__).parents[2] / "app.py"
+RECALL = re.compile(r"marks (\d+) of (\d+) defective parts; part by part, \w+ and defect overlap")
+
+
+@pytest.fixture(autouse=True)
+def fresh():
+    """Tests change audits behind their key, which nobody else does."""
+    yield
+    st.cache_data.clear()
+
+
+@pytest.fixture
+def audit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Audit:
+    monkeypatch.setenv("TRUST_CORE_WORKSPACE", str(tmp_path))
+    made = write_fake_audit(tmp_path / "mine", random_parts(160), mask_head=True)
+    for source in (MASK_HEAD, "defect"):
+        make_counts(made, source)
+    return made
+
+
+def opened(page: str = "localisation", **query: str) -> AppTest:
+    app = AppTest.from_file(APP, default_timeout=60)
+    app.switch_page(f"pages/{page}.py")
+    app.query_params["audit"] = "mine"
+    for key, value in query.items():
+        app.query_params[key] = value
+    return fine(app.run())
+
+
+def fine(app: AppTest) -> AppTest:
+    assert not app.exception, app.exception[0].message
+    return app
+
+
+def texts(app: AppTest) -> str:
+    pages = [element.proto.body for element in app.get("html")]
+    shown = [page for page in pages if not page.startswith("/*")]  # style sheets
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", " ".join(shown)))
+
+
+def links(app: AppTest) -> list[str]:
+    return [element.proto.label for element in app.get("page_link")]
+
+
+def query(app: AppTest, key: str) -> str:
+    value = app.query_params[key]
+    return value if isinstance(value, str) else value[0]
+
+
+def recall(app: AppTest) -> tuple[int, int]:
+    found = RECALL.search(texts(app))
+    assert found, texts(app)
+    return int(found[1]), int(found[2])
+
+
+@pytest.mark.parametrize("options", [{}, {"mask": "0.8"}, {"area": "0.02", "mask": "0.55"}])
+def test_its_counts_are_those_of_the_report(audit: Audit, options: dict[str, str]) -> None:
+    app = opened(**options)
+    told = report(
+        audit,
+        make_counts(audit, MASK_HEAD),
+        float(options.get("mask", 0.5)),
+        float(options.get("area", 0)),
+    )
+    assert recall(app) == (told["seg_recall"]["hits"], told["seg_recall"]["total"])
+    alarms = told["false_alarms"]
+    assert f" {alarms['hits']:.0f} of {alarms['total']} " in texts(app)
+    assert f" {agreement(told['seg_miou']['value'])} " in texts(app)
+    assert f" {agreement(told['pooled_miou']['value'])} " in texts(app)
+    marked = len(told["contradictions"]["good_marked"])
+    assert f"{marked} of " in texts(app)
+    assert entries(audit) == []
+
+
+def test_the_slider_moves_the_cards_and_the_address(audit: Audit) -> None:
+    app = opened()
+    before = recall(app)
+    fine(app.slider("mask").set_value(0.9).run())
+    assert query(app, "mask") == "0.9"
+    assert recall(app)[0] < before[0]
+    assert recall(app)[1] == before[1]
+
+
+def test_loose_and_strict_and_the_smallest_mask(audit: Audit) -> None:
+    app = opened(mask="0.3")
+    assert "Defective parts with a mask" in texts(app)
+    fine(app.get("button_group")[0].set_value("strict").run())
+    assert query(app, "form") == "strict"
+    assert "touches the defect on" in texts(app)
+    fine(app.select_slider("area").set_value(0.05).run())
+    assert query(app, "area") == "0.05"
+    told = report(audit, make_counts(audit, MASK_HEAD), 0.3, 0.05)
+    assert f"{told['seg_recall_strict']['hits']:.0f} of " in texts(app)
+
+
+def test_without_a_mask_head_it_offers_the_heatmap_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRUST_CORE_WORKSPACE", str(tmp_path))
+    make_counts(write_fake_audit(tmp_path / "mine", random_parts(80)), "defect")
+    app = opened(mask="0.1")
+    told = texts(app)
+    assert "This network has no mask head. Judged here is the explanation" in told
+    assert "The heatmap marks" in told
+    assert "contradict their own mask" not in told
+    assert app.selectbox("source").value == "defect"
+
+
+def test_without_true_masks_there_is_no_page_and_no_link_to_it(audit: Audit) -> None:
+    assert "Localisation" in links(opened("decide"))
+    samples = audit.query("SELECT * FROM samples ORDER BY sample_id").assign(mask_path="")
+    samples.to_parquet(audit.folder / SAMPLES, index=False)
+    st.cache_data.clear()
+    assert "Localisation" not in links(opened("decide"))
+    app = opened()
+    assert "marks no defect, so there is nothing to compare with" in texts(app)
+
+
+def test_sealed_images_stay_sealed(audit: Audit) -> None:
+    app = opened(role="test")
+    assert "The images kept for test are sealed." in texts(app)
+    assert not RECALL.search(texts(app))
+    assert entries(audit) == []
+    fine(app.checkbox("seal-sure").check().run())
+    fine(app.button("seal-open").click().run())
+    assert [entry["role"] for entry in entries(audit)] == ["test"]
+    told = report(audit, make_counts(audit, MASK_HEAD), role="test")
+    assert recall(app) == (told["seg_recall"]["hits"], told["seg_recall"]["total"])
+
+
+def test_another_audit_stands_beside_this_one(audit: Audit, tmp_path: Path) -> None:
+    other = write_fake_audit(tmp_path / "other", random_parts(160), mask_head=True)
+    blind = np.zeros_like(other.masks())
+    np.save(other.folder / "masks.npy", blind)
+    make_counts(other, MASK_HEAD)
+    app = opened(**{"with": "other"})
+    told = texts(app)
+    assert re.search(r"Part by part,\s+mine\s+agrees better with the true masks than\s+other", told)
+    assert "Its mask threshold" in [slider.label for slider in app.slider]
+
+
+@pytest.mark.parametrize(
+    "nonsense", [{"mask": "7"}, {"mask": "x", "area": "-1", "form": "odd"}, {"source": "?"}]
+)
+def test_what_means_nothing_in_the_address_is_passed_over(
+    audit: Audit, nonsense: dict[str, str]
+) -> None:
+    assert recall(opened(**nonsense)) == recall(opened())
+
+
+def test_parts_shows_the_contradicting_ones(audit: Audit) -> None:
+    wanted = contradicting(audit, Contradiction("good_marked", 0.5, 0.0))
+    wanted = wanted & (audit.query("SELECT role FROM samples ORDER BY sample_id")["role"] == "tune")
+    app = opened("parts", contra="good_marked", mask="0.5")
+    assert f"of {wanted.sum()} parts" in texts(app)
+    fine(app.button("parts-contra").click().run())
+    assert "contra" not in app.query_params
+
+
+def test_the_part_view_shows_the_mask_with_its_numbers(audit: Audit) -> None:
+    counts = make_counts(audit, MASK_HEAD)
+    predicted, overlap, true, _ = counts.at(0.5)
+    samples = audit.query("SELECT * FROM samples ORDER BY sample_id")
+    place = int(np.flatnonzero((overlap > 0) & (samples["role"] == "tune"))[0])
+    app = opened("parts", part=samples["sample_id"][place], look="mask", mask="0.5")
+    union = predicted[place] + true[place] - overlap[place]
+    told = texts(app)
+    assert f"{predicted[place]} pixels" in told
+    assert f"{overlap[place] / union:.3f}" in told
+    fine(app.slider("mask").set_value(0.99).run())
+    assert "The mask marks nothing from this threshold on." in texts(app)
+
+
+def test_counts_that_are_not_there_yet_are_made_by_a_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRUST_CORE_WORKSPACE", str(tmp_path))
+    made = write_fake_audit(tmp_path / "mine", random_parts(24), mask_head=True)
+    asked = []
+    monkeypatch.setattr(counting.worker, "start", lambda words, folder: asked.append(words))
+    app = opened()
+    assert "are being counted" in texts(app)
+    assert asked == [["localise", str(made.folder), "--source", "mask", "--json"]]
+    fine(app.run())
+    assert len(asked) == 1  # not again by itself when it ends without a result
+
+
+def one(predicted: int, true: int, overlap: int) -> MaskCounts:
+    table = np.zeros((2 * len(THRESHOLDS) + 2, 1), dtype=np.int32)
+    table[49], table[99 + 49], table[-2], table[-1] = predicted, overlap, true, 200
+    return MaskCounts(MASK_HEAD, table)
+
+
+ASKED = Asked(MASK_HEAD, 0.5, 0.0, "loose", "", "tune")
+
+
+@pytest.mark.parametrize(
+    ("counts", "sentence"),
+    [
+        (one(0, 4, 0), "The mask marks nothing from this threshold on."),
+        (one(20, 0, 0), "The mask marks 10 % of the part."),
+        (one(20, 4, 0), "The mask marks 10 % of the part, beside the defect."),
+        (one(20, 10, 10), "The mask and the defect overlap by 50 % (IoU)."),
+        (None, "The network gave no answer for this photograph, so there is no mask."),
+    ],
+)
+def test_a_part_in_words(counts: MaskCounts | None, sentence: str) -> None:
+    assert part_sentence(counts, ASKED) == sentence
+
+
+def test_why_the_two_agreements_differ() -> None:
+    area, none = np.full(11, 1000), np.zeros(11, dtype=np.int64)
+    true = np.array([900, *[10] * 10])
+    masks = Masks(none, none, true, area, np.ones(11, dtype=bool), np.arange(11))
+    assert "of which the largest 1 of 11 defects hold 90 %" in why_they_differ(masks)
+    assert [agreement(v) for v in (0.6449, 0.0061, math.nan)] == ["0.64", "0.006", "–"]
+
+
+def test_the_worst_come_first(audit: Audit) -> None:
+    judged = judge(make_counts(audit, MASK_HEAD), images_of(audit, ["tune"]), 0.6)
+    masks = judged.masks
+    missed, alarms, lowest = (worst(masks, judged, k) for k in ("missed", "false-alarm", "lowest"))
+    assert len(missed)
+    assert len(alarms)
+    assert (masks.predicted[missed] == 0).all()
+    assert masks.defective[missed].all()
+    assert (np.diff(masks.true[missed]) <= 0).all()
+    assert not masks.defective[alarms].any()
+    assert (np.diff(masks.predicted[alarms]) <= 0).all()
+    assert (np.diff(masks.iou[lowest]) >= 0).all()
+    assert len(missed) + len(lowest) == masks.defective.sum()

@@ -1,0 +1,1 @@
+"""The page Localisation: do the masks mark the defects?"""

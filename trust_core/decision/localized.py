@@ -1,0 +1,225 @@
+"""How well the masks of an audit find its defects: what `python -m trust_core localise` prints.
+
+The page shows the same numbers. Masks are those of the mask head, or a heatmap at a threshold: then
+it is the explanation that is judged.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from trust_core.columns import Places, numbers, text
+from trust_core.data.roles import ROLES
+from trust_core.decision.curves import roles_of
+from trust_core.decision.groups import Flags, group_codes
+from trust_core.decision.localization import METRICS, THRESHOLDS, Masks, localize, value
+from trust_core.decision.mask_counts import MASK_HEAD, UNKNOWN, MaskCounts, read_counts
+from trust_core.decision.ratios import Estimate
+from trust_core.decision.tradeoff import Counts, Floats
+from trust_core.errors import SettingsError
+from trust_core.store import Audit
+
+DEFAULT_THRESHOLD = 0.5
+GOOD_MARKED, DEFECTIVE_EMPTY = CONTRADICTIONS = ("good_marked", "defective_empty")
+SWEPT = ("seg_miou", "seg_recall", "pooled_miou", "false_alarms")
+
+
+@dataclass(frozen=True)
+class Images:
+    """Images of some roles; each `(n,)`.
+
+    Attributes:
+        places: in `samples.parquet`, ascending.
+        defective: labels.
+        called: decisions of the detector.
+        codes: groups as numbers.
+    """
+
+    places: Places
+    defective: Flags
+    called: Flags
+    codes: Counts
+
+
+@dataclass(frozen=True)
+class Contradiction:
+    """One way in which a decision contradicts the network's own mask.
+
+    Attributes:
+        kind: a key of `contradictions`.
+        threshold: of the mask.
+        min_area: share of the picture below which a mask counts as empty.
+    """
+
+    kind: str
+    threshold: float
+    min_area: float
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The images of some roles with their masks at one threshold.
+
+    Attributes:
+        images: those with a prediction.
+        masks: of these images, row for row.
+        unanswered: images left out: not readable, or without a heatmap.
+        no_mask: defective images whose true mask is missing or not readable; not in `judgeable`.
+        judgeable: images whose true mask is known, as flags over `images`.
+    """
+
+    images: Images
+    masks: Masks
+    unanswered: int
+    no_mask: int
+    judgeable: Flags
+
+    @property
+    def truth(self) -> Masks:
+        """The masks that can be compared with a true one."""
+        return self.masks.at(self.judgeable)
+
+
+def images_of(audit: Audit, roles: Sequence[str]) -> Images:
+    """The images of these roles, in the order of `samples.parquet`."""
+    places = np.flatnonzero(text(audit, "role").equal(*roles))
+    return Images(
+        places,
+        numbers(audit, "label")[places] == 1,
+        text(audit, "outcome").equal("TP", "FP")[places],
+        group_codes(text(audit, "group").at(places)),
+    )
+
+
+def judge(counts: MaskCounts, images: Images, threshold: float) -> Judged:
+    """Cut the counts of some images at a threshold.
+
+    Raises:
+        SettingsError: a threshold that no counts were kept for.
+    """
+    predicted, overlap, true, area = (
+        column[images.places].astype(np.int64) for column in counts.at(threshold)
+    )
+    answered = area > 0
+    some = Images(*(getattr(images, name)[answered] for name in images.__dataclass_fields__))
+    masks = Masks(predicted, overlap, true, area, images.defective, images.codes).at(answered)
+    known = masks.true > UNKNOWN
+    return Judged(some, masks, int((~answered).sum()), int((~known & some.defective).sum()), known)
+
+
+def sweep(
+    counts: MaskCounts, images: Images, min_area: float = 0.0, thresholds: Floats = THRESHOLDS
+) -> dict[str, Floats]:
+    """The metrics of `SWEPT` at every threshold, `(K,)` each, without intervals."""
+    found: dict[str, list[float]] = {name: [] for name in SWEPT}
+    for threshold in thresholds:
+        masks = judge(counts, images, float(threshold)).truth
+        masks = masks.at(masks.known).without_small(min_area)
+        for name, values in found.items():
+            values.append(value(masks, name))
+    return {name: np.array(values) for name, values in found.items()}
+
+
+def contradictions(judged: Judged, min_area: float = 0.0) -> dict[str, Flags]:
+    """Decisions that contradict the network's own mask, as flags over `judged.images`.
+
+    `good_marked`: called good, and the mask marks something; `defective_empty`: called defective,
+    and the mask is empty.
+    """
+    found = judged.masks.without_small(min_area).found
+    called = judged.images.called
+    return {GOOD_MARKED: ~called & found, DEFECTIVE_EMPTY: called & ~found}
+
+
+def contradicting(audit: Audit, wanted: Contradiction) -> Flags:
+    """The images of an audit whose decision contradicts the mask, `(S,)` of all `S`.
+
+    None of them where the masks were not counted yet.
+    """
+    images, counts = images_of(audit, ROLES), read_counts(audit, MASK_HEAD)
+    flags = np.zeros(len(images.places), dtype=np.bool_)
+    if counts is not None:
+        judged = judge(counts, images, wanted.threshold)
+        flags[judged.images.places] = contradictions(judged, wanted.min_area)[wanted.kind]
+    return flags
+
+
+def report(
+    audit: Audit,
+    counts: MaskCounts,
+    threshold: float = DEFAULT_THRESHOLD,
+    min_area: float = 0.0,
+    role: str = "tune",
+) -> dict[str, Any]:
+    """Metrics, what was left out, contradictions and the best threshold, as JSON.
+
+    Raises:
+        SettingsError: no such threshold, area or role, or nothing to judge in it.
+    """
+    if not 0 <= min_area < 1:
+        raise SettingsError(
+            f"minimum area {min_area:g}: a share of the picture, from 0 to below 1 (0.001 is 0.1 %)"
+        )
+    images = images_of(audit, roles_of(role))
+    judged = judge(counts, images, threshold)
+    found = localize(judged.truth, min_area)
+    if not found.images:
+        raise SettingsError(f"no image of role '{role}' has a known mask; try --role all")
+    swept = sweep(counts, images, min_area)["seg_miou"]
+    best = None if np.isnan(swept).all() else int(np.nanargmax(swept))
+    told: dict[str, Any] = {
+        "audit": str(audit.folder),
+        "source": counts.source,
+        "role": role,
+        "threshold": threshold,
+        "min_area": min_area,
+        "images": found.images,
+        "groups": found.groups,
+        "left_out": {
+            "unanswered": judged.unanswered,
+            "no_mask": judged.no_mask,
+            "empty_mask": found.no_location,
+            "good_but_marked": found.marked_good,
+        },
+        **{name: _plain(getattr(found, name)) for name in METRICS},
+        "by_size": [
+            {"size": size.name}
+            | {n: _plain(getattr(size, n)) for n in ("seg_recall", "seg_recall_strict", "iou")}
+            for size in found.by_size
+        ],
+        "best": None
+        if best is None
+        else {"threshold": float(THRESHOLDS[best]), "seg_miou": float(swept[best])},
+        "contradictions": None,
+    }
+    if counts.source == MASK_HEAD:
+        told["contradictions"] = {
+            name: parts_of(audit, judged.images.places[flags]).to_dict("records")
+            for name, flags in contradictions(judged, min_area).items()
+        }
+    return told
+
+
+def parts_of(audit: Audit, places: Places) -> pd.DataFrame:
+    """What a list of parts shows of each, in the order of `places`.
+
+    Returns:
+        Columns `sample_id, path, mask_path, kind, outcome, role, p_defect`.
+    """
+    table = audit.query(
+        """SELECT file_row_number, sample_id, path, mask_path, kind, outcome, role, p_defect
+           FROM places WHERE file_row_number IN (SELECT unnest($1))""",
+        [places.tolist()],
+    )
+    return table.set_index("file_row_number").loc[places].reset_index(drop=True)
+
+
+def _plain(estimate: Estimate) -> dict[str, Any]:
+    """An estimate as JSON: NaN is null."""
+    plain = asdict(estimate) | {"interval": list(estimate.interval)}
+    plain["interval"] = None if math.isnan(estimate.interval[0]) else plain["interval"]
+    return {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in plain.items()}

@@ -1,0 +1,136 @@
+"""Figures of localisation, as pure data → Plotly, in the colours of `figures`."""
+
+from collections.abc import Mapping, Sequence
+from html import escape
+
+import numpy as np
+import plotly.graph_objects as go
+
+from trust_core.decision.localization import SizeClass
+from trust_core.decision.ratios import Estimate
+from trust_core.decision.tradeoff import Floats
+from trust_core.figure_parts import ACCENT, GREY, WHITE, Layout, bare_axis, frame, name, share_axis
+from trust_core.figures import OUTCOME_COLOURS
+
+EDGE = {"color": WHITE, "width": 1.5}
+LINES = {  # metric: name, colour, dash
+    "seg_recall": ("defects marked", OUTCOME_COLOURS["TP"], "solid"),
+    "false_alarms": ("good parts marked", OUTCOME_COLOURS["FP"], "solid"),
+    "pooled_miou": ("agreement, pooled", GREY, "6px,5px"),
+    "seg_miou": ("agreement by part", ACCENT, "solid"),
+}
+APART = 0.075  # of the height: names closer than that are moved apart
+
+
+def sizes(rows: Sequence[SizeClass], *, strict: bool) -> go.Figure:
+    """Recall of defects by their size: share, 95 % interval and counts; the smallest on top.
+
+    Args:
+        rows: the size classes.
+        strict: the recall is that of masks that touch the defect.
+    """
+    recalls = [row.seg_recall_strict if strict else row.seg_recall for row in rows]
+    held = [(place, recall) for place, recall in enumerate(recalls) if recall.total]
+    ranges = [
+        go.Scatter(
+            x=list(recall.interval),
+            y=[place, place],
+            mode="lines",
+            line={"color": ACCENT, "width": 3},
+            hoverinfo="skip",
+        )
+        for place, recall in held
+    ]
+    marks = go.Scatter(
+        x=[recall.value for _, recall in held],
+        y=[place for place, _ in held],
+        mode="markers",
+        marker={"size": 13, "color": ACCENT, "line": EDGE},
+        cliponaxis=False,
+        customdata=[(*recall.interval, rows[place].iou.value) for place, recall in held],
+        hovertemplate=(
+            "%{x:.0%}, 95 % interval %{customdata[0]:.0%} to %{customdata[1]:.0%}"
+            "<br>mean IoU %{customdata[2]:.2f}<extra></extra>"
+        ),
+    )
+    layout = frame(56 + 46 * len(rows)) | {
+        "hovermode": "closest",
+        "xaxis": share_axis("Share of these defects") | {"domain": [0, 0.77], "fixedrange": True},
+        "yaxis": bare_axis([_two_lines(row.name) for row in rows])
+        | {"range": [len(rows) - 0.5, -0.5]},
+        "annotations": [
+            {
+                "x": 1, "xref": "paper", "xanchor": "right", "y": place, "showarrow": False,
+                "text": _counts(recall),
+            }
+            for place, recall in enumerate(recalls)
+        ],
+    }  # fmt: skip
+    return go.Figure([*ranges, marks], layout)
+
+
+def thresholds(values: Mapping[str, Floats], at: Floats) -> go.Figure:
+    """The metrics over the mask threshold; each point carries its threshold as `customdata`.
+
+    Args:
+        values: by metric, `(K,)` each.
+        at: the thresholds, `(K,)`.
+    """
+    places = _places({metric: values[metric] for metric in LINES if metric in values})
+    lines = [
+        go.Scatter(
+            x=at,
+            y=values[metric],
+            mode="lines",
+            line={"color": LINES[metric][1], "dash": LINES[metric][2], "width": 2.5},
+            customdata=at[:, None],
+            hovertemplate=f"from %{{x:.2f}}: %{{y:.2f}} {LINES[metric][0]}<extra></extra>",
+        )
+        for metric in places
+    ]
+    names = [
+        name(1.0, place, LINES[metric][0], LINES[metric][1], side="beside")
+        | {"xanchor": "left", "xshift": 4}
+        for metric, place in places.items()
+    ]
+    layout = frame(300, top=14) | {
+        "hovermode": "closest",
+        "xaxis": share_axis("Mask threshold")
+        | {"range": [0, 1], "tickformat": ".1f", "domain": [0, 0.68], "fixedrange": True},
+        "yaxis": share_axis("") | {"fixedrange": True},
+        "annotations": names,
+    }
+    return go.Figure(lines, layout)
+
+
+def mark_threshold(threshold: float, names: Sequence[Layout]) -> Layout:
+    """Layout that marks the mask threshold on `thresholds`; `names` are its annotations."""
+    line = {"color": GREY, "width": 1.5}
+    mark = {"type": "line", "x0": threshold, "x1": threshold, "yref": "paper", "y0": 0, "y1": 1}
+    return {"shapes": [mark | {"line": line}], "annotations": list(names)}
+
+
+def _places(values: Mapping[str, Floats]) -> dict[str, float]:
+    """Heights of the names at the right end of the lines, moved apart, by metric."""
+    ends = {
+        metric: float(line[~np.isnan(line)][-1])
+        for metric, line in values.items()
+        if not np.isnan(line).all()
+    }
+    places: dict[str, float] = {}
+    lowest = 0.0
+    for metric in sorted(ends, key=ends.__getitem__):
+        lowest = max(ends[metric], lowest)
+        places[metric] = lowest
+        lowest += APART
+    return places
+
+
+def _counts(recall: Estimate) -> str:
+    return f"{recall.hits:,.0f} of {recall.total:,}" if recall.total else "none here"
+
+
+def _two_lines(text: str) -> str:
+    """`tiny, under 0.1 % of the part` as a word and, below it, what it means."""
+    word, _, meaning = text.partition(", ")
+    return f"<b>{escape(word.capitalize())}</b><br>{escape(meaning)}"

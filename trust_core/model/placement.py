@@ -1,0 +1,79 @@
+"""Where a network's cells lie on the photograph: its preprocessing undone.
+
+Notation: the picture has `H, W` pixels; a map or mask has `h, w` cells. Cells are laid over what
+the network saw of the photograph, which with a crop is less than the photograph and with a
+letterbox more. What it did not see holds nothing.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+Values = npt.NDArray[np.float32]
+Mask = npt.NDArray[np.bool_]
+Box = tuple[float, float, float, float]
+
+
+def seen_box(image: tuple[int, int], network: tuple[int, int], resize: str) -> Box:
+    """What the network saw, as left, top, right, bottom in shares of the picture.
+
+    Args:
+        image: (width, height) of the photograph.
+        network: (H, W) of the network's input.
+        resize: "stretch", "crop:S" or "letterbox", as `Preprocessing.resize`.
+    """
+    if resize == "stretch":
+        return 0.0, 0.0, 1.0, 1.0
+    if resize == "letterbox":
+        factor = min(network[0] / image[1], network[1] / image[0])
+        lengths = [max(1, round(length * factor)) for length in image]
+    else:
+        short = int(resize.partition(":")[2])
+        lengths = [int(short * length / min(image)) for length in image]
+    starts = [_offset(*pair) for pair in zip(lengths, network[::-1], strict=True)]
+    (left, right), (top, bottom) = (
+        (start / length, (start + seen) / length)
+        for start, length, seen in zip(starts, lengths, network[::-1], strict=True)
+    )
+    return left, top, right, bottom
+
+
+def spread(cells: npt.NDArray[np.floating], box: Box, size: tuple[int, int]) -> Values:
+    """Cells laid over the picture, bilinear between their centres as on the comparison grid.
+
+    Args:
+        cells: `(h, w)`.
+        box: where they lie, from `seen_box`.
+        size: (H, W) of the picture.
+
+    Returns:
+        `(H, W)`; 0 outside the box.
+    """
+    cells = cells.astype(np.float32)
+    spans = (box[1], box[3]), (box[0], box[2])
+    for axis, (start, end) in enumerate(spans):
+        low, high, weight, outside = _places(cells.shape[axis], start, end, size[axis])
+        shape = (-1, 1) if axis == 0 else (1, -1)
+        weight = weight.reshape(shape)
+        cells = cells.take(low, axis) * (1 - weight) + cells.take(high, axis) * weight
+        cells *= ~outside.reshape(shape)
+    return cells
+
+
+def _places(
+    cells: int, start: float, end: float, pixels: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], Values, Mask]:
+    """Between which cells the pixels of one axis lie; each `(pixels,)`.
+
+    Returns:
+        The cells on either side, the weight of the second, and True for a pixel outside all cells.
+    """
+    place = ((np.arange(pixels) + 0.5) / pixels - start) / (end - start)
+    centre = (place * cells - 0.5).clip(0, cells - 1)
+    low = np.floor(centre).astype(np.int64)
+    high = np.minimum(low + 1, cells - 1)
+    return low, high, (centre - low).astype(np.float32), (place < 0) | (place > 1)
+
+
+def _offset(have: int, want: int) -> int:
+    """Where the network's window begins, rounded as `Preprocessing` rounds it."""
+    return round((have - want) / 2) if have >= want else -((want - have) // 2)

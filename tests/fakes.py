@@ -31,6 +31,7 @@ from trust_core.store import (
     INDICATORS,
     MANIFEST,
     MAPS,
+    MASKS,
     SAMPLES,
     SCHEMA_VERSION,
     SCORES,
@@ -40,6 +41,7 @@ from trust_core.store import (
 )
 
 GRID = (7, 5)
+MASK_GRID = (24, 24)
 MAP_NAMES = ("defect", "good", "gradient")
 KINDS = ("crack", "pit", "scratch")
 PICTURE = 48  # pixels a side
@@ -106,6 +108,7 @@ def write_fake_audit(
     *,
     strengths: Sequence[float] = (0.0, 1.0, 4.0),
     seed: int = 0,
+    mask_head: bool = False,
 ) -> Audit:
     """Write the folder of a finished audit, and its images beside it in `NAME-images`.
 
@@ -116,6 +119,7 @@ def write_fake_audit(
         parts: the images; `random_parts()` when None.
         strengths: adversarial strengths, 0 first.
         seed: of pictures, maps and features.
+        mask_head: write predicted masks too: most defects found, some missed, a few false alarms.
     """
     parts = random_parts(strengths=len(strengths)) if parts is None else parts
     settings = AuditSettings(strengths=tuple(strengths), tta=True)
@@ -136,7 +140,10 @@ def write_fake_audit(
     np.save(folder / FEATURES, features)
     write_table(folder / SAMPLES, samples)
     write_table(folder / SCORES, scores)
-    write_json(folder / MANIFEST, _manifest(root, samples, settings, seed))
+    grid = {"grid": list(MASK_GRID)} if mask_head else None
+    write_json(folder / MANIFEST, _manifest(root, samples, settings, seed) | {"mask_head": grid})
+    if mask_head:
+        np.save(folder / MASKS, _masks(root, samples, seed))
     passed = samples[samples["outcome"].isin(["FN", "TN"])]
     rivals = pd.DataFrame({name: draw.normal(size=len(passed)) for name in ABSENT})
     rivals.insert(0, "sample_id", passed["sample_id"].to_numpy())
@@ -222,6 +229,22 @@ def _with_maps(
     return scores.assign(row=np.arange(len(scores))), maps
 
 
+def _masks(root: Path, samples: pd.DataFrame, seed: int) -> np.ndarray:
+    draw = np.random.default_rng(seed + 1)
+    masks = draw.uniform(0.02, 0.3, (len(samples), *MASK_GRID)).astype(np.float16)
+    for mask, path, status in zip(masks, samples["mask_path"], samples["status"], strict=True):
+        if path and draw.random() < 0.75:
+            truth = np.asarray(Image.open(root / path)).reshape(MASK_GRID[0], 2, MASK_GRID[1], 2)
+            share = truth.mean((1, 3)) / 255
+            mask[:] = np.maximum(mask, share * draw.uniform(0.55, 0.95))
+        elif not path and draw.random() < 0.1:
+            top, left = draw.integers(0, MASK_GRID[0] - 4, 2)
+            mask[top : top + 3, left : left + 3] = 0.8
+        if status == UNREADABLE:
+            mask[:] = np.nan
+    return masks
+
+
 def _manifest(
     root: Path, samples: pd.DataFrame, settings: AuditSettings, seed: int
 ) -> dict[str, object]:
@@ -267,9 +290,11 @@ def _manifest(
         "layer": "layer4",
         "grid": list(GRID),
         "maps": maps,
+        "precision": None,
         "data": {
             "root": str(root.resolve()),
             "sha256": "1" * 64,
+            "source": "",
             "layout": "class folders",
             "good": ["good"],
             "notes": [],

@@ -10,7 +10,6 @@ import trust_core.shards as shards
 from trust_core.shards import (
     Shard,
     merge,
-    read_samples,
     read_shard,
     shard_path,
     write_shard,
@@ -125,7 +124,8 @@ def test_merging_is_concatenating(tmp_path: Path, features: bool):
         joined = np.concatenate([part.features for part in parts])
         np.testing.assert_array_equal(np.load(tmp_path / FEATURES), joined)
     pd.testing.assert_frame_equal(
-        read_samples(tmp_path, 3), pd.concat([part.samples for part in parts], ignore_index=True)
+        pd.read_parquet(tmp_path / SAMPLES),
+        pd.concat([part.samples for part in parts], ignore_index=True),
     )
 
 
@@ -148,7 +148,7 @@ def test_a_shard_of_unreadable_images_has_no_rows_and_disturbs_nothing(tmp_path:
     merge(tmp_path, 3, FILES)
     wanted = pd.concat([part.scores for part in parts if len(part.scores)], ignore_index=True)
     pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / SCORES).drop(columns="row"), wanted)
-    assert len(read_samples(tmp_path, 3)) == 6
+    assert len(pd.read_parquet(tmp_path / SAMPLES)) == 6
 
 
 def test_display_scales_leave_out_what_is_not_finite(tmp_path: Path):

@@ -16,11 +16,12 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from trust_core.store import FEATURES, MAPS, SAMPLES, SCORES
+from trust_core.store import FEATURES, MAPS, MASKS, SAMPLES, SCORES
 
 SHARDS = "shards"
 ARRAYS = "arrays.npz"
 SCALE_ROWS = 20_000  # images that a display scale is taken from, at most
+ROW_GROUP = 16_384  # rows of a Parquet file that lie together: one part reads one such group
 
 Half = npt.NDArray[np.float16]
 
@@ -34,12 +35,15 @@ class Shard:
         scores: a row an (image, strength), sorted by both; columns of `scores.parquet` but `row`.
         maps: by name, `(rows of scores, h, w)`.
         features: penultimate features `(rows of samples, F)`, or None.
+        masks: the mask head's probabilities of defective `(rows of samples, H', W')`, NaN for an
+            unreadable image, or None.
     """
 
     samples: pd.DataFrame
     scores: pd.DataFrame
     maps: dict[str, Half]
     features: Half | None
+    masks: Half | None = None
 
 
 def shard_path(folder: Path, index: int) -> Path:
@@ -58,6 +62,8 @@ def write_shard(folder: Path, index: int, shard: Shard) -> None:
     arrays = {f"map:{name}": array for name, array in shard.maps.items()}
     if shard.features is not None:
         arrays["features"] = shard.features
+    if shard.masks is not None:
+        arrays["masks"] = shard.masks
     np.savez(unfinished / ARRAYS, **arrays)  # type: ignore[arg-type]
     unfinished.rename(target)
 
@@ -67,12 +73,15 @@ def read_shard(folder: Path, index: int) -> Shard:
     path = shard_path(folder, index)
     with np.load(path / ARRAYS, allow_pickle=False) as arrays:
         maps = {n.removeprefix("map:"): arrays[n] for n in arrays.files if n.startswith("map:")}
-        features = arrays["features"] if "features" in arrays.files else None
-    return Shard(pd.read_parquet(path / SAMPLES), pd.read_parquet(path / SCORES), maps, features)
+        features, masks = (
+            arrays[name] if name in arrays.files else None for name in ("features", "masks")
+        )
+    samples, scores = (pd.read_parquet(path / name) for name in (SAMPLES, SCORES))
+    return Shard(samples, scores, maps, features, masks)
 
 
 def merge(folder: Path, count: int, map_files: dict[str, str]) -> dict[str, float]:
-    """Merge `count` shards into scores, maps and features; the shards stay.
+    """Merge `count` shards into samples, scores, maps, features and masks; the shards stay.
 
     Args:
         folder: the audit.
@@ -96,9 +105,10 @@ def merge(folder: Path, count: int, map_files: dict[str, str]) -> dict[str, floa
 
     row = image = 0
     clean: dict[str, list[npt.NDArray[np.float32]]] = {name: [] for name in map_files}
-    with _TableWriter(folder / SCORES) as scores_file:
+    with TableWriter(folder / SCORES) as scores_file, TableWriter(folder / SAMPLES) as samples_file:
         for shard in (read_shard(folder, index) for index in range(count)):
             size = len(shard.scores)
+            samples_file.write(shard.samples)
             scores_file.write(shard.scores.assign(row=np.arange(row, row + size)))
             for name, file in map_files.items():
                 array(folder / MAPS / file, rows, shard.maps[name])[row : row + size] = shard.maps[
@@ -108,11 +118,10 @@ def merge(folder: Path, count: int, map_files: dict[str, str]) -> dict[str, floa
                     at_zero = (shard.scores["strength"] == 0).to_numpy()
                     scale = shard.scores[f"scale_{name}"].to_numpy()[at_zero, None, None]
                     clean[name].append(shard.maps[name][at_zero] * scale)
-            if shard.features is not None:
-                size = len(shard.samples)
-                array(folder / FEATURES, images, shard.features)[image : image + size] = (
-                    shard.features
-                )
+            for file, values in ((FEATURES, shard.features), (MASKS, shard.masks)):
+                if values is not None:
+                    rows_of_samples = slice(image, image + len(shard.samples))
+                    array(folder / file, images, values)[rows_of_samples] = values
             row, image = row + len(shard.scores), image + len(shard.samples)
     for path, values in arrays.items():
         values.flush()  # type: ignore[attr-defined]
@@ -120,37 +129,49 @@ def merge(folder: Path, count: int, map_files: dict[str, str]) -> dict[str, floa
     return {name: _percentile(values) for name, values in clean.items()}
 
 
-def read_samples(folder: Path, count: int) -> pd.DataFrame:
-    """What the model pass says of every image: the shards' sample tables, joined."""
-    return pd.concat(
-        [pd.read_parquet(shard_path(folder, index) / SAMPLES) for index in range(count)],
-        ignore_index=True,
-    )
+def read_shard_samples(folder: Path, index: int) -> pd.DataFrame:
+    """What the model pass says of the images of one shard."""
+    return pd.read_parquet(shard_path(folder, index) / SAMPLES)
 
 
 def write_table(path: Path, table: pd.DataFrame) -> None:
     """Write a Parquet table atomically."""
-    table.to_parquet(_unfinished(path), index=False)
+    table.to_parquet(_unfinished(path), index=False, row_group_size=ROW_GROUP)
     _unfinished(path).replace(path)
 
 
-class _TableWriter:
-    """Appends tables to one Parquet file, which appears when all is written."""
+class TableWriter:
+    """Appends tables to one Parquet file, which appears when all is written.
+
+    Rows are gathered into groups of `ROW_GROUP`, however small the tables are: a group for each of
+    thousands of shards would make the file slow to open.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.writer: pq.ParquetWriter | None = None
+        self.waiting: list[pa.Table] = []
 
-    def __enter__(self) -> "_TableWriter":
+    def __enter__(self) -> "TableWriter":
         return self
 
     def write(self, table: pd.DataFrame) -> None:
-        content = pa.Table.from_pandas(table, preserve_index=False)
-        if self.writer is None:
-            self.writer = pq.ParquetWriter(_unfinished(self.path), content.schema)
-        self.writer.write_table(content)
+        """Append the rows of a table; its columns are those of the first one."""
+        self.waiting.append(pa.Table.from_pandas(table, preserve_index=False))
+        if sum(len(part) for part in self.waiting) >= ROW_GROUP:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self.waiting:
+            content = pa.concat_tables(self.waiting)
+            self.waiting = []
+            if self.writer is None:
+                self.writer = pq.ParquetWriter(_unfinished(self.path), content.schema)
+            self.writer.write_table(content, row_group_size=ROW_GROUP)
 
     def __exit__(self, kind: object, *_: object) -> None:
+        if kind is None:
+            self._flush()
         if self.writer is not None:
             self.writer.close()
             if kind is None:

@@ -8,6 +8,7 @@ import atexit
 import glob
 import json
 import os
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -27,10 +28,19 @@ MANIFEST = "manifest.json"
 SAMPLES = "samples.parquet"
 SCORES = "scores.parquet"
 FEATURES = "features.npy"
+MASKS = "masks.npy"
+EVIDENCE = "evidence.npz"
 INDICATORS = "indicators.parquet"
 MAPS = "maps"
 PROGRESS = "progress.json"
 RUNNING, FINISHED = "running", "finished"
+
+# Of DuckDB: what needs more memory goes by way of the disk; files read are kept by the system.
+QUERIES: dict[str, str | bool | int | float | list[str]] = {
+    "memory_limit": "300MB",
+    "temp_directory": str(Path(tempfile.gettempdir()) / "trust-core-queries"),
+    "enable_external_file_cache": "false",
+}
 
 WORKSPACE_VARIABLE = "TRUST_CORE_WORKSPACE"
 
@@ -99,7 +109,10 @@ class Audit:
         return tuple(self.manifest["settings"]["strengths"])
 
     def query(self, sql: str, parameters: Sequence[object] = ()) -> pd.DataFrame:
-        """Rows of a SQL query over the tables `samples`, `scores` and `indicators`."""
+        """Rows of a SQL query over the tables `samples`, `scores` and `indicators`.
+
+        `places` is `samples` with `file_row_number`, the place of an image among all.
+        """
         tables = (self.folder / file for file in (SAMPLES, SCORES, INDICATORS))
         files = tuple(file for file in tables if file.exists())
         connection = _connect(files, tuple(file.stat().st_mtime_ns for file in files))
@@ -126,8 +139,12 @@ class Audit:
     @property
     def rivals(self) -> tuple[str, ...]:
         """The columns of `indicators.parquet`; none when it is not there."""
-        path = self.folder / INDICATORS
-        return tuple(pq.read_schema(path).names[1:]) if path.exists() else ()
+        return self.columns(INDICATORS)[1:]
+
+    def columns(self, file: str) -> tuple[str, ...]:
+        """Names of the columns of a table; none when it is not there."""
+        path = self.folder / file
+        return _columns(path, path.stat().st_mtime_ns) if path.exists() else ()
 
     @cached_property
     def _maps(self) -> dict[str, npt.NDArray[np.float16]]:
@@ -140,6 +157,21 @@ class Audit:
         """A kept map of all rows, memory-mapped: `(rows, h, w)` float16, indexed by `row`."""
         return self._maps[name]
 
+    def masks(self) -> npt.NDArray[np.float16] | None:
+        """What the mask head says, memory-mapped: probabilities of *defective* at ε = 0.
+
+        Returns:
+            `(rows, H', W')` float16, row for row as `samples.parquet` (in `sample_id` order), NaN
+            for an unreadable image; None when the network has no mask head.
+        """
+        path = self.folder / MASKS
+        return np.load(path, mmap_mode="r") if path.exists() else None
+
+
+@lru_cache(maxsize=64)
+def _columns(path: Path, changed: int) -> tuple[str, ...]:
+    return tuple(pq.read_schema(path).names)
+
 
 @lru_cache(maxsize=8)
 def _connect(files: tuple[Path, ...], changed: tuple[int, ...]) -> duckdb.DuckDBPyConnection:
@@ -149,10 +181,12 @@ def _connect(files: tuple[Path, ...], changed: tuple[int, ...]) -> duckdb.DuckDB
         files: the samples, the scores and, once they are made, the rival indicators.
         changed: when they were written; other files in their place get a connection of their own.
     """
-    connection = duckdb.connect()
+    connection = duckdb.connect(config=QUERIES)
     for file in files:
         # DuckDB reads a path as a pattern; this one is meant as it stands.
         connection.read_parquet(glob.escape(str(file))).create_view(file.stem)
+    numbered = connection.read_parquet(glob.escape(str(files[0])), file_row_number=True)
+    numbered.create_view("places")
     if len(files) < 3:
         connection.execute("CREATE VIEW indicators AS SELECT sample_id FROM samples LIMIT 0")
     return connection

@@ -11,7 +11,8 @@ from urllib.parse import urlencode
 import streamlit as st
 
 from trust_core.dashboard.thresholds import readable
-from trust_core.decision.curves import ALL_ROLES, curve_at
+from trust_core.dashboard.tradeoff.scores import load
+from trust_core.decision.curves import ALL_ROLES
 from trust_core.decision.indicators import DEFAULT_INDICATOR, available
 from trust_core.decision.journal import OPERATING_POINT, entries
 from trust_core.store import Audit
@@ -106,16 +107,8 @@ def default_threshold(audit: Audit, indicator: str, strength: float) -> float:
 @st.cache_data(max_entries=64, show_spinner=False)
 def _usual_points(_audit: Audit, key: str, indicator: str) -> dict[float, tuple[float, float]]:
     """τ and TN loss at 90 % FN recall on `tune`, for each ε."""
-    passed = _audit.query(
-        """SELECT strength, scores.log_odds, iou_defect, iou_good, iou_difference, p_defect, outcome
-           FROM scores JOIN samples USING (sample_id)
-           WHERE outcome IN ('FN', 'TN') AND role = ?
-           ORDER BY strength, row""",
-        (TUNE,),
-    )
     points = {}
-    for strength in _audit.strengths:
-        curve = curve_at(passed, indicator, strength)
+    for strength, curve in load(_audit, TUNE, indicator).curves.items():
         # The first point is τ = +∞, which no slider can stand on; the next flags the fewest.
         wanted = max(1, curve.at_recall(WANTED_RECALL) or 0)
         threshold = readable(curve, wanted) if wanted < len(curve.thresholds) else 0.0

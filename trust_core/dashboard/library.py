@@ -33,7 +33,7 @@ DEMO = "demo"
 STOPPED, RUNNING, DAMAGED = "stopped", "running", "damaged"
 NAME_FILE = "name.json"  # the display name; the folder keeps its own
 LOCK_FILE = ".lock"  # held by whoever writes the audit
-JOBS, CACHE = "jobs", "cache"  # folders of the workspace that hold no audits
+JOBS, CACHE, NETWORKS = "jobs", "cache", "networks"  # folders of the workspace without audits
 LONGEST_NAME = 80
 HASHES = re.compile(r"[0-9a-f]{12}-[0-9a-f]{8}-\w+")  # a folder that nobody gave a name
 

@@ -74,11 +74,11 @@ def group_minima(scores: Floats, missed: Flags, groups: npt.ArrayLike) -> Floats
         missed: True for a missed defect, `(N,)`.
         groups: group of each image, `(N,)`.
     """
-    codes = group_codes(np.asarray(groups)[missed])
+    codes = group_codes(groups)[missed]
     lowest = np.full(int(codes.max(initial=-1)) + 1, np.inf)
     values = np.where(np.isnan(scores), np.inf, scores)[missed]
     np.minimum.at(lowest, codes, values)
-    return np.sort(lowest)
+    return np.sort(lowest[np.unique(codes)])
 
 
 def prove_recall(minima: Floats, demand: Demand) -> Proof:

@@ -15,13 +15,22 @@ Flags = npt.NDArray[np.bool_]
 Interval = tuple[float, float]
 
 RESAMPLES = 2000
-CELLS = 2_000_000  # of one batch of resamples, to bound its memory
+CELLS = 500_000  # of one batch of resamples, to bound its memory
 
 
 def group_codes(groups: npt.ArrayLike) -> Counts:
-    """Group names `(N,)` as numbers 0 … G − 1."""
-    _, codes = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
+    """Group names `(N,)`, or numbers that stand for them, as 0 … G − 1 in their order."""
+    names = np.asarray(groups)
+    if names.dtype.kind in "iu" and names.min(initial=0) >= 0:
+        there = np.bincount(names) > 0  # a million numbers are not sorted for that
+        return (np.cumsum(there) - 1)[names].astype(np.int64)
+    _, codes = np.unique(names.astype(str), return_inverse=True)
     return codes.astype(np.int64)
+
+
+def count_groups(codes: npt.NDArray[np.integer], chosen: Flags) -> int:
+    """How many groups hold a chosen image, of `codes` `(N,)` and flags `(N,)`."""
+    return int(np.count_nonzero(np.bincount(codes[chosen])))
 
 
 def resample(

@@ -2,22 +2,20 @@
 
 An indicator is a function of two tables with one row a passed image, in one order: `at` the chosen
 strength ε and `clean` at ε = 0, with the columns of `scores.parquet`, `p_defect`, and the rivals of
-`indicators.parquet` (`decision.rivals`), which are the same at every ε.
+`indicators.parquet` (`decision.rivals`), which are the same at every ε. Data frames or
+`columns.PassedColumns`, which reads only what is asked for.
 """
 
 from collections.abc import Callable
-from typing import cast
 
 import numpy as np
-import numpy.typing as npt
-import pandas as pd
 
+from trust_core.columns import Columns, Floats
 from trust_core.errors import SettingsError
 from trust_core.explanation.registry import Registry
 from trust_core.store import Audit
 
-Floats = npt.NDArray[np.float64]
-Indicator = Callable[[pd.DataFrame, pd.DataFrame], Floats]
+Indicator = Callable[[Columns, Columns], Floats]
 
 INDICATORS: Registry[Indicator] = Registry("indicator")
 
@@ -38,6 +36,8 @@ ABSENT = {
     "mahalanobis": _NO_REFERENCE,
     "defect_area": "run the audit again",
     "defect_entropy": "run the audit again",
+    "evidence_mass": "run the audit with evidence among the forms of --specific",
+    "mask_alarm": "it needs a network with a mask head",
     "iou_random": "run the audit again",
     "combination": "run the audit again",
     "consensus": _NO_REFERENCE,
@@ -47,60 +47,60 @@ ABSENT = {
 }
 
 
-def _column(table: pd.DataFrame, name: str) -> Floats:
-    return cast(Floats, table[name].to_numpy(dtype=np.float64))
+def _column(table: Columns, name: str) -> Floats:
+    return np.asarray(table[name], dtype=np.float64)
 
 
 @INDICATORS.register(DEFAULT_INDICATOR)
-def iou_difference(at: pd.DataFrame, clean: pd.DataFrame) -> Floats:
+def iou_difference(at: Columns, clean: Columns) -> Floats:
     """Δ = IoU(M_defect, M_agnostic) − IoU(M_good, M_agnostic), on x_ε."""
     return _column(at, "iou_difference")
 
 
 @INDICATORS.register("iou_defect")
-def iou_defect(at: pd.DataFrame, clean: pd.DataFrame) -> Floats:
+def iou_defect(at: Columns, clean: Columns) -> Floats:
     """IoU(M_defect, M_agnostic), on x_ε."""
     return _column(at, "iou_defect")
 
 
 @INDICATORS.register("good_disagreement")
-def good_disagreement(at: pd.DataFrame, clean: pd.DataFrame) -> Floats:
+def good_disagreement(at: Columns, clean: Columns) -> Floats:
     """1 − IoU(M_good, M_agnostic), on x_ε."""
     return 1.0 - _column(at, "iou_good")
 
 
 @INDICATORS.register("iou_difference_shift")
-def iou_difference_shift(at: pd.DataFrame, clean: pd.DataFrame) -> Floats:
+def iou_difference_shift(at: Columns, clean: Columns) -> Floats:
     """Δ(x_ε) − Δ(x): what the enhancement moved."""
     return _column(at, "iou_difference") - _column(clean, "iou_difference")
 
 
 @INDICATORS.register(THRESHOLD_SHIFT)
-def p_defect(at: pd.DataFrame, clean: pd.DataFrame) -> Floats:
+def p_defect(at: Columns, clean: Columns) -> Floats:
     """`p` of the clean image: flagging by it is moving the decision threshold. The rival."""
     return _column(clean, "p_defect")
 
 
 @INDICATORS.register("log_odds")
-def log_odds(at: pd.DataFrame, clean: pd.DataFrame) -> Floats:
+def log_odds(at: Columns, clean: Columns) -> Floats:
     """z(x_ε): the enhancement without any heatmap."""
     return _column(at, "log_odds")
 
 
 @INDICATORS.register("log_odds_shift")
-def log_odds_shift(at: pd.DataFrame, clean: pd.DataFrame) -> Floats:
+def log_odds_shift(at: Columns, clean: Columns) -> Floats:
     """z(x_ε) − z(x)."""
     return _column(at, "log_odds") - _column(clean, "log_odds")
 
 
 @INDICATORS.register("iou_difference_clean")
-def iou_difference_clean(at: pd.DataFrame, clean: pd.DataFrame) -> Floats:
+def iou_difference_clean(at: Columns, clean: Columns) -> Floats:
     """Δ(x): the overlap without the enhancement."""
     return _column(clean, "iou_difference")
 
 
 def _rival(name: str) -> Indicator:
-    def rival(at: pd.DataFrame, clean: pd.DataFrame) -> Floats:
+    def rival(at: Columns, clean: Columns) -> Floats:
         if name not in clean:
             raise SettingsError(f"this audit has no indicator '{name}': {ABSENT[name]}")
         return _column(clean, name)

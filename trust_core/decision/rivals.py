@@ -23,6 +23,7 @@ from trust_core.decision.fitting import (
     standardised,
 )
 from trust_core.decision.groups import Flags, group_codes
+from trust_core.decision.mask_alarm import largest_area
 from trust_core.decision.references import (
     LEAST_REFERENCES,
     MOST_REFERENCES,
@@ -32,6 +33,7 @@ from trust_core.decision.references import (
 )
 from trust_core.decision.tradeoff import Floats
 from trust_core.decision.verdict import LEAST_GROUPS
+from trust_core.explanation.evidence_maps import EVIDENCE_FORM, concentration
 from trust_core.explanation.overlap import iou, mask_of
 from trust_core.explanation.registry import Registry
 from trust_core.shards import write_table
@@ -66,8 +68,8 @@ class Material:
     @cached_property
     def table(self) -> pd.DataFrame:
         """The passed images, `(N,)`, with their columns of `scores.parquet` at ε = 0."""
-        scores = pd.read_parquet(self.audit.folder / SCORES)
-        clean = scores[scores["strength"] == 0].drop(columns=["log_odds", "status", "strength"])
+        scores = pd.read_parquet(self.audit.folder / SCORES, filters=[("strength", "==", 0.0)])
+        clean = scores.drop(columns=["log_odds", "status", "strength"])
         chosen = self.samples[self.passed]
         return chosen.merge(clean, on="sample_id", how="left", validate="one_to_one")
 
@@ -209,6 +211,23 @@ def defect_entropy(material: Material) -> Floats:
         return values
 
     return material.each_map(entropy, "defect")
+
+
+@RIVALS.register("evidence_mass")
+def evidence_mass(material: Material) -> Floats | None:
+    """Share of the pixel evidence for a defect that lies in its strongest twentieth."""
+    specific = material.audit.manifest["settings"]["specific"]
+    if EVIDENCE_FORM not in specific:
+        return None
+    name = "defect" if specific[0] == EVIDENCE_FORM else f"{EVIDENCE_FORM}_defect"
+    return material.each_map(lambda maps, _: concentration(maps).numpy(), name)
+
+
+@RIVALS.register("mask_alarm")
+def mask_alarm(material: Material) -> Floats | None:
+    """The largest mean probability of the mask head over any small window."""
+    masks = material.audit.masks()
+    return None if masks is None else largest_area(masks, np.flatnonzero(material.passed))
 
 
 @RIVALS.register("iou_random")

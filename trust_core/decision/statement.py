@@ -10,8 +10,9 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 
+from trust_core.columns import PassedColumns
 from trust_core.decision.certificate import Budget, Proof, group_minima, prove, sentence
-from trust_core.decision.curves import curve_at, indicator_scores
+from trust_core.decision.curves import curves_of, scored, with_indicator
 from trust_core.decision.groups import (
     Flags,
     Interval,
@@ -23,7 +24,7 @@ from trust_core.decision.groups import (
 from trust_core.decision.indicators import DEFAULT_INDICATOR, INDICATORS, THRESHOLD_SHIFT
 from trust_core.decision.journal import OPERATING_POINT, SEAL_OPENED, SEALED, entries, open_seals
 from trust_core.decision.planner import Demand, needed, plan
-from trust_core.decision.tradeoff import Counts
+from trust_core.decision.tradeoff import Counts, Floats, curve
 from trust_core.decision.verdict import SAME_RANKING, same_ranking, verdict
 from trust_core.errors import SettingsError
 from trust_core.store import Audit
@@ -74,8 +75,9 @@ def choose(audit: Audit, indicator: str | None = None, strength: float | None = 
 
 
 def _best_strength(audit: Audit, indicator: str) -> float:
-    passed = audit.passed(["tune"])
-    areas = [curve_at(passed, indicator, strength).auroc for strength in audit.strengths]
+    areas = [
+        points.auroc for points in curves_of(PassedColumns(audit, ["tune"]), indicator).values()
+    ]
     return audit.strengths[int(np.argmax(np.nan_to_num(areas, nan=-1.0)))]
 
 
@@ -95,14 +97,13 @@ def certify(audit: Audit, wanted: Demand | Budget, choice: Choice) -> dict[str, 
         StoreError: the journal cannot be written.
     """
     demand = wanted if isinstance(wanted, Demand) else None
-    passed = {"tune": audit.passed(["tune"])}
-    indicator_scores(passed["tune"], choice.indicator, choice.strength)  # or no look at all
+    scored(audit, ["tune"], choice.indicator, choice.strength)  # or no look at all
     open_seals(audit, SEALED, _why(choice))
-    passed |= {role: audit.passed([role]) for role in SEALED}
+    passed = {role: PassedColumns(audit, [role], [choice.strength]) for role in ("tune", *SEALED)}
     proof, at_threshold = _prove(passed, choice, wanted)
     shift, shift_at = _prove(passed, Choice(THRESHOLD_SHIFT, 0.0, ""), wanted)
-    scored = indicator_scores(passed["test"], choice.indicator, choice.strength)
-    judged = verdict(scored, demand.recall if demand else USUAL_RECALL)
+    sealed = with_indicator(passed["test"], choice.indicator, choice.strength)
+    judged = verdict(sealed, demand.recall if demand else USUAL_RECALL)
     result = {
         "audit": str(audit.folder),
         **asdict(choice),
@@ -144,18 +145,24 @@ def _chosen_blind(audit: Audit, choice: Choice) -> bool:
 
 
 def _prove(
-    passed: dict[str, pd.DataFrame], choice: Choice, wanted: Demand | Budget
+    passed: dict[str, PassedColumns], choice: Choice, wanted: Demand | Budget
 ) -> tuple[Proof, dict[str, dict[str, Any]]]:
     """The proof, and what its threshold does to `certify` and `test`."""
     tables = {
-        role: indicator_scores(passed[role], choice.indicator, choice.strength) for role in SEALED
+        role: with_indicator(columns, choice.indicator, choice.strength)
+        for role, columns in passed.items()
     }
-    tune = curve_at(passed["tune"], choice.indicator, choice.strength)
+    tune = curve(*_scores(tables.pop("tune")))
     sealed = tables["certify"]
-    missed = (sealed["outcome"] == "FN").to_numpy(dtype=bool)
-    scores = sealed["indicator"].to_numpy(dtype=np.float64)
+    scores, missed = _scores(sealed)
     proof = prove(group_minima(scores, missed, sealed["group"]), tune, wanted)
     return proof, {role: measured(table, proof.threshold) for role, table in tables.items()}
+
+
+def _scores(table: pd.DataFrame) -> tuple[Floats, Flags]:
+    """The indicator `(N,)` and which images are missed defects."""
+    missed = (table["outcome"] == "FN").to_numpy(dtype=bool)
+    return table["indicator"].to_numpy(dtype=np.float64), missed
 
 
 def _proof_json(proof: Proof, at_threshold: dict[str, dict[str, Any]]) -> dict[str, Any]:
@@ -191,7 +198,7 @@ def measured(table: pd.DataFrame, threshold: float | None) -> dict[str, Any]:
         return {"counts": counts, **dict.fromkeys(unknown)}
     caught, lost = (flagged[part].to_numpy(dtype=bool) for part in (missed, good))
     caught_groups, lost_groups = (group_codes(table["group"][part]) for part in (missed, good))
-    kinds = table["kind"][missed].replace("", "unknown")
+    kinds = table["kind"][missed].astype("str").replace("", "unknown")
     return {
         "counts": counts | {"flagged_fn": int(caught.sum()), "flagged_tn": int(lost.sum())},
         "fn_recall": _mean(caught),

@@ -54,7 +54,8 @@ class Curve:
 
     def at(self, threshold: float) -> int:
         """Index of the point that a threshold leads to: what has a score ≥ it is flagged."""
-        return int(np.searchsorted(-self.thresholds, -threshold, side="right")) - 1
+        below = int(np.searchsorted(self.thresholds[::-1], threshold))
+        return len(self.thresholds) - below - 1
 
     def at_recall(self, recall: float) -> int | None:
         """Index of the first point, with the lowest TN loss, that reaches an FN recall."""
@@ -63,6 +64,12 @@ class Curve:
         # Compared in counts: 0.95 · 20 must be 19, whatever the floating point says.
         enough = np.ceil(recall * self.fn - 1e-9)
         return int(np.argmax(self.flagged_fn >= enough))
+
+    def gains(self) -> "Curve":
+        """The points that catch one more missed defect: all that a wanted recall can lead to."""
+        at = np.flatnonzero(np.diff(self.flagged_fn, prepend=-1))
+        thresholds, caught, lost = self.thresholds[at], self.flagged_fn[at], self.flagged_tn[at]
+        return Curve(thresholds, caught, lost, self.fn, self.tn)
 
     def tn_loss_at(self, recall: float) -> float:
         """Lowest TN loss with at least this FN recall; NaN without an FN or a TN."""
@@ -82,7 +89,7 @@ def curve(scores: Floats, missed: npt.NDArray[np.bool_]) -> Curve:
         missed: True for a missed defect (FN), False for a good part (TN), `(N,)`.
     """
     values = np.where(np.isnan(scores), np.inf, scores).astype(np.float64)
-    order = np.argsort(-values, kind="stable")
+    order = np.argsort(-values)  # equal scores are one point, whatever their order
     values, hits = values[order], missed[order].astype(np.int64)
     last = np.flatnonzero(np.append(values[1:] != values[:-1], True)[: len(values)])
     flagged_fn, flagged = np.cumsum(hits)[last], last + 1

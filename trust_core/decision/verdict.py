@@ -15,11 +15,13 @@ from trust_core.decision.groups import (
     RESAMPLES,
     Flags,
     Interval,
+    count_groups,
     group_codes,
     percentiles,
     resample,
 )
 from trust_core.decision.indicators import THRESHOLD_SHIFT
+from trust_core.decision.many import MANY, difference_of_many
 from trust_core.decision.metrics import Metrics, metrics
 from trust_core.decision.tradeoff import Counts, Curve, Floats, curve
 
@@ -94,7 +96,7 @@ def verdict(table: pd.DataFrame, recall: float = 0.95, *, seed: int = 0) -> Verd
         table[name].to_numpy(dtype=np.float64) for name in ("indicator", THRESHOLD_SHIFT)
     )
     mine, shift = curve(scores, missed), curve(rival, missed)
-    groups, good_groups = (len(np.unique(codes[chosen])) for chosen in (missed, ~missed))
+    groups, good_groups = (count_groups(codes, chosen) for chosen in (missed, ~missed))
     interval = difference_interval(scores, rival, missed, codes, seed=seed)
     few = min(groups, good_groups) < LEAST_GROUPS
     colour = AMBER if few or interval[0] <= 0 <= interval[1] else GREEN if interval[0] > 0 else RED
@@ -141,13 +143,17 @@ def difference_interval(
     Returns:
         Lower and upper end; NaN with fewer than two groups of either class.
     """
-    fewest = min(len(np.unique(codes[chosen])) for chosen in (missed, ~missed))
+    fewest = min(count_groups(codes, chosen) for chosen in (missed, ~missed))
     if fewest < 2:
         return float("nan"), float("nan")
-    first, second = auroc_of_resamples(scores, missed), auroc_of_resamples(rival, missed)
-    values = [first(times) - second(times) for times in resample(codes, resamples, seed)]
+    if len(scores) > MANY:
+        values = difference_of_many(scores, rival, missed, codes, resamples, seed)
+    else:
+        first, second = auroc_of_resamples(scores, missed), auroc_of_resamples(rival, missed)
+        drawn = resample(codes, resamples, seed)
+        values = np.concatenate([first(times) - second(times) for times in drawn])
     tail = ndtr(np.sqrt(fewest / (fewest - 1)) * stdtrit(fewest - 1, 0.025))
-    return percentiles(np.concatenate(values), 1 - 2 * tail)
+    return percentiles(values, 1 - 2 * tail)
 
 
 def auroc_of_resamples(scores: Floats, missed: Flags) -> Callable[[npt.NDArray[np.int32]], Floats]:

@@ -3,14 +3,19 @@
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 import streamlit as st
 
-from trust_core.decision.curves import indicator_scores
+from trust_core.columns import PassedColumns
+from trust_core.decision.curves import scored, with_indicator
 from trust_core.decision.indicators import ABSENT, THRESHOLD_SHIFT, available
 from trust_core.decision.tradeoff import Curve, curve
 from trust_core.decision.verdict import Verdict, verdict
+from trust_core.kept import Kept
 from trust_core.store import Audit
+
+MEMORY = 60_000_000  # bytes of judged indicators that are kept, of all audits together
+
+_kept = Kept(MEMORY)
 
 # What is left of the IoU difference when a piece of it is taken away.
 ABLATIONS = {
@@ -32,17 +37,12 @@ class Judged:
     Attributes:
         indicator: a key of `INDICATORS`.
         verdict: against threshold shift; its recall is the usual one.
-        points: its trade-off.
+        points: its trade-off, where it catches one more missed defect.
     """
 
     indicator: str
     verdict: Verdict
     points: Curve
-
-
-def passed(audit: Audit, role: str) -> pd.DataFrame:
-    """`Audit.passed` of one role, read once. Shared by all sessions: never written to."""
-    return _passed(audit, stamp(audit), role)
 
 
 def judge(audit: Audit, role: str, indicator: str, strength: float, recall: float) -> Verdict:
@@ -55,7 +55,12 @@ def judge_all(audit: Audit, role: str, strength: float) -> list[Judged]:
 
     Those without a score for any of these images are left out.
     """
-    return _judge_all(audit, stamp(audit), role, strength)
+    return _kept.get(_key(audit, role, strength), lambda: _judge_all(audit, role, strength))
+
+
+def is_judged(audit: Audit, role: str, strength: float) -> bool:
+    """Whether `judge_all` answers at once; with a million images it takes some seconds."""
+    return _key(audit, role, strength) in _kept
 
 
 def absent(audit: Audit) -> dict[str, str]:
@@ -68,27 +73,25 @@ def stamp(audit: Audit) -> str:
     return f"{audit.key} {' '.join(audit.rivals)}"
 
 
-@st.cache_resource(max_entries=6, show_spinner=False)
-def _passed(_audit: Audit, key: str, role: str) -> pd.DataFrame:
-    return _audit.passed([role])
-
-
 @st.cache_data(max_entries=64, show_spinner=False)
 def _judge(
     _audit: Audit, key: str, role: str, indicator: str, strength: float, recall: float
 ) -> Verdict:
-    return verdict(indicator_scores(passed(_audit, role), indicator, strength), recall)
+    return verdict(scored(_audit, [role], indicator, strength), recall)
 
 
-@st.cache_resource(max_entries=12, show_spinner=False)
-def _judge_all(_audit: Audit, key: str, role: str, strength: float) -> list[Judged]:
-    found = []
-    names = [name for name in available(_audit) if name != THRESHOLD_SHIFT]
+def _key(audit: Audit, role: str, strength: float) -> tuple[str, str, str, float]:
+    return str(audit.folder), stamp(audit), role, strength
+
+
+def _judge_all(audit: Audit, role: str, strength: float) -> list[Judged]:
+    found, passed = [], PassedColumns(audit, [role], [strength])
+    names = [name for name in available(audit) if name != THRESHOLD_SHIFT]
     for indicator in (*names, THRESHOLD_SHIFT):
-        table = indicator_scores(passed(_audit, role), indicator, strength)
+        table = with_indicator(passed, indicator, strength)
         values = table["indicator"].to_numpy(dtype=np.float64)
         if np.isnan(values).all():
             continue
         missed = (table["outcome"] == "FN").to_numpy(dtype=bool)
-        found.append(Judged(indicator, verdict(table), curve(values, missed)))
+        found.append(Judged(indicator, verdict(table), curve(values, missed).gains()))
     return found

@@ -7,10 +7,11 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from trust_core.columns import text
 from trust_core.dashboard.address import Point
-from trust_core.dashboard.decide.judged import passed, stamp
+from trust_core.dashboard.decide.judged import stamp
 from trust_core.dashboard.tradeoff.scores import load, stops
-from trust_core.decision.curves import indicator_scores
+from trust_core.decision.curves import scored
 from trust_core.decision.indicators import THRESHOLD_SHIFT
 from trust_core.decision.line import Estimate, Line, Rates, cheapest, on_the_line, outcomes
 from trust_core.decision.tradeoff import Curve, Floats
@@ -75,18 +76,13 @@ def _on_line(
     _audit: Audit, key: str, role: str, at: tuple[str, float, float], line: Line
 ) -> dict[str, Estimate]:
     indicator, strength, threshold = at
-    scored = indicator_scores(passed(_audit, role), indicator, strength)
-    scores = scored["indicator"]
-    again = scored["sample_id"][scores.isna() | (scores >= threshold)]
-    images = _readable(_audit, role)
-    flagged = images["sample_id"].isin(again).to_numpy(dtype=bool)
+    passed = scored(_audit, [role], indicator, strength)
+    again = passed["indicator"].isna() | (passed["indicator"] >= threshold)
+    outcome, group = (text(_audit, name) for name in ("outcome", "group"))
+    readable = np.flatnonzero(text(_audit, "role").equal(role) & ~outcome.equal(""))
+    flagged = np.isin(readable, passed["place"][again], assume_unique=True)
+    images = pd.DataFrame({"outcome": outcome.at(readable), "group": group.codes[readable]})
     return on_the_line(images, flagged, line)
-
-
-def _readable(audit: Audit, role: str) -> pd.DataFrame:
-    return audit.query(
-        "SELECT sample_id, outcome, \"group\" FROM samples WHERE outcome <> '' AND role = ?", [role]
-    )
 
 
 def rates(audit: Audit, role: str) -> tuple[float, float]:

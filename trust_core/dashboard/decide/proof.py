@@ -6,6 +6,7 @@ from typing import Any
 import streamlit as st
 
 from trust_core import figures_decide
+from trust_core.columns import text
 from trust_core.dashboard.address import Point
 from trust_core.dashboard.chart import chart
 from trust_core.dashboard.decide.judged import stamp
@@ -14,6 +15,7 @@ from trust_core.dashboard.frame import error
 from trust_core.dashboard.seals import closed
 from trust_core.dashboard.words import count, counted, moment, of
 from trust_core.decision.certificate import Budget
+from trust_core.decision.groups import count_groups
 from trust_core.decision.indicators import THRESHOLD_SHIFT
 from trust_core.decision.journal import SEALED, entries
 from trust_core.decision.planner import Demand, needed, plan, proven
@@ -27,7 +29,7 @@ OVERLOOKED = 2  # curves of the planner, beside that of none
 
 def choice_of(audit: Audit, point: Point) -> Choice:
     """The indicator and strength in the URL as what is certified, with the reason they have."""
-    usual = choose(audit)
+    usual = _usual(audit, stamp(audit), len(entries(audit)))
     if (usual.indicator, usual.strength) == (point.indicator, point.strength):
         return usual
     return choose(audit, point.indicator, point.strength)
@@ -42,11 +44,13 @@ def certificate(audit: Audit, wanted: Demand | Budget, choice: Choice) -> dict[s
 
 def missed_parts(audit: Audit, role: str) -> int:
     """Groups of a role that hold a missed defect; no score of theirs is looked at."""
-    table = audit.query(
-        "SELECT count(DISTINCT \"group\") AS n FROM samples WHERE outcome = 'FN' AND role = ?",
-        [role],
-    )
-    return int(table["n"].iloc[0])
+    missed = text(audit, "outcome").equal("FN") & text(audit, "role").equal(role)
+    return count_groups(text(audit, "group").codes, missed)
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _usual(_audit: Audit, key: str, decided: int) -> Choice:
+    return choose(_audit)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)

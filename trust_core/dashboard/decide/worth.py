@@ -9,7 +9,14 @@ import streamlit as st
 from trust_core import figures_decide
 from trust_core.dashboard.address import Point
 from trust_core.dashboard.chart import chart
-from trust_core.dashboard.decide.judged import ABLATIONS, Judged, absent, judge_all, stamp
+from trust_core.dashboard.decide.judged import (
+    ABLATIONS,
+    Judged,
+    absent,
+    is_judged,
+    judge_all,
+    stamp,
+)
 from trust_core.dashboard.decide.words import VERDICTS, again_at, called, capital, share
 from trust_core.dashboard.tradeoff.scores import load
 from trust_core.decision.indicators import DEFAULT_INDICATOR, THRESHOLD_SHIFT
@@ -19,6 +26,7 @@ from trust_core.store import Audit
 
 OVERLAPS = (DEFAULT_INDICATOR, "iou_difference_shift", "best_overlap", "overlap_profile")
 HERE = "“Try every choice”, below, adds them once test is opened"
+WAITING = "Comparing every indicator on these images …"
 ALWAYS = (0.8, 0.9, 1.0)  # recalls of the table, beside the wanted one
 
 
@@ -61,16 +69,20 @@ def two_costs(audit: Audit, role: str, point: Point, recall: float) -> str:
 
 
 def draw_all(audit: Audit, role: str, point: Point, recall: float) -> None:
-    """All indicators on one chart."""
+    """All indicators on one chart; its place is held while they are compared for the first time."""
     at = (role, point.indicator, point.strength, recall)
+    place = st.empty()
+    if not is_judged(audit, role, point.strength):
+        place.html(f'<div class="waiting">{WAITING}</div>')
     text, height = _contenders(audit, stamp(audit), *at)
-    chart(
-        text,
-        height,
-        key="contenders",
-        alt="How much better than just lowering the decision threshold each indicator ranks missed "
-        "defects, with its 95 % interval, and the good parts it re-inspects.",
-    )
+    with place.container():
+        chart(
+            text,
+            height,
+            key="contenders",
+            alt="How much better than just lowering the decision threshold each indicator ranks "
+            "missed defects, with its 95 % interval, and the good parts it re-inspects.",
+        )
 
 
 def table(audit: Audit, role: str, point: Point, recall: float) -> str:

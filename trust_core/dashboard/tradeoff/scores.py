@@ -7,21 +7,26 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import streamlit as st
 
-from trust_core.dashboard.address import Point
+from trust_core.columns import PassedColumns, text
 from trust_core.dashboard.thresholds import roundest
 from trust_core.decision.curves import roles_of
 from trust_core.decision.indicators import INDICATORS, THRESHOLD_SHIFT
 from trust_core.decision.tradeoff import Counts, Curve, Floats, curve
 from trust_core.drawn_curves import CHOSEN_POINTS, drawn
+from trust_core.kept import Kept
 from trust_core.store import Audit
 
-COLUMNS = "strength, scores.log_odds, iou_defect, iou_good, iou_difference, p_defect"
+if TYPE_CHECKING:
+    from trust_core.dashboard.address import Point
+
+MEMORY = 220_000_000  # bytes of scores that are kept, of all audits together
 HEAT_SHARES = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75)
+POOLED = 50_000  # good parts that the columns of a heat table are laid out by, about
 READABLE = 4  # decimals
 
 
@@ -46,41 +51,7 @@ class Scores:
     kind_of: npt.NDArray[np.int64]
 
 
-# A resource rather than data: data would be copied for every call, some 30 MB at 100,000 images.
-@st.cache_resource(max_entries=6, show_spinner=False)
-def _load(_audit: Audit, key: str, role: str, indicator: str) -> Scores:
-    roles = [list(roles_of(role))]
-    passed = "outcome IN ('FN', 'TN') AND list_contains(?, role)"
-    # `row` numbers the scores by image, then strength: an order that needs no comparing of names.
-    rival = f", indicators.{indicator}" if indicator in _audit.rivals else ""
-    table = _audit.query(
-        f"SELECT {COLUMNS}{rival} FROM scores JOIN samples USING (sample_id) "  # noqa: S608
-        "LEFT JOIN indicators USING (sample_id) "
-        f"WHERE {passed} ORDER BY row",
-        roles,
-    )
-    images = _audit.query(
-        f"SELECT outcome = 'FN' AS missed, kind FROM samples WHERE {passed} ORDER BY sample_id",  # noqa: S608
-        roles,
-    )
-    missed = images["missed"].to_numpy(dtype=bool)
-    kind = images.loc[images["missed"], "kind"].tolist()
-    frequency = Counter(kind)
-    kinds = tuple(sorted(frequency, key=lambda name: (-frequency[name], name)))
-    number = {name: index for index, name in enumerate(kinds)}
-    at = {e: rows.reset_index(drop=True) for e, rows in table.groupby("strength")}
-    clean = at.get(0.0, table)
-    score = INDICATORS.find(indicator)
-    values = {e: score(at.get(e, clean), clean) for e in _audit.strengths}
-    shift = INDICATORS.find(THRESHOLD_SHIFT)(clean, clean)
-    return Scores(
-        curves={e: curve(v, missed) for e, v in values.items()},
-        shift=curve(shift, missed),
-        values={e: np.where(np.isnan(v), np.inf, v) for e, v in values.items()},
-        missed=missed,
-        kinds=kinds,
-        kind_of=np.array([number[name] for name in kind], dtype=np.int64),
-    )
+_kept = Kept(MEMORY)
 
 
 def load(audit: Audit, role: str, indicator: str) -> Scores:
@@ -89,7 +60,35 @@ def load(audit: Audit, role: str, indicator: str) -> Scores:
     Raises:
         SettingsError: unknown role or indicator.
     """
-    return _load(audit, audit.key, role, indicator)
+    rivals = " ".join(audit.rivals)  # they come to an audit later than its key
+    key = str(audit.folder), audit.key, rivals, role, indicator
+    return _kept.get(key, lambda: _load(audit, role, indicator))
+
+
+def _load(audit: Audit, role: str, indicator: str) -> Scores:
+    passed = PassedColumns(audit, roles_of(role))
+    missed = text(audit, "outcome").equal("FN")[passed.places]
+    kind = text(audit, "kind").at(passed.places[missed])
+    frequency = Counter(kind.tolist())
+    kinds = tuple(sorted(frequency, key=lambda name: (-frequency[name], name)))
+    score, clean = INDICATORS.find(indicator), passed.at(0.0)
+    values: dict[float, Floats] = {}
+    curves: dict[float, Curve] = {}
+    for strength in audit.strengths:
+        found = score(passed.at(strength), clean)
+        # An indicator that does not depend on ε is one and the same array.
+        same = next((e for e, known in values.items() if known is found), None)
+        np.nan_to_num(found, copy=False, nan=np.inf, posinf=np.inf, neginf=-np.inf)
+        values[strength] = found
+        curves[strength] = curve(found, missed) if same is None else curves[same]
+    return Scores(
+        curves=curves,
+        shift=curve(INDICATORS.find(THRESHOLD_SHIFT)(clean, clean), missed),
+        values=values,
+        missed=missed,
+        kinds=kinds,
+        kind_of=kind.set_categories(list(kinds)).codes.astype(np.int64),
+    )
 
 
 def stops(points: Curve, threshold: float) -> tuple[list[float], float]:
@@ -139,7 +138,7 @@ def by_kind(
 
 
 def changed(
-    now: Scores, before: Scores, point: Point, earlier: Point
+    now: Scores, before: Scores, point: "Point", earlier: "Point"
 ) -> tuple[tuple[int, int], tuple[int, int]]:
     """Images that change side between two operating points on the same images.
 
@@ -159,9 +158,11 @@ def heat_thresholds(scores: Scores) -> Floats:
 
     They spread over what good parts score at any strength, denser where few are flagged.
     """
-    pooled = np.concatenate([v[~scores.missed] for v in scores.values.values()])
-    if not len(pooled):
-        pooled = np.concatenate(list(scores.values.values()))
+    good = np.flatnonzero(~scores.missed)
+    if not len(good):
+        good = np.arange(len(scores.missed))
+    some = good[:: 1 + len(good) // POOLED]  # ids are hashes, so any of them do
+    pooled = np.concatenate([v[some] for v in scores.values.values()])
     pooled = pooled[np.isfinite(pooled)]
     if not len(pooled):
         return pooled

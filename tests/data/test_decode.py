@@ -12,7 +12,7 @@ from PIL import Image
 
 from tests.data.pictures import encode, mask, photo, png
 from trust_core.data import decode
-from trust_core.data.decode import FORMATS, read_image, read_mask
+from trust_core.data.decode import FORMATS, image_size, read_image, read_mask
 from trust_core.errors import UnreadableImage
 
 
@@ -78,6 +78,23 @@ def test_exif_orientation_is_applied(file):
     exif[0x0112] = 6  # the camera was turned: rotate 90 degrees clockwise to view
     image = read_image(file(saved(Image.fromarray(array), exif=exif.tobytes())))
     np.testing.assert_array_equal(np.asarray(image), np.rot90(array, -1))
+
+
+@pytest.mark.parametrize("orientation", [None, *range(1, 9)])
+@pytest.mark.parametrize("form", ["PNG", "JPEG", "TIFF"])
+def test_the_size_in_the_header_is_that_of_the_upright_picture(file, form, orientation):
+    exif = Image.Exif()
+    if orientation:
+        exif[0x0112] = orientation
+    path = file(saved(Image.new("L", (7, 4)), form, exif=exif))
+    assert image_size(path) == read_image(path).size
+
+
+def test_a_size_that_cannot_be_read_has_a_reason(file, tmp_path):
+    with pytest.raises(UnreadableImage, match=r"x\.png: not an image"):
+        image_size(file(b"nothing"))
+    with pytest.raises(UnreadableImage, match="the file is not there"):
+        image_size(tmp_path / "gone.png")
 
 
 def test_exif_orientation_of_sixteen_bit(file):

@@ -1,5 +1,6 @@
 """Safe decoding: a file nobody vouches for becomes an 8-bit picture, or a reason why not."""
 
+import io
 import struct
 import threading
 import warnings
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from trust_core.errors import UnreadableImage
 
@@ -23,6 +24,7 @@ _READABLE = frozenset(
     ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", *_SIXTEEN_BIT)
 )
 _INDEX_VALUES = 16
+_TURNED = (5, 6, 7, 8)  # EXIF orientations that swap width and height
 _MALFORMED = (
     OSError,
     SyntaxError,  # Pillow's word for a broken PNG
@@ -40,7 +42,7 @@ _MALFORMED = (
 _warnings_lock = threading.Lock()  # warning filters belong to the process, not to a thread
 
 
-def read_image(path: Path) -> Image.Image:
+def read_image(path: Path, content: bytes | None = None) -> Image.Image:
     """Decode the first frame of an image file, upright, as mode "L" (grey) or "RGB".
 
     EXIF orientation is applied. 16-bit grey is scaled by the range of its type (value / 257), never
@@ -48,11 +50,29 @@ def read_image(path: Path) -> Image.Image:
     that is what `convert("RGB")` and OpenCV do in nearly every training pipeline: the detector has
     to see here what it sees there.
 
+    Args:
+        path: of the file.
+        content: its bytes, where they were read already; `path` is then only its name.
+
     Raises:
         UnreadableImage: with the file name and the reason.
     """
-    with _opened(path) as image:
+    with _opened(path, content) as image:
         return _as_eight_bit(image)
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """(width, height) of the picture that `read_image` gives, from the header alone.
+
+    Raises:
+        UnreadableImage: with the file name and the reason.
+    """
+    try:
+        with _open(path) as image:
+            turned = image.getexif().get(ExifTags.Base.Orientation, 1) in _TURNED
+            return image.size[::-1] if turned else image.size
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError, *_MALFORMED) as error:
+        raise UnreadableImage(f"{path.name}: {_reason(error)}.") from error
 
 
 def read_mask(path: Path) -> npt.NDArray[np.bool_]:
@@ -74,10 +94,10 @@ def read_mask(path: Path) -> npt.NDArray[np.bool_]:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
+def _opened(path: Path, content: bytes | None = None) -> Iterator[Image.Image]:
     """An open, loaded, upright image; whatever goes wrong inside is an `UnreadableImage`."""
     try:
-        with _open(path) as image:
+        with _open(path if content is None else io.BytesIO(content)) as image:
             width, height = image.size
             if width * height > MAX_PIXELS:
                 raise UnreadableImage(
@@ -99,11 +119,11 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         raise UnreadableImage(f"{path.name}: {_reason(error)}.") from error
 
 
-def _open(path: Path) -> Image.Image:
+def _open(file: Path | io.BytesIO) -> Image.Image:
     with _warnings_lock, warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # Pillow's remarks on odd metadata
         warnings.simplefilter("error", Image.DecompressionBombWarning)
-        return Image.open(path, formats=FORMATS)
+        return Image.open(file, formats=FORMATS)
 
 
 def _upright(image: Image.Image) -> Image.Image:

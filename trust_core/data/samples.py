@@ -34,6 +34,7 @@ class Dataset:
         layout: "class folders", "MVTec", "image beside mask" or "CSV".
         good: the class names taken as good (empty for a CSV of 0 and 1).
         notes: sentences the user should read: roles derived, groups merged, files left out.
+        source: address that `root` was copied from (`trust_core.data.remote`), "" when it was not.
     """
 
     root: Path
@@ -41,6 +42,7 @@ class Dataset:
     layout: str
     good: tuple[str, ...]
     notes: tuple[str, ...]
+    source: str = ""
 
 
 @dataclass(frozen=True)

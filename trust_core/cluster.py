@@ -1,0 +1,264 @@
+"""Batches on a Ray cluster: the same batch function, in actors that hold the detector.
+
+The detector travels to the actors through Ray, images are read where they are scored, and scores
+come back to the process that writes the audit: the machines need to share the images, by a folder
+or by an address such as `s3://bucket/parts`, and nothing else. With an address, a machine that has
+no copy of a batch's images reads them from there. Every finished batch is written at once, so that
+a run that stops goes on where it ended, whatever engine goes on.
+"""
+
+import hashlib
+import logging
+import os
+import pickle
+import platform
+import socket
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from trust_core.batches import read_images
+from trust_core.data.files import hash_files
+from trust_core.data.remote import is_archive, read_files, shown
+from trust_core.data.samples import Dataset
+from trust_core.errors import DataError, EngineError
+from trust_core.memory import Halving
+from trust_core.model.detector import Detector
+from trust_core.scoring import score_batch
+from trust_core.settings import AuditSettings
+from trust_core.shards import Shard
+
+if TYPE_CHECKING:
+    from trust_core.explanation.conditional import Conditional
+
+RESTARTS = 5  # of one actor, before a run is given up
+PATIENCE = 5  # seconds until a cluster must have answered
+WAITING = 2  # batches an actor has beside the one it works on
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Where to run.
+
+    Attributes:
+        address: of a running cluster (`auto`, `HOST:PORT`); None = this machine alone.
+        workers: actors; None = as many as there are processors, or GPUs when they use such.
+        gpus: that each actor takes; 0 = it computes on one processor.
+    """
+
+    address: str | None = None
+    workers: int | None = None
+    gpus: float = 0.0
+
+
+@dataclass(frozen=True)
+class Order:
+    """What an actor needs to score batches.
+
+    Attributes:
+        detector: arguments of `Detector`; its module travels with them.
+        settings: what to compute.
+        surroundings: for the evidence maps, else None.
+        root: of the images; without an address, the same path on every machine.
+        source: address that they are read from where they are not below `root`, or "".
+    """
+
+    detector: Mapping[str, Any]
+    settings: AuditSettings
+    surroundings: "Conditional | None"
+    root: Path
+    source: str
+
+
+class Scorer:
+    """An actor: holds the detector, and turns paths of images into shards.
+
+    Args:
+        order: in the object store of the cluster.
+    """
+
+    def __init__(self, order: Mapping[str, Any]) -> None:
+        import ray
+
+        told: Order = ray.get(order["order"])
+        device = "cuda" if ray.get_gpu_ids() else "cpu"
+        detector = Detector(**told.detector, device=device)
+        self.order, self.detector = told, detector
+        self.score = Halving(
+            lambda batch: score_batch(detector, told.settings, batch, told.surroundings)
+        )
+
+    def __call__(self, rows: dict[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
+        """The shard of one batch; an empty one, and why, where the images are out of reach."""
+        sample_ids, paths, hashes = pickle.loads(rows["images"][0])  # noqa: S301 - packed below
+        packed, trouble = b"", ""
+        try:
+            contents = _contents(self.order, paths, hashes)
+            preprocessing = self.detector.preprocessing
+            batch = read_images(self.order.root, sample_ids, paths, preprocessing, contents)
+            packed = pickle.dumps(self.score(batch), protocol=5)
+        except DataError as error:
+            trouble = f"{platform.node()}, a machine of the cluster, cannot reach {error}"
+        return {
+            "index": rows["index"],
+            "shard": np.array([packed], dtype=object),
+            "trouble": np.array([trouble], dtype=object),
+        }
+
+
+def _contents(order: Order, paths: Sequence[str], hashes: Sequence[str]) -> list[bytes] | None:
+    """The images' bytes from the address; None where the files are at hand.
+
+    Beside an address there may be an older copy, or none: the sha256 of the files decide.
+
+    Raises:
+        DataError: neither is in reach; the sentence goes on from "cannot reach".
+    """
+    if is_archive(order.source) or not order.source:
+        if order.root.is_dir():
+            return None
+        raise DataError(
+            f"{order.root}; name a folder that all machines share, or an address such as "
+            "s3://bucket/parts"
+        )
+    if hash_files(order.root, paths) == list(hashes):
+        return None
+    try:
+        contents = read_files(order.source, paths)
+    except DataError as error:
+        raise DataError(f"the images: {error}") from error
+    if [hashlib.sha256(content).hexdigest() for content in contents] != list(hashes):
+        raise DataError(
+            f"the images that were fetched: {shown(order.source)} has changed since; give the same "
+            "command again"
+        )
+    return contents
+
+
+def run_on_cluster(
+    cluster: Cluster,
+    detector: Detector,
+    dataset: Dataset,
+    settings: AuditSettings,
+    surroundings: "Conditional | None",
+    batches: Mapping[int, slice],
+) -> Iterator[tuple[int, Shard]]:
+    """Number and shard of every batch, in the order they are finished.
+
+    A worker that dies is started again, and its batches with it.
+
+    Args:
+        cluster: where.
+        detector: copied to every actor.
+        dataset: the images.
+        settings: what to compute.
+        surroundings: for the evidence maps, else None.
+        batches: rows of the sample table, by number.
+
+    Raises:
+        EngineError: no Ray, no cluster, or workers that die again and again.
+        DataError: a machine cannot reach the images.
+    """
+    if not batches:
+        return
+    with _connected(cluster) as ray:
+        from ray.data import ActorPoolStrategy
+
+        told = Order(
+            _arguments(detector), settings, surroundings, dataset.root.absolute(), dataset.source
+        )
+        table = dataset.samples[["sample_id", "path", "sha256"]]
+        jobs = [
+            {"index": index, "images": pickle.dumps(table.iloc[rows].to_numpy(dtype=object).T)}
+            for index, rows in batches.items()
+        ]
+        actors = min(cluster.workers or _room(ray, cluster.gpus), len(jobs))
+        scored = ray.data.from_items(jobs, override_num_blocks=len(jobs)).map_batches(
+            Scorer,
+            fn_constructor_args=({"order": ray.put(told)},),
+            batch_size=1,
+            compute=ActorPoolStrategy(
+                min_size=1, max_size=actors, max_tasks_in_flight_per_actor=1 + WAITING
+            ),
+            num_cpus=0 if cluster.gpus else 1,
+            num_gpus=cluster.gpus or None,
+            max_restarts=RESTARTS,
+            max_task_retries=RESTARTS,
+        )
+        try:
+            for row in scored.iter_rows():
+                if not row["shard"]:
+                    raise DataError(row["trouble"])
+                yield int(row["index"]), pickle.loads(row["shard"])  # noqa: S301 - from Scorer
+        except ray.exceptions.RayError as error:
+            raise EngineError(
+                f"the workers of the Ray cluster failed: {_reason(error)}; what is finished is "
+                "kept, so the same command goes on from there; if memory ran out, use fewer "
+                "--workers or less --memory"
+            ) from error
+
+
+def _arguments(detector: Detector) -> dict[str, Any]:
+    """What makes the same detector on another machine."""
+    names = ("preprocessing", "convention", "layers", "architecture", "sha256", "notes")
+    return {"module": detector.module} | {name: getattr(detector, name) for name in names}
+
+
+@contextmanager
+def _connected(cluster: Cluster) -> Iterator[Any]:
+    """The package ray, connected; what was connected before stays so."""
+    try:
+        import ray
+        import ray.data
+    except ImportError:
+        raise EngineError(
+            "--engine ray needs the package Ray: pip install 'trust-core[ray]', or run with "
+            "--engine local"
+        ) from None
+    mine = not ray.is_initialized()
+    if mine:
+        try:
+            _knock(cluster.address)
+            ray.init(
+                address=cluster.address,
+                logging_level=logging.ERROR,
+                log_to_driver=False,
+                include_dashboard=False if cluster.address is None else None,
+            )
+        except (ConnectionError, RuntimeError, ValueError, OSError, AssertionError) as error:
+            where = cluster.address or "this machine"
+            raise EngineError(
+                f"no Ray cluster answers at {where} ({_reason(error)}); start one with "
+                "`ray start --head`, or leave --ray-address out to use this machine alone"
+            ) from error
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = False  # standard output belongs to the caller
+    try:
+        yield ray
+    finally:
+        if mine:
+            ray.shutdown()
+
+
+def _knock(address: str | None) -> None:
+    """Raise an `OSError` when nobody listens at HOST:PORT: Ray itself would wait for minutes."""
+    host, _, port = (address or "").rpartition("://")[2].rpartition(":")
+    if host and port.isdecimal():
+        socket.create_connection((host, int(port)), PATIENCE).close()
+
+
+def _room(ray: Any, gpus: float) -> int:  # noqa: ANN401 - a module
+    """Actors that the cluster has room for; one at least."""
+    has = ray.cluster_resources()
+    return max(1, int(has.get("GPU", 0) / gpus if gpus else has.get("CPU", os.cpu_count() or 1)))
+
+
+def _reason(error: BaseException) -> str:
+    """The first line of what went wrong; Ray tells it with all its stack."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return (lines[-1] if lines else type(error).__name__)[:200].rstrip(".")

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from trust_core.engines import READ_AHEAD, run_local
+from trust_core.engines import READ_AHEAD, run_behind, run_local
 
 pytestmark = pytest.mark.timeout(20)  # whatever fails, nothing hangs
 
@@ -99,3 +99,52 @@ def test_no_thread_is_left_when_the_caller_stops_early():
     next(results)
     results.close()
     assert threading.active_count() == before
+
+
+def test_saving_runs_in_order_in_a_thread_of_its_own():
+    here = threading.get_ident()
+    saved = list(run_behind(range(6), lambda result: (result, threading.get_ident())))
+    assert [result for result, _ in saved] == list(range(6))
+    assert here not in {thread for _, thread in saved}
+    assert list(run_behind([], str)) == []
+
+
+def test_the_next_result_is_made_while_one_is_saved():
+    """Saving result 0 waits until result 1 is made: for ever, if there were no overlap."""
+    made = [threading.Event() for _ in range(4)]
+
+    def results():
+        for index in range(4):
+            made[index].set()
+            yield index
+
+    assert all(run_behind(results(), lambda index: made[min(index + 1, 3)].wait(10)))
+
+
+def test_what_was_made_is_saved_when_the_caller_stops_early():
+    saved = []
+    results = run_behind(range(50), saved.append)
+    next(results)
+    results.close()
+    assert saved == [0, 1]
+    assert not [t for t in threading.enumerate() if t.name.startswith("write")]
+
+
+@pytest.mark.parametrize("where", ["make", "save"])
+def test_a_failure_comes_out_and_what_came_before_it_is_saved(where):
+    saved = []
+
+    def results():
+        for index in range(10):
+            if where == "make" and index == 4:
+                raise Failed(index)
+            yield index
+
+    def save(index):
+        if where == "save" and index == 4:
+            raise Failed(index)
+        saved.append(index)
+
+    with pytest.raises(Failed):
+        list(run_behind(results(), save))
+    assert saved[:4] == [0, 1, 2, 3]

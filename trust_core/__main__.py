@@ -8,7 +8,15 @@ import sys
 # 240). It must be said before torch is loaded, which nothing imported here does.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
+from trust_core.allocator import keep_freed_memory
 from trust_core.cli import main
 
+
+def run() -> int:
+    """The command line as a process of its own."""
+    keep_freed_memory()
+    return main()
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run())

@@ -10,31 +10,42 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 from filelock import FileLock, Timeout
 
-from trust_core.data.decode import read_image
+from trust_core.batches import read_batch
 from trust_core.data.samples import Dataset
 from trust_core.decision.rivals import write_indicators
-from trust_core.engines import run_local
-from trust_core.errors import DataError, StoreError, UnreadableImage
+from trust_core.engines import run_behind, run_local
+from trust_core.errors import DataError, StoreError
 from trust_core.explanation.doubt import DOUBT_COLUMNS
+from trust_core.explanation.evidence_fit import running_conditional
 from trust_core.manifest import OUTCOMES, Identity, count_outcomes, describe_audit, identify
+from trust_core.memory import Halving, fitting_batch
 from trust_core.model.detector import Detector
-from trust_core.model.preprocessing import Preprocessing
+from trust_core.precision import FULL, compare
 from trust_core.rescoring import rescore
 from trust_core.scoring import NO_SCORE, UNREADABLE, Batch, score_batch
 from trust_core.settings import AuditSettings
-from trust_core.shards import SHARDS, merge, read_samples, shard_path, write_shard, write_table
+from trust_core.shards import (
+    SHARDS,
+    Shard,
+    merge,
+    read_shard_samples,
+    shard_path,
+    write_shard,
+    write_table,
+)
 from trust_core.store import (
+    EVIDENCE,
     FEATURES,
     FINISHED,
     INDICATORS,
     MANIFEST,
     MAPS,
+    MASKS,
     PROGRESS,
     RUNNING,
     SAMPLES,
@@ -46,8 +57,10 @@ from trust_core.store import (
     write_json,
 )
 
+if TYPE_CHECKING:
+    from trust_core.cluster import Cluster
+
 PROGRESS_SECONDS = 0.5
-BATCH_PIXELS = 32 * 224 * 224  # a batch is as many images as this holds, at most 64
 PASS_COLUMNS = [
     *("sample_id", "log_odds", "p_defect", "predicted", "status", "reason"),
     *DOUBT_COLUMNS,
@@ -85,6 +98,8 @@ def run_audit(
     origin: Mapping[str, Any] | None = None,
     progress: Callable[[Progress], None] = lambda _: None,
     batch_size: int | None = None,
+    memory: int | None = None,
+    cluster: "Cluster | None" = None,
 ) -> Audit:
     """Audit a detector on a data set; resumes a run that was stopped.
 
@@ -99,10 +114,15 @@ def run_audit(
         origin: how the model was opened (`path`, `options`), so that it can be opened again; only
             noted in the manifest.
         progress: called after each batch.
-        batch_size: images a pass; chosen by image size when None. Scores do not depend on it.
+        batch_size: images a pass; as many as `memory` holds when None. Scores do not depend on it.
+        memory: bytes for one pass; a cautious share of what is free when None. A batch that fails
+            for want of memory is halved.
+        cluster: run the batches on a Ray cluster; in this process when None. Scores do not depend
+            on it, and a run that was stopped may go on with either.
 
     Raises:
         DataError: not one image can be read.
+        EngineError: there is no such cluster, or its workers fail.
         StoreError: the folder cannot be used.
     """
     settings = settings or AuditSettings()
@@ -116,8 +136,10 @@ def run_audit(
             try:
                 _adopt(folder, identity)
                 if _status(folder) != FINISHED:
-                    size = batch_size or _batch_size(detector.preprocessing)
-                    _run_model(detector, dataset, settings, folder, manifest, size, progress)
+                    size = batch_size or fitting_batch(detector, memory)
+                    _run_model(
+                        detector, dataset, settings, folder, manifest, size, progress, cluster
+                    )
                 _finish(folder, dataset, settings, manifest)
             finally:
                 if created and not _worth_keeping(folder):
@@ -140,20 +162,6 @@ def default_folder(identity: Identity, settings: AuditSettings) -> Path:
     return workspace() / f"{identity.model_pass[:12]}-{identity.table[:8]}-{mask}"
 
 
-def read_batch(dataset: Dataset, preprocessing: Preprocessing, rows: slice) -> Batch:
-    """Decode and resize some images of the sample table; what cannot be read gets its reason."""
-    samples = dataset.samples.iloc[rows]
-    reasons = np.full(len(samples), "", dtype=object)
-    channels = 1 if preprocessing.channels == "grey" else 3
-    pixels = np.zeros((len(samples), channels, *preprocessing.size), dtype=np.uint8)
-    for index, path in enumerate(samples["path"]):
-        try:
-            pixels[index] = preprocessing.pixels(read_image(dataset.root / path))
-        except UnreadableImage as error:
-            reasons[index] = str(error)
-    return Batch(samples["sample_id"].to_numpy(dtype=object), reasons, pixels)
-
-
 def _run_model(
     detector: Detector,
     dataset: Dataset,
@@ -162,12 +170,18 @@ def _run_model(
     manifest: dict[str, Any],
     batch_size: int,
     progress: Callable[[Progress], None],
+    cluster: "Cluster | None" = None,
 ) -> None:
     """Score what no shard holds yet, then merge the shards."""
     if _status(folder) == RUNNING:
-        batch_size = read_manifest(folder)["batch_size"]
+        earlier = read_manifest(folder)
+        batch_size = earlier["batch_size"]
+        manifest["precision"] = earlier.get("precision")
     manifest["batch_size"] = batch_size
     write_json(folder / MANIFEST, manifest | {"status": RUNNING})
+    surroundings = (
+        running_conditional(folder, dataset, detector.preprocessing) if settings.evidence else None
+    )
     total = len(dataset.samples)
     starts = range(0, total, batch_size)
     missing = [i for i in range(len(starts)) if not shard_path(folder, i).is_dir()]
@@ -178,12 +192,35 @@ def _run_model(
         rows = slice(starts[index], starts[index] + batch_size)
         return index, read_batch(dataset, detector.preprocessing, rows)
 
-    def work(loaded: tuple[int, Batch]) -> int:
-        index, batch = loaded
-        write_shard(folder, index, score_batch(detector, settings, batch))
-        return len(batch.sample_ids)
+    def scorer(asked: AuditSettings) -> Halving:
+        return Halving(lambda batch: score_batch(detector, asked, batch, surroundings))
 
-    for count in run_local(missing, load, work):
+    score = scorer(settings)
+
+    def work(loaded: tuple[int, Batch]) -> tuple[int, Shard]:
+        index, batch = loaded
+        return index, score(batch)
+
+    def save(worked: tuple[int, Shard]) -> int:
+        index, shard = worked
+        write_shard(folder, index, shard)
+        return len(shard.samples)
+
+    if settings.precision != FULL and not manifest.get("precision"):
+        manifest["precision"] = compare(
+            lambda asked, batch: scorer(asked)(batch),
+            settings,
+            (load(index)[1] for index in missing),
+        )
+        write_json(folder / MANIFEST, manifest | {"status": RUNNING})
+    if cluster is None:
+        results = run_local(missing, load, work)
+    else:
+        from trust_core.cluster import run_on_cluster
+
+        jobs = {i: slice(starts[i], starts[i] + batch_size) for i in missing}
+        results = run_on_cluster(cluster, detector, dataset, settings, surroundings, jobs)
+    for count in run_behind(results, save):
         done += count
         seconds = time.monotonic() - began
         state = Progress(finished + done, total, seconds, done / seconds)
@@ -192,8 +229,9 @@ def _run_model(
             told = seconds
             left = {"seconds_left": state.seconds_left, "pid": os.getpid()}
             write_json(folder / PROGRESS, asdict(state) | left)
-    if (read_samples(folder, len(starts))["status"] == UNREADABLE).all():
-        reason = read_samples(folder, 1)["reason"].iloc[0]
+    answers = (read_shard_samples(folder, index) for index in range(len(starts)))
+    if all((part["status"] == UNREADABLE).all() for part in answers):  # ends at the first other
+        reason = read_shard_samples(folder, 0)["reason"].iloc[0]
         shutil.rmtree(folder)
         raise DataError(
             f"none of the {total} images in {dataset.root} can be read (the first: {reason}); "
@@ -205,7 +243,6 @@ def _run_model(
         entry["display_scale"] = scales[entry["name"]]
     seconds = time.monotonic() - began
     manifest["timings"] = {"seconds": seconds, "images": done}
-    write_table(folder / SAMPLES, read_samples(folder, len(starts)))
 
 
 def _finish(
@@ -217,7 +254,7 @@ def _finish(
         earlier = read_manifest(folder)
         outdated |= any(earlier[key] != manifest[key] for key in ("table", "mask"))
         kept = ("maps", "timings", "batch_size", "created", "libraries", "machine")
-        manifest |= {key: earlier[key] for key in kept}
+        manifest |= {key: earlier[key] for key in kept} | {"precision": earlier.get("precision")}
         if earlier["mask"] != settings.mask:
             rescore(folder, manifest, settings.mask)
     passed = pd.read_parquet(folder / SAMPLES)[PASS_COLUMNS]
@@ -226,6 +263,8 @@ def _finish(
     samples["outcome"] = [OUTCOMES.get((int(y), int(d)), "") for y, d in answers]
     write_table(folder / SAMPLES, samples)
     if outdated:
+        if not settings.evidence:  # roles may have been sealed since it was fitted to images
+            (folder / EVIDENCE).unlink(missing_ok=True)
         write_indicators(Audit(folder, manifest))
     manifest |= {"counts": count_outcomes(samples), "status": FINISHED}
     for column in ("role", "split"):
@@ -267,7 +306,7 @@ def _adopt(folder: Path, identity: Identity) -> None:
         if manifest["model_pass"] == identity.model_pass and manifest["status"] == FINISHED:
             (folder / MAPS).mkdir()
             files = [SAMPLES, SCORES, *(f"{MAPS}/{entry['file']}" for entry in manifest["maps"])]
-            for file in [*files, FEATURES]:
+            for file in [*files, FEATURES, MASKS, EVIDENCE]:
                 if (path.parent / file).exists():
                     os.link(path.parent / file, folder / file)
             write_json(folder / MANIFEST, manifest)
@@ -281,8 +320,3 @@ def _worth_keeping(folder: Path) -> bool:
 
 def _status(folder: Path) -> str | None:
     return read_manifest(folder)["status"] if (folder / MANIFEST).exists() else None
-
-
-def _batch_size(preprocessing: Preprocessing) -> int:
-    height, width = preprocessing.size
-    return max(1, min(64, BATCH_PIXELS // (height * width)))

@@ -1,4 +1,4 @@
-"""Where batches run: here, with the next ones read while the network has the current one."""
+"""Where batches run: here, the next ones read and the last one written while one is computed."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -30,3 +30,21 @@ def run_local(
                 yield work(waiting.popleft().result())
         while waiting:
             yield work(waiting.popleft().result())
+
+
+def run_behind(results: Iterable[Result], save: Callable[[Result], Loaded]) -> Iterator[Loaded]:
+    """`save(result)` for every result, in order, in a thread: one is saved while the next is made.
+
+    Args:
+        results: made in the caller's thread as they are asked for.
+        save: writes one result.
+    """
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="write") as pool:
+        before: Future[Loaded] | None = None
+        for result in results:
+            now = pool.submit(save, result)
+            if before is not None:
+                yield before.result()
+            before = now
+        if before is not None:
+            yield before.result()

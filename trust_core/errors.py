@@ -43,6 +43,14 @@ class StoreError(TrustError):
     """An audit folder cannot be read or written."""
 
 
+class Stopped(TrustError):
+    """A long computation was stopped on request; nothing of it is kept."""
+
+
+class EngineError(TrustError):
+    """Batches cannot run where they were asked to."""
+
+
 class NotMet(TrustError):
     """A certificate or gate that was asked for is not met."""
 

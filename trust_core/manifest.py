@@ -5,18 +5,25 @@ import json
 import os
 import platform
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from typing import Any
 
 import pandas as pd
 
+from trust_core.data.remote import shown
 from trust_core.data.samples import Dataset
+from trust_core.explanation.evidence_fit import MOST_IMAGES, open_paths
+from trust_core.explanation.evidence_maps import EVIDENCE_FORM
+from trust_core.explanation.heatmaps import map_forms
+from trust_core.explanation.overlap import COMPARISON_GRID
 from trust_core.model.detector import Detector
 from trust_core.scoring import map_key
 from trust_core.settings import AuditSettings
 from trust_core.store import SCHEMA_VERSION
 
+DIGEST_ROWS = 20_000
 LIBRARIES = ("torch", "torchvision", "timm", "numpy", "pandas", "pillow")
 OUTCOMES = {(1, 1): "TP", (1, 0): "FN", (0, 0): "TN", (0, 1): "FP"}  # (label, predicted)
 
@@ -38,13 +45,16 @@ class Identity:
 
 def identify(detector: Detector, dataset: Dataset, settings: AuditSettings) -> Identity:
     """The hashes of an audit, before it runs."""
-    images = dataset.samples[["sample_id", "sha256"]].to_numpy().tolist()
-    data = _digest(dataset.samples[["path", "sha256"]].to_numpy().tolist())
+    images = dataset.samples[["sample_id", "sha256"]]
+    data = _digest(dataset.samples[["path", "sha256"]])
     asked = asdict(settings)
     del asked["mask"]  # applied to the kept maps, whenever
-    model_pass = _digest([SCHEMA_VERSION, describe(detector), list(detector.layers), asked, images])
+    content = [SCHEMA_VERSION, describe(detector), list(detector.layers), asked, images]
+    if settings.evidence:  # its maps depend on the images that surroundings are learnt from
+        content.append(open_paths(dataset.samples)[:MOST_IMAGES])
+    model_pass = _digest(content)
     columns = ["sample_id", "label", "kind", "split", "role", "group", "mask_path"]
-    return Identity(model_pass, _digest(dataset.samples[columns].to_numpy().tolist()), data)
+    return Identity(model_pass, _digest(dataset.samples[columns]), data)
 
 
 def describe(detector: Detector) -> dict[str, Any]:
@@ -67,23 +77,26 @@ def describe_audit(
             "layer": layer,
             "map": name,
             "file": f"{layer}.{name}.npy",
-            "grid": list(detector.grids[layer]),
+            "grid": [COMPARISON_GRID] * 2 if form == EVIDENCE_FORM else list(detector.grids[layer]),
         }
         for layer in detector.layers
-        for name in settings.map_names
+        for name, form in map_forms(settings.specific, settings.agnostic)
     ]
     return {
         "schema_version": SCHEMA_VERSION,
         "model_pass": identity.model_pass,
         "table": identity.table,
         "mask": settings.mask,
+        "precision": None,
         "settings": asdict(settings),
         "model": describe(detector) | {"notes": list(detector.notes)},
         "layer": detector.layers[0],
         "grid": list(detector.grids[detector.layers[0]]),
         "maps": maps,
+        "mask_head": {"grid": list(detector.mask_grid)} if detector.mask_grid else None,
         "data": {
             "root": str(dataset.root.resolve()),
+            "source": shown(dataset.source),
             "sha256": identity.data,
             "layout": dataset.layout,
             "good": list(dataset.good),
@@ -101,5 +114,24 @@ def count_outcomes(samples: pd.DataFrame) -> dict[str, int]:
 
 
 def _digest(content: object) -> str:
-    text = json.dumps(content, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()
+    """The sha256 of content as JSON; a table in it is the list of its rows, made some at a time."""
+    found = hashlib.sha256()
+    for piece in _pieces(content):
+        found.update(piece.encode())
+    return found.hexdigest()
+
+
+def _pieces(content: object) -> Iterator[str]:
+    if isinstance(content, pd.DataFrame):
+        yield "["
+        for start in range(0, len(content), DIGEST_ROWS):
+            rows = content.iloc[start : start + DIGEST_ROWS].to_numpy().tolist()
+            yield (", " if start else "") + json.dumps(rows, default=str)[1:-1]
+        yield "]"
+    elif isinstance(content, list) and any(isinstance(part, pd.DataFrame) for part in content):
+        for index, part in enumerate(content):
+            yield ", " if index else "["
+            yield from _pieces(part)
+        yield "]"
+    else:
+        yield json.dumps(content, sort_keys=True, default=str)

@@ -3,8 +3,9 @@
 Whoever runs batches (here, a worker process, a cluster) runs this one function.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,8 +13,10 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from trust_core.explanation.conditional import Conditional
 from trust_core.explanation.doubt import DOUBT_COLUMNS, doubts, flip_spread
-from trust_core.explanation.enhancement import pgd
+from trust_core.explanation.enhancement import enhanced
+from trust_core.explanation.evidence_maps import evidence_maps
 from trust_core.explanation.heatmaps import heatmaps, rounded
 from trust_core.explanation.overlap import NOT_FINITE, SCORED, overlap
 from trust_core.model.detector import Detector, Response
@@ -22,6 +25,7 @@ from trust_core.shards import Half, Shard
 
 UNREADABLE, NO_SCORE = "unreadable", "no score"
 OVERLAP_COLUMNS = ["iou_defect", "iou_good", "iou_difference", "status"]
+Floats = npt.NDArray[np.float64]
 LARGEST_HALF = float(np.finfo(np.float16).max)
 
 
@@ -40,45 +44,68 @@ class Batch:
     pixels: npt.NDArray[np.uint8]
 
 
-def score_batch(detector: Detector, settings: AuditSettings, batch: Batch) -> Shard:
+def score_batch(
+    detector: Detector,
+    settings: AuditSettings,
+    batch: Batch,
+    surroundings: Conditional | None = None,
+) -> Shard:
     """One forward and one backward for the clean images, one forward for each further strength.
 
     Only images that the detector passes are scored at ε > 0.
+
+    Args:
+        detector: the network under audit.
+        settings: what to compute.
+        batch: the images.
+        surroundings: what evidence is measured against; needed for the form `evidence` alone.
     """
-    pixels = torch.from_numpy(batch.pixels).to(detector.device).float() / 255
-    clean = detector.respond(pixels, input_gradient=len(settings.strengths) > 1)
+    pixels = torch.from_numpy(batch.pixels).to(detector.device).float().div_(255)
+    clean = detector.respond(
+        pixels,
+        input_gradient=len(settings.strengths) > 1 or settings.evidence,
+        precision=settings.precision,
+    )
     defective = _decide(detector, settings, clean)
-    readable = batch.reasons == ""
-    blocks = [_score(detector, settings, pixels, clean, 0.0, batch.sample_ids).only(readable)]
+    readable = (batch.reasons == "").astype(bool)
     passed = readable & ~defective
     doubt = doubts(pixels, clean)
     if settings.tta:
         doubt["tta_spread"] = _where(passed, lambda x: flip_spread(detector, x), pixels)
+    rows = np.arange(len(readable))
+    blocks = [_score(detector, settings, pixels, clean, 0.0, rows, surroundings)]
     if passed.any() and clean.input_gradient is not None:
-        chosen = torch.from_numpy(passed).to(detector.device)
-        images, gradient = pixels[chosen], clean.input_gradient[chosen]
-        for strength in settings.strengths[1:]:
-            moved = pgd(
-                images,
-                gradient,
-                strength,
-                settings.direction,
-                steps=settings.pgd_steps,
-                gradient_at=lambda x: _input_gradient(detector, x),
+        images, gradient = _chosen(passed, pixels, clean.input_gradient)
+        moved = enhanced(
+            images,
+            gradient,
+            settings.strengths[1:],
+            settings.direction,
+            steps=settings.pgd_steps,
+            gradient_at=lambda x: _input_gradient(detector, x, settings.precision),
+        )
+        for strength, x in zip(settings.strengths[1:], moved, strict=True):
+            # Evidence is the slope at x_ε itself, so each strength costs it a whole backward; the
+            # other maps need a graph above their layer alone.
+            response = detector.respond(
+                x, input_gradient=settings.evidence, precision=settings.precision, masks=False
             )
-            response = detector.respond(moved)
-            ids = batch.sample_ids[passed]
-            blocks.append(_score(detector, settings, moved, response, strength, ids))
-    scores = pd.concat([block.scores for block in blocks], ignore_index=True)
-    order = np.lexsort((scores["strength"], scores["sample_id"].to_numpy(dtype=str)))
+            block = _score(detector, settings, x, response, strength, rows[passed], surroundings)
+            blocks.append(block)
+    rows = np.concatenate([block.rows for block in blocks])
+    columns, maps = (
+        {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        for parts in ([block.columns for block in blocks], [block.maps for block in blocks])
+    )
+    order = np.lexsort((columns["strength"], batch.sample_ids.astype(str)[rows]))
+    order = order[readable[rows[order]]]
+    scores = {"sample_id": batch.sample_ids[rows], **columns}
     return Shard(
-        samples=_sample_table(batch, clean, doubt, defective, blocks[0].scores),
-        scores=scores.iloc[order].reset_index(drop=True),
-        maps={
-            name: np.concatenate([block.maps[name] for block in blocks])[order]
-            for name in blocks[0].maps
-        },
+        samples=_sample_table(batch, clean, doubt, defective, blocks[0].columns["status"]),
+        scores=pd.DataFrame({name: values[order] for name, values in scores.items()}),
+        maps={name: values[order] for name, values in maps.items()},
         features=_features(clean, readable),
+        masks=_masks(clean, readable),
     )
 
 
@@ -88,8 +115,8 @@ def map_key(detector: Detector, layer: str, name: str) -> str:
 
 
 def overlap_columns(
-    log_odds: npt.NDArray[np.float64], maps: dict[str, Half], agnostic: str, rule: str
-) -> pd.DataFrame:
+    log_odds: Floats, maps: Mapping[str, Half | Tensor], agnostic: str, rule: str
+) -> dict[str, npt.NDArray[Any]]:
     """The score columns of `scores.parquet` from kept maps: when first scored, and ever after.
 
     Args:
@@ -97,28 +124,26 @@ def overlap_columns(
         maps: `defect`, `good` and the agnostic map, each `(rows, h, w)` as kept.
         agnostic: name of the agnostic map.
         rule: mask rule.
+
+    Returns:
+        `OVERLAP_COLUMNS`, each `(rows,)`.
     """
-    defect, good, where = (
-        torch.from_numpy(np.array(maps[name])).float() for name in ("defect", "good", agnostic)
-    )
+    defect, good, where = (torch.as_tensor(maps[name]) for name in ("defect", "good", agnostic))
     result = overlap(defect, good, where, rule)
-    table = pd.DataFrame({column: getattr(result, column) for column in OVERLAP_COLUMNS})
+    columns = {column: getattr(result, column) for column in OVERLAP_COLUMNS}
     broken = ~np.isfinite(log_odds)
-    table.loc[broken, OVERLAP_COLUMNS[:3]] = np.nan
-    table.loc[broken, "status"] = NOT_FINITE
-    return table
+    for column, values in columns.items():
+        values[broken] = NOT_FINITE if column == "status" else np.nan
+    return columns
 
 
 @dataclass(frozen=True)
 class _Block:
-    """Scores and maps at one strength, row for row."""
+    """Scores and maps at one strength, row for row; `rows` says of which images of the batch."""
 
-    scores: pd.DataFrame
+    rows: npt.NDArray[np.int_]
+    columns: dict[str, npt.NDArray[Any]]
     maps: dict[str, Half]
-
-    def only(self, rows: npt.NDArray[np.bool_]) -> "_Block":
-        maps = {name: values[rows] for name, values in self.maps.items()}
-        return _Block(self.scores[rows].reset_index(drop=True), maps)
 
 
 def _score(
@@ -127,21 +152,30 @@ def _score(
     pixels: Tensor,
     response: Response,
     strength: float,
-    sample_ids: npt.NDArray[np.object_],
+    rows: npt.NDArray[np.int_],
+    surroundings: Conditional | None,
 ) -> _Block:
     """Maps of all layers, rounded as they are kept, and the scores computed from those."""
-    kept: dict[str, Half] = {}
+    kept: dict[str, Tensor] = {}
     scales: dict[str, npt.NDArray[np.float32]] = {}
+    evidence = None
+    if settings.evidence:
+        assert surroundings is not None
+        assert response.input_gradient is not None
+        evidence = evidence_maps(pixels, response.input_gradient, surroundings)
     for layer in detector.layers:
-        made = heatmaps(detector, pixels, response, layer, settings.specific, settings.agnostic)
+        made = heatmaps(
+            detector, pixels, response, layer, settings.specific, settings.agnostic, evidence
+        )
         for name, values in made.items():
             key = map_key(detector, layer, name)
-            half, scale = rounded(values)
-            kept[key], scales[f"scale_{key}"] = half.cpu().numpy(), scale.cpu().numpy()
+            kept[key], scale = rounded(values)
+            scales[f"scale_{key}"] = scale.cpu().numpy()
     log_odds = response.log_odds.double().cpu().numpy()
-    head = pd.DataFrame({"sample_id": sample_ids, "strength": strength, "log_odds": log_odds})
     scores = overlap_columns(log_odds, kept, settings.agnostic[0], settings.mask)
-    return _Block(pd.concat([head, scores, pd.DataFrame(scales)], axis=1), kept)
+    head = {"strength": np.full(len(rows), strength), "log_odds": log_odds}
+    maps = {name: values.cpu().numpy() for name, values in kept.items()}
+    return _Block(rows, head | scores | scales, maps)
 
 
 def _decide(
@@ -156,8 +190,16 @@ def _decide(
     return result
 
 
-def _input_gradient(detector: Detector, pixels: Tensor) -> Tensor:
-    gradient = detector.respond(pixels, input_gradient=True).input_gradient
+def _chosen(chosen: npt.NDArray[np.bool_], *tensors: Tensor) -> tuple[Tensor, ...]:
+    """Some images of tensors `(N, …)`; the tensors themselves when all are chosen."""
+    if chosen.all():
+        return tensors
+    return tuple(x[torch.from_numpy(chosen).to(x.device)] for x in tensors)
+
+
+def _input_gradient(detector: Detector, pixels: Tensor, precision: str) -> Tensor:
+    response = detector.respond(pixels, input_gradient=True, precision=precision, masks=False)
+    gradient = response.input_gradient
     assert gradient is not None
     return gradient
 
@@ -170,7 +212,7 @@ def _where(
     """A measure of the chosen images, `(N,)`; NaN for the others, which cost nothing."""
     values = np.full(len(chosen), np.nan)
     if chosen.any():
-        values[chosen] = measure(pixels[torch.from_numpy(chosen).to(pixels.device)])
+        values[chosen] = measure(*_chosen(chosen, pixels))
     return values
 
 
@@ -179,9 +221,9 @@ def _sample_table(
     clean: Response,
     doubt: dict[str, npt.NDArray[np.float64]],
     defective: npt.NDArray[np.bool_],
-    scores: pd.DataFrame,
+    status: npt.NDArray[np.object_],
 ) -> pd.DataFrame:
-    """What the model pass says of each image, with or without a score."""
+    """What the model pass says of each image, with or without a score at ε = 0 (`status`)."""
     table = pd.DataFrame(
         {
             "sample_id": batch.sample_ids,
@@ -195,8 +237,7 @@ def _sample_table(
     unreadable = (batch.reasons != "").astype(bool)
     table.loc[unreadable, ["log_odds", "p_defect", *DOUBT_COLUMNS]] = np.nan
     table.loc[unreadable, "predicted"] = pd.NA
-    status = table["sample_id"].map(scores.set_index("sample_id")["status"])
-    unscored = (status.notna() & (status != SCORED)).to_numpy()
+    unscored = ~unreadable & (status != SCORED)
     table.loc[unscored, "reason"] = status[unscored]
     table["status"] = np.select([unreadable, unscored], [UNREADABLE, NO_SCORE], SCORED)
     return table
@@ -207,5 +248,14 @@ def _features(clean: Response, readable: npt.NDArray[np.bool_]) -> Half | None:
     if clean.features is None:
         return None
     half = clean.features.clamp(-LARGEST_HALF, LARGEST_HALF).half().cpu().numpy()
+    half[~readable] = np.nan
+    return half
+
+
+def _masks(clean: Response, readable: npt.NDArray[np.bool_]) -> Half | None:
+    """The mask head's probabilities as kept, `(N, H', W')`; NaN for an unreadable image."""
+    if clean.mask_logits is None:
+        return None
+    half: Half = clean.mask_logits[:, 0].sigmoid().half().cpu().numpy()
     half[~readable] = np.nan
     return half

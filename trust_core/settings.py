@@ -5,8 +5,10 @@ from dataclasses import dataclass
 
 from trust_core.errors import SettingsError
 from trust_core.explanation.enhancement import DIRECTIONS
+from trust_core.explanation.evidence_maps import EVIDENCE_FORM
 from trust_core.explanation.heatmaps import check_forms, map_names
 from trust_core.explanation.overlap import check_mask_rule
+from trust_core.model.arithmetic import PRECISIONS
 
 DEFAULT_STRENGTHS = (0.0, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 
@@ -23,6 +25,8 @@ class AuditSettings:
         agnostic: forms of the agnostic map; the first makes the score, the others are kept.
         mask: `half`, `top:q` or `otsu`.
         decision_threshold: on p, `p ≥ threshold` is *defective*; None: the largest output decides.
+        precision: what the network computes in, "fp32" or "bf16"; with bf16 what that changes is
+            measured on the first passed images, and told.
         tta: also measure how far the answer moves when a passed image is flipped: three more
             forwards for each.
 
@@ -38,6 +42,7 @@ class AuditSettings:
     mask: str = "half"
     decision_threshold: float | None = 0.5
     tta: bool = False
+    precision: str = "fp32"
 
     def __post_init__(self) -> None:
         for strength in self.strengths:
@@ -59,10 +64,19 @@ class AuditSettings:
                 f"decision threshold {self.decision_threshold:g}: write a probability between "
                 "0 and 1, without the ends"
             )
+        if self.precision not in PRECISIONS:
+            raise SettingsError(
+                f"precision '{self.precision}': choose from {', '.join(PRECISIONS)}"
+            )
         check_forms(self.specific, self.agnostic)
         if len(set(self.map_names)) < len(self.map_names):
             raise SettingsError("a map is named twice; name each form once")
         check_mask_rule(self.mask)
+
+    @property
+    def evidence(self) -> bool:
+        """Whether a map is first-order evidence, which takes an input gradient at every ε."""
+        return EVIDENCE_FORM in (*self.specific, *self.agnostic)
 
     @property
     def map_names(self) -> tuple[str, ...]:

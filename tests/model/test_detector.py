@@ -7,7 +7,8 @@ from torch import nn
 from tests.model.networks import Tiny, build
 from trust_core.errors import ModelError, SettingsError
 from trust_core.model.convention import choose_convention
-from trust_core.model.detector import Detector, resting
+from trust_core.model.detector import Detector
+from trust_core.model.network import resting
 from trust_core.model.preprocessing import Preprocessing
 
 IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
@@ -157,11 +158,10 @@ class Watch(nn.Module):
 
 def test_no_graph_below_the_layer_and_one_forward():
     module = build("torchvision/resnet18")
-    below, above = Watch(), Watch()
-    module.layer3 = nn.Sequential(module.layer3, below)
-    module.layer4 = nn.Sequential(module.layer4, nn.Identity())
-    module.avgpool = nn.Sequential(above, module.avgpool)
-    detector = detector_of(module)
+    module.layer2 = nn.Sequential(module.layer2, Watch())
+    module.avgpool = nn.Sequential(module.avgpool, Watch())
+    detector = detector_of(module, layers=("layer3",))
+    below, above = detector.module.layer2[1], detector.module.avgpool[1]
     pixels = pixels_for(detector)
     below.seen.clear(), above.seen.clear()
     detector.respond(pixels)
@@ -188,6 +188,16 @@ def test_one_backward_without_parameter_gradients(monkeypatch):
     assert all(weight.grad is None for weight in module.parameters())
 
 
+def test_no_graph_at_all_where_the_decision_reads_an_average():
+    module = build("torchvision/resnet18")
+    module.avgpool = nn.Sequential(module.avgpool, Watch())
+    detector = detector_of(module)
+    above = detector.module.avgpool[1]
+    above.seen.clear()
+    detector.respond(pixels_for(detector))
+    assert above.seen == [False]
+
+
 def state_of(module):
     hooks = sum(
         len(part._forward_hooks) + len(part._forward_pre_hooks) + len(part._backward_hooks)
@@ -197,12 +207,13 @@ def state_of(module):
         hooks,
         [part.training for part in module.modules()],
         [weight.requires_grad for weight in module.parameters()],
+        [weight.stride() for weight in module.parameters()],
         [weight.clone() for weight in module.state_dict().values()],
     )
 
 
 def unchanged(before, after):
-    return before[:3] == after[:3] and all(map(torch.equal, before[3], after[3]))
+    return before[:-1] == after[:-1] and all(map(torch.equal, before[-1], after[-1]))
 
 
 class Breaks(nn.Module):
@@ -216,27 +227,144 @@ class Breaks(nn.Module):
         return x
 
 
-def test_the_module_is_left_as_it_was_also_after_an_exception():
+def test_the_users_module_is_never_touched_and_no_hook_stays_after_an_exception():
     module = build("torchvision/resnet18").train()
     module.layer1.eval()
     module.fc.weight.requires_grad_(False)
-    fuse = Breaks()
-    module.fc = nn.Sequential(fuse, module.fc)
+    module.fc = nn.Sequential(Breaks(), module.fc)
     before = state_of(module)
     detector = detector_of(module)
     pixels = pixels_for(detector)
+    own = state_of(detector.module)
     detector.respond(pixels, input_gradient=True)
+    detector.respond(pixels, precision="bf16")
     detector.log_odds(pixels)
     assert unchanged(before, state_of(module))
-    fuse.armed = True
+    assert unchanged(own, state_of(detector.module))
+    detector.module.fc[0].armed = True
     for call in (detector.respond, detector.log_odds):
         with pytest.raises(RuntimeError, match="out of memory"):
             call(pixels)
-        assert unchanged(before, state_of(module))
+        assert unchanged(own, state_of(detector.module))
+    module.fc[0].armed = True
     with pytest.raises(ModelError, match="out of memory"):
         detector_of(module)
     assert unchanged(before, state_of(module))
     assert torch.is_grad_enabled()
+    assert not torch.is_autocast_enabled("cpu")
+
+
+def test_what_is_done_to_the_users_module_later_changes_nothing():
+    module = build("timm/test_resnet")
+    detector = detector_of(module)
+    pixels = pixels_for(detector)
+    before = detector.log_odds(pixels)
+    with torch.no_grad():
+        for weight in module.parameters():
+            weight.zero_()
+    module.double().train()
+    assert torch.equal(detector.log_odds(pixels), before)
+
+
+def test_a_module_that_cannot_be_copied_is_refused_with_a_sentence():
+    module = Tiny()
+    module.kept = module.head.weight * 2  # what the old weight_norm leaves in a module
+    with pytest.raises(ModelError, match=r"cannot be copied.*weight_norm"):
+        detector_of(module)
+
+
+class Flat(nn.Module):
+    """Reads its features by `view`, which channels-last does not bear."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 8, 8)
+        self.relu = nn.ReLU()
+        self.head = nn.Linear(4 * 64, 2)
+
+    def forward(self, x):
+        return self.head(self.relu(self.conv(x)).view(len(x), -1))
+
+
+def test_memory_format_is_channels_last_where_the_network_bears_it():
+    seen = {}
+    for module in (Tiny(), Flat()):
+        detector = detector_of(module)
+        seen[type(module)] = detector.module.get_submodule(
+            "stem" if isinstance(module, Tiny) else "conv"
+        ).weight
+        pixels = pixels_for(detector)
+        shape = (1, 3, 1, 1)
+        mean, std = (torch.tensor(IMAGENET[key]).view(shape) for key in ("mean", "std"))
+        logits = module((pixels - mean) / std)
+        assert close(detector.log_odds(pixels), (logits[:, 1] - logits[:, 0]).detach())
+        assert close(
+            detector.respond(pixels).gradients[detector.layers[0]],
+            detector.respond(pixels, input_gradient=True).gradients[detector.layers[0]],
+        )
+    assert seen[Tiny].is_contiguous(memory_format=torch.channels_last)
+    assert seen[Flat].is_contiguous()
+
+
+AVERAGED = {
+    "torchvision/resnet18": True,
+    "torchvision/mobilenet_v3_small": True,
+    "timm/tf_efficientnet_lite0": True,
+    "torchvision/swin_t": True,
+    "smp/Unet:resnet18": True,
+    "torchvision/densenet121": False,  # a ReLU follows the layer
+    "torchvision/vgg11_bn": False,  # flattened, not pooled
+    "timm/convnext_atto": False,  # a norm after the pooling
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "outputs", "averaged"),
+    [
+        *((name, 2, averaged) for name, averaged in AVERAGED.items()),
+        ("timm/test_resnet", 1, True),
+        ("timm/test_resnet", 3, True),
+    ],
+)
+def test_gradients_shared_out_from_an_average_equal_those_of_autograd(name, outputs, averaged):
+    goods = {"good_index": [1]} if outputs == 3 else {}
+    detector = detector_of(
+        build(name, outputs=outputs), convention=choose_convention(outputs, **goods)
+    )
+    assert bool(detector._averages) == averaged
+    pixels = pixels_for(detector)
+    # With the input's gradient asked for, everything comes from one autograd graph.
+    plain, shared = detector.respond(pixels, input_gradient=True), detector.respond(pixels)
+    (layer,) = detector.layers
+    assert plain.gradients[layer].any()
+    assert close(shared.gradients[layer], plain.gradients[layer], 1e-5)
+    assert close(shared.log_odds, plain.log_odds, 1e-5)
+    assert torch.equal(shared.features, plain.features)
+
+
+class Beside(Tiny):
+    """Reads the average, and one cell besides."""
+
+    def forward(self, x):
+        x = self.relu(self.conv(self.relu(self.stem(x))))
+        return self.head(x.mean((2, 3))) + x[:, :2, 0, 0]
+
+
+class Half(Tiny):
+    """Averages half of the cells: a view and an average, but not of all."""
+
+    def forward(self, x):
+        x = self.relu(self.conv(self.relu(self.stem(x))))
+        return self.head(x.as_strided((len(x), 4, 128), (1024, 1, 4)).mean(2))
+
+
+@pytest.mark.parametrize("network", [Beside, Half])
+def test_what_is_not_the_whole_average_is_derived_by_autograd(network):
+    detector = detector_of(network(), layers=("relu",))
+    pixels = pixels_for(detector)
+    plain, bare = detector.respond(pixels, input_gradient=True), detector.respond(pixels)
+    assert not detector._averages
+    assert close(bare.gradients["relu"], plain.gradients["relu"], 1e-6)
 
 
 def test_the_caller_may_have_switched_gradients_off():

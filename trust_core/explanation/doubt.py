@@ -31,8 +31,9 @@ def doubts(pixels: Tensor, response: Response) -> dict[str, Floats]:
         found["max_logit"] = logits.amax(1).cpu().numpy()
         found["energy"] = -logits.logsumexp(1).cpu().numpy()
     if response.input_gradient is not None:
-        gradient = one_channel_for_grey(pixels, response.input_gradient).double()
-        found["gradient_norm"] = gradient.flatten(1).norm(dim=1).cpu().numpy()
+        gradient = one_channel_for_grey(pixels, response.input_gradient)
+        norm = torch.linalg.vector_norm(gradient, dim=(1, 2, 3))
+        found["gradient_norm"] = norm.double().cpu().numpy()
     return found
 
 

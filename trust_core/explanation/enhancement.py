@@ -7,7 +7,7 @@ FGSM (Goodfellow et al., ICLR 2015, section 4) or, on request, PGD (Madry et al.
 Notation: pixels `x` `(N, c, H, W)` in [0, 1]; `∂z/∂x` has the same shape.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 
 import torch
 from torch import Tensor
@@ -31,8 +31,8 @@ def one_channel_for_grey(pixels: Tensor, gradient: Tensor) -> Tensor:
 
 def fgsm(pixels: Tensor, gradient: Tensor, strength: float, direction: str) -> Tensor:
     """x_ε = clip(x ± ε/255 · sign(∂z/∂x), 0, 1). One gradient serves every ε."""
-    step = DIRECTIONS[direction] * strength / PIXEL_STEPS
-    return (pixels + step * one_channel_for_grey(pixels, gradient).sign()).clamp(0, 1)
+    signs = one_channel_for_grey(pixels, gradient).sign()
+    return _pushed(pixels, signs, strength, direction)
 
 
 def pgd(
@@ -67,3 +67,36 @@ def pgd(
         moved = moved + step * one_channel_for_grey(pixels, slope).sign()
         moved = (pixels + (moved - pixels).clamp(-ball, ball)).clamp(0, 1)
     return moved
+
+
+def enhanced(
+    pixels: Tensor,
+    gradient: Tensor,
+    strengths: Iterable[float],
+    direction: str,
+    *,
+    steps: int,
+    gradient_at: Callable[[Tensor], Tensor],
+) -> Iterator[Tensor]:
+    """x_ε for each of some strengths; what FGSM shares between them is computed once.
+
+    Args:
+        pixels: clean images.
+        gradient: ∂z/∂x at `pixels`.
+        strengths: ε in steps of 1/255.
+        direction: a key of `DIRECTIONS`.
+        steps: number of steps, at least 1; one step is FGSM.
+        gradient_at: ∂z/∂x at any images of the same shape.
+    """
+    if steps > 1:
+        for strength in strengths:
+            yield pgd(pixels, gradient, strength, direction, steps=steps, gradient_at=gradient_at)
+        return
+    signs = one_channel_for_grey(pixels, gradient).sign()
+    for strength in strengths:
+        yield _pushed(pixels, signs, strength, direction)
+
+
+def _pushed(pixels: Tensor, signs: Tensor, strength: float, direction: str) -> Tensor:
+    step = DIRECTIONS[direction] * strength / PIXEL_STEPS
+    return torch.add(pixels, signs, alpha=step).clamp_(0, 1)

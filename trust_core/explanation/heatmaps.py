@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from trust_core.errors import SettingsError
+from trust_core.explanation.evidence_maps import EVIDENCE_FORM
 from trust_core.explanation.maps import AGNOSTIC, SPECIFIC, Map
 from trust_core.explanation.package_maps import PACKAGE_MAPS, PREFIX, package_map
 from trust_core.model.detector import Detector, Response
@@ -27,20 +28,29 @@ def check_forms(specific: tuple[str, ...], agnostic: tuple[str, ...]) -> None:
                 if form.removeprefix(PREFIX) not in PACKAGE_MAPS:
                     known = ", ".join(f"{PREFIX}{name}" for name in PACKAGE_MAPS)
                     raise SettingsError(f"there is no map '{form}'; choose from {known}")
-            else:
+            elif form != EVIDENCE_FORM:
                 registry.find(form)
 
 
-def map_names(specific: tuple[str, ...], agnostic: tuple[str, ...]) -> tuple[str, ...]:
-    """Names of the maps that `heatmaps` makes, in its order.
+def map_forms(specific: tuple[str, ...], agnostic: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    """Name and form of the maps that `heatmaps` makes, in its order.
 
     The first specific form gives `defect` and `good`, further ones `FORM_defect`, `FORM_good`.
     """
     prefixes = ["", *(f"{form}_" for form in specific[1:])]
     return (
-        *(f"{prefix}{side}" for prefix in prefixes for side in ("defect", "good")),
-        *agnostic,
+        *(
+            (f"{prefix}{side}", form)
+            for prefix, form in zip(prefixes, specific, strict=True)
+            for side in ("defect", "good")
+        ),
+        *zip(agnostic, agnostic, strict=True),
     )
+
+
+def map_names(specific: tuple[str, ...], agnostic: tuple[str, ...]) -> tuple[str, ...]:
+    """Names of the maps that `heatmaps` makes, in its order."""
+    return tuple(name for name, _ in map_forms(specific, agnostic))
 
 
 def heatmaps(
@@ -50,6 +60,7 @@ def heatmaps(
     layer: str,
     specific: tuple[str, ...],
     agnostic: tuple[str, ...],
+    evidence: Tensor | None = None,
 ) -> dict[str, Tensor]:
     """All maps of one layer by name, each `(N, h, w)`, raw.
 
@@ -60,13 +71,18 @@ def heatmaps(
         layer: the explanation layer.
         specific: forms that are made for *defective* and for *good*.
         agnostic: forms that are made once.
+        evidence: `(N, 64, 64)` first-order evidence for *defective*, for the form `evidence`: its
+            relu for *defective*, that of its negative for *good*, and its magnitude.
     """
     activations, gradients = response.activations[layer], response.gradients[layer]
 
     def make(form: str, registry: dict[str, Map], sign: int) -> Tensor:
+        if form == EVIDENCE_FORM:
+            assert evidence is not None
+            return evidence.abs() if registry is AGNOSTIC else (sign * evidence).relu()
         if form.startswith(PREFIX):
             return package_map(detector, form.removeprefix(PREFIX), pixels, layer, sign)
-        return registry[form](activations, sign * gradients)
+        return registry[form](activations, gradients if sign == 1 else -gradients)
 
     maps = [make(form, SPECIFIC, sign) for form in specific for sign in (1, -1)]
     maps += [make(form, AGNOSTIC, 1) for form in agnostic]

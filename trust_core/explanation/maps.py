@@ -91,21 +91,22 @@ def eigen(activations: Tensor, gradients: Tensor) -> Tensor:
 
     Channels are centred over the cells. A principal component has no sign of its own: ours points
     so that it correlates positively with Σ_c A_c². It comes from the smaller of the two Gram
-    matrices, cells × cells or channels × channels, in double precision. An image with an activation
-    that is not finite has a map of NaN.
+    matrices, cells × cells or channels × channels, decomposed in double precision. An image with an
+    activation that is not finite has a map of NaN.
     """
     _, channels, height, width = activations.shape
-    finite = activations.isfinite().all(3).all(2).all(1).view(-1, 1, 1)
-    cells = activations.flatten(2).transpose(1, 2).double()  # (N, h·w, C)
-    cells = torch.where(finite, cells, 0.0)  # the solver refuses a whole batch for one NaN
+    cells = activations.flatten(2).transpose(1, 2)  # (N, h·w, C)
     centred = cells - cells.mean(1, keepdim=True)
-    if height * width <= channels:
-        values, vectors = torch.linalg.eigh(centred @ centred.transpose(1, 2))
+    few = height * width <= channels
+    gram = centred @ centred.transpose(1, 2) if few else centred.transpose(1, 2) @ centred
+    finite = gram.isfinite().all(2).all(1).view(-1, 1, 1)
+    # The solver refuses a whole batch for one NaN.
+    values, vectors = torch.linalg.eigh(torch.where(finite, gram, 0.0).double())
+    if few:
         component = vectors[:, :, -1] * values[:, -1:].clamp(min=0).sqrt()
     else:
-        _, vectors = torch.linalg.eigh(centred.transpose(1, 2) @ centred)
-        component = (centred @ vectors[:, :, -1:]).squeeze(2)
-    energy = (cells**2).sum(2)
+        component = (centred @ vectors[:, :, -1:].to(centred.dtype)).squeeze(2).double()
+    energy = torch.linalg.vector_norm(cells, dim=2).double() ** 2
     agreement = (component * (energy - energy.mean(1, keepdim=True))).sum(1, keepdim=True)
     component = torch.where(agreement < 0, -component, component)
     component = component.reshape(-1, height, width).to(activations.dtype)

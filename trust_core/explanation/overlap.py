@@ -167,10 +167,12 @@ def overlap(defect: Tensor, good: Tensor, agnostic: Tensor, rule: str = "half") 
     score when the agnostic map is constant (on the comparison grid, which a finer layer grid can
     miss), a value is not finite, or both masks are empty.
     """
-    finite = torch.stack([m.isfinite().all(2).all(1) for m in (defect, good, agnostic)]).all(0)
-    defect, good, agnostic = (
-        to_comparison_grid(m.nan_to_num(0.0, 0.0, 0.0).float()) for m in (defect, good, agnostic)
-    )
+    if len({defect.shape, good.shape, agnostic.shape}) > 1:  # evidence has a grid of its own
+        defect, good, agnostic = (to_comparison_grid(m.float()) for m in (defect, good, agnostic))
+    maps = torch.stack([defect, good, agnostic]).float()
+    finite = maps.isfinite().all(3).all(2).all(0)
+    resized = to_comparison_grid(maps.nan_to_num(0.0, 0.0, 0.0).flatten(0, 1))
+    defect, good, agnostic = resized.chunk(3)
     constant = agnostic.amax((1, 2)) == agnostic.amin((1, 2))
     where = _mask(agnostic, rule, specific=False)
     iou_defect = iou(_mask(defect, rule, specific=True), where)

@@ -6,10 +6,10 @@ out: no second run would give the same scores.
 """
 
 from collections.abc import Callable
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
-import pytorch_grad_cam as package
 import torch
 from torch import Tensor, nn
 
@@ -22,19 +22,19 @@ FULLGRAD = "fullgrad"
 
 PACKAGE_MAPS: Registry[Callable[..., Any]] = Registry("map of the package grad-cam")
 PACKAGE_MAPS.update(
-    {
-        "gradcam": package.GradCAM,
-        "hirescam": package.HiResCAM,
-        "gradcam++": package.GradCAMPlusPlus,
-        "xgradcam": package.XGradCAM,
-        "layercam": package.LayerCAM,
-        "eigencam": package.EigenCAM,
-        "eigengradcam": package.EigenGradCAM,
-        "gradcamelementwise": package.GradCAMElementWise,
-        "kpcacam": package.KPCA_CAM,
-        "scorecam": package.ScoreCAM,
-        "ablationcam": package.AblationCAM,
-        FULLGRAD: package.FullGrad,
+    {  # from the package to the class: it takes seconds to load, so only when one is asked for
+        "gradcam": attrgetter("GradCAM"),
+        "hirescam": attrgetter("HiResCAM"),
+        "gradcam++": attrgetter("GradCAMPlusPlus"),
+        "xgradcam": attrgetter("XGradCAM"),
+        "layercam": attrgetter("LayerCAM"),
+        "eigencam": attrgetter("EigenCAM"),
+        "eigengradcam": attrgetter("EigenGradCAM"),
+        "gradcamelementwise": attrgetter("GradCAMElementWise"),
+        "kpcacam": attrgetter("KPCA_CAM"),
+        "scorecam": attrgetter("ScoreCAM"),
+        "ablationcam": attrgetter("AblationCAM"),
+        FULLGRAD: attrgetter("FullGrad"),
     }
 )
 
@@ -77,11 +77,15 @@ def package_map(detector: Detector, name: str, pixels: Tensor, layer: str, sign:
     Raises:
         ModelError: the package fails on this network.
     """
-    method = PACKAGE_MAPS.find(name)
+    find = PACKAGE_MAPS.find(name)
+    import pytorch_grad_cam
+
+    method = find(pytorch_grad_cam)
     network = _LogOdds(detector.module, sign)
     with detector.tapped(layer, lambda maps: network.tap(maps)) as network.log_odds:
         try:
-            result = _run(method, network, pixels.detach().clone().requires_grad_())
+            x = pixels.detach().clone().requires_grad_()
+            result = _run(method, network, x, full=name == FULLGRAD)
         except (AssertionError, RuntimeError, ValueError, TypeError, IndexError) as error:
             cause = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
             raise ModelError(
@@ -95,11 +99,10 @@ def package_map(detector: Detector, name: str, pixels: Tensor, layer: str, sign:
 
 
 def _run(
-    method: Callable[..., Any], network: _LogOdds, pixels: Tensor
+    method: Callable[..., Any], network: _LogOdds, pixels: Tensor, *, full: bool
 ) -> np.ndarray[Any, np.dtype[np.float32]]:
     """The package's map of the tapped layer, rectified; the full-gradient map as it comes."""
     targets = [lambda output: output[0]] * len(pixels)
-    full = method is package.FullGrad
     cam = method(model=network, target_layers=[] if full else [network.tap])
     try:
         if full:

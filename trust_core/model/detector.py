@@ -6,16 +6,20 @@ h, w grid of an explanation layer, F penultimate features.
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from trust_core.errors import ModelError, SettingsError
-from trust_core.model.convention import Convention, logits_of
+from trust_core.model.arithmetic import computing
+from trust_core.model.convention import Convention, logits_of, mask_logits_of
 from trust_core.model.layers import Layer, Trace, choose_layer, trace_layers
+from trust_core.model.network import dtype_of, kept_by_graphs, own_copy, reads
 from trust_core.model.preprocessing import Preprocessing
+
+CLOSE = 1e-4  # relative; fp32 gradients of one network agree to about 1e-6
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,7 @@ class Response:
         gradients: explanation layer -> dz/dA, (N, C, h, w).
         input_gradient: dz/dx, (N, c, H, W), before normalisation; None when not asked for.
         features: (N, F), the input of the last nn.Linear; None when there is none.
+        mask_logits: (N, 1, H', W') evidence for defective per pixel; None without a mask head.
     """
 
     log_odds: Tensor
@@ -37,19 +42,29 @@ class Response:
     gradients: dict[str, Tensor]
     input_gradient: Tensor | None
     features: Tensor | None
+    mask_logits: Tensor | None = None
 
 
 class Detector:
     """A network, how images are prepared for it, what its outputs mean, and where it is explained.
 
-    The user's module is left as it was after every call, also one that fails: no hooks stay, and
-    training modes and `requires_grad` flags are restored. Calls are serialised by a lock.
+    The network is copied and the copy put to rest: the module that was given is never hooked, moved
+    or changed, and what is later done to it changes nothing here. On the copy no hook outlives a
+    call, also one that fails. Calls are serialised by a lock.
 
     A grey input of one channel is repeated for a network that reads three, so its gradient is that
     of the one channel.
 
+    Where the decision reads nothing of the explanation layers but the average of their cells
+    (global pooling, then a linear layer), dz/dA is the derivative for that average, shared out over
+    the cells, and no graph is kept over anything larger. Whether it is so is read from the graph,
+    and tried.
+
     Attributes:
+        module: the copy, in eval mode, its weights frozen and in the memory format that suits it.
         channels: what the network reads, 1 or 3.
+        bytes_per_image: what the graph of a pass with an input gradient keeps of one image.
+        mask_grid: (H', W') of the mask head's answer; None without one.
         alternatives: architectures with the same keys and shapes that compute something else.
 
     Args:
@@ -59,7 +74,7 @@ class Detector:
         layers: explanation layers, dotted names; empty = one chosen by rule.
         architecture: a name to show.
         sha256: of the model file.
-        device: where it runs; the module is moved there.
+        device: where it runs.
         notes: sentences the user should read, for instance what was taken by default.
 
     Raises:
@@ -79,7 +94,8 @@ class Detector:
         device: str = "cpu",
         notes: Sequence[str] = (),
     ) -> None:
-        self.module = module.to(device)
+        self._dtype = dtype_of(module)
+        self.module = own_copy(module, device)
         self.preprocessing = preprocessing
         self.convention = convention
         self.architecture = architecture
@@ -87,15 +103,12 @@ class Detector:
         self.alternatives: tuple[str, ...] = ()
         self.device = torch.device(device)
         self._lock = threading.RLock()
-        self._dtype = _dtype(module)
-        self.channels = _reads(module) or preprocessing.input_channels
-        self._repeats = self.channels if preprocessing.input_channels == 1 else 1
-        self._mean, self._std = (
-            torch.tensor(values, dtype=self._dtype, device=self.device).view(1, -1, 1, 1)
-            for values in (preprocessing.mean, preprocessing.std)
-        )
-        trace = self._trace()
+        self.channels = reads(module) or preprocessing.input_channels
+        self.mask_grid: tuple[int, int] | None = None
+        self.bytes_per_image = 0
+        trace = self._settle()
         self._features = trace.features
+        self._last = trace.default
         self._all_layers = trace.layers
         names = tuple(dict.fromkeys(layers)) or (trace.default,)
         if names == ("",):
@@ -108,6 +121,8 @@ class Detector:
         self.grids = {name: layer.grid for name, layer in self._layers.items()}
         bare = not layers and not trace.activated
         self.notes = (*notes, *([_no_activation(trace.default)] if bare else []))
+        self._averages: dict[str, str] = {}
+        self._averages = self._proven(trace.averaged)
 
     def log_odds(self, pixels: Tensor) -> Tensor:
         """Evidence for *defective*, without a graph.
@@ -129,60 +144,95 @@ class Detector:
         Returns:
             (N, K).
         """
-        with self._lock, torch.no_grad(), resting(self.module):
+        with self._lock, torch.no_grad(), self._computing():
             return self._forward(self._checked(pixels))
 
-    def respond(self, pixels: Tensor, *, input_gradient: bool = False) -> Response:
+    def respond(
+        self,
+        pixels: Tensor,
+        *,
+        input_gradient: bool = False,
+        precision: str = "fp32",
+        masks: bool = True,
+    ) -> Response:
         """Log-odds with the activations of the explanation layers and their gradients.
 
         One forward and one backward, without parameter gradients. Without `input_gradient` the
-        graph begins at the earliest explanation layer: nothing is kept or derived below it.
+        graph begins at the earliest explanation layer, or above it at the average of its cells
+        where that is all the decision reads: nothing is kept or derived below.
 
         Args:
             pixels: (N, c, H, W) in [0, 1].
             input_gradient: also dz/dx, from the same backward.
+            precision: a key of `PRECISIONS`. With "bf16" the network runs in it up to the last
+                layer with a grid; what the decision makes of that, and all results, are in full.
+            masks: also what a mask head says.
         """
         kept: dict[str, Tensor] = {}
-        features: list[Tensor] = []
+        read: dict[str, Tensor] = {}
+        averages = {} if input_gradient else self._averages
 
         def keep(layer: Layer) -> Callable[..., Tensor]:
             def hook(_: nn.Module, __: object, output: Tensor) -> Tensor:
-                output = output.relu() if layer.relu else output
-                if not output.requires_grad:
+                output = (output.relu() if layer.relu else output).to(self._dtype)
+                if not averages and not output.requires_grad:
                     output = output.detach().requires_grad_()
                 kept[layer.name] = output
                 return output.clone()  # the network may go on in place
 
             return hook
 
-        def note(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-            features[:] = [inputs[0].detach()]
+        def note(name: str) -> Callable[..., tuple[object, ...]]:
+            def hook(_: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[object, ...]:
+                first, *others = inputs
+                if name in averages.values():
+                    first = first.detach().requires_grad_()
+                read[name] = first
+                return first, *others
+
+            return hook
 
         x = self._checked(pixels).detach()
         with self._lock, ExitStack() as stack:
-            stack.enter_context(resting(self.module))
             for layer in self._layers.values():
                 part = self.module.get_submodule(layer.name)
                 stack.callback(part.register_forward_hook(keep(layer)).remove)
-            if self._features:
-                part = self.module.get_submodule(self._features)
-                stack.callback(part.register_forward_pre_hook(note).remove)
+            for name in {self._features, *averages.values()} - {""}:
+                part = self.module.get_submodule(name)
+                stack.callback(part.register_forward_pre_hook(note(name)).remove)
+            stack.enter_context(self._computing(precision))
             with torch.enable_grad():
                 x = x.requires_grad_() if input_gradient else x
-                logits = self._forward(x)
+                output = self._output(x, masks=masks)
+                logits = logits_of(output).to(self._dtype)
                 z = self.convention.log_odds(logits)
-                wanted = [*kept.values(), *([x] if input_gradient else [])]
+                begun = [read[name] for name in averages.values()] or [*kept.values()]
                 gradients = torch.autograd.grad(
-                    z.sum(), wanted, allow_unused=True, materialize_grads=True
+                    z.sum(),
+                    [*begun, *([x] if input_gradient else [])],
+                    allow_unused=True,
+                    materialize_grads=True,
                 )
-        by_layer = list(zip(self._layers_of(kept), kept.values(), gradients, strict=False))
+        marked = mask_logits_of(output, self.convention) if masks else None
+        layers = [self._layers[name] for name in kept]
+        activations = {layer.name: layer.maps(kept[layer.name].detach()) for layer in layers}
+        if averages:
+            by_name = dict(zip(averages, gradients, strict=True))
+            derived = {name: _shared_out(by_name[name], maps) for name, maps in activations.items()}
+        else:
+            # The gradient of the input, when there is one, is left over at the end.
+            derived = {
+                layer.name: layer.maps(g) for layer, g in zip(layers, gradients, strict=False)
+            }
+        features = read.get(self._features)
         return Response(
             log_odds=z.detach(),
             logits=logits.detach(),
-            activations={layer.name: layer.maps(out.detach()) for layer, out, _ in by_layer},
-            gradients={layer.name: layer.maps(gradient) for layer, _, gradient in by_layer},
+            activations=activations,
+            gradients=derived,
             input_gradient=gradients[-1] if input_gradient else None,
-            features=features[0] if features else None,
+            features=None if features is None else features.detach(),
+            mask_logits=None if marked is None else marked.detach().to(self._dtype),
         )
 
     @contextmanager
@@ -191,7 +241,7 @@ class Detector:
     ) -> Iterator[Callable[[Tensor], Tensor]]:
         """The network with one layer's activations led through a function, for others' methods.
 
-        While it is open, the module is at rest and calls of other threads wait.
+        While it is open, calls of other threads wait.
 
         Args:
             layer: one of `layers`.
@@ -208,7 +258,7 @@ class Detector:
             maps.copy_(tap(maps.clone()))
             return output
 
-        with self._lock, resting(self.module), torch.enable_grad(), ExitStack() as stack:
+        with self._lock, torch.enable_grad(), ExitStack() as stack:
             part = self.module.get_submodule(layer)
             stack.callback(part.register_forward_hook(hook).remove)
             yield lambda pixels: self.convention.log_odds(self._forward(self._checked(pixels)))
@@ -217,9 +267,6 @@ class Detector:
         """Every explainable layer with its (C, h, w), in the order their outputs arise."""
         return {name: (layer.channels, *layer.grid) for name, layer in self._all_layers.items()}
 
-    def _layers_of(self, kept: dict[str, Tensor]) -> list[Layer]:
-        return [self._layers[name] for name in kept]
-
     def _checked(self, pixels: Tensor) -> Tensor:
         wanted = (self.preprocessing.input_channels, *self.preprocessing.size)
         if pixels.ndim != 4 or tuple(pixels.shape[1:]) != wanted:
@@ -227,69 +274,91 @@ class Detector:
                 f"The detector takes pixels of shape (N, {', '.join(map(str, wanted))}); "
                 f"these are {tuple(pixels.shape)}."
             )
-        return pixels.to(self.device, self._dtype)
+        return pixels.to(self.device, self._dtype, memory_format=self._format)
 
     def _forward(self, pixels: Tensor) -> Tensor:
-        if self._repeats != 1:
-            pixels = pixels.expand(-1, self._repeats, -1, -1)
-        return logits_of(self.module((pixels - self._mean) / self._std))
+        return logits_of(self._output(pixels, masks=False))
 
-    def _trace(self) -> Trace:
+    def _output(self, pixels: Tensor, *, masks: bool = True) -> object:
+        """What the network returns; without `masks`, a network that can decides without one."""
+        if pixels.shape[1] < self.channels:
+            pixels = pixels.expand(-1, self.channels, -1, -1)
+        x = (pixels - self._mean) / self._std
+        run = self.module if masks else getattr(self.module, "decide", self.module)
+        return run(x.contiguous(memory_format=self._format))
+
+    def _computing(self, precision: str = "fp32") -> AbstractContextManager[None]:
+        last = self.module.get_submodule(self._last) if self._last else None
+        return computing(precision, self.device, last, self._dtype)
+
+    def _settle(self) -> Trace:
+        """A trace in channels-last, the faster memory format, or plain where that does not run."""
+        try:
+            return self._trace(torch.channels_last)
+        except ModelError:
+            return self._trace(torch.contiguous_format)
+
+    def _trace(self, memory_format: torch.memory_format) -> Trace:
         """One run on noise: finds the layers and shows that the network runs at all."""
-        shape = (2, self.preprocessing.input_channels, *self.preprocessing.size)
-        noise = torch.rand(shape, generator=torch.Generator().manual_seed(0))
+        self._format = memory_format
+        self.module.to(memory_format=memory_format)
+        self._mean, self._std = (
+            # As large as an image, because broadcasting three values is slow in channels-last.
+            torch.tensor(values, dtype=self._dtype, device=self.device)
+            .view(1, -1, 1, 1)
+            .expand(1, max(len(values), self.channels), *self.preprocessing.size)
+            .contiguous(memory_format=memory_format)
+            for values in (self.preprocessing.mean, self.preprocessing.std)
+        )
+        noise = self._noise()
 
         def log_odds(x: Tensor) -> Tensor:
-            logits = self._forward(x)
-            if logits.shape != (2, self.convention.outputs):
+            output = self._output(x)
+            masks = mask_logits_of(output, self.convention)
+            self.mask_grid = None if masks is None else (masks.shape[2], masks.shape[3])
+            logits = logits_of(output)
+            if logits.shape != (len(noise), self.convention.outputs):
                 raise ModelError(
                     f"The convention is for {self.convention.outputs} outputs, but the network "
                     f"returned {tuple(logits.shape)} for two images."
                 )
             return self.convention.log_odds(logits)
 
-        with self._lock, resting(self.module):
-            try:
-                return trace_layers(self.module, log_odds, self._checked(noise))
-            except (RuntimeError, AssertionError, ValueError, TypeError, IndexError) as error:
-                cause = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
-                raise ModelError(
-                    f"The network does not run on input of {'x'.join(map(str, shape[1:]))} "
-                    f"(channels, height, width): {cause} Check --size and --channels."
-                ) from error
+        try:
+            with kept_by_graphs(self.module) as blocks:
+                trace = trace_layers(self.module, log_odds, self._checked(noise))
+        except (RuntimeError, AssertionError, ValueError, TypeError, IndexError) as error:
+            cause = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+            shape = "x".join(map(str, noise.shape[1:]))
+            raise ModelError(
+                f"The network does not run on input of {shape} "
+                f"(channels, height, width): {cause} Check --size and --channels."
+            ) from error
+        self.bytes_per_image = sum(blocks.values()) // len(noise)
+        return trace
+
+    def _noise(self) -> Tensor:
+        shape = (2, self.preprocessing.input_channels, *self.preprocessing.size)
+        return torch.rand(shape, generator=torch.Generator().manual_seed(0))
+
+    def _proven(self, averaged: dict[str, str]) -> dict[str, str]:
+        """Explanation layer -> the linear layer that reads its average, if every layer has one.
+
+        Proven: on two images, gradients shared out from the average equal those of autograd.
+        """
+        if not averaged.keys() >= set(self.layers):
+            return {}
+        noise = self._noise()
+        plain = self.respond(noise).gradients
+        self._averages = {name: averaged[name] for name in self.layers}
+        shared = self.respond(noise).gradients
+        apart = [(shared[n] - plain[n]).abs().max() / plain[n].abs().max() for n in self.layers]
+        return self._averages if max(apart) < CLOSE else {}
 
 
-@contextmanager
-def resting(module: nn.Module) -> Iterator[None]:
-    """The module in eval mode with frozen parameters; both as before afterwards."""
-    modes = [(part, part.training) for part in module.modules()]
-    flags = [(weight, weight.requires_grad) for weight in module.parameters()]
-    try:
-        module.eval()
-        for weight, _ in flags:
-            weight.requires_grad_(False)
-        yield
-    finally:
-        for part, training in modes:
-            part.training = training
-        for weight, wanted in flags:
-            weight.requires_grad_(wanted)
-
-
-def _dtype(module: nn.Module) -> torch.dtype:
-    dtypes = {weight.dtype for weight in module.parameters() if weight.is_floating_point()}
-    dtype = next(iter(dtypes), torch.float32)
-    if len(dtypes) > 1 or dtype not in (torch.float32, torch.float64):
-        raise ModelError(
-            f"The network's weights are {' and '.join(sorted(map(str, dtypes)))}; "
-            "audits run in float32: call module.float() first."
-        )
-    return dtype
-
-
-def _reads(module: nn.Module) -> int | None:
-    """Number of channels that the first convolution reads, if there is one."""
-    return next((p.in_channels for p in module.modules() if isinstance(p, nn.Conv2d)), None)
+def _shared_out(gradient: Tensor, maps: Tensor) -> Tensor:
+    """The gradient (N, C) of the average over the cells, for each cell of (N, C, h, w)."""
+    return torch.empty_like(maps).copy_((gradient / maps[0, 0].numel())[:, :, None, None])
 
 
 def _no_activation(name: str) -> str:

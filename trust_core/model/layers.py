@@ -9,22 +9,19 @@ Notation: N images, C channels, h, w the layer's grid, T tokens, H, W the networ
 """
 
 import difflib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.graph import GradientEdge, Node, get_gradient_edge
+from torch.autograd.graph import GradientEdge, get_gradient_edge
 
 from trust_core.errors import ModelError, SettingsError
+from trust_core.model.graph import Edge, Graph
 
 CLASS_TOKENS = range(9)  # a class token and up to eight registers or distillation tokens
 WEIGHTED = (nn.Linear, nn.modules.conv._ConvNd)
-ACTIVATIONS = ("Relu", "Hardtanh", "Silu", "Hardswish", "Gelu", "Elu", "LeakyRelu", "Prelu", "Mish")
-RESAMPLING = ("AdaptiveAvgPool", "AdaptiveMaxPool", "MeanBackward", "AmaxBackward")
-
-Edge = tuple[Node, int]
 
 
 @dataclass(frozen=True)
@@ -67,12 +64,15 @@ class Trace:
         default: name of the layer by rule; "" when there is none.
         activated: whether the layer by rule is taken after a non-linearity.
         features: name of the last nn.Linear, whose input is the features (N, F); "" for none.
+        averaged: layer -> name of the nn.Linear whose input is the average of the layer's cells,
+            where that average is all of the layer that the decision depends on.
     """
 
     layers: dict[str, Layer]
     default: str
     activated: bool
     features: str
+    averaged: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -101,24 +101,26 @@ def trace_layers(module: nn.Module, log_odds: Callable[[Tensor], Tensor], pixels
     pixels = pixels.detach().clone().requires_grad_()
     visits: list[_Visit] = []
     weighted: list[str] = []
-    flat: dict[str, bool] = {}
+    flat: dict[str, Edge] = {}
 
     def enter(name: str) -> Callable[..., None]:
         def note(_: nn.Module, inputs: tuple[object, ...]) -> None:
             weighted.append(name)
-            flat[name] = bool(inputs) and isinstance(inputs[0], Tensor) and inputs[0].ndim == 2
+            flat.pop(name, None)  # called again: the last call counts
+            x = inputs[0] if inputs else None
+            if isinstance(x, Tensor) and x.ndim == 2 and x.requires_grad:
+                flat[name] = _edge(x)
 
         return note
 
     def leave(name: str) -> Callable[..., None]:
         def note(_: nn.Module, __: object, output: object) -> None:
             if isinstance(output, Tensor) and output.requires_grad:
-                edge = get_gradient_edge(output)
                 visits.append(
                     _Visit(
                         name,
                         output.detach(),
-                        (edge.node, edge.output_nr),
+                        _edge(output),
                         output.untyped_storage().data_ptr(),
                         output._version,
                         len(weighted),
@@ -140,8 +142,7 @@ def trace_layers(module: nn.Module, log_odds: Callable[[Tensor], Tensor], pixels
             "explained; remove detach(), no_grad() or argmax from its forward."
         )
 
-    source, sink = get_gradient_edge(pixels), get_gradient_edge(z)
-    graph = _Graph((sink.node, sink.output_nr))
+    graph = Graph(_edge(z))
     size = (int(pixels.shape[2]), int(pixels.shape[3]))
     layers: dict[str, Layer] = {}
     shown: dict[str, _Visit] = {}
@@ -162,8 +163,8 @@ def trace_layers(module: nn.Module, log_odds: Callable[[Tensor], Tensor], pixels
         layer = layers[visit.name]
         if (
             visit.weighted_before > head
-            or visit.edge[0].name().startswith(RESAMPLING)
-            or (source.node, source.output_nr) in graph.reach(avoiding=visit.edge)
+            or graph.resampled(visit.edge)
+            or _edge(pixels) in graph.reach(avoiding=visit.edge)
             or (layer.prefix and not _grid_matters(z, visit, layer))
         ):
             continue
@@ -173,8 +174,15 @@ def trace_layers(module: nn.Module, log_odds: Callable[[Tensor], Tensor], pixels
     else:
         name, activated = "", False
     linear = on_path[-1] if on_path else ""
-    features = linear if linear and isinstance(modules[linear], nn.Linear) and flat[linear] else ""
-    return Trace(layers, name, activated, features)
+    heads = {n: part for n in flat if isinstance(part := modules[n], nn.Linear)}
+    features = linear if linear in heads else ""
+    averaged: dict[str, str] = {}
+    for each, part in heads.items():
+        for found in _averaged(flat[each], shown.values(), graph):
+            # Where the network's ReLU follows, its derivative is 0 at 0: no plain average.
+            if layers[found].channels == part.in_features and not layers[found].relu:
+                averaged[found] = each
+    return Trace(layers, name, activated, features, averaged)
 
 
 def choose_layer(trace: Trace, wanted: str) -> Layer:
@@ -191,50 +199,6 @@ def choose_layer(trace: Trace, wanted: str) -> Layer:
         f'The network has no layer "{wanted}" with a spatial grid on the way to its decision.'
         f"{hint} By rule it would be {trace.default or 'none'}."
     )
-
-
-class _Graph:
-    """The autograd graph below the log-odds, by edges (node, index of the node's output)."""
-
-    def __init__(self, sink: Edge) -> None:
-        self.sink = sink
-        self.consumers: dict[Edge, set[Node]] = {sink: set()}
-        for edge in self._walk(None):
-            for following in _following(edge):
-                self.consumers.setdefault(following, set()).add(edge[0])
-        self.edges = self.consumers.keys()
-
-    def _walk(self, avoiding: Edge | None) -> Iterator[Edge]:
-        seen = {self.sink}
-        stack = [] if self.sink == avoiding else [self.sink]
-        while stack:
-            edge = stack.pop()
-            yield edge
-            for following in _following(edge):
-                if following not in seen and following != avoiding:
-                    seen.add(following)
-                    stack.append(following)
-
-    def reach(self, *, avoiding: Edge) -> set[Edge]:
-        """All edges that the log-odds depend on other than through `avoiding`."""
-        return set(self._walk(avoiding))
-
-    def only_feeds_relu(self, edge: Edge) -> bool:
-        consumers = self.consumers.get(edge, set())
-        return bool(consumers) and all(node.name().startswith("ReluBackward") for node in consumers)
-
-    def activated(self, edge: Edge) -> bool:
-        """Whether a value comes from a non-linearity, seen through pooling, views and joins."""
-        name = edge[0].name()
-        if name.startswith(ACTIVATIONS):
-            return True
-        through = ("MaxPool", "AvgPool", "View", "Permute", "Transpose", "Cat", "Clone", "Reshape")
-        sources = _following(edge)
-        return name.startswith(through) and bool(sources) and all(map(self.activated, sources))
-
-
-def _following(edge: Edge) -> list[Edge]:
-    return [(node, number) for node, number in edge[0].next_functions if node is not None]
 
 
 def _layer(
@@ -286,7 +250,7 @@ def _strides(grid: tuple[int, int], size: tuple[int, int]) -> bool:
     return low <= high and grid[0] <= size[0] + 2 and grid[1] <= size[1] + 2
 
 
-def _reaches(part: nn.Module, name: str, visits: list[_Visit], graph: _Graph) -> bool:
+def _reaches(part: nn.Module, name: str, visits: list[_Visit], graph: Graph) -> bool:
     """Whether the log-odds depend on an output of this weighted layer."""
     return any(visit.name == name and visit.edge in graph.edges for visit in visits)
 
@@ -299,6 +263,18 @@ def _aliases(visit: _Visit, visits: Iterable[_Visit]) -> list[str]:
         if (other.storage, other.version) == (visit.storage, visit.version)
         and other.output.numel() == visit.output.numel()
     ]
+
+
+def _averaged(value: Edge, visits: Iterable[_Visit], graph: Graph) -> list[str]:
+    """The layers that a value is the average of, and that matter to the log-odds only so."""
+    averages = graph.averaged(value)
+    others = graph.reach(avoiding=value) if averages else set()
+    return [v.name for v in visits if v.edge in averages and v.edge not in others]
+
+
+def _edge(value: Tensor) -> Edge:
+    edge = get_gradient_edge(value)
+    return edge.node, edge.output_nr
 
 
 def _grid_matters(z: Tensor, visit: _Visit, layer: Layer) -> bool:

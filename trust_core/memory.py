@@ -1,0 +1,114 @@
+"""How many images go through a network at once: as many as memory allows, and fewer if it fails."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from trust_core.errors import SettingsError
+from trust_core.model.detector import Detector
+from trust_core.scoring import Batch
+from trust_core.shards import Shard
+
+BUDGET = 2 << 30  # bytes, or half of what is free if that is less
+MOST_ON_CPU, MOST_ON_GPU = 64, 256  # beyond these a batch gains no speed
+OVERHEAD = 1.5  # what a pass holds at its peak, over what its graph keeps; measured: 1.2 to 1.4
+COPIES = 8  # of the pixels: as read, as numbers, normalised, moved, and their gradients
+
+
+def fitting_batch(detector: Detector, budget: int | None = None) -> int:
+    """Images a pass, from what one image was seen to keep; at least one.
+
+    Scores do not depend on it.
+
+    Args:
+        detector: the network under audit.
+        budget: bytes; when None, `BUDGET` or half of the free memory, on a GPU half of its own.
+    """
+    gpu = detector.device.type == "cuda"
+    if budget is None:
+        budget = _free(detector.device) // 2
+        budget = budget if gpu else min(BUDGET, budget)
+    height, width = detector.preprocessing.size
+    pixels = 4 * detector.channels * height * width
+    one = OVERHEAD * detector.bytes_per_image + COPIES * pixels
+    return max(1, min(MOST_ON_GPU if gpu else MOST_ON_CPU, int(budget / one)))
+
+
+class Halving:
+    """Scores batches; one that does not fit into memory is halved, and so are those after it.
+
+    Args:
+        score: the batch function.
+    """
+
+    def __init__(self, score: Callable[[Batch], Shard]) -> None:
+        self._score = score
+        self._most: int | None = None
+
+    def __call__(self, batch: Batch) -> Shard:
+        """The scores of a batch, however many passes they take.
+
+        Raises:
+            SettingsError: not even one image fits.
+        """
+        while True:
+            size = min(len(batch.sample_ids), self._most or len(batch.sample_ids))
+            try:
+                return _joined([self._score(part) for part in _pieces(batch, size)])
+            except (MemoryError, RuntimeError) as error:
+                if not _out_of_memory(error):
+                    raise
+                if size <= 1:
+                    raise SettingsError(
+                        "One image alone does not fit into memory with this network; "
+                        "free some memory, or choose a smaller --size."
+                    ) from error
+            # Only here has the error, which holds all that was computed, let go of it.
+            self._most = -(-size // 2)
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
+
+
+def _pieces(batch: Batch, size: int) -> list[Batch]:
+    parts = [slice(start, start + size) for start in range(0, len(batch.sample_ids), size)]
+    return [Batch(batch.sample_ids[p], batch.reasons[p], batch.pixels[p]) for p in parts]
+
+
+def _joined(parts: list[Shard]) -> Shard:
+    """The shard of a batch from those of its pieces."""
+    if len(parts) == 1:
+        return parts[0]
+    scores = pd.concat([part.scores for part in parts], ignore_index=True)
+    order = np.lexsort((scores["strength"], scores["sample_id"].to_numpy(dtype=str)))
+    features = [part.features for part in parts if part.features is not None]
+    masks = [part.masks for part in parts if part.masks is not None]
+    return Shard(
+        samples=pd.concat([part.samples for part in parts], ignore_index=True),
+        scores=scores.iloc[order].reset_index(drop=True),
+        maps={n: np.concatenate([part.maps[n] for part in parts])[order] for n in parts[0].maps},
+        features=np.concatenate(features) if features else None,
+        masks=np.concatenate(masks) if masks else None,
+    )
+
+
+def _out_of_memory(error: Exception) -> bool:
+    """Whether PyTorch (on any device) or NumPy could not get the memory it asked for."""
+    text = str(error).lower()
+    return (
+        isinstance(error, MemoryError | torch.OutOfMemoryError)
+        or "out of memory" in text
+        or "can't allocate memory" in text
+    )
+
+
+def _free(device: torch.device) -> int:
+    """Bytes that can be had: of a GPU its own, else of the machine."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    table = Path("/proc/meminfo")
+    lines = table.read_text().splitlines() if table.exists() else []
+    said = [int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable:")]
+    return said[0] if said else 2 * BUDGET

@@ -1,0 +1,88 @@
+"""The network as an audit runs it: a copy of the user's, at rest."""
+
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from trust_core.errors import ModelError
+
+
+def own_copy(module: nn.Module, device: str) -> nn.Module:
+    """A copy in eval mode with frozen weights, on the device.
+
+    A copy rather than the user's module, put to rest and woken again around every call: bringing
+    weights to another memory format and back costs more than it gains, a copy cannot be left
+    changed by a failure, and neither side can disturb the other from another thread.
+
+    Raises:
+        ModelError: the module cannot be copied.
+    """
+    try:
+        own = copy.deepcopy(module)
+    except (RuntimeError, TypeError, NotImplementedError) as error:
+        cause = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+        raise ModelError(
+            f"The network cannot be copied ({cause}); remove its weight_norm or spectral_norm, and "
+            "whatever else copy.deepcopy refuses."
+        ) from error
+    return own.eval().requires_grad_(False).to(device)
+
+
+@contextmanager
+def resting(module: nn.Module) -> Iterator[None]:
+    """The module in eval mode with frozen parameters; both as before afterwards."""
+    modes = [(part, part.training) for part in module.modules()]
+    flags = [(weight, weight.requires_grad) for weight in module.parameters()]
+    try:
+        module.eval()
+        for weight, _ in flags:
+            weight.requires_grad_(False)
+        yield
+    finally:
+        for part, training in modes:
+            part.training = training
+        for weight, wanted in flags:
+            weight.requires_grad_(wanted)
+
+
+def dtype_of(module: nn.Module) -> torch.dtype:
+    """The one type of the network's weights.
+
+    Raises:
+        ModelError: half precision, or several.
+    """
+    dtypes = {weight.dtype for weight in module.parameters() if weight.is_floating_point()}
+    dtype = next(iter(dtypes), torch.float32)
+    if len(dtypes) > 1 or dtype not in (torch.float32, torch.float64):
+        raise ModelError(
+            f"The network's weights are {' and '.join(sorted(map(str, dtypes)))}; "
+            "audits run in float32: call module.float() first."
+        )
+    return dtype
+
+
+def reads(module: nn.Module) -> int | None:
+    """Number of channels that the first convolution reads, if there is one."""
+    return next((p.in_channels for p in module.modules() if isinstance(p, nn.Conv2d)), None)
+
+
+@contextmanager
+def kept_by_graphs(module: nn.Module) -> Iterator[dict[int, int]]:
+    """Bytes that autograd keeps for a backward, by memory block, of all graphs made meanwhile.
+
+    Weights, which are there anyway, are left out when the context ends.
+    """
+    blocks: dict[int, int] = {}
+
+    def count(tensor: Tensor) -> Tensor:
+        block = tensor.untyped_storage()
+        blocks[block.data_ptr()] = block.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
+        yield blocks
+    for weight in (*module.parameters(), *module.buffers()):
+        blocks.pop(weight.untyped_storage().data_ptr(), None)

@@ -1,0 +1,88 @@
+"""What a lower precision changes, measured on the audit's own images before it is relied on."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from trust_core.scoring import Batch
+from trust_core.settings import AuditSettings
+from trust_core.shards import Shard
+
+FULL = "fp32"
+IMAGES = 64  # passed images that are compared
+SHARE = 0.1  # of them are flagged, the most suspicious, for want of a threshold so early
+KEYS = ["sample_id", "strength"]
+
+
+def compare(
+    score: Callable[[AuditSettings, Batch], Shard],
+    settings: AuditSettings,
+    batches: Iterable[Batch],
+) -> dict[str, Any]:
+    """Score the first images in both precisions.
+
+    Args:
+        score: the batch function.
+        settings: with the lower precision.
+        batches: read until `IMAGES` passed images have been seen.
+
+    Returns:
+        `precision`; `images` seen and `passed` ones compared; `decisions_changed`; the largest
+        change of z (`log_odds`); `delta`, the `median` and the `largest` change of Δ over all
+        strengths; `flagged`, of the `SHARE` most suspicious at each strength in fp32 the number
+        (`of`) and how many of them stay (`same`); and a `sentence` that says it.
+    """
+    pairs: list[tuple[Shard, Shard]] = []
+    passed = 0
+    for batch in batches:
+        pair = score(replace(settings, precision=FULL), batch), score(settings, batch)
+        passed += int((pair[0].samples["predicted"] == 0).sum())
+        pairs.append(pair)
+        if passed >= IMAGES:
+            break
+    samples = [pd.concat([pair[side].samples for pair in pairs]) for side in (0, 1)]
+    scores = [pd.concat([pair[side].scores for pair in pairs]) for side in (0, 1)]
+    answers = samples[0].merge(samples[1], on="sample_id", suffixes=("", "_low"))
+    both = scores[0].merge(scores[1], on=KEYS, suffixes=("", "_low"))
+    both = both[both["sample_id"].isin(answers.loc[answers["predicted"] == 0, "sample_id"])]
+    moved = (both["iou_difference"] - both["iou_difference_low"]).abs().dropna()
+    same = of = 0
+    for _, part in both.groupby("strength"):
+        count = max(1, round(SHARE * len(part)))
+        full, low = (
+            set(part.nlargest(count, column)["sample_id"])
+            for column in ("iou_difference", "iou_difference_low")
+        )
+        same, of = same + len(full & low), of + len(full)
+    found: dict[str, Any] = {
+        "precision": settings.precision,
+        "images": len(answers),
+        "passed": int((answers["predicted"] == 0).sum()),
+        "decisions_changed": int((answers["predicted"] != answers["predicted_low"]).sum()),
+        "log_odds": _largest(both["log_odds"] - both["log_odds_low"]),
+        "delta": {"median": float(np.nan_to_num(moved.median())), "largest": _largest(moved)},
+        "flagged": {"same": same, "of": of},
+    }
+    return found | {"sentence": _sentence(found)}
+
+
+def _largest(values: pd.Series) -> float:
+    return float(np.nan_to_num(values.abs().max()))
+
+
+def _sentence(found: dict[str, Any]) -> str:
+    if not found["passed"]:
+        return (
+            f"{found['precision']}: none of the {found['images']} images that both precisions were "
+            "tried on is called good, so what it changes is not known."
+        )
+    return (
+        f"{found['precision']} against {FULL} on {found['passed']} parts called good: the IoU "
+        f"difference moves by {found['delta']['median']:.3f} in the median and by "
+        f"{found['delta']['largest']:.3f} at most; of the most suspicious tenth at each strength "
+        f"{found['flagged']['same']} of {found['flagged']['of']} stay in it; "
+        f"{found['decisions_changed']} of {found['images']} decisions change."
+    )

@@ -10,6 +10,8 @@ from trust_core.dashboard.run.data import choose_data
 from trust_core.dashboard.run.model import choose_model
 from trust_core.dashboard.run.progress import RUN, show_run, start, unfinished_runs
 from trust_core.dashboard.run.settings import choose_settings
+from trust_core.dashboard.run.train import invite, train_page
+from trust_core.dashboard.run.train_view import TRAIN
 from trust_core.errors import TrustError
 from trust_core.store import workspace
 
@@ -18,6 +20,9 @@ st.html(frame.STATIC / "run.css")
 
 if run := st.query_params.get(RUN):
     show_run(run)
+    st.stop()
+if training := st.query_params.get(TRAIN):
+    train_page(training)
     st.stop()
 
 frame.finding(
@@ -29,6 +34,8 @@ unfinished_runs()
 with st.container(border=True, key="step-model"):
     st.subheader("1 Model", anchor=False)
     model = choose_model()
+    if model is None:
+        invite()
 
 with st.container(border=True, key="step-data"):
     st.subheader("2 Data", anchor=False)

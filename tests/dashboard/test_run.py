@@ -72,7 +72,9 @@ def command(page):
 def test_the_empty_page_invites(page):
     assert "Audit your own model" in text(page)
     assert len(page.file_uploader) == 2
-    assert not page.button
+    assert [button.label for button in page.button] == [
+        "No network yet? Train one on your own images"
+    ]
 
 
 def test_model_and_data_are_recognised_and_the_command_says_them(page, wares):

@@ -14,7 +14,9 @@ from trust_core.dashboard import library
 from trust_core.dashboard.address import AUDIT, kept
 from trust_core.dashboard.wording import worded
 from trust_core.dashboard.words import GLOSSARY, counted
+from trust_core.decision.mask_counts import has_truth
 from trust_core.errors import StoreError, TrustError
+from trust_core.kept import give_back
 from trust_core.store import FINISHED, Audit, open_audit
 
 PRODUCT = "Second Look"
@@ -25,8 +27,10 @@ PAGES = {  # file: what the link says
     "pages/tradeoff.py": "Trade-off",
     "pages/parts.py": "Parts",
     "pages/decide.py": "Decide",
+    "pages/localisation.py": "Localisation",
     RUN: "Run",
 }
+ONLY_WITH_MASKS = "pages/localisation.py"  # nothing to see there without true masks
 LAST_OPENED, SWITCHER = "last_opened", "open_audit"
 MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~:$&])")
 NUMBER = re.compile(r"(\d[\d,.]*\d|\d)")
@@ -56,11 +60,12 @@ def page(title: str, *, needs_audit: bool = True) -> Audit | None:
         layout="wide",
         initial_sidebar_state="collapsed",
     )
+    give_back()  # what the page before needed
     st.html(STATIC / "frame.css")
     finished = {e.folder: e for e in library.entries() if e.status == FINISHED}
     name = st.query_params.get(AUDIT) or _usual(finished)
     audit, problem = _open(name)
-    _top_bar(title, finished, name if audit else None)
+    _top_bar(title, finished, name if audit else None, masks=bool(audit and marks_defects(audit)))
     if audit:
         st.session_state[LAST_OPENED] = name
         if st.query_params.get(AUDIT) != audit.folder.name:
@@ -108,9 +113,19 @@ def link(label: str, file: str, *, primary: bool = False, **query: object) -> No
         st.page_link(file, label=label, query_params=kept(**query))
 
 
+def marks_defects(audit: Audit) -> bool:
+    """Whether the data of an audit has true masks."""
+    return _marks_defects(audit, audit.key)
+
+
 def plain(text: str) -> str:
     """Text for a label that Streamlit would read as Markdown: every sign stands for itself."""
     return MARKDOWN.sub(r"\\\1", text)
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _marks_defects(_audit: Audit, key: str) -> bool:
+    return has_truth(_audit)
 
 
 def _usual(finished: dict[str, library.Entry]) -> str | None:
@@ -142,7 +157,9 @@ def _open(name: str | None) -> tuple[Audit | None, TrustError | None]:
         return None, problem
 
 
-def _top_bar(title: str, finished: dict[str, library.Entry], name: str | None) -> None:
+def _top_bar(
+    title: str, finished: dict[str, library.Entry], name: str | None, *, masks: bool
+) -> None:
     with st.container(
         key="topbar", horizontal=True, vertical_alignment="center", gap="medium", wrap=False
     ):
@@ -150,6 +167,8 @@ def _top_bar(title: str, finished: dict[str, library.Entry], name: str | None) -
             st.page_link(HOME, label=PRODUCT, query_params=kept())
         with st.container(key="nav", horizontal=True, gap="xsmall", width="stretch"):
             for file, label in PAGES.items():
+                if file == ONLY_WITH_MASKS and not masks and label != title:
+                    continue
                 here = "-here" if label == title else ""
                 with st.container(key=f"nav-{Path(file).stem}{here}", width="content"):
                     st.page_link(file, label=label, query_params=kept())

@@ -30,12 +30,19 @@ INDICATOR_NAMES = {
     "mahalanobis": "distance from the cloud of good parts",
     "defect_area": "area of the defect map",
     "defect_entropy": "scatter of the defect map",
+    "evidence_mass": "concentration of the evidence for a defect",
+    "mask_alarm": "alarm of the predicted mask",
     "iou_random": "overlap with a random map",
     "combination": "evidence and IoU difference combined",
     "consensus": "consensus of evidence, IoU difference and features",
     "consensus_blind": "consensus without heatmaps",
     "best_overlap": "best overlap found on the tuning parts",
     "overlap_profile": "overlap profile",
+}
+
+CONTRADICTION_NAMES = {
+    "good_marked": "Good, yet marked",
+    "defective_empty": "Defective, mask empty",
 }
 
 ROLE_NAMES = {
@@ -53,6 +60,10 @@ HELP = {
     "iou_difference": "Where the detector would look for a defect, compared with where it looks at "
     "all, minus the same for a good part. Higher is more suspicious.",
     "p_defect": "The detector's own probability that the part is defective.",
+    "evidence_mass": "How much of the pixel evidence for a defect lies in its strongest twentieth. "
+    "A defect speaks from few places.",
+    "mask_alarm": "The largest mean probability of the predicted mask over any window of 0.1 % of "
+    "the part: does the mask see what the decision missed?",
 }
 
 GLOSSARY = {
@@ -70,7 +81,11 @@ GLOSSARY = {
     "Adversarial strength, ε": "Before it is scored, every pixel is nudged so that the part looks "
     "a little more defective to the detector; by how much, in steps of 1/255. 0 is the photograph "
     "as it is.",
+    "Predicted mask": "Where the network, or its heatmap, reaches the mask threshold; the true "
+    "mask is what the data marks as the defect.",
     "Operating point": "The flagging threshold and the strength that you chose.",
+    "Evidence, bits": "How far a piece of the photograph moves the detector's odds, for a defect "
+    "(+) or for a good part (−): one bit doubles them.",
     "Group": "All photographs of one physical part or lot.",
     "Tune, certify, test": "Images for choosing the threshold, for proving it, for the final "
     "report. The last two are sealed: who opens them is noted.",

@@ -7,6 +7,7 @@ from trust_core.dashboard.run import told
 from trust_core.dashboard.run.opened import Facts
 from trust_core.errors import TrustError
 from trust_core.explanation.enhancement import DIRECTIONS
+from trust_core.explanation.evidence_maps import EVIDENCE_FORM
 from trust_core.explanation.maps import AGNOSTIC, SPECIFIC
 from trust_core.settings import AuditSettings
 
@@ -38,14 +39,14 @@ def choose_settings(facts: Facts | None) -> AuditSettings | None:
             _choice(
                 "Map for one class",
                 told.SPECIFIC,
-                list(SPECIFIC),
+                [*SPECIFIC, EVIDENCE_FORM],
                 usual.specific[0],
                 meaning="How the evidence for a defect, and for a good part, is drawn.",
             )
             _choice(
                 "Map for any class",
                 told.AGNOSTIC,
-                list(AGNOSTIC),
+                [*AGNOSTIC, EVIDENCE_FORM],
                 usual.agnostic[0],
                 meaning="How it is drawn where the network looks, whatever it decides.",
             )

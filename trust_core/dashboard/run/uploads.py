@@ -10,6 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
+from trust_core.dashboard.library import NETWORKS
 from trust_core.data.archives import extract
 from trust_core.errors import DataError, SettingsError
 from trust_core.store import workspace
@@ -144,8 +145,10 @@ def server_path(text: str) -> Path:
 
 
 def models() -> list[Path]:
-    """Model files that were uploaded (the newest first) or lie in the allowed folders."""
-    uploaded = sorted(_uploaded(MODEL_SUFFIXES), key=lambda path: -path.stat().st_mtime)
+    """Model files uploaded or trained here (the newest first), or in the allowed folders."""
+    trained = (workspace() / NETWORKS).resolve().glob("*.safetensors")
+    own = [*_uploaded(MODEL_SUFFIXES), *trained]
+    uploaded = sorted(own, key=lambda path: -path.stat().st_mtime)
     found = [path for path in _near(allowed_folders()) if path.suffix.lower() in MODEL_SUFFIXES]
     return list(dict.fromkeys([*uploaded, *found]))[:MOST_LISTED]
 
@@ -173,7 +176,7 @@ def _uploaded(suffixes: tuple[str, ...]) -> list[Path]:
 def _near(folders: Iterable[Path]) -> list[Path]:
     """Files of some folders and the levels just below, hidden and installed ones left out."""
     found: list[Path] = []
-    skipped = ("__", ".", "site-packages", "node_modules", UPLOADS)
+    skipped = ("__", ".", "site-packages", "node_modules", UPLOADS, NETWORKS)
     for folder in folders:
         for here, inner, files in islice(os.walk(folder), MOST_FOLDERS):
             deep = len(Path(here).relative_to(folder).parts) >= LOOK_DEPTH

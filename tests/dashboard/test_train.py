@@ -1,0 +1,215 @@
+"""The Train section of the Run page: what it asks, refuses and starts; and the page of a run."""
+
+import json
+import shlex
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from tests.parts import write_parts
+from trust_core.cli import _parser
+from trust_core.dashboard.run import train_view, worker
+from trust_core.dashboard.run.command import DataOptions
+from trust_core.dashboard.run.train_command import (
+    TrainOrder,
+    audit_arguments,
+    network_file,
+    network_of,
+    run_folder,
+    train_arguments,
+)
+
+APP = Path(__file__).parents[2] / "app.py"
+HISTORY = [
+    {"epoch": n, "tune_loss": 1 / n, "tune_average_precision": ap}
+    | {"tune_caught": n, "tune_defective": 5, "tune_false_alarms": 1, "tune_good": 6}
+    for n, ap in ((1, 0.5), (2, 0.9), (3, 0.7))
+]
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    monkeypatch.setenv("TRUST_CORE_WORKSPACE", str(tmp_path / "workspace"))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def started(monkeypatch):
+    """Commands that would have been started, with the folders their workers write."""
+    calls = []
+    monkeypatch.setattr(worker, "start", lambda words, folder: calls.append((words, folder)))
+    return calls
+
+
+def page(train="new", **query):
+    app = AppTest.from_file(str(APP), default_timeout=120)
+    app.switch_page("pages/run.py")
+    app.query_params["train"] = train
+    for key, value in query.items():
+        app.query_params[key] = value
+    return app.run()
+
+
+def words(app):
+    return " ".join(element.value for element in (*app.markdown, *app.caption)) + " ".join(
+        element.proto.body for element in app.get("html")
+    )
+
+
+def command(app):
+    return shlex.split(app.code[-1].value)[3:]
+
+
+def test_the_run_page_shows_the_way(place):
+    app = AppTest.from_file(str(APP), default_timeout=120)
+    app.switch_page("pages/run.py")
+    app.run()
+    button = next(b for b in app.button if b.label.startswith("No network yet?"))
+    button.click()
+    app.run()
+    assert app.query_params["train"] == "new"
+    assert "Train a network that decides, and shows where." in words(app)
+
+
+def test_says_what_it_learns_from_and_starts_the_command_it_shows(place, started):
+    data = write_parts(place / "parts")
+    app = page(data=str(data))
+    assert not app.exception
+    assert "It learns from 18 images of 18 parts" in words(app)
+    assert "6 others of 6 parts. 12 images stay unseen" in words(app)
+    shown = command(app)
+    assert shown[:3] == ["train", str(data), "--objective=joint"]
+    assert f"--samples={data / 'samples.csv'}" in shown
+    assert "--size=192" in shown
+    _parser().parse_args(shown)
+    next(b for b in app.button if b.label == "Start training").click()
+    app.run()
+    out = place / "workspace" / "networks" / "parts-joint.safetensors"
+    assert started == [(shown, out.with_suffix(".training"))]
+    assert app.query_params["train"] == "parts-joint"
+
+
+def test_choices_reach_the_command(place):
+    data = write_parts(place / "parts")
+    app = page(data=str(data))
+    app.radio[0].set_value("mask")
+    app.selectbox(key="encoder").set_value("tu-test_efficientnet")
+    app.selectbox(key="side").set_value(96)
+    app.number_input(key="epochs").set_value(7)
+    app.run()
+    app.text_input(key="network").set_value("My first!")
+    app.run()
+    shown = command(app)
+    assert {"--objective=mask", "--size=96", "--epochs=7"} < set(shown)
+    assert "--encoder=tu-test_efficientnet" in shown
+    assert network_of(shown).name == "my-first.safetensors"
+    assert "--weights=imagenet" not in shown
+
+
+def test_without_masks_label_is_chosen_and_the_others_refused(place):
+    data = write_parts(place / "parts", masks=False)
+    app = page(data=str(data))
+    assert app.radio[0].value == "label"
+    assert "--objective=label" in command(app)
+    app.radio[0].set_value("joint")
+    app.run()
+    assert "None of the 12 defective images to learn from has a mask" in words(app)
+    assert not [b for b in app.button if b.label == "Start training"]
+
+
+def test_too_few_parts_are_refused_in_a_sentence(place):
+    data = write_parts(place / "parts", 12)
+    table = data / "samples.csv"
+    table.write_text(table.read_text().replace("part007,tune", "part007,test"))
+    assert "tune holds 0 defective parts and needs at least 1" in words(page(data=str(data)))
+
+
+def test_the_name_of_another_network_is_taken(place, started):
+    data = write_parts(place / "parts")
+    out = network_file("parts-joint")
+    out.parent.mkdir(parents=True)
+    out.write_bytes(b"another")
+    app = page(data=str(data))
+    next(b for b in app.button if b.label == "Start training").click()
+    app.run()
+    assert "The name parts-joint is taken" in words(app)
+    assert started == []
+
+
+def test_a_run_that_never_was(place):
+    app = page("nothing")
+    assert not app.exception
+    assert "There is no training run" in words(app)
+
+
+def lay(name, *, done):
+    """A run as a worker would have left it."""
+    out = network_file(name)
+    folder = run_folder(out)
+    jobs = out.parent / "jobs"
+    jobs.mkdir(parents=True)
+    order = TrainOrder(Path("/data"), out, "joint", "tu-test_efficientnet", 64, 3)
+    content = {"arguments": train_arguments(order), "pid": 2**22, "started": 0.0}
+    (jobs / f"{folder.name}.json").write_text(json.dumps(content))
+    if done:
+        out.write_bytes(b"network")
+        rows = [",".join(HISTORY[0]), *(",".join(map(str, row.values())) for row in HISTORY)]
+        out.with_suffix(".history.csv").write_text("\n".join(rows))
+    else:
+        folder.mkdir()
+        progress = {"done": 30, "total": 60, "pid": 1, "history": HISTORY}
+        (folder / "progress.json").write_text(json.dumps(progress))
+        (jobs / f"{folder.name}.log").write_text("Epoch 3 of 6: ...\n")
+    return content["arguments"]
+
+
+def test_a_finished_run_tells_its_best_epoch_and_starts_the_audit(place, started):
+    training = lay("mine", done=True)
+    app = page("mine")
+    assert "after pass 2 of 3" in words(app)
+    next(b for b in app.button if b.label == "Audit this network").click()
+    app.run()
+    out = place / "workspace" / "mine"
+    assert started == [(audit_arguments(training, out), out)]
+    assert app.query_params["run"] == "mine"
+    assert "train" not in app.query_params
+
+
+def test_an_interrupted_run_can_go_on(place, monkeypatch):
+    lay("mine", done=False)
+    app = page("mine")
+    assert "Stopped." in words(app)
+    assert "Resume goes on where it ended" in words(app)
+    resumed = []
+    monkeypatch.setattr(worker, "resume", resumed.append)
+    next(b for b in app.button if b.label == "Resume").click()
+    app.run()
+    assert resumed == [run_folder(network_file("mine"))]
+    listed = page()
+    assert any("mine" in m.value and "has not finished" in m.value for m in listed.markdown)
+
+
+def test_the_audit_reads_the_data_as_the_training_did(tmp_path):
+    reading = DataOptions(
+        good=("ok", "fine parts"),
+        samples=Path("/t.csv"),
+        group_pattern="-x",
+        roles=Path("/r.csv"),
+    )
+    order = TrainOrder(Path("/d"), Path("/n/a.safetensors"), "joint", "e", 64, 3, True, reading)
+    training = train_arguments(order)
+    told = _parser().parse_args(training)
+    assert (told.good, told.roles, told.group_pattern) == (list(reading.good), reading.roles, "-x")
+    assert (told.weights, told.patience) == ("imagenet", 8)
+    audit = _parser().parse_args(audit_arguments(training, tmp_path))
+    assert audit.model == "/n/a.safetensors"
+    assert audit.data == "/d"
+    assert audit.roles == Path("/n/a.roles.csv")
+    assert audit.good == list(reading.good)
+    assert (audit.samples, audit.group_pattern, audit.out) == (reading.samples, "-x", tmp_path)
+
+
+def test_epochs_without_a_history_yet(place):
+    assert train_view._history(place / "none.training") == []

@@ -8,7 +8,7 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, expect, sync_playwright
 
 from tests.browser.server import launch, serve, settled
 from trust_core.demo import demo_audit
@@ -16,6 +16,7 @@ from trust_core.store import Audit, workspace
 
 ROOT = Path(__file__).parents[1]
 LARGE, LAPTOP = (1440, 900), (1280, 720)
+FIRST_TIME = 120_000  # ms: the evidence view of an audit learns its surroundings once
 
 
 def addresses(audit: Audit) -> dict[str, str]:
@@ -30,6 +31,8 @@ def addresses(audit: Audit) -> dict[str, str]:
         "tradeoff": "tradeoff?audit=demo",
         "parts": "parts?audit=demo",
         "part": f"parts?audit=demo&part={part}",
+        "evidence": f"parts?audit=demo&part={part}&look=evidence",
+        "localisation": "localisation?audit=demo",
         "decide": "decide?audit=demo",
         "run": "run",
     }
@@ -55,6 +58,7 @@ def main() -> None:
         if options.all
         else [(LARGE, "light")]
     )
+    expect.set_options(timeout=FIRST_TIME)
     audit = demo_audit()
     log = Path(tempfile.mkdtemp()) / "log"
     with serve(workspace().resolve(), log) as server, sync_playwright() as playwright:

@@ -20,6 +20,7 @@ from torchvision.models import resnet18
 
 from tests.small import write_images
 from trust_core.cli import main
+from trust_core.store import open_audit
 
 INPUT = ["--size", "64x64", "--mean", "0.5", "--std", "0.25"]
 QUICK = ["--strengths", "0,1"]
@@ -140,6 +141,22 @@ def test_a_zip_is_audited_like_its_folder(audit, model, images, tmp_path, capsys
     folder = json.loads(capsys.readouterr().out)
     assert result["counts"] == folder["counts"]
     assert result["data_sha256"] == folder["data_sha256"]
+
+
+def test_what_is_behind_an_address_is_audited_like_its_folder(
+    audit, model, images, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setenv("TRUST_CORE_WORKSPACE", str(tmp_path / "workspace"))
+    command = ["audit", str(model), images.as_uri(), "--samples", "samples.csv"]
+    assert main([*command, *INPUT, *QUICK, "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    data = open_audit(Path(result["audit"])).manifest["data"]
+    assert data["source"] == images.as_uri()
+    assert (Path(data["root"]) / "samples.csv").is_file()
+    assert data["sha256"] == open_audit(audit).manifest["data"]["sha256"]
+    assert result["counts"] == open_audit(audit).manifest["counts"]
+    assert main(["audit", str(model), "file:///not/there", *INPUT]) == 2
+    assert capsys.readouterr().err == "Nothing is at file:///not/there; check the address.\n"
 
 
 def test_expected_predictions_are_compared(audit, model, images, tmp_path, capsys):

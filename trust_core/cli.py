@@ -14,17 +14,29 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NoReturn
 
+from trust_core.cli_evidence import add_evidence, run_evidence, show_evidence
 from trust_core.cli_options import (
     Parser,
     add_choice,
     add_data,
+    add_engine,
     add_model,
     add_score,
+    cluster,
     dataset,
     model_options,
     settings,
 )
+from trust_core.cli_train import (
+    add_surfaces,
+    add_train,
+    run_surfaces,
+    run_train,
+    show_surfaces,
+    show_train,
+)
 from trust_core.cli_words import (
+    counting,
     progress,
     say,
     show_audit,
@@ -34,6 +46,7 @@ from trust_core.cli_words import (
     show_demo,
     show_gate,
     show_inspection,
+    show_localisation,
     show_tradeoff,
 )
 from trust_core.errors import NotMet, TrustError
@@ -83,15 +96,27 @@ def _audit(options: argparse.Namespace) -> dict[str, Any]:
     from trust_core.model.preflight import preflight
     from trust_core.model.rivals import settle
 
-    asked, images, said = settings(options), dataset(options), model_options(options)
+    asked, where, said = settings(options), cluster(options), model_options(options)
+    images = dataset(options)
     detector = settle(open_detector(Path(options.model), said), images)
     say([*detector.notes, *images.notes])
     check = preflight(detector, images, strengths=len(asked.strengths) - 1)
     findings = [*check.findings, *check.warnings]
     say(findings)
     origin = {"path": str(Path(options.model).resolve()), "options": asdict(said)}
-    audit = run_audit(detector, images, asked, options.out, origin=origin, progress=progress())
+    audit = run_audit(
+        detector,
+        images,
+        asked,
+        options.out,
+        origin=origin,
+        progress=progress(),
+        memory=options.memory and int(options.memory * 2**30),
+        cluster=where,
+    )
     manifest = audit.manifest
+    if manifest.get("precision"):
+        say([manifest["precision"]["sentence"]])
     seconds = manifest["timings"]["seconds"]
     result = {
         "audit": str(audit.folder),
@@ -106,6 +131,7 @@ def _audit(options: argparse.Namespace) -> dict[str, Any]:
         "data_sha256": manifest["data"]["sha256"],
         "layer": manifest["layer"],
         "grid": manifest["grid"],
+        "precision": manifest.get("precision"),
         "notes": [*detector.notes, *images.notes, *findings],
     }
     if options.expect:
@@ -175,6 +201,22 @@ def _autotune(options: argparse.Namespace) -> dict[str, Any]:
     return autotune(open_audit(options.audit))
 
 
+def _localise(options: argparse.Namespace) -> dict[str, Any]:
+    from trust_core.decision.curves import roles_of
+    from trust_core.decision.journal import open_seals
+    from trust_core.decision.localized import report
+    from trust_core.decision.mask_counts import find_source, make_counts
+    from trust_core.store import open_audit
+
+    audit, roles = open_audit(options.audit), roles_of(options.role)
+    counts = make_counts(audit, find_source(audit, options.source), counting())
+    result = report(audit, counts, options.threshold, options.min_area, options.role)
+    opened = open_seals(audit, roles, f"localise --role {options.role}")
+    if opened:
+        print(f"Seal opened and logged: {', '.join(opened)}.", file=sys.stderr)
+    return result
+
+
 def _decide(options: argparse.Namespace) -> dict[str, Any]:
     from trust_core.decision.journal import decide
     from trust_core.store import open_audit
@@ -230,12 +272,15 @@ def _parser() -> argparse.ArgumentParser:
 
     audit = job("audit", _audit, show_audit, "score every part that the model calls good")
     audit.add_argument("model", metavar="MODEL", help=".safetensors, .pt, .pth or .onnx")
-    audit.add_argument("data", metavar="DATA", help="folder or zip of labelled images")
+    audit.add_argument(
+        "data", metavar="DATA", help="folder or zip of labelled images, or its address"
+    )
     add_model(audit)
     add_data(audit)
     add_score(audit)
     audit.add_argument("--expect", type=Path, metavar="CSV", help="your predictions: path,p")
-    audit.add_argument("--engine", choices=["local"], default="local")
+    add_engine(audit)
+    audit.add_argument("--memory", type=float, metavar="GIB", help="for one pass; default: 2")
     audit.add_argument("--out", type=Path, metavar="DIR", help="the audit folder")
 
     tradeoff = job("tradeoff", _tradeoff, show_tradeoff, "missed defects caught, good parts lost")
@@ -260,6 +305,17 @@ def _parser() -> argparse.ArgumentParser:
     tune = job("autotune", _autotune, show_autotune, "try every overlap that the kept maps hold")
     tune.add_argument("audit", type=Path, metavar="AUDIT")
 
+    localise = job("localise", _localise, show_localisation, "do the masks mark the defects?")
+    localise.add_argument("audit", type=Path, metavar="AUDIT")
+    localise.add_argument(
+        "--source", metavar="NAME", help="mask (the mask head) or a kept heatmap, e.g. defect"
+    )
+    localise.add_argument("--threshold", type=float, default=0.5, help="0.01, 0.02, … 0.99")
+    localise.add_argument(
+        "--min-area", type=float, default=0.0, help="share of the part below which a mask is empty"
+    )
+    localise.add_argument("--role", default="tune", help="tune, certify, test or all")
+
     decide = job("decide", _decide, show_decision, "note an operating point, with its reason")
     decide.add_argument("audit", type=Path, metavar="AUDIT")
     decide.add_argument("--threshold", type=float, required=True)
@@ -272,6 +328,12 @@ def _parser() -> argparse.ArgumentParser:
     inspect.add_argument("data", metavar="DATA", nargs="?", help="also put a few images through")
     add_model(inspect)
     add_data(inspect)
+
+    add_evidence(
+        job("evidence", run_evidence, show_evidence, "which pixels speak for a defect, or against")
+    )
+    add_train(job("train", run_train, show_train, "train a network that decides and shows where"))
+    add_surfaces(job("surfaces", run_surfaces, show_surfaces, "write made-up parts to train on"))
 
     job("demo", _demo, show_demo, "make the bundled demo audit, once")
     return parser

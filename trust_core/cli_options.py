@@ -1,10 +1,12 @@
 """Options of the command line: what can be written, and what it means to the rooms."""
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
+    from trust_core.cluster import Cluster
     from trust_core.data.samples import Dataset
     from trust_core.model.opening import ModelOptions
     from trust_core.settings import AuditSettings
@@ -19,23 +21,53 @@ class Parser(argparse.ArgumentParser):
 
 
 def dataset(options: argparse.Namespace) -> "Dataset":
-    """The data set that was named: a folder, or a zip, unpacked once into the workspace."""
+    """The data set that was named: a folder or a zip, here or behind an address.
+
+    What is behind an address is fetched once into the workspace, and a zip unpacked there; the
+    tables beside the images may then be named by their place among them.
+    """
+    from trust_core.cli_words import counting
     from trust_core.data.archives import unpacked
     from trust_core.data.layouts import read_dataset
+    from trust_core.data.remote import fetch, is_remote
     from trust_core.model.loading import file_sha256
     from trust_core.store import workspace
 
+    address = options.data if is_remote(options.data) else ""
     source = Path(options.data)
+    if address:
+        source = fetch(address, workspace() / "fetched", counting())
     if source.suffix.lower() == ".zip" and source.is_file():
         source = unpacked(source, workspace() / "unpacked" / file_sha256(source)[:16])
-    return read_dataset(
+
+    def beside(table: Path | None) -> Path | None:
+        inside = table and not table.exists() and (source / table).is_file()
+        return source / table if table and inside else table
+
+    found = read_dataset(
         source,
         good=options.good,
-        samples=options.samples,
+        samples=beside(options.samples),
         group_column=options.group_column,
         group_pattern=options.group_pattern,
-        roles=options.roles,
+        roles=beside(options.roles),
     )
+    return replace(found, source=address)
+
+
+def cluster(options: argparse.Namespace) -> "Cluster | None":
+    """The cluster that was asked for; None = this process."""
+    from trust_core.errors import SettingsError
+
+    told = {"--ray-address": options.ray_address, "--workers": options.workers}
+    told["--gpus"] = options.gpus
+    if options.engine == "local":
+        for name in (name for name, value in told.items() if value is not None):
+            raise SettingsError(f"{name} is for the cluster: add --engine ray")
+        return None
+    from trust_core.cluster import Cluster
+
+    return Cluster(options.ray_address, options.workers, options.gpus or 0.0)
 
 
 def model_options(options: argparse.Namespace) -> "ModelOptions":
@@ -69,7 +101,8 @@ def settings(options: argparse.Namespace) -> "AuditSettings":
     return AuditSettings(**given | ({"decision_threshold": None} if options.argmax else {}))
 
 
-def _numbers(text: str) -> tuple[float, ...]:
+def numbers(text: str) -> tuple[float, ...]:
+    """`0.5` or `0.5,0.4,0.3`."""
     return tuple(float(part) for part in text.split(","))
 
 
@@ -81,7 +114,8 @@ def _indices(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in text.split(","))
 
 
-def _size(text: str) -> tuple[int, int]:
+def size(text: str) -> tuple[int, int]:
+    """`HxW`, or one number for a square."""
     height, _, width = text.lower().partition("x")
     return int(height), int(width or height)
 
@@ -102,12 +136,27 @@ def add_model(part: argparse.ArgumentParser) -> None:
     model.add_argument("--good-index", type=_indices, default=(), metavar="I[,J]")
     model.add_argument("--one-logit", choices=["defect", "good"], help="what positive means")
     image = part.add_argument_group("input")
-    image.add_argument("--size", type=_size, metavar="HxW")
+    image.add_argument("--size", type=size, metavar="HxW")
     image.add_argument("--resize", metavar="{stretch,crop:S,letterbox}")
     image.add_argument("--interpolation", choices=["bilinear", "bicubic", "nearest"])
     image.add_argument("--channels", choices=["rgb", "bgr", "grey"])
-    image.add_argument("--mean", type=_numbers, metavar="a[,b,c]")
-    image.add_argument("--std", type=_numbers, metavar="a[,b,c]")
+    image.add_argument("--mean", type=numbers, metavar="a[,b,c]")
+    image.add_argument("--std", type=numbers, metavar="a[,b,c]")
+
+
+def add_engine(part: argparse.ArgumentParser) -> None:
+    """Options of where batches run."""
+    engine = part.add_argument_group("engine")
+    engine.add_argument("--engine", choices=["local", "ray"], default="local")
+    engine.add_argument("--ray-address", metavar="ADDRESS", help="default: this machine alone")
+    engine.add_argument("--workers", type=_at_least_one, metavar="N", help="default: all there are")
+    engine.add_argument("--gpus", type=float, metavar="G", help="for each worker; default: none")
+
+
+def _at_least_one(text: str) -> int:
+    if (number := int(text)) < 1:
+        raise ValueError
+    return number
 
 
 def add_data(part: argparse.ArgumentParser) -> None:
@@ -124,7 +173,7 @@ def add_data(part: argparse.ArgumentParser) -> None:
 def add_score(part: argparse.ArgumentParser) -> None:
     """Options of the scores."""
     score = part.add_argument_group("score")
-    score.add_argument("--strengths", type=_numbers, metavar="0,0.5,1")
+    score.add_argument("--strengths", type=numbers, metavar="0,0.5,1")
     score.add_argument("--direction", metavar="{toward_defect,toward_good}")
     score.add_argument("--pgd", type=int, dest="pgd_steps", metavar="STEPS")
     score.add_argument("--specific", type=_names, metavar="FORM[,FORM]")
@@ -132,6 +181,9 @@ def add_score(part: argparse.ArgumentParser) -> None:
     score.add_argument("--mask", metavar="{half,top:q,otsu}")
     score.add_argument(
         "--tta", action="store_true", help="also flip passed images: three forwards more for each"
+    )
+    score.add_argument(
+        "--precision", choices=["fp32", "bf16"], help="bf16: what it changes is measured and told"
     )
     rule = score.add_mutually_exclusive_group()
     rule.add_argument("--decision-threshold", type=float, metavar="P")

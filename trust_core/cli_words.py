@@ -10,6 +10,26 @@ if TYPE_CHECKING:
     from trust_core.audit import Progress
 
 
+LOCALISATION_WORDS = {
+    "seg_miou": "Seg_mIoU, mean over images",
+    "pooled_miou": "pooled mIoU, over all pixels together",
+    "seg_recall": "Seg_Recall, defective with a mask",
+    "seg_recall_strict": "Seg_Recall, strict: the mask touches the defect",
+    "seg_accuracy": "Seg_Accuracy, mask and label agree",
+    "false_alarms": "good parts with a mask",
+}
+LEFT_OUT_WORDS = {
+    "unanswered": "without an answer of the network",
+    "no_mask": "defective without a readable mask",
+    "empty_mask": "defective with an empty mask: the place of the defect is unknown",
+    "good_but_marked": "labelled good with a marked mask",
+}
+CONTRADICTION_WORDS = {
+    "good_marked": "called good while the mask marks something",
+    "defective_empty": "called defective with an empty mask",
+}
+
+
 def say(sentences: Sequence[str]) -> None:
     """Sentences for people, on standard error."""
     for sentence in sentences:
@@ -30,14 +50,32 @@ def progress() -> Callable[["Progress"], None]:
         told = now
         left = state.seconds_left
         text = f"{state.done:,} of {state.total:,} images, {state.rate:.1f} a second"
-        text += f", {_duration(left)} left" if left else ""
+        text += f", {duration(left)} left" if left else ""
         end = "\r" if terminal and not last else "\n"
         print(f"{text:<60}", end=end, file=sys.stderr, flush=True)
 
     return show
 
 
-def _duration(seconds: float) -> str:
+def counting() -> Callable[[int, int], None]:
+    """The same line for a job that knows only how many of how many images are done."""
+    from trust_core.audit import Progress
+
+    show, began = progress(), time.monotonic()
+    first: int | None = None
+
+    def count(done: int, total: int) -> None:
+        nonlocal first, began
+        if first is None:  # what an earlier run had done is no speed
+            first, began = done, time.monotonic()
+        seconds = time.monotonic() - began
+        show(Progress(done, total, seconds, (done - first) / seconds if done > first else 0.0))
+
+    return count
+
+
+def duration(seconds: float) -> str:
+    """Hours and minutes, minutes and seconds, or seconds."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:
@@ -85,6 +123,40 @@ def show_tradeoff(result: dict[str, Any]) -> None:
 
 def _percent(value: float | None) -> str:
     return f"{'–':>9}" if value is None else f"{value:9.1%}"
+
+
+def show_localisation(result: dict[str, Any]) -> None:
+    """The metrics with their intervals, recall by size of the defect, and what was left out."""
+    what = "the mask head" if result["source"] == "mask" else f"the heatmap {result['source']}"
+    print(
+        f"Masks of {what} from {result['threshold']:g}, {result['images']:,} images in "
+        f"{result['groups']:,} groups (role {result['role']})."
+    )
+    for name, text in LOCALISATION_WORDS.items():
+        print(f"  {text:<58}{_estimate(result[name])}")
+    print("Defects with a mask, by their size:")
+    for size in result["by_size"]:
+        print(f"  {size['size']:<58}{_estimate(size['seg_recall'])}")
+    left = {LEFT_OUT_WORDS[name]: count for name, count in result["left_out"].items() if count}
+    for text, count in left.items():
+        print(f"Left out: {count:,} {text}.")
+    if result["best"]:
+        best = result["best"]
+        print(f"Seg_mIoU is highest, {best['seg_miou']:.3f}, from {best['threshold']:g}.")
+    for name, parts in (result["contradictions"] or {}).items():
+        print(f"Contradictions: {len(parts):,} {CONTRADICTION_WORDS[name]}.")
+
+
+def _estimate(estimate: dict[str, Any]) -> str:
+    if estimate["value"] is None:
+        return "–"
+    text = f"{estimate['value']:.3f}"
+    if estimate["interval"]:
+        low, high = estimate["interval"]
+        text += f"  ({low:.3f} to {high:.3f})"
+    if float(estimate["hits"]).is_integer():
+        text += f"  {estimate['hits']:,.0f} of {estimate['total']:,}"
+    return text
 
 
 def show_certificate(result: dict[str, Any]) -> None:

@@ -159,7 +159,9 @@ def main() -> None:
             result = scaling(folder, counts)
         else:
             parts, rounds = (32, 1) if options.quick else (128, 3)
-            photos = generate(folder / "photos", parts=parts, photos=1, size=PHOTO)
+            photos = generate(folder / "photos", parts=parts, photos=1, size=SIDE)
+            for path in photos.glob("images/*/*.png"):
+                Image.open(path).resize((PHOTO, PHOTO)).save(path, compress_level=1)
             dataset = read_dataset(photos, samples=photos / SAMPLES_FILE)
             names = options.network or NETWORKS
             found = {name: measure(name, dataset, folder, rounds) for name in names}

@@ -96,7 +96,8 @@ def eigen(activations: Tensor, gradients: Tensor) -> Tensor:
     """
     _, channels, height, width = activations.shape
     cells = activations.flatten(2).transpose(1, 2)  # (N, h·w, C)
-    centred = cells - cells.mean(1, keepdim=True)
+    centred = cells - cells[:, :1]  # first, so that what is constant becomes exactly 0
+    centred = centred - centred.mean(1, keepdim=True)
     few = height * width <= channels
     gram = centred @ centred.transpose(1, 2) if few else centred.transpose(1, 2) @ centred
     finite = gram.isfinite().all(2).all(1).view(-1, 1, 1)

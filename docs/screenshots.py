@@ -31,7 +31,7 @@ def addresses(audit: Audit) -> dict[str, str]:
         "tradeoff": "tradeoff?audit=demo",
         "parts": "parts?audit=demo",
         "part": f"parts?audit=demo&part={part}",
-        "evidence": f"parts?audit=demo&part={part}&look=evidence",
+        "evidence-view": f"parts?audit=demo&part={part}&look=evidence",
         "localisation": "localisation?audit=demo",
         "decide": "decide?audit=demo",
         "run": "run",

@@ -14,7 +14,7 @@ from trust_core.shards import Shard
 
 BUDGET = 2 << 30  # bytes, or half of what is free if that is less
 MOST_ON_CPU, MOST_ON_GPU = 64, 256  # beyond these a batch gains no speed
-OVERHEAD = 1.5  # what a pass holds at its peak, over what its graph keeps; measured: 1.2 to 1.4
+OVERHEAD = 1.5  # of what a graph keeps, with room; a batch that fails all the same is halved
 COPIES = 8  # of the pixels: as read, as numbers, normalised, moved, and their gradients
 
 

@@ -5,7 +5,7 @@ import streamlit as st
 from trust_core.dashboard.address import read_point
 from trust_core.dashboard.decide import wants
 from trust_core.dashboard.decide.asked import TEST, ask_to_judge, choices, judged_on
-from trust_core.dashboard.decide.beside import choose_other, show_beside
+from trust_core.dashboard.decide.beside import ALONE, show_beside
 from trust_core.dashboard.decide.choose import choose_point, history, move_own
 from trust_core.dashboard.decide.judged import judge
 from trust_core.dashboard.decide.line import draw_costs, line_basis, line_sentence, line_table
@@ -25,6 +25,7 @@ from trust_core.dashboard.decide.tried import show_tried
 from trust_core.dashboard.decide.words import costs, headline, ranking
 from trust_core.dashboard.decide.worth import badge, draw_all, left_out, table, two_costs
 from trust_core.dashboard.frame import STATIC, finding, page
+from trust_core.dashboard.other_audit import choose_other
 from trust_core.dashboard.seals import closed
 from trust_core.store import Audit
 
@@ -99,7 +100,7 @@ def show(audit: Audit) -> None:
         "5 Beside another audit",
         "Two models on the same images, or one before and after retraining.",
     )
-    if other := choose_other(audit):
+    if other := choose_other(audit, ALONE):
         show_beside(audit, other, choice, demand.recall)
 
 

@@ -7,7 +7,7 @@ import streamlit as st
 from trust_core.dashboard.frame import STATIC, finding, marks_defects, page
 from trust_core.dashboard.localisation import words
 from trust_core.dashboard.localisation.asked import read_asked, write
-from trust_core.dashboard.localisation.beside import choose_other, show_beside
+from trust_core.dashboard.localisation.beside import choose_marked, show_beside
 from trust_core.dashboard.localisation.charts import draw_sizes, draw_thresholds
 from trust_core.dashboard.localisation.contradicted import show_contradictions
 from trust_core.dashboard.localisation.controls import choices, explanation_note, sliders
@@ -72,7 +72,7 @@ def show(audit: Audit) -> None:
         show_contradictions(seen, asked)
 
     act("Beside another audit", "Two networks on the same images.")
-    if other := choose_other(audit):
+    if other := choose_marked(audit):
         show_beside(audit, counts, other, asked)
 
 

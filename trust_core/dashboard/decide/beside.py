@@ -11,50 +11,18 @@ from trust_core.dashboard.decide.judged import judge
 from trust_core.dashboard.decide.words import headline
 from trust_core.dashboard.decide.worth import badge
 from trust_core.dashboard.export import csv
-from trust_core.dashboard.frame import error, link
+from trust_core.dashboard.frame import link
 from trust_core.dashboard.seals import closed
 from trust_core.dashboard.words import OUTCOME_NAMES, count, counted
 from trust_core.decision.statement import Choice, choose
-from trust_core.errors import TrustError
-from trust_core.store import FINISHED, Audit, open_audit
+from trust_core.store import Audit
 
-WITH = "with"
+ALONE = (
+    "This is the only finished audit. Audit the retrained detector on the same images, and what it "
+    "changed stands here, part by part."
+)
 LISTED = 10
 PARTS = "pages/parts.py"
-
-
-def choose_other(audit: Audit) -> Audit | None:
-    """The audit to put beside this one; kept in the URL."""
-    names = {
-        e.folder: e.name
-        for e in library.entries()
-        if e.status == FINISHED and e.folder != audit.folder.name
-    }
-    if not names:
-        st.html(
-            '<p class="quiet">This is the only finished audit. Audit the retrained detector on the '
-            "same images, and what it changed stands here, part by part.</p>"
-        )
-        return None
-    wanted = st.query_params.get(WITH)
-    st.session_state["beside"] = wanted if wanted in names else None
-    st.selectbox(
-        "The other audit",
-        list(names),
-        format_func=names.__getitem__,
-        key="beside",
-        index=None,
-        placeholder="Choose an audit to compare with",
-        on_change=_chosen,
-        width=420,
-    )
-    if wanted not in names:
-        return None
-    try:
-        return open_audit(library.folder_of(wanted))
-    except TrustError as problem:
-        error(problem)
-        return None
 
 
 def show_beside(audit: Audit, other: Audit, choice: Choice, recall: float) -> None:
@@ -154,11 +122,3 @@ def _beside(
     _audit: Audit, _other: Audit, key: str, other_key: str, roles: tuple[str, ...]
 ) -> Beside:
     return beside(_audit, _other, roles)
-
-
-def _chosen() -> None:
-    chosen = st.session_state["beside"]
-    if chosen:
-        st.query_params[WITH] = chosen
-    else:
-        st.query_params.pop(WITH, None)

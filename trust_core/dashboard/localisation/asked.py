@@ -15,7 +15,6 @@ LOOSE, STRICT = "loose", "strict"
 FORMS = (LOOSE, STRICT)
 MISSED, FALSE_ALARM, LOWEST = "missed", "false-alarm", "lowest"
 WORST = (MISSED, FALSE_ALARM, LOWEST)
-WITH = "with"  # the other audit, as on Decide
 
 
 @dataclass(frozen=True)

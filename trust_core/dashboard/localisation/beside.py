@@ -7,11 +7,12 @@ from html import escape
 import streamlit as st
 
 from trust_core.dashboard import library
-from trust_core.dashboard.frame import error, marks_defects
-from trust_core.dashboard.localisation.asked import STRICT, WITH, Asked, write
+from trust_core.dashboard.frame import marks_defects
+from trust_core.dashboard.localisation.asked import STRICT, Asked, write
 from trust_core.dashboard.localisation.counting import count_first
 from trust_core.dashboard.localisation.loaded import judged, kept_counts
 from trust_core.dashboard.localisation.words import agreement, source_name
+from trust_core.dashboard.other_audit import choose_other
 from trust_core.dashboard.seals import closed
 from trust_core.dashboard.words import counted, percent
 from trust_core.decision.curves import ALL_ROLES, roles_of
@@ -20,8 +21,7 @@ from trust_core.decision.localized import images_of, judge
 from trust_core.decision.localized_pair import Pair, compare, same_images
 from trust_core.decision.mask_counts import MASK_HEAD, MaskCounts, sources
 from trust_core.decision.ratios import Estimate
-from trust_core.errors import TrustError
-from trust_core.store import FINISHED, Audit, open_audit
+from trust_core.store import Audit
 
 NAMES = {
     "seg_miou": "Agreement, part by part (Seg_mIoU)",
@@ -32,39 +32,16 @@ NAMES = {
     "seg_accuracy": "Mask and label agree",
 }
 AGREEMENT = ("seg_miou", "pooled_miou")
+ALONE = (
+    "This is the only finished audit. Audit another network on the same images, and it stands here "
+    "beside this one."
+)
 
 
-def choose_other(audit: Audit) -> Audit | None:
-    """The audit to put beside this one, of those whose data has masks; kept in the URL."""
-    names = {
-        e.folder: e.name
-        for e in library.entries()
-        if e.status == FINISHED and e.folder != audit.folder.name
-    }
-    if not names:
-        st.html(
-            '<p class="quiet">This is the only finished audit. Audit another network on the same '
-            "images, and it stands here beside this one.</p>"
-        )
-        return None
-    wanted = st.query_params.get(WITH)
-    st.session_state["beside-masks"] = wanted if wanted in names else None
-    st.selectbox(
-        "The other audit",
-        list(names),
-        format_func=names.__getitem__,
-        key="beside-masks",
-        index=None,
-        placeholder="Choose an audit to compare with",
-        on_change=lambda: write(**{WITH: st.session_state["beside-masks"]}),
-        width=420,
-    )
-    if wanted not in names:
-        return None
-    try:
-        other = open_audit(library.folder_of(wanted))
-    except TrustError as problem:
-        error(problem)
+def choose_marked(audit: Audit) -> Audit | None:
+    """The audit to put beside this one, of those whose data has masks."""
+    other = choose_other(audit, ALONE)
+    if other is None:
         return None
     if not marks_defects(other):
         st.html('<p class="quiet">The data of that audit marks no defects.</p>')

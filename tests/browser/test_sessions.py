@@ -128,10 +128,11 @@ def test_two_sessions_on_one_audit_do_not_move_each_other(visit: Visit, server: 
     start = counts(drawn(other))
     assert counts(page) == start
     for _ in range(3):
-        page.locator(".st-key-threshold input").focus()
-        page.keyboard.press("ArrowRight")
-        other.locator(".st-key-strength input").focus()
-        other.keyboard.press("ArrowRight")
+        for tab, slider in ((page, "threshold"), (other, "strength")):
+            before = tab.url
+            tab.locator(f".st-key-{slider} input").focus()
+            tab.keyboard.press("ArrowRight")
+            expect(tab).not_to_have_url(before)
         settled(page)
         settled(other)
     expect(other).to_have_url(re.compile("eps=4"))

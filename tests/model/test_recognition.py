@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
 from tests.model.networks import build
@@ -9,6 +10,7 @@ from trust_core.errors import ModelError
 from trust_core.model.architectures import Blueprint, full_names, meta_shapes
 from trust_core.model.convention import logits_of
 from trust_core.model.index import sketch
+from trust_core.model.opening import ModelOptions, open_detector
 from trust_core.model.recognition import candidates, recognise
 
 FILE = Path("net.pth")
@@ -162,9 +164,20 @@ def test_the_wrong_architecture_is_refused():
 
 def test_strangers_and_segmentation_without_a_decision():
     assert "none shares" in refused({"a.weight": torch.ones(2, 2)})
-    state = build("smp/Unet:resnet18").state_dict()
+    state = build("smp/DeepLabV3:resnet18").state_dict()
     bare = {key: value for key, value in state.items() if "classification" not in key}
     assert "classification_head" in refused(bare)
+
+
+def test_a_network_for_masks_alone_decides_by_its_mask_and_says_so(tmp_path):
+    state = build("smp/Unet:resnet18").state_dict()
+    bare = {key: value for key, value in state.items() if "classification" not in key}
+    save_file(bare, tmp_path / "bare.safetensors")
+    detector = open_detector(tmp_path / "bare.safetensors", ModelOptions(size=(64, 64)))
+    assert detector.architecture == "multitask/mask:Unet16:resnet18"
+    assert any("gives a mask but no decision" in note for note in detector.notes)
+    response = detector.respond(torch.rand(2, 3, 64, 64))
+    torch.testing.assert_close(response.log_odds, response.mask_logits.amax((1, 2, 3)))
 
 
 def test_names():

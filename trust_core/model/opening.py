@@ -116,9 +116,19 @@ def _open_weights(path: Path, options: ModelOptions, card: ModelCard | None) -> 
         channels=found.blueprint.channels,
         published=published_input(found.blueprint, found.module),
         sha256=weights.sha256,
-        notes=(*weights.notes, *found.notes),
+        notes=(*weights.notes, *found.notes, *_no_decision(found.blueprint.name, arch)),
         alternatives=found.others,
     )
+
+
+def _no_decision(name: str, told: str | None) -> list[str]:
+    """What is taken of a network for masks alone, unless the user has named it as one."""
+    if told or not name.startswith("multitask/mask:"):
+        return []
+    return [
+        "The network gives a mask but no decision, so a part is taken as defective when any pixel "
+        "of its mask is, at 0.5."
+    ]
 
 
 def _open_onnx(path: Path) -> _Opened:

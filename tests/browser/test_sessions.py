@@ -198,7 +198,7 @@ def test_a_server_restart_in_mid_run_cancel_and_resume(
 ) -> None:
     """The worker outlives the server; a tab that stayed open finds it again, and can stop it."""
     page = context.new_page()
-    page.goto(f"{own.server.url}/run")
+    page.goto(f"{own.server.url}/run?pgd=5")  # so that the run lasts long enough
     settled(page)
     drop(page, "model", place / "model.safetensors")
     expect(page.get_by_text("Recognised as")).to_be_visible()

@@ -167,40 +167,55 @@ def run_on_cluster(
     if not batches:
         return
     with _connected(cluster) as ray:
-        from ray.data import ActorPoolStrategy
-
         told = Order(
             _arguments(detector), settings, surroundings, dataset.root.absolute(), dataset.source
         )
         table = dataset.samples[["sample_id", "path", "sha256"]]
-        jobs = [
-            {"index": index, "images": pickle.dumps(table.iloc[rows].to_numpy(dtype=object).T)}
+        left = {
+            index: pickle.dumps(table.iloc[rows].to_numpy(dtype=object).T)
             for index, rows in batches.items()
-        ]
-        actors = min(cluster.workers or _room(ray, cluster.gpus), len(jobs))
-        scored = ray.data.from_items(jobs, override_num_blocks=len(jobs)).map_batches(
-            Scorer,
-            fn_constructor_args=({"order": ray.put(told)},),
-            batch_size=1,
-            compute=ActorPoolStrategy(
-                min_size=1, max_size=actors, max_tasks_in_flight_per_actor=1 + WAITING
-            ),
-            num_cpus=0 if cluster.gpus else 1,
-            num_gpus=cluster.gpus or None,
-            max_restarts=RESTARTS,
-            max_task_retries=RESTARTS,
-        )
-        try:
-            for row in scored.iter_rows():
-                if not row["shard"]:
-                    raise DataError(row["trouble"])
-                yield int(row["index"]), pickle.loads(row["shard"])  # noqa: S301 - from Scorer
-        except ray.exceptions.RayError as error:
-            raise EngineError(
-                f"the workers of the Ray cluster failed: {_reason(error)}; what is finished is "
-                "kept, so the same command goes on from there; if memory ran out, use fewer "
-                "--workers or less --memory"
-            ) from error
+        }
+        order, lost = ray.put(told), 0
+        while left:
+            try:
+                for row in _scored(ray, cluster, order, left).iter_rows():
+                    if not row["shard"]:
+                        raise DataError(row["trouble"])
+                    del left[int(row["index"])]
+                    yield int(row["index"]), pickle.loads(row["shard"])  # noqa: S301 - from Scorer
+            except ray.exceptions.ActorUnavailableError as error:
+                # A machine went away in the middle of a call, which Ray does not try again.
+                lost += 1
+                if lost > RESTARTS:
+                    raise _given_up(error) from error
+            except ray.exceptions.RayError as error:
+                raise _given_up(error) from error
+
+
+def _scored(ray: Any, cluster: Cluster, order: object, left: Mapping[int, bytes]) -> Any:  # noqa: ANN401 - of Ray
+    """The data set of Ray whose rows are the shards of these batches."""
+    jobs = [{"index": index, "images": images} for index, images in left.items()]
+    actors = min(cluster.workers or _room(ray, cluster.gpus), len(jobs))
+    return ray.data.from_items(jobs, override_num_blocks=len(jobs)).map_batches(
+        Scorer,
+        fn_constructor_args=({"order": order},),
+        batch_size=1,
+        compute=ray.data.ActorPoolStrategy(
+            min_size=1, max_size=actors, max_tasks_in_flight_per_actor=1 + WAITING
+        ),
+        num_cpus=0 if cluster.gpus else 1,
+        num_gpus=cluster.gpus or None,
+        max_restarts=RESTARTS,
+        max_task_retries=RESTARTS,
+    )
+
+
+def _given_up(error: Exception) -> EngineError:
+    return EngineError(
+        f"the workers of the Ray cluster failed: {_reason(error)}; what is finished is kept, so "
+        "the same command goes on from there; if memory ran out, use fewer --workers or less "
+        "--memory"
+    )
 
 
 def _arguments(detector: Detector) -> dict[str, Any]:

@@ -67,6 +67,18 @@ def page(context: BrowserContext, server: Server) -> Iterator[Page]:
 
 
 @pytest.fixture
+def tab(context: BrowserContext, own: serve) -> Iterator[Page]:
+    """The page Run of the server that a module has for itself, its fixture `own`."""
+    before = own.server.log.count(FAULT)
+    page = context.new_page()
+    page.goto(f"{own.server.url}/run")
+    settled(page)
+    yield page
+    page.close()
+    assert own.server.log.count(FAULT) == before, own.server.log[-4000:]
+
+
+@pytest.fixture
 def visit(page: Page, server: Server) -> Callable[[str], Page]:
     """`visit("tradeoff?audit=demo")`: the page, when all of it has been drawn."""
 

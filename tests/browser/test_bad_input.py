@@ -9,11 +9,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from playwright.sync_api import BrowserContext, Locator, Page, expect
+from playwright.sync_api import Locator, Page, expect
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from tests.browser.conftest import FAULT
 from tests.browser.server import serve, settled
 from tests.browser.test_run import drop, name_in
 from tests.dashboard.ware import write_network, write_zip
@@ -79,17 +78,6 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[serve]:
     running.__enter__()
     yield running
     running.__exit__()
-
-
-@pytest.fixture
-def tab(context: BrowserContext, own: serve) -> Iterator[Page]:
-    before = own.server.log.count(FAULT)
-    page = context.new_page()
-    page.goto(f"{own.server.url}/run")
-    settled(page)
-    yield page
-    page.close()
-    assert own.server.log.count(FAULT) == before, own.server.log[-4000:]
 
 
 def problem(page: Page) -> Locator:

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import FAULT
 from tests.browser.server import serve, settled
 from tests.dashboard.ware import write_network, write_zip
 from trust_core.dashboard.run import worker
@@ -46,17 +45,6 @@ def own(place):
     running.__enter__()
     yield running
     running.__exit__()
-
-
-@pytest.fixture
-def tab(context: BrowserContext, own: serve):
-    before = own.server.log.count(FAULT)
-    page = context.new_page()
-    page.goto(f"{own.server.url}/run")
-    settled(page)
-    yield page
-    page.close()
-    assert own.server.log.count(FAULT) == before, own.server.log[-4000:]
 
 
 def drop(page: Page, step: str, file: Path) -> None:

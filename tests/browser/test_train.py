@@ -3,10 +3,9 @@
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import Page, expect
 from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
-from tests.browser.conftest import FAULT
 from tests.browser.server import serve, settled
 from tests.parts import write_parts
 
@@ -30,15 +29,6 @@ def own(tmp_path_factory, data):
         running.__enter__()
         yield running
         running.__exit__()
-
-
-@pytest.fixture
-def tab(context: BrowserContext, own: serve):
-    before = own.server.log.count(FAULT)
-    page = context.new_page()
-    yield page
-    page.close()
-    assert own.server.log.count(FAULT) == before, own.server.log[-4000:]
 
 
 def choose(page: Page, label: str, option: str) -> None:

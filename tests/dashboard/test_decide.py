@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from tests.dashboard.app import fine, open_page, texts
 from tests.fakes import Part, passed_parts, random_parts, write_fake_audit
 from trust_core.decision.certificate import Budget
 from trust_core.decision.curves import indicator_scores
@@ -26,22 +27,7 @@ def audit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Audit:
 
 
 def opened(**query: str) -> AppTest:
-    app = AppTest.from_file(APP, default_timeout=60)
-    app.switch_page("pages/decide.py")
-    app.query_params["audit"] = "mine"
-    for key, value in ({"eps": "0", "tau": "0.1"} | query).items():
-        app.query_params[key] = value
-    return fine(app.run())
-
-
-def fine(app: AppTest) -> AppTest:
-    assert not app.exception, app.exception[0].message
-    return app
-
-
-def texts(app: AppTest) -> str:
-    pages = [element.proto.body for element in app.get("html")]
-    return re.sub(r"<[^>]+>", "", " ".join([*pages, *(c.value for c in app.caption)]))
+    return open_page("decide", **({"audit": "mine", "eps": "0", "tau": "0.1"} | query))
 
 
 def query(app: AppTest, key: str) -> str:

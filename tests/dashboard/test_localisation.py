@@ -9,6 +9,7 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
+from tests.dashboard.app import fine, open_page
 from tests.fakes import random_parts, write_fake_audit
 from trust_core.dashboard.localisation import counting
 from trust_core.dashboard.localisation.asked import Asked
@@ -21,7 +22,7 @@ from trust_core.decision.mask_counts import MASK_HEAD, MaskCounts, make_counts
 from trust_core.store import SAMPLES, Audit
 
 APP = Path(__file__).parents[2] / "app.py"
-RECALL = re.compile(r"marks (\d+) of (\d+) defective parts; part by part, \w+ and defect overlap")
+RECALL = re.compile(r"marks (\d+) of (\d+) defective parts and \d+ of \d+ good ones; part by part")
 
 
 @pytest.fixture(autouse=True)
@@ -41,17 +42,7 @@ def audit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Audit:
 
 
 def opened(page: str = "localisation", **query: str) -> AppTest:
-    app = AppTest.from_file(APP, default_timeout=60)
-    app.switch_page(f"pages/{page}.py")
-    app.query_params["audit"] = "mine"
-    for key, value in query.items():
-        app.query_params[key] = value
-    return fine(app.run())
-
-
-def fine(app: AppTest) -> AppTest:
-    assert not app.exception, app.exception[0].message
-    return app
+    return open_page(page, audit="mine", **query)
 
 
 def texts(app: AppTest) -> str:

@@ -45,7 +45,7 @@ def read_point(audit: Audit) -> Point:
     """The operating point in the URL, made whole for this audit.
 
     What the URL leaves open comes from the last operating point noted in the audit; without one it
-    is Δ, at the ε and τ that catch 90 % of the missed defects on `tune` for the fewest good parts.
+    is Δ, at the ε that ranks `tune` best and the τ that catches 90 % of its missed defects.
     """
     noted = noted_point(audit)
     query = st.query_params
@@ -93,10 +93,10 @@ def noted_point(audit: Audit) -> Point | None:
 
 
 def default_strength(audit: Audit, indicator: str) -> float:
-    """The ε with the lowest TN loss that catches 90 % of the missed defects on `tune`."""
-    losses = {e: loss for e, (_, loss) in _usual_points(audit, audit.key, indicator).items()}
-    known = {strength: loss for strength, loss in losses.items() if math.isfinite(loss)}
-    return min(known, key=known.__getitem__, default=0.0)
+    """The ε with the highest AUROC on `tune`, as `decision.statement.choose` has it."""
+    areas = {e: area for e, (_, area) in _usual_points(audit, audit.key, indicator).items()}
+    known = {strength: area for strength, area in areas.items() if math.isfinite(area)}
+    return max(known, key=known.__getitem__, default=0.0)
 
 
 def default_threshold(audit: Audit, indicator: str, strength: float) -> float:
@@ -106,13 +106,13 @@ def default_threshold(audit: Audit, indicator: str, strength: float) -> float:
 
 @st.cache_data(max_entries=64, show_spinner=False)
 def _usual_points(_audit: Audit, key: str, indicator: str) -> dict[float, tuple[float, float]]:
-    """τ and TN loss at 90 % FN recall on `tune`, for each ε."""
+    """For each ε, the τ of 90 % FN recall on `tune`, and the AUROC there."""
     points = {}
     for strength, curve in load(_audit, TUNE, indicator).curves.items():
         # The first point is τ = +∞, which no slider can stand on; the next flags the fewest.
         wanted = max(1, curve.at_recall(WANTED_RECALL) or 0)
         threshold = readable(curve, wanted) if wanted < len(curve.thresholds) else 0.0
-        points[strength] = threshold, curve.tn_loss_at(WANTED_RECALL)
+        points[strength] = threshold, curve.auroc
     return points
 
 

@@ -34,15 +34,17 @@ def source_name(source: str) -> str:
 
 
 def finding(found: Localization, asked: Asked) -> str:
-    """What the masks find, with its counts: `The mask marks 112 of 118 defective parts; …`."""
+    """What the masks find, and what they mark for nothing, with its counts."""
     what = "mask" if asked.source == MASK_HEAD else "heatmap"
     recall = found.seg_recall_strict if asked.form == STRICT else found.seg_recall
     if not recall.total:
         return "None of these parts is defective, so no mask can be right."
-    verb = "touches the defect on" if asked.form == STRICT else "marks"
+    verb, again = ("touches the defect on", "marks ") if asked.form == STRICT else ("marks", "")
+    alarms = found.false_alarms
+    good = f" and {again}{of(int(alarms.hits), alarms.total, 'good ones')}" if alarms.total else ""
     return (
-        f"The {what} {verb} {of(int(recall.hits), recall.total, 'defective parts')}; part by part, "
-        f"{what} and defect overlap by {percent(found.seg_miou.value)}."
+        f"The {what} {verb} {of(int(recall.hits), recall.total, 'defective parts')}{good}; part "
+        f"by part, {what} and defect overlap by {percent(found.seg_miou.value)}."
     )
 
 

@@ -1,0 +1,29 @@
+"""A page of the dashboard without a browser."""
+
+import re
+from pathlib import Path
+
+from streamlit.testing.v1 import AppTest
+
+APP = Path(__file__).parents[2] / "app.py"
+
+
+def open_page(name: str, **query: str) -> AppTest:
+    """The page `pages/NAME.py` with these query parameters, after its first run."""
+    app = AppTest.from_file(APP, default_timeout=60)
+    app.switch_page(f"pages/{name}.py")
+    for key, value in query.items():
+        app.query_params[key] = value
+    return fine(app.run())
+
+
+def fine(app: AppTest) -> AppTest:
+    """The page itself, if it did not fail."""
+    assert not app.exception, app.exception[0].message
+    return app
+
+
+def texts(app: AppTest) -> str:
+    """What it says, tags left out: HTML and captions."""
+    pages = [element.proto.body for element in app.get("html")]
+    return re.sub(r"<[^>]+>", "", " ".join([*pages, *(c.value for c in app.caption)]))

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from trust_core.dashboard import frame
-from trust_core.dashboard.run import told
+from trust_core.dashboard.run import drop, told
 from trust_core.dashboard.run.check import check, tell
 from trust_core.dashboard.run.command import Order, arguments, audit_name, shell, slug
 from trust_core.dashboard.run.data import choose_data
@@ -23,6 +23,7 @@ if run := st.query_params.get(RUN):
     st.stop()
 if training := st.query_params.get(TRAIN):
     train_page(training)
+    drop.all_arrived()
     st.stop()
 
 frame.finding(
@@ -53,6 +54,8 @@ with checking:
         checked = check(*model, data, settings)
     else:
         st.caption("A few images go through the detector here, once model and data are chosen.")
+
+drop.all_arrived()
 
 with st.container(border=True, key="step-start"):
     st.subheader("5 Start", anchor=False)

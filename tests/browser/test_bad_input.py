@@ -100,6 +100,8 @@ def told(page: Page, sentence: str) -> None:
 def choose(page: Page, wares: Path) -> None:
     """A good model and good images."""
     drop(page, "model", wares / "good.safetensors")
+    # Another network may be recognised still: the file's own name says that this one is.
+    expect(page).to_have_url(re.compile("model=[^&]*good.safetensors"))
     expect(page.get_by_text("Recognised as")).to_be_visible()
     drop(page, "data", wares / "parts.zip")
     ready(page)

@@ -11,7 +11,9 @@ from streamlit.testing.v1 import AppTest
 
 from tests.dashboard.ware import SIDE, write_network, write_zip
 from trust_core.dashboard.run import progress as run_progress
-from trust_core.dashboard.run import worker
+from trust_core.dashboard.run import uploads, worker
+from trust_core.dashboard.run.drop import ARRIVED, Arrival
+from trust_core.errors import ModelError
 
 APP = Path(__file__).parents[2] / "app.py"
 PARTS = {"good": 12, "crack": 6, "pit": 6}
@@ -93,6 +95,31 @@ def test_model_and_data_are_recognised_and_the_command_says_them(page, wares):
     assert {f"--size={SIDE}x{SIDE}", "--strengths=0,1", "--json"} <= set(words)
     assert "model-upload-0" not in page.session_state  # the bytes are on disk, not in memory
     assert page.session_state["model-upload-1"] is None
+
+
+def test_two_files_dropped_at_once_both_arrive(page, wares):
+    for uploader, name in zip(page.file_uploader, ("two.safetensors", "parts.zip"), strict=True):
+        uploader.set_value([(name, (wares / name).read_bytes(), "application/octet-stream")])
+    page.run()
+    words = command(page)
+    assert words[1].endswith("two.safetensors")
+    assert words[2].endswith("parts")
+
+
+def test_what_was_dropped_stays_chosen_when_the_run_is_cut_off(page, wares):
+    drop(page, 1, wares / "parts.zip")
+    drop(page, 0, wares / "three.pt")
+    # The next message of the browser cut the run off, and knows of the choice before only.
+    two = str(uploads.store((wares / "two.safetensors").open("rb"), "two.safetensors"))
+    page.session_state[ARRIVED] = {"model": Arrival(two, None)}
+    page.run()
+    assert command(page)[1] == two
+    assert ARRIVED not in page.session_state  # this run reached its end
+    page.session_state[ARRIVED] = {"model": Arrival(None, ModelError("It holds no weights."))}
+    page.run()
+    assert "It holds no weights." in text(page)
+    assert page.session_state["model"] is None
+    assert not page.code
 
 
 def test_start_hands_the_shown_command_to_the_worker(page, wares, monkeypatch):

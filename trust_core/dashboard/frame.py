@@ -12,6 +12,7 @@ import streamlit as st
 
 from trust_core.dashboard import library
 from trust_core.dashboard.address import AUDIT, kept
+from trust_core.dashboard.follow import follow
 from trust_core.dashboard.wording import worded
 from trust_core.dashboard.words import GLOSSARY, counted
 from trust_core.decision.mask_counts import has_truth
@@ -177,7 +178,7 @@ def _top_bar(
             st.html(f'<dl class="words">{words}</dl>')
         if finished:
             names = Counter(entry.name for entry in finished.values())
-            st.session_state[SWITCHER] = name
+            follow(SWITCHER, name)
             st.selectbox(
                 "Open audit",
                 list(finished),

@@ -3,6 +3,7 @@
 import streamlit as st
 
 from trust_core.dashboard import library
+from trust_core.dashboard.follow import follow
 from trust_core.dashboard.frame import error
 from trust_core.errors import TrustError
 from trust_core.store import FINISHED, Audit, open_audit
@@ -27,7 +28,7 @@ def choose_other(audit: Audit, alone: str) -> Audit | None:
         st.html(f'<p class="quiet">{alone}</p>')
         return None
     wanted = st.query_params.get(WITH)
-    st.session_state[KEY] = wanted if wanted in names else None
+    follow(KEY, wanted if wanted in names else None)
     st.selectbox(
         "The other audit",
         list(names),

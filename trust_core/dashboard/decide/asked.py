@@ -4,6 +4,7 @@ import streamlit as st
 
 from trust_core.dashboard.address import Point
 from trust_core.dashboard.decide.words import called, capital
+from trust_core.dashboard.follow import follow
 from trust_core.dashboard.frame import error
 from trust_core.dashboard.seals import opened_sentence
 from trust_core.dashboard.tradeoff.moves import chosen
@@ -23,7 +24,8 @@ PREVIEW = (
 
 def choices(audit: Audit, point: Point) -> None:
     """Which indicator, and at which strength; both in the URL."""
-    st.session_state["indicator"], st.session_state["strength"] = point.indicator, point.strength
+    follow("indicator", point.indicator)
+    follow("strength", point.strength)
     st.selectbox(
         "Indicator",
         available(audit),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import streamlit as st
 
+from trust_core.dashboard.follow import follow
 from trust_core.decision.certificate import Budget
 from trust_core.decision.line import Line
 from trust_core.decision.planner import Demand
@@ -102,7 +103,7 @@ def into_address() -> None:
 def ask(fields: tuple[Field, ...]) -> None:
     """The fields, side by side."""
     for column, field in zip(st.columns(len(fields)), fields, strict=True):
-        st.session_state[f"want-{field.key}"] = _value(field)
+        follow(f"want-{field.key}", _value(field))
         column.number_input(
             field.label,
             float(field.least),

@@ -7,6 +7,7 @@ from html import escape
 import streamlit as st
 
 from trust_core.dashboard import library
+from trust_core.dashboard.follow import follow
 from trust_core.dashboard.frame import marks_defects
 from trust_core.dashboard.localisation.asked import STRICT, Asked, write
 from trust_core.dashboard.localisation.counting import count_first
@@ -86,7 +87,7 @@ def show_beside(audit: Audit, counts: MaskCounts, other: Audit, asked: Asked) ->
 
 def _own_threshold(asked: Asked) -> None:
     """The mask threshold of the other audit: probabilities and heatmaps do not share one."""
-    st.session_state["beside-threshold"] = asked.beside or asked.threshold
+    follow("beside-threshold", asked.beside or asked.threshold)
     st.slider(
         "Its mask threshold",
         float(THRESHOLDS[0]),

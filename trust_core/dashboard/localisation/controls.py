@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import streamlit as st
 
+from trust_core.dashboard.follow import follow
 from trust_core.dashboard.localisation.asked import AREAS, FORMS, LOOSE, STRICT, Asked, write
 from trust_core.dashboard.localisation.words import source_name
 from trust_core.dashboard.parts.grid import ROLE_CHOICES
@@ -24,7 +25,7 @@ HELP = {
 
 def threshold_slider(asked: Asked) -> None:
     """From which value on a pixel belongs to the mask."""
-    st.session_state["mask"] = asked.threshold
+    follow("mask", asked.threshold)
     st.slider(
         "Mask threshold",
         float(THRESHOLDS[0]),
@@ -40,7 +41,7 @@ def threshold_slider(asked: Asked) -> None:
 def sliders(asked: Asked) -> None:
     """Mask threshold, minimum area and the form of the recall."""
     threshold_slider(asked)
-    st.session_state["area"] = asked.min_area
+    follow("area", asked.min_area)
     st.select_slider(
         "Smallest mask that counts",
         AREAS,
@@ -50,7 +51,7 @@ def sliders(asked: Asked) -> None:
         on_change=_moved,
         args=("area",),
     )
-    st.session_state["form"] = asked.form
+    follow("form", asked.form)
     st.segmented_control(
         "A defect counts as found by",
         FORMS,
@@ -75,7 +76,7 @@ def source_choice(audit: Audit, asked: Asked) -> None:
 
 
 def _choice(key: str, label: str, names: Mapping[str, str], here: str) -> None:
-    st.session_state[key] = here
+    follow(key, here)
     st.selectbox(
         label,
         list(names),

@@ -10,6 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from trust_core.dashboard.address import kept
+from trust_core.dashboard.follow import follow
 from trust_core.dashboard.localisation.asked import (
     FALSE_ALARM,
     LOWEST,
@@ -53,7 +54,7 @@ def show_worst(audit: Audit, judged: Judged, asked: Asked) -> None:
     masks = judged.masks.without_small(asked.min_area)
     rows = {kind: worst(masks, judged, kind) for kind in WORST}
     kind = asked.worst or next((kind for kind in WORST if len(rows[kind])), MISSED)
-    st.session_state["worst"] = kind
+    follow("worst", kind)
     st.segmented_control(
         "Which parts",
         WORST,

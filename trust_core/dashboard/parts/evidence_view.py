@@ -7,6 +7,7 @@ from typing import Any
 import streamlit as st
 from PIL import Image
 
+from trust_core.dashboard.follow import follow
 from trust_core.dashboard.frame import error
 from trust_core.dashboard.parts import evidence_words
 from trust_core.dashboard.parts.address import Asked, read_asked, write
@@ -106,7 +107,7 @@ def _choice(
     said: Callable[[Any], str],
 ) -> None:
     key = f"evidence-{name}"
-    st.session_state[key] = value
+    follow(key, value)
     widget(
         label,
         options,

@@ -12,6 +12,7 @@ import pandas as pd
 import streamlit as st
 
 from trust_core.dashboard.address import CHOICES, Point
+from trust_core.dashboard.follow import follow
 from trust_core.dashboard.frame import finding
 from trust_core.dashboard.parts.address import DEFAULTS, read_page, write
 from trust_core.dashboard.parts.lists import disputes, disputes_csv, parts_csv
@@ -187,7 +188,7 @@ def _choice(name: str, label: str, options: list[str], said: Callable[[str], str
 
 def _keep(name: str, value: str) -> None:
     """The URL is what holds; the widget follows it."""
-    st.session_state[f"parts-{name}"] = value
+    follow(f"parts-{name}", value)
 
 
 def _chosen(name: str) -> None:

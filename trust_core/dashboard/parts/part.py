@@ -9,6 +9,7 @@ import streamlit as st
 from PIL import Image
 
 from trust_core.dashboard.address import Point
+from trust_core.dashboard.follow import follow
 from trust_core.dashboard.frame import error, finding
 from trust_core.dashboard.parts import part_words
 from trust_core.dashboard.parts.address import EVIDENCE, HEATMAPS, LOOK, MASK, read_look, write
@@ -142,7 +143,8 @@ def _look(audit: Audit) -> str:
     key = "part-look"
     looks = [name for name in LOOKS if name != MASK or has_masks(audit)]
     look = read_look()
-    st.session_state[key] = look = look if look in looks else HEATMAPS
+    look = look if look in looks else HEATMAPS
+    follow(key, look)
     st.segmented_control(
         "Beside the photograph",
         looks,

@@ -7,6 +7,7 @@ import streamlit as st
 
 from trust_core.dashboard import frame
 from trust_core.dashboard.run import opened, told, uploads
+from trust_core.dashboard.run.drop import arrival, drop, show_problem
 from trust_core.dashboard.run.label_form import ask_labels
 from trust_core.dashboard.run.labels import sample_tables, table_columns
 from trust_core.dashboard.run.model import bullets, tiles
@@ -72,6 +73,8 @@ def _tables(root: Path) -> list[str]:
 
 def _choose_table(root: Path) -> None:
     """Offer the tables that fit; the first is taken unless the user says otherwise."""
+    if (arrived := arrival(told.TABLE)) and arrived.path:
+        st.session_state[told.TABLE] = arrived.path
     chosen = told.told(told.TABLE)
     given = [] if chosen in ("", told.FROM_FOLDERS) else [str(uploads.server_path(chosen))]
     options = list(dict.fromkeys([*_tables(root), *given, told.FROM_FOLDERS]))
@@ -83,12 +86,13 @@ def _choose_table(root: Path) -> None:
         bind="query-params",
     )
     with st.popover("Another table"):
-        st.file_uploader(
+        drop(
+            told.TABLE,
             "Drop a CSV with the columns path and label; also mask, group, split, kind",
-            type=["csv"],
-            key="table-upload",
-            on_change=_keep_table,
+            uploads.store,
+            ["csv"],
         )
+        show_problem(told.TABLE)
     with st.popover("Several photos of one part?"):
         st.markdown(
             "Photos of one part must not be torn apart. A column `group` of the table is used by "
@@ -116,15 +120,6 @@ def _choose_table(root: Path) -> None:
         "What is not named is divided by rule.",
         "Drop a CSV with the columns path and role",
     )
-
-
-def _keep_table() -> None:
-    dropped = st.session_state["table-upload"]
-    if dropped is not None:
-        try:
-            st.session_state[told.TABLE] = str(uploads.store(dropped, dropped.name))
-        except TrustError as problem:
-            st.session_state[f"{told.DATA}-problem"] = problem
 
 
 def _show(data: Dataset) -> None:

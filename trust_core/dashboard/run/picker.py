@@ -8,6 +8,7 @@ import streamlit as st
 
 from trust_core.dashboard import frame
 from trust_core.dashboard.run import told, uploads
+from trust_core.dashboard.run.drop import arrival, drop, forget_problem, show_problem
 from trust_core.errors import TrustError
 
 FRESH = 30.0  # seconds that a list of files on the server is kept
@@ -26,8 +27,7 @@ def pick(
 ) -> Path | None:
     """Draw an uploader beside a list of what is on the server, which also takes a typed path.
 
-    What is dropped is written to disk at once and chosen; the uploader is then emptied, so that its
-    bytes do not stay in memory.
+    What is dropped is written to disk at once and chosen.
 
     Args:
         key: of the choice, in the URL.
@@ -42,30 +42,17 @@ def pick(
     Returns:
         The chosen path, checked; None when there is none.
     """
-    count, problem = f"{key}-uploads", f"{key}-problem"
-    widget = f"{key}-upload-{st.session_state.get(count, 0)}"
-
-    def kept() -> None:
-        dropped = st.session_state[widget]
-        st.session_state[problem] = None
-        if dropped is None:
-            return
-        try:
-            st.session_state[key] = str(keep(dropped, dropped.name))
-            changed()
-        except TrustError as refused:
-            st.session_state[problem] = refused
-            st.session_state[key] = None  # or the audit would be of what was chosen before
-            changed()
-        st.session_state[count] = st.session_state.get(count, 0) + 1
+    if arrived := arrival(key):
+        changed()
+        st.session_state[key] = arrived.path  # None, or the audit would be of the choice before
 
     def other() -> None:
-        st.session_state[problem] = None
+        forget_problem(key)
         changed()
 
     left, right = st.columns(2, gap="large")
     with left:
-        st.file_uploader(upload, type=endings, key=widget, on_change=kept, help=hint)
+        drop(key, upload, keep, endings, hint)
     with right:
         chosen = [_absolute(told.told(key))] if told.told(key) else []
         paths = [str(path) for path in _known(key, known)]
@@ -81,8 +68,7 @@ def pick(
             on_change=other,
         )
         st.caption(hint)
-    if st.session_state.get(problem):
-        frame.error(st.session_state[problem])
+    show_problem(key)
     if not told.told(key):
         return None
     try:

@@ -4,9 +4,8 @@ from functools import partial
 
 import streamlit as st
 
-from trust_core.dashboard import frame
 from trust_core.dashboard.run import told, uploads
-from trust_core.errors import TrustError
+from trust_core.dashboard.run.drop import arrival, drop, show_problem
 
 
 def drop_table(key: str, title: str, text: str, upload: str) -> None:
@@ -18,26 +17,13 @@ def drop_table(key: str, title: str, text: str, upload: str) -> None:
         text: what the table is for.
         upload: what the uploader says: the columns.
     """
-    count, problem = f"{key}-uploads", f"{key}-problem"
-    widget = f"{key}-upload-{st.session_state.get(count, 0)}"
-
-    def keep() -> None:
-        dropped = st.session_state[widget]
-        st.session_state[problem] = None
-        if dropped is None:
-            return
-        try:
-            st.query_params[key] = str(uploads.store(dropped, dropped.name))
-        except TrustError as refused:
-            st.session_state[problem] = refused
-        st.session_state[count] = st.session_state.get(count, 0) + 1  # its bytes are on disk
-
+    if (arrived := arrival(key)) and arrived.path:
+        st.query_params[key] = arrived.path
     chosen = told.told(key)
     with st.popover(f"{title}: {chosen.rpartition('/')[2]}" if chosen else title):
         st.markdown(text)
-        st.file_uploader(upload, type=["csv"], key=widget, on_change=keep)
-        if st.session_state.get(problem):
-            frame.error(st.session_state[problem])
+        drop(key, upload, uploads.store, ["csv"])
+        show_problem(key)
         if chosen:
             st.button("Leave it out", key=f"{key}-out", on_click=partial(_leave_out, key))
 

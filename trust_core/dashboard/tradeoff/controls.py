@@ -5,6 +5,7 @@ from typing import Any
 import streamlit as st
 
 from trust_core.dashboard.address import Point, noted_point, read_point
+from trust_core.dashboard.follow import follow
 from trust_core.dashboard.frame import error, link
 from trust_core.dashboard.parts.grid import ROLE_CHOICES
 from trust_core.dashboard.tradeoff.moves import CLICK, chosen, move, moved_from
@@ -30,7 +31,8 @@ def click(audit: Audit, threshold: float, strength: float | None) -> None:
 
 def sliders(audit: Audit, point: Point, positions: list[float]) -> None:
     """Threshold and strength; they follow the URL, so a click moves them too."""
-    st.session_state["threshold"], st.session_state["strength"] = point.threshold, point.strength
+    follow("threshold", point.threshold)
+    follow("strength", point.strength)
     st.select_slider(
         "Flagging threshold τ – further right flags more",
         positions,
@@ -59,7 +61,7 @@ def choices(audit: Audit, point: Point) -> None:
         ("indicator", "Suspicious by", {n: INDICATOR_NAMES[n] for n in available(audit)}),
         ("role", "On these parts", ROLE_CHOICES),
     ):
-        st.session_state[field] = getattr(point, field)
+        follow(field, getattr(point, field))
         st.selectbox(
             label,
             list(names),

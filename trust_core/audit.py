@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 from filelock import FileLock, Timeout
 
+from trust_core.audit_folder import adopt, claim, default_folder, status, worth_keeping
 from trust_core.batches import read_batch
 from trust_core.data.samples import Dataset
 from trust_core.decision.rivals import write_indicators
@@ -22,7 +23,7 @@ from trust_core.engines import run_behind, run_local
 from trust_core.errors import DataError, StoreError
 from trust_core.explanation.doubt import DOUBT_COLUMNS
 from trust_core.explanation.evidence_fit import running_conditional
-from trust_core.manifest import OUTCOMES, Identity, count_outcomes, describe_audit, identify
+from trust_core.manifest import OUTCOMES, count_outcomes, describe_audit, identify
 from trust_core.memory import Halving, fitting_batch
 from trust_core.model.detector import Detector
 from trust_core.precision import FULL, compare
@@ -40,20 +41,15 @@ from trust_core.shards import (
 )
 from trust_core.store import (
     EVIDENCE,
-    FEATURES,
     FINISHED,
     INDICATORS,
     MANIFEST,
-    MAPS,
-    MASKS,
     PROGRESS,
     RUNNING,
     SAMPLES,
-    SCORES,
     Audit,
     open_audit,
     read_manifest,
-    workspace,
     write_json,
 )
 
@@ -131,18 +127,18 @@ def run_audit(
     manifest = describe_audit(detector, dataset, settings, identity)
     manifest["model"] |= origin or {}
     try:
-        created = _claim(folder, identity)
+        created = claim(folder, identity)
         with FileLock(folder / ".lock", timeout=0):
             try:
-                _adopt(folder, identity)
-                if _status(folder) != FINISHED:
+                adopt(folder, identity)
+                if status(folder) != FINISHED:
                     size = batch_size or fitting_batch(detector, memory)
                     _run_model(
                         detector, dataset, settings, folder, manifest, size, progress, cluster
                     )
                 _finish(folder, dataset, settings, manifest)
             finally:
-                if created and not _worth_keeping(folder):
+                if created and not worth_keeping(folder):
                     shutil.rmtree(folder, ignore_errors=True)
     except Timeout:
         raise StoreError(
@@ -156,12 +152,6 @@ def run_audit(
     return open_audit(folder)
 
 
-def default_folder(identity: Identity, settings: AuditSettings) -> Path:
-    """Where an audit lies when it is given no place: in the workspace, named by its hashes."""
-    mask = settings.mask.replace(":", "")
-    return workspace() / f"{identity.model_pass[:12]}-{identity.table[:8]}-{mask}"
-
-
 def _run_model(
     detector: Detector,
     dataset: Dataset,
@@ -173,7 +163,7 @@ def _run_model(
     cluster: "Cluster | None" = None,
 ) -> None:
     """Score what no shard holds yet, then merge the shards."""
-    if _status(folder) == RUNNING:
+    if status(folder) == RUNNING:
         earlier = read_manifest(folder)
         batch_size = earlier["batch_size"]
         manifest["precision"] = earlier.get("precision")
@@ -250,7 +240,7 @@ def _finish(
 ) -> None:
     """Apply labels, roles and the mask rule to a complete model pass; the manifest says so."""
     outdated = not (folder / INDICATORS).exists()
-    if _status(folder) == FINISHED:
+    if status(folder) == FINISHED:
         earlier = read_manifest(folder)
         outdated |= any(earlier[key] != manifest[key] for key in ("table", "mask"))
         kept = ("maps", "timings", "batch_size", "created", "libraries", "machine")
@@ -276,47 +266,3 @@ def _finish(
     write_json(folder / MANIFEST, manifest)
     shutil.rmtree(folder / SHARDS, ignore_errors=True)
     (folder / PROGRESS).unlink(missing_ok=True)
-
-
-def _claim(folder: Path, identity: Identity) -> bool:
-    """Make the folder, or make sure that it is this audit's; True when it was made."""
-    if not folder.exists() or not any(folder.iterdir()):
-        folder.mkdir(parents=True, exist_ok=True)
-        return True
-    if (folder / MANIFEST).exists():
-        if read_manifest(folder)["model_pass"] != identity.model_pass:
-            raise StoreError(
-                f"{folder} holds an audit of another model, data set or setting; "
-                "name another folder by --out, or delete this one"
-            )
-    elif not (folder / ".lock").exists():
-        raise StoreError(f"{folder} holds other files; name an empty or a new folder by --out")
-    return False
-
-
-def _adopt(folder: Path, identity: Identity) -> None:
-    """Take the model pass of another finished audit in the workspace, by hard links."""
-    if (folder / MANIFEST).exists() or folder.resolve().parent != workspace().resolve():
-        return
-    for path in sorted(folder.parent.glob(f"*/{MANIFEST}")):
-        try:
-            manifest = read_manifest(path.parent)
-        except StoreError:
-            continue  # a damaged neighbour is no reason to stop
-        if manifest["model_pass"] == identity.model_pass and manifest["status"] == FINISHED:
-            (folder / MAPS).mkdir()
-            files = [SAMPLES, SCORES, *(f"{MAPS}/{entry['file']}" for entry in manifest["maps"])]
-            for file in [*files, FEATURES, MASKS, EVIDENCE]:
-                if (path.parent / file).exists():
-                    os.link(path.parent / file, folder / file)
-            write_json(folder / MANIFEST, manifest)
-            return
-
-
-def _worth_keeping(folder: Path) -> bool:
-    """Whether a run left anything that a later one could go on from."""
-    return _status(folder) == FINISHED or any(folder.glob(f"{SHARDS}/[0-9]*"))
-
-
-def _status(folder: Path) -> str | None:
-    return read_manifest(folder)["status"] if (folder / MANIFEST).exists() else None

@@ -59,7 +59,7 @@ readings = st.builds(
 @given(options, readings, settings)
 def test_the_command_line_reads_back_what_was_said(options, reading, settings):
     order = Order(Path("/m/a b.pth"), Path("/d"), Path("/w/out"), options, reading, settings)
-    parsed = cli._parser().parse_args(arguments(order))
+    parsed = cli.build_parser().parse_args(arguments(order))
     found = cli_options.model_options(parsed)
     assert found.defect_index in (options.defect_index, ()) or found.defect_index == (0,)
     for name in ("arch", "layers", "size", "resize", "interpolation", "channels", "mean", "std"):
@@ -79,7 +79,7 @@ def test_defaults_are_left_out_of_the_command():
 @pytest.mark.parametrize("good_index", [(1,), (0, 2)])
 def test_good_outputs_are_passed_on(good_index):
     order = Order(Path("m"), Path("d"), Path("o"), ModelOptions(good_index=good_index))
-    parsed = cli._parser().parse_args(arguments(order))
+    parsed = cli.build_parser().parse_args(arguments(order))
     assert cli_options.model_options(parsed).good_index == good_index
 
 

@@ -8,7 +8,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from tests.parts import write_parts
-from trust_core.cli import _parser
+from trust_core.cli import build_parser
 from trust_core.dashboard.run import train_view, worker
 from trust_core.dashboard.run.command import DataOptions
 from trust_core.dashboard.run.train_command import (
@@ -83,7 +83,7 @@ def test_says_what_it_learns_from_and_starts_the_command_it_shows(place, started
     assert shown[:3] == ["train", str(data), "--objective=joint"]
     assert f"--samples={data / 'samples.csv'}" in shown
     assert "--size=192" in shown
-    _parser().parse_args(shown)
+    build_parser().parse_args(shown)
     next(b for b in app.button if b.label == "Start training").click()
     app.run()
     out = place / "workspace" / "networks" / "parts-joint.safetensors"
@@ -200,10 +200,10 @@ def test_the_audit_reads_the_data_as_the_training_did(tmp_path):
     )
     order = TrainOrder(Path("/d"), Path("/n/a.safetensors"), "joint", "e", 64, 3, True, reading)
     training = train_arguments(order)
-    told = _parser().parse_args(training)
+    told = build_parser().parse_args(training)
     assert (told.good, told.roles, told.group_pattern) == (list(reading.good), reading.roles, "-x")
     assert (told.weights, told.patience) == ("imagenet", 8)
-    audit = _parser().parse_args(audit_arguments(training, tmp_path))
+    audit = build_parser().parse_args(audit_arguments(training, tmp_path))
     assert audit.model == "/n/a.safetensors"
     assert audit.data == "/d"
     assert audit.roles == Path("/n/a.roles.csv")

@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from trust_core.cli import _parser
+from trust_core.cli import build_parser
 from trust_core.data.surfaces import AUDIT_SEED, render_part
 from trust_core.demo import NETWORK
 from trust_core.model.detector import Detector
@@ -39,7 +39,7 @@ def told(job: str):
     """A command of the documentation, as the command line reads it."""
     start = f"python -m trust_core {job} surfaces "
     line = next(line for line in FORMATS.read_text().splitlines() if line.startswith(start))
-    return _parser().parse_args(shlex.split(line)[3:])
+    return build_parser().parse_args(shlex.split(line)[3:])
 
 
 def test_small_enough_to_ship() -> None:

@@ -1,0 +1,73 @@
+"""Whose folder it is: where an audit lies, and what another run left there."""
+
+import os
+from pathlib import Path
+
+from trust_core.errors import StoreError
+from trust_core.manifest import Identity
+from trust_core.settings import AuditSettings
+from trust_core.shards import SHARDS
+from trust_core.store import (
+    EVIDENCE,
+    FEATURES,
+    FINISHED,
+    MANIFEST,
+    MAPS,
+    MASKS,
+    SAMPLES,
+    SCORES,
+    read_manifest,
+    workspace,
+    write_json,
+)
+
+
+def default_folder(identity: Identity, settings: AuditSettings) -> Path:
+    """Where an audit lies when it is given no place: in the workspace, named by its hashes."""
+    mask = settings.mask.replace(":", "")
+    return workspace() / f"{identity.model_pass[:12]}-{identity.table[:8]}-{mask}"
+
+
+def claim(folder: Path, identity: Identity) -> bool:
+    """Make the folder, or make sure that it is this audit's; True when it was made."""
+    if not folder.exists() or not any(folder.iterdir()):
+        folder.mkdir(parents=True, exist_ok=True)
+        return True
+    if (folder / MANIFEST).exists():
+        if read_manifest(folder)["model_pass"] != identity.model_pass:
+            raise StoreError(
+                f"{folder} holds an audit of another model, data set or setting; "
+                "name another folder by --out, or delete this one"
+            )
+    elif not (folder / ".lock").exists():
+        raise StoreError(f"{folder} holds other files; name an empty or a new folder by --out")
+    return False
+
+
+def adopt(folder: Path, identity: Identity) -> None:
+    """Take the model pass of another finished audit in the workspace, by hard links."""
+    if (folder / MANIFEST).exists() or folder.resolve().parent != workspace().resolve():
+        return
+    for path in sorted(folder.parent.glob(f"*/{MANIFEST}")):
+        try:
+            manifest = read_manifest(path.parent)
+        except StoreError:
+            continue  # a damaged neighbour is no reason to stop
+        if manifest["model_pass"] == identity.model_pass and manifest["status"] == FINISHED:
+            (folder / MAPS).mkdir()
+            files = [SAMPLES, SCORES, *(f"{MAPS}/{entry['file']}" for entry in manifest["maps"])]
+            for file in [*files, FEATURES, MASKS, EVIDENCE]:
+                if (path.parent / file).exists():
+                    os.link(path.parent / file, folder / file)
+            write_json(folder / MANIFEST, manifest)
+            return
+
+
+def worth_keeping(folder: Path) -> bool:
+    """Whether a run left anything that a later one could go on from."""
+    return status(folder) == FINISHED or any(folder.glob(f"{SHARDS}/[0-9]*"))
+
+
+def status(folder: Path) -> str | None:
+    """What the manifest says of the run; None without one."""
+    return read_manifest(folder)["status"] if (folder / MANIFEST).exists() else None

@@ -8,6 +8,7 @@ import streamlit as st
 from trust_core.dashboard import frame
 from trust_core.dashboard.run import worker
 from trust_core.dashboard.run.command import shell
+from trust_core.dashboard.run.job_view import show_ended, show_log, show_running
 from trust_core.dashboard.run.worker import DONE, FAILED, RUNNING, JobState
 from trust_core.dashboard.words import count, counted, duration
 from trust_core.errors import SettingsError, StoreError, TrustError
@@ -16,7 +17,6 @@ from trust_core.store import open_audit, read_manifest, workspace
 
 RUN = "run"  # in the URL: the audit folder that is being made
 EVERY = timedelta(seconds=1)
-LONGEST_LOG = 20_000  # characters
 
 
 def folder_of(name: str) -> Path:
@@ -108,49 +108,20 @@ def _view(folder: Path, phase: str) -> None:
     if phase == DONE:
         _finished(folder)
         return
-    share = state.done / state.total if state.total else 0.0
     if phase == RUNNING:
         left = state.seconds_left
-        frame.finding(
+        show_running(
+            folder,
+            state,
             f"{_images(state)}." if state.total else "The model and the images are being read.",
             f"{name}: {state.rate:.1f} images a second, {duration(left)} left."
             if left
             else f"{name}: it goes on when this page is closed.",
         )
-        st.progress(share)
-        if st.button("Stop", key="stop"):
-            with st.spinner("Stopping after this batch …"):
-                worker.cancel(folder)
-            st.rerun()
-        _log(folder)
-        return
-    frame.finding(
-        f"Failed after {_images(state)}."
-        if phase == FAILED
-        else f"Stopped after {_images(state)}.",
-        name,
-    )
-    st.progress(share)
-    if phase == FAILED:
-        frame.error(StoreError(state.sentence))
     else:
-        st.caption(state.sentence)
-    if worker.read_job(folder) is not None:
-        label = "Try again" if phase == FAILED else "Resume"
-        st.button(label, key="resume", type="primary", on_click=_resume, args=(folder,))
-    _log(folder)
-
-
-def _log(folder: Path) -> None:
-    with st.expander("What the worker says"):
-        st.code(worker.log(folder)[-LONGEST_LOG:] or "Nothing yet.", language=None, wrap_lines=True)
-
-
-def _resume(folder: Path) -> None:
-    try:
-        worker.resume(folder)
-    except TrustError as problem:
-        st.toast(str(problem))
+        how = "Failed" if phase == FAILED else "Stopped"
+        show_ended(folder, state, f"{how} after {_images(state)}.", name)
+    show_log(folder)
 
 
 def _finished(folder: Path) -> None:
@@ -172,7 +143,7 @@ def _finished(folder: Path) -> None:
             "See how many it can catch", "pages/tradeoff.py", primary=True, audit=folder.name
         )
         frame.link("Look at the parts", "pages/parts.py", audit=folder.name)
-    _log(folder)
+    show_log(folder)
 
 
 def _images(state: JobState) -> str:

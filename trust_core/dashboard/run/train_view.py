@@ -13,6 +13,7 @@ from trust_core.dashboard import frame
 from trust_core.dashboard.library import NETWORKS
 from trust_core.dashboard.run import worker
 from trust_core.dashboard.run.command import shell, slug
+from trust_core.dashboard.run.job_view import show_ended, show_log, show_running
 from trust_core.dashboard.run.progress import open_run
 from trust_core.dashboard.run.train_command import (
     audit_arguments,
@@ -28,7 +29,6 @@ from trust_core.store import PROGRESS, workspace
 TRAIN, NEW = "train", "new"  # in the URL: the network that is being made
 EVERY = timedelta(seconds=1)
 SHOWN = 8  # epochs in the table, the last ones
-LONGEST_LOG = 20_000  # characters
 
 
 def open_training(name: str) -> None:
@@ -79,29 +79,18 @@ def _view(folder: Path, phase: str) -> None:
     if phase == DONE:
         _finished(folder, history)
         return
-    share = state.done / state.total if state.total else 0.0
     if phase == RUNNING:
         left = f", {duration(state.seconds_left)} left" if state.seconds_left else ""
-        frame.finding(
+        show_running(
+            folder,
+            state,
             _last(history) or "The images are being read, and the first epoch begins.",
             f"{folder.stem}: it goes on when this page is closed{left}.",
         )
-        st.progress(share)
-        if st.button("Stop", key="stop"):
-            with st.spinner("Stopping …"):
-                worker.cancel(folder)
-            st.rerun()
     else:
-        frame.finding("Failed." if phase == FAILED else "Stopped.", folder.stem)
-        st.progress(share)
-        if phase == FAILED:
-            frame.error(StoreError(state.sentence))
-        else:
-            st.caption(state.sentence)
-        label = "Try again" if phase == FAILED else "Resume"
-        st.button(label, key="resume", type="primary", on_click=_resume, args=(folder,))
+        show_ended(folder, state, "Failed." if phase == FAILED else "Stopped.", folder.stem)
     _table(history)
-    _log(folder)
+    show_log(folder)
 
 
 def _finished(folder: Path, history: list[dict[str, Any]]) -> None:
@@ -119,7 +108,7 @@ def _finished(folder: Path, history: list[dict[str, Any]]) -> None:
         except TrustError as problem:
             frame.error(problem)
     _table(history)
-    _log(folder)
+    show_log(folder)
 
 
 def _audit(folder: Path) -> None:
@@ -181,15 +170,3 @@ def _table(history: list[dict[str, Any]]) -> None:
         },
         border="horizontal",
     )
-
-
-def _resume(folder: Path) -> None:
-    try:
-        worker.resume(folder)
-    except TrustError as problem:
-        st.toast(str(problem))
-
-
-def _log(folder: Path) -> None:
-    with st.expander("What the worker says"):
-        st.code(worker.log(folder)[-LONGEST_LOG:] or "Nothing yet.", language=None, wrap_lines=True)

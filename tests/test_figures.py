@@ -72,7 +72,7 @@ def test_many_points_are_thinned_and_few_are_not() -> None:
 
 
 @given(st.integers(20, 900), st.integers(20, 200), st.integers(0, 5))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_thinned_points_are_points_of_the_curve_with_both_ends(
     count: int, limit: int, seed: int
 ) -> None:

@@ -6,15 +6,17 @@ from pathlib import Path
 from streamlit.testing.v1 import AppTest
 
 APP = Path(__file__).parents[2] / "app.py"
+SECONDS = 60  # that a run may take
 
 
-def open_page(name: str, **query: str) -> AppTest:
-    """The page `pages/NAME.py` with these query parameters, after its first run."""
-    app = AppTest.from_file(APP, default_timeout=60)
-    app.switch_page(f"pages/{name}.py")
+def open_page(name: str = "", **query: str) -> AppTest:
+    """The page `pages/NAME.py`, or Home, with these query parameters, after its first run."""
+    app = AppTest.from_file(APP, default_timeout=SECONDS)
+    if name:
+        app.switch_page(f"pages/{name}.py")
     for key, value in query.items():
         app.query_params[key] = value
-    return fine(app.run())
+    return again(app)
 
 
 def fine(app: AppTest) -> AppTest:
@@ -23,7 +25,22 @@ def fine(app: AppTest) -> AppTest:
     return app
 
 
+def again(app: AppTest) -> AppTest:
+    """The page after another run."""
+    return fine(app.run())
+
+
+def html(app: AppTest) -> str:
+    """The HTML it wrote, tags and all."""
+    return "\n".join(element.proto.body for element in app.get("html"))
+
+
 def texts(app: AppTest) -> str:
     """What it says, tags left out: HTML and captions."""
     pages = [element.proto.body for element in app.get("html")]
     return re.sub(r"<[^>]+>", "", " ".join([*pages, *(c.value for c in app.caption)]))
+
+
+def links(app: AppTest) -> list[str]:
+    """What its links to other pages say."""
+    return [element.proto.label for element in app.get("page_link")]

@@ -17,8 +17,6 @@ from trust_core.decision.statement import Choice, certify
 from trust_core.decision.verdict import verdict
 from trust_core.store import Audit
 
-APP = Path(__file__).parents[2] / "app.py"
-
 
 @pytest.fixture
 def audit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Audit:

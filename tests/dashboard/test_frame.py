@@ -9,6 +9,7 @@ import streamlit as st
 from filelock import FileLock
 from streamlit.testing.v1 import AppTest
 
+from tests.dashboard.app import SECONDS, again, html
 from tests.fakes import passed_parts, write_fake_audit
 from trust_core.dashboard import frame
 from trust_core.errors import StoreError
@@ -16,7 +17,6 @@ from trust_core.figures import ACCENT
 from trust_core.store import MANIFEST
 
 APP = Path(__file__).parents[2] / "app.py"
-SECONDS = 30
 
 
 @pytest.fixture
@@ -56,19 +56,9 @@ def run(needs_audit: bool = True, **query: str) -> AppTest:
     return again(app)
 
 
-def again(app: AppTest) -> AppTest:
-    app.run()
-    assert not app.exception
-    return app
-
-
 def opened(app: AppTest) -> str | None:
     said = [text.value for text in app.text if text.value.startswith("opened: ")]
     return said[0].removeprefix("opened: ") if said else None
-
-
-def html(app: AppTest) -> str:
-    return "\n".join(element.proto.body for element in app.get("html"))
 
 
 def test_the_url_names_the_audit(workspace: Path):

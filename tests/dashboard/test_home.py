@@ -6,8 +6,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from filelock import FileLock
-from streamlit.testing.v1 import AppTest
 
+from tests.dashboard.app import again, html, links, open_page
 from tests.fakes import Part, passed_parts, write_fake_audit
 from trust_core.dashboard import library
 from trust_core.dashboard.address import Point
@@ -17,9 +17,6 @@ from trust_core.dashboard.home.overview import Finding
 from trust_core.dashboard.run import worker
 from trust_core.errors import StoreError
 from trust_core.store import MANIFEST, Audit
-
-APP = Path(__file__).parents[2] / "app.py"
-SECONDS = 30
 
 
 @pytest.fixture
@@ -43,29 +40,8 @@ def change(folder: Path, **manifest: object) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | manifest))
 
 
-def home(**query: str) -> AppTest:
-    app = AppTest.from_file(APP, default_timeout=SECONDS)
-    for key, value in query.items():
-        app.query_params[key] = value
-    return again(app)
-
-
-def again(app: AppTest) -> AppTest:
-    app.run()
-    assert not app.exception
-    return app
-
-
-def html(app: AppTest) -> str:
-    return "\n".join(element.proto.body for element in app.get("html"))
-
-
-def links(app: AppTest) -> list[str]:
-    return [element.proto.label for element in app.get("page_link")]
-
-
 def test_the_finding_stands_first_with_its_counts(demo: Audit):
-    said = html(home())
+    said = html(open_page())
     assert (
         "The detector calls <b>15</b> parts good. <b>10</b> of them are defects it missed. "
         "Re-inspecting the <b>10</b> most suspicious parts would catch <b>9</b> of the <b>10</b>."
@@ -75,7 +51,7 @@ def test_the_finding_stands_first_with_its_counts(demo: Audit):
 
 
 def test_the_operating_point_of_the_url_is_the_one_shown(demo: Audit):
-    said = html(home(tau="0.6"))
+    said = html(open_page(tau="0.6"))
     assert "Re-inspecting the <b>5</b> most suspicious parts would catch <b>4</b>" in said
     assert "flagging by IoU difference from 0.6 at adversarial strength 0." in said
 
@@ -164,13 +140,13 @@ def test_what_was_not_scored_is_told_and_listed(demo: Audit):
     listed = overview.not_scored(demo)
     assert sorted(listed["status"]) == ["no score", "unreadable"]
     assert (listed["reason"] != "").all()
-    assert home().get("download_button")[0].proto.label == "Download the list with reasons"
+    assert open_page().get("download_button")[0].proto.label == "Download the list with reasons"
 
 
 def test_nothing_is_offered_when_everything_was_scored(workspace: Path):
     audit = write_fake_audit(workspace / "demo", passed_parts([0.5], [0.1]))
     assert "Every image was read" in overview.not_scored_sentence(audit)
-    assert len(home().get("download_button")) == 0
+    assert len(open_page().get("download_button")) == 0
 
 
 def test_csv_cells_that_begin_a_formula_are_harmless():
@@ -186,14 +162,14 @@ def test_csv_cells_that_begin_a_formula_are_harmless():
 
 
 def test_ways_on_keep_the_audit_and_the_operating_point(demo: Audit):
-    app = home(tau="0.6")
+    app = open_page(tau="0.6")
     ways = {e.proto.label: e.proto.query_string for e in app.get("page_link")}
     assert ways["Look at the trade-off →"] == "audit=demo&tau=0.6"
     assert {"Open the parts →", "Audit your own model →"} <= set(ways)
 
 
 def test_a_newcomer_is_told_what_this_is_and_offered_the_demo(workspace: Path):
-    app = home()
+    app = open_page()
     assert "Second Look finds the parts that your defect detector calls good" in html(app)
     assert app.button(key="demo").label == "Open the demo audit"
     assert "Audit your own model" in links(app)
@@ -212,7 +188,7 @@ def test_the_demo_is_started_as_a_worker_and_watched(
     monkeypatch.setattr(worker, "start", start)
     state = worker.JobState(worker.RUNNING, 300, 1200, 10.0, 90.0)
     monkeypatch.setattr(worker, "state", lambda folder: state)
-    app = home()
+    app = open_page()
     app.button(key="demo").click()
     again(app)
     assert started == [(["demo", "--json"], workspace / "demo")]
@@ -232,13 +208,13 @@ def test_a_demo_that_cannot_be_started_says_why(workspace: Path, monkeypatch: py
         raise StoreError("demo is being computed already")
 
     monkeypatch.setattr(worker, "start", refuse)
-    app = home()
+    app = open_page()
     app.button(key="demo").click()
     assert "demo is being computed already" in html(again(app))
 
 
 def test_a_missing_audit_is_told_and_the_page_lives_on(demo: Audit):
-    app = home(audit="gone")
+    app = open_page(audit="gone")
     assert "There is no audit &#x27;gone&#x27;" in html(app)
     assert "Open the demo audit" in links(app)
     assert "Demo" in links(app)
@@ -253,7 +229,7 @@ def test_every_state_of_an_audit_is_listed(demo: Audit, workspace: Path):
     (workspace / "broken").mkdir()
     (workspace / "broken" / MANIFEST).write_text("{")
     with FileLock(workspace / "running" / ".lock"):
-        app = home()
+        app = open_page()
     said = html(app)
     assert "◐</i> running, 1 of 2<progress" in said
     assert "○</i> stopped, 1 of 2</span>" in said
@@ -265,21 +241,21 @@ def test_many_audits_are_folded(workspace: Path):
     for number in range(11):
         (workspace / f"a{number:02d}").mkdir()
         (workspace / f"a{number:02d}" / MANIFEST).write_text("{")
-    app = home()
+    app = open_page()
     assert html(app).count("damaged</span>") == 8
     app.button(key="all_audits").click()
     assert html(again(app)).count("damaged</span>") == 11
 
 
 def test_rename(demo: Audit):
-    app = home()
+    app = open_page()
     app.text_input(key="name-demo").input("Line 3 *spring*")
     app.button(key="rename-demo").click()
     assert 'class="name">Line 3 *spring* <small>open</small>' in html(again(app))
 
 
 def test_delete_asks_first_and_closes_the_audit(demo: Audit, workspace: Path):
-    app = home(tau="0.6")
+    app = open_page(tau="0.6")
     assert app.button(key="delete-demo").disabled
     app.checkbox(key="sure-demo").check()
     again(app)
@@ -290,7 +266,7 @@ def test_delete_asks_first_and_closes_the_audit(demo: Audit, workspace: Path):
 
 
 def test_an_audit_that_cannot_be_deleted_says_why(demo: Audit):
-    app = home()
+    app = open_page()
     app.checkbox(key="sure-demo").check()
     again(app)
     app.button(key="delete-demo").click()

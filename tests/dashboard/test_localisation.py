@@ -9,7 +9,7 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from tests.dashboard.app import fine, open_page
+from tests.dashboard.app import fine, links, open_page
 from tests.fakes import random_parts, write_fake_audit
 from trust_core.dashboard.localisation import counting
 from trust_core.dashboard.localisation.asked import Asked
@@ -21,7 +21,6 @@ from trust_core.decision.localized import Contradiction, contradicting, images_o
 from trust_core.decision.mask_counts import MASK_HEAD, MaskCounts, make_counts
 from trust_core.store import SAMPLES, Audit
 
-APP = Path(__file__).parents[2] / "app.py"
 RECALL = re.compile(r"marks (\d+) of (\d+) defective parts and \d+ of \d+ good ones; part by part")
 
 
@@ -49,10 +48,6 @@ def texts(app: AppTest) -> str:
     pages = [element.proto.body for element in app.get("html")]
     shown = [page for page in pages if not page.startswith("/*")]  # style sheets
     return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", " ".join(shown)))
-
-
-def links(app: AppTest) -> list[str]:
-    return [element.proto.label for element in app.get("page_link")]
 
 
 def query(app: AppTest, key: str) -> str:

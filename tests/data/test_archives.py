@@ -249,9 +249,7 @@ def test_a_full_disk_leaves_nothing(unpack, monkeypatch):
         unpack(SET)
 
 
-@settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(at=st.integers(0, 10_000), junk=st.binary(min_size=1, max_size=8))
 def test_damaged_archives_unpack_whole_or_say_why(tmp_path_factory, at, junk):
     folder = tmp_path_factory.mktemp("zip")

@@ -199,9 +199,7 @@ def test_what_is_no_file(tmp_path, file):
         read_image(file(b""))
 
 
-@settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     form=st.sampled_from(FORMATS),
     at=st.integers(0, 2000),

@@ -82,7 +82,7 @@ def test_a_pixel_between_two_neighbours_by_hand():
     assert given.case(1, 1, 1, 1).root.item() ** 2 == pytest.approx(0.6)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.integers(1, 3),
     st.integers(0, 2),

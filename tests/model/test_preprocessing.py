@@ -31,7 +31,7 @@ def test_grey_becomes_three_equal_channels_or_stays_one():
 
 
 @given(st.integers(20, 90), st.integers(20, 90), st.integers(18, 60))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_crop_is_torchvisions_resize_and_centre_crop(width, height, short):
     image = picture(width, height)
     resized = reference.resize(image, [short])

@@ -12,7 +12,8 @@ from trust_core.decision.curves import roles_of
 audit = page("Parts")
 assert audit is not None  # `page` stops without one
 st.html(STYLE)
-point, filters = read_point(audit), read_filters()
+point = read_point(audit)
+filters = read_filters(audit, point)
 sealed = closed(audit, roles_of(point.role))
 if opened := st.query_params.get(PART):
     from trust_core.dashboard.parts.part import (

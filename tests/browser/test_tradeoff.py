@@ -141,6 +141,19 @@ def test_the_parts_that_change_side_are_one_click_away(visit: Visit) -> None:
     assert address(page)["show"] == "changed"
 
 
+def test_so_are_those_that_change_side_between_strengths(visit: Visit) -> None:
+    page = drawn(visit("tradeoff?audit=demo&eps=0&tau=0.25"))
+    page.get_by_role("slider", name="Adversarial strength").press("ArrowRight")
+    expect(page).to_have_url(re.compile("eps=1"))
+    told = page.get_by_text("Since τ").inner_text()
+    parts = sum(int(n) for n in re.findall(r"(\d[\d,]*) (?:missed|good)", told))
+    assert parts
+    page.get_by_role("link", name="Changed side").click()
+    expect(finding(page)).to_contain_text(
+        f"Moving the adversarial strength from 0 to 1 changes the side of {parts} part"
+    )
+
+
 def test_the_keyboard_reaches_the_slider_and_words_name_the_chart(visit: Visit) -> None:
     page = drawn(visit("tradeoff?audit=demo&eps=0"))
     chart = page.locator(CHART)

@@ -10,7 +10,6 @@ import pytest
 from PIL import Image
 
 from tests.fakes import Part, passed_parts, random_parts, write_fake_audit
-from trust_core.audit import rescore
 from trust_core.dashboard.address import Point
 from trust_core.dashboard.parts import part_words
 from trust_core.dashboard.parts.maps import (
@@ -24,7 +23,9 @@ from trust_core.dashboard.parts.maps import (
     strip_picture,
     truth_mask,
 )
-from trust_core.dashboard.parts.query import Filters, page_of_parts, part_rows
+from trust_core.dashboard.parts.query import page_of_parts, part_rows
+from trust_core.dashboard.parts.selection import Filters
+from trust_core.rescoring import rescore
 from trust_core.store import Audit
 
 POINT = Point("iou_difference", 0.0, 0.25, "tune")

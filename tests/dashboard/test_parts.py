@@ -7,16 +7,16 @@ import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from tests.dashboard.app import fine, open_page
 from tests.fakes import Part, passed_parts, random_parts, write_fake_audit
 from trust_core.dashboard.address import Point
 from trust_core.dashboard.parts.lists import disputes
-from trust_core.dashboard.parts.query import Filters, page_of_parts
+from trust_core.dashboard.parts.query import page_of_parts
+from trust_core.dashboard.parts.selection import Filters
 from trust_core.dashboard.parts.thumbnails import source
 from trust_core.decision.journal import SEAL_OPENED, entries
 from trust_core.store import Audit
 
-APP = Path(__file__).parents[2] / "app.py"
-SECONDS = 60
 POINT = Point("iou_difference", 0.0, 0.25, "tune")
 
 
@@ -32,16 +32,7 @@ def audit(workspace: Path) -> Audit:
 
 
 def opened(**query: str) -> AppTest:
-    app = AppTest.from_file(str(APP), default_timeout=SECONDS)
-    app.switch_page("pages/parts.py")
-    for name, value in ({"audit": "demo", "eps": "0", "tau": "0.25"} | query).items():
-        app.query_params[name] = value
-    return healthy(app.run())
-
-
-def healthy(app: AppTest) -> AppTest:
-    assert not app.exception, app.exception
-    return app
+    return open_page("parts", **({"audit": "demo", "eps": "0", "tau": "0.25"} | query))
 
 
 def texts(app: AppTest) -> str:
@@ -74,7 +65,7 @@ def test_the_grid_shows_a_page_with_outcome_score_and_flag(audit: Audit):
 def test_choosing_what_to_show_goes_into_the_url_and_to_the_first_page(audit: Audit):
     app = opened(page="2")
     app.get("button_group")[0].set_value("fn")
-    healthy(app.run())
+    fine(app.run())
     assert query(app, "show") == "fn"
     assert query(app, "page") is None
     assert len(captions(app)) == len(rows(audit, show="fn")) > 0
@@ -86,7 +77,7 @@ def test_kind_order_and_search_go_into_the_url(audit: Audit):
     app.selectbox(key="parts-kind").set_value("pit").run()
     app.selectbox(key="parts-sort").set_value("path").run()
     app.text_input(key="parts-search").set_value("PIT/").run()
-    healthy(app)
+    fine(app)
     assert [query(app, name) for name in ("kind", "sort", "search")] == ["pit", "path", "PIT/"]
     assert len(captions(app)) == len(rows(audit, kind="pit", sort="path"))
 
@@ -104,11 +95,11 @@ def test_pages(audit: Audit):
     app = opened()
     first = captions(app)
     app.button(key="page-next").click()
-    healthy(app.run())
+    fine(app.run())
     assert query(app, "page") == "2"
     assert captions(app) != first
     app.button(key="page-previous").click()
-    healthy(app.run())
+    fine(app.run())
     assert query(app, "page") is None
     assert captions(app) == first
 
@@ -121,16 +112,24 @@ def test_changed_side_is_told_in_words(workspace: Path):
     assert len(captions(app)) == 2
 
 
+def test_changed_side_between_strengths_is_told_in_words(workspace: Path):
+    write_fake_audit(workspace / "demo", random_parts(120))
+    app = opened(show="changed", **{"from": "0.25", "fromeps": "4"})
+    assert "Moving the adversarial strength from <b>4</b> to <b>0</b> changes" in texts(app)
+    app = opened(show="changed", **{"from": "0.25", "fromeps": "99", "fromind": "nothing"})
+    assert "changes the side of no parts" in texts(app)
+
+
 def test_a_part_opens_and_closes_and_the_grid_is_as_it_was(audit: Audit):
     app = opened(show="tn", page="2")
     app.button(key="open-part-1").click()
-    healthy(app.run())
+    fine(app.run())
     row = page_of_parts(audit, POINT, Filters("tn"), 2).iloc[1]
     assert query(app, "part") == row["sample_id"]
     assert row["path"] in texts(app)
     assert "26 of" in texts(app)
     app.button(key="part-back").click()
-    healthy(app.run())
+    fine(app.run())
     assert [query(app, name) for name in ("part", "show", "page")] == [None, "tn", "2"]
 
 
@@ -140,10 +139,10 @@ def test_previous_and_next_walk_through_the_grid_and_stop_at_its_ends(audit: Aud
     assert app.button(key="part-previous").disabled
     for sample_id in ids[1:4]:
         app.button(key="part-next").click()
-        healthy(app.run())
+        fine(app.run())
         assert query(app, "part") == sample_id
     app.button(key="part-previous").click()
-    healthy(app.run())
+    fine(app.run())
     assert query(app, "part") == ids[2]
     assert opened(show="fn", part=ids[-1]).button(key="part-next").disabled
 
@@ -153,7 +152,7 @@ def test_a_passed_part_has_all_strengths_and_another_only_the_first(audit: Audit
     strengths = [caption for caption in captions(app) if "ε =" in caption]
     assert len(strengths) == 3
     app.button(key="open-strength-2").click()
-    healthy(app.run())
+    fine(app.run())
     assert query(app, "view") == "4"
     assert "at adversarial strength ε = 4" in texts(app)
     caught = opened(part=rows(audit, show="tp")["sample_id"].iloc[0])
@@ -165,7 +164,7 @@ def test_an_unknown_part_is_said_and_the_way_back_works(audit: Audit):
     app = opened(part="../../etc/passwd")
     assert "This audit has no such part." in texts(app)
     app.button(key="part-back").click()
-    healthy(app.run())
+    fine(app.run())
     assert len(captions(app)) == 24
 
 
@@ -203,7 +202,7 @@ def test_sealed_images_are_shown_after_a_deliberate_click_that_is_logged(audit: 
     assert not entries(audit)
     app.checkbox(key="seal-sure").check().run()
     app.button(key="seal-open").click()
-    healthy(app.run())
+    fine(app.run())
     assert [(e["what"], e["role"]) for e in entries(audit)] == [(SEAL_OPENED, "test")]
     assert captions(app)
     assert "test was opened on" in texts(app)
@@ -222,7 +221,7 @@ def test_a_label_is_called_wrong_shown_and_not_applied(audit: Audit):
     app = opened(part=row["sample_id"])
     app.text_area(key=f"dispute-note-{row['sample_id']}").set_value("only <b>dust</b>")
     next(b for b in app.button if b.label == "Note it").click()
-    healthy(app.run())
+    fine(app.run())
     assert [entry["note"] for entry in disputes(audit)] == ["only <b>dust</b>"]
     assert "only &lt;b&gt;dust&lt;/b&gt;" in texts(app)
     pd.testing.assert_series_equal(rows(audit, show="fn").iloc[0], row)
@@ -232,7 +231,7 @@ def test_a_label_is_called_wrong_shown_and_not_applied(audit: Audit):
 def test_an_empty_note_is_not_taken(audit: Audit):
     app = opened(part=rows(audit, show="fn")["sample_id"].iloc[0])
     next(b for b in app.button if b.label == "Note it").click()
-    healthy(app.run())
+    fine(app.run())
     assert disputes(audit) == []
     assert "Say in a few words" in texts(app)
 
@@ -240,7 +239,7 @@ def test_an_empty_note_is_not_taken(audit: Audit):
 def test_the_check_says_when_the_model_cannot_be_opened(audit: Audit):
     app = opened(part=rows(audit, show="fn")["sample_id"].iloc[0])
     app.button(key="part-check").click()
-    healthy(app.run())
+    fine(app.run())
     assert "does not say where its model file lies" in texts(app)
 
 

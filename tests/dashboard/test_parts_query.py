@@ -1,7 +1,9 @@
 """What the grid shows, against the same worked out in pandas, image by image."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,10 +12,7 @@ import pytest
 from tests.fakes import Part, passed_parts, random_parts, write_fake_audit
 from trust_core.dashboard.address import Point
 from trust_core.dashboard.parts.query import (
-    ORDERS,
     PAGE_SIZE,
-    SHOWN,
-    Filters,
     Place,
     counts,
     kinds,
@@ -22,6 +21,7 @@ from trust_core.dashboard.parts.query import (
     part_rows,
     place_of,
 )
+from trust_core.dashboard.parts.selection import ORDERS, SHOWN, Filters
 from trust_core.decision.curves import indicator_scores, roles_of
 from trust_core.decision.indicators import INDICATORS
 from trust_core.store import Audit
@@ -34,18 +34,22 @@ def audit(tmp_path_factory: pytest.TempPathFactory) -> Audit:
     return write_fake_audit(tmp_path_factory.mktemp("parts") / "audit", random_parts(240))
 
 
-def expected(audit: Audit, point: Point, before: float) -> pd.DataFrame:
+def expected(audit: Audit, point: Point, before: Point | None = None) -> pd.DataFrame:
     """Every image of the role, with its indicator and flags, by the functions of the core."""
     samples = audit.query("SELECT * FROM samples ORDER BY sample_id")
     samples = samples[samples["role"].isin(roles_of(point.role))]
     passed = audit.passed(roles_of(point.role))
-    scored = indicator_scores(passed, point.indicator, point.strength)
-    values = scored.set_index("sample_id")["indicator"]
-    table = samples.assign(indicator=samples["sample_id"].map(values))
+
+    def indicator(at: Point) -> pd.Series:
+        scored = indicator_scores(passed, at.indicator, at.strength)
+        return samples["sample_id"].map(scored.set_index("sample_id")["indicator"])
+
+    table = samples.assign(indicator=indicator(point))
     table["passed"] = table["outcome"].isin(["FN", "TN"])
     table["suspicion"] = table["indicator"].fillna(np.inf)
     table["flagged"] = table["passed"] & (table["suspicion"] >= point.threshold)
-    table["before"] = table["passed"] & (table["suspicion"] >= before)
+    before = before or point
+    table["before"] = table["passed"] & (indicator(before).fillna(np.inf) >= before.threshold)
     return table
 
 
@@ -76,10 +80,10 @@ def test_every_choice_is_held_to_pandas():
 @pytest.mark.parametrize("indicator", INDICATORS)
 @pytest.mark.parametrize("strength", [0.0, 4.0])
 def test_indicator_and_flag_are_those_of_the_core(audit: Audit, indicator: str, strength: float):
-    values = expected(audit, Point(indicator, strength, 0.0, "all"), 0.0)
+    values = expected(audit, Point(indicator, strength, 0.0, "all"))
     middle = float(values["indicator"].median())  # of a score itself: ≥ has to hold with equality
     point = Point(indicator, strength, middle, "all")
-    want = expected(audit, point, middle).set_index("sample_id")
+    want = expected(audit, point).set_index("sample_id")
     have = every_page(audit, point, Filters()).set_index("sample_id").loc[want.index]
     assert want["flagged"].any()
     pd.testing.assert_series_equal(have["flagged"], want["flagged"])
@@ -89,8 +93,9 @@ def test_indicator_and_flag_are_those_of_the_core(audit: Audit, indicator: str, 
 @pytest.mark.parametrize("show", SHOWN)
 @pytest.mark.parametrize("role", ["tune", "test", "all"])
 def test_what_is_shown_is_what_pandas_finds(audit: Audit, show: str, role: str):
-    point, filters = Point("iou_difference", 1.0, 0.05, role), Filters(show, before=0.2)
-    table = expected(audit, point, 0.2)
+    point, before = replace(POINT, role=role), replace(POINT, threshold=0.2)
+    filters = Filters(show, before=before)
+    table = expected(audit, point, before)
     want = table[BRUTE[show](table)]
     found = every_page(audit, point, filters)
     assert sorted(found["sample_id"]) == sorted(want["sample_id"])
@@ -98,12 +103,24 @@ def test_what_is_shown_is_what_pandas_finds(audit: Audit, show: str, role: str):
     assert sorted(listed(audit, point, filters)["path"]) == sorted(want["path"])
 
 
+@pytest.mark.parametrize("other", [{"strength": 4.0}, {"indicator": "p_defect"}])
+def test_what_changes_side_also_between_strengths_and_indicators(
+    audit: Audit, other: dict[str, Any]
+):
+    before = replace(POINT, **other)
+    table = expected(audit, POINT, before)
+    want = table[BRUTE["changed"](table)]
+    assert len(want)
+    found = every_page(audit, POINT, Filters("changed", before=before))
+    assert sorted(found["sample_id"]) == sorted(want["sample_id"])
+
+
 @pytest.mark.parametrize("sort", ORDERS)
 def test_order_is_total_and_pages_join_without_gap(audit: Audit, sort: str):
     found = every_page(audit, POINT, Filters(sort=sort))
     assert found["sample_id"].is_unique
     assert len(found) > 2 * PAGE_SIZE
-    table = expected(audit, POINT, 0.05)
+    table = expected(audit, POINT)
     keys = {
         "suspicious": (["passed", "suspicion", "sample_id"], [False, False, True]),
         "trusted": (["passed", "suspicion", "sample_id"], [False, True, True]),
@@ -156,10 +173,18 @@ def test_parts_that_were_not_passed_are_never_flagged(tmp_path: Path):
 
 def test_changed_side_tells_both_ways(tmp_path: Path):
     audit = write_fake_audit(tmp_path / "audit", passed_parts([0.5, 0.3], [0.35, 0.1]))
-    lower = counts(audit, Point("iou_difference", 0.0, 0.2, "tune"), Filters(before=0.4))
+    lower = counts(
+        audit,
+        Point("iou_difference", 0.0, 0.2, "tune"),
+        Filters(before=replace(POINT, strength=0.0, threshold=0.4)),
+    )
     wanted = {"changed": 2, "gained_fn": 1, "gained_tn": 1, "lost_fn": 0, "lost_tn": 0}
     assert {name: lower[name] for name in wanted} == wanted
-    higher = counts(audit, Point("iou_difference", 0.0, 0.4, "tune"), Filters(before=0.2))
+    higher = counts(
+        audit,
+        Point("iou_difference", 0.0, 0.4, "tune"),
+        Filters(before=replace(POINT, strength=0.0, threshold=0.2)),
+    )
     assert (higher["lost_fn"], higher["lost_tn"], higher["gained_fn"]) == (1, 1, 0)
     nothing = counts(audit, Point("iou_difference", 0.0, 0.4, "tune"), Filters())
     assert nothing["changed"] == 0

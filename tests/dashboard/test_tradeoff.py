@@ -16,7 +16,6 @@ from trust_core.decision.curves import report
 from trust_core.decision.journal import JOURNAL, entries
 from trust_core.store import Audit
 
-APP = Path(__file__).parents[2] / "app.py"
 COUNTS = re.compile(r"(\d+) of (\d+) missed defects caught; (\d+) of (\d+) good parts")
 
 
@@ -120,7 +119,7 @@ def test_where_it_came_from_is_one_slide_and_parts_that_change_side_are_counted(
 ) -> None:
     workspace_with(tmp_path, monkeypatch, passed_parts([0.9, 0.5], [0.7, 0.3, 0.1]))
     app = opened(tau="0.9")
-    assert "Move the threshold to see which parts change side." in texts(app)
+    assert "Move the threshold or the strength to see which parts change side." in texts(app)
     for tau in (0.7, 0.5):  # two steps of one slide
         stop = next(s for s in stops_of(app) if tau - 0.2 < s <= tau)
         fine(app.select_slider("threshold").set_value(stop).run())

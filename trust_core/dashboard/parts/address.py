@@ -6,9 +6,12 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from trust_core.dashboard.parts.query import ORDERS, SHOWN, Filters
+from trust_core.dashboard.address import Point
+from trust_core.dashboard.parts.selection import ORDERS, SHOWN, Filters
+from trust_core.decision.indicators import available
 from trust_core.decision.localization import THRESHOLDS
 from trust_core.decision.localized import CONTRADICTIONS, Contradiction
+from trust_core.store import Audit
 
 PART = "part"
 # Query parameter: value when the URL is silent. The audit and the operating point are `address`'s.
@@ -16,6 +19,7 @@ DEFAULTS = {
     **{"show": "all", "kind": "", "group": "", "search": "", "sort": "suspicious"},
     "contra": "",
 }
+BEFORE = ("from", "fromeps", "fromind")  # the operating point that `changed` compares with
 HEATMAPS, EVIDENCE, MASK = "heatmaps", "evidence", "mask"
 LOOK = "look"  # which of them is open beside the photograph of a part
 OPEN_PART = {  # of the open part, as `DEFAULTS`
@@ -44,7 +48,7 @@ class Asked:
     against: str
 
 
-def read_filters() -> Filters:
+def read_filters(audit: Audit, point: Point) -> Filters:
     """The filters in the URL; what means nothing is passed over."""
     query = st.query_params
     show, sort = query.get("show", "").lower(), query.get("sort", "")
@@ -54,9 +58,19 @@ def read_filters() -> Filters:
         group=query.get("group", ""),
         search=query.get("search", ""),
         sort=sort if sort in ORDERS else DEFAULTS["sort"],
-        before=_number(query.get("from")),
+        before=_before(audit, point),
         contra=_contradiction(),
     )
+
+
+def before_in_url(before: Point, point: Point) -> dict[str, object]:
+    """Query parameters of an earlier operating point: its threshold, and what else was other."""
+    found: dict[str, object] = {"from": before.threshold}
+    if before.strength != point.strength:
+        found["fromeps"] = before.strength
+    if before.indicator != point.indicator:
+        found["fromind"] = before.indicator
+    return found
 
 
 def write(**changes: object) -> None:
@@ -107,6 +121,20 @@ def _one_of(name: str, known: list[str]) -> str:
         if wanted in known:
             return wanted
     return known[-1]
+
+
+def _before(audit: Audit, point: Point) -> Point | None:
+    query = st.query_params
+    threshold, strength = _number(query.get("from")), _number(query.get("fromeps"))
+    if threshold is None:
+        return None
+    indicator = query.get("fromind", "")
+    return Point(
+        indicator if indicator in available(audit) else point.indicator,
+        point.strength if strength is None or strength not in audit.strengths else strength,
+        threshold,
+        point.role,
+    )
 
 
 def _number(text: str | None) -> float | None:

@@ -14,18 +14,11 @@ import streamlit as st
 from trust_core.dashboard.address import CHOICES, Point
 from trust_core.dashboard.follow import follow
 from trust_core.dashboard.frame import finding
-from trust_core.dashboard.parts.address import DEFAULTS, read_page, write
+from trust_core.dashboard.parts.address import BEFORE, DEFAULTS, read_page, write
 from trust_core.dashboard.parts.lists import disputes, disputes_csv, parts_csv
 from trust_core.dashboard.parts.part_words import signed
-from trust_core.dashboard.parts.query import (
-    ORDERS,
-    PAGE_SIZE,
-    SHOWN,
-    Filters,
-    counts,
-    kinds,
-    page_of_parts,
-)
+from trust_core.dashboard.parts.query import PAGE_SIZE, counts, kinds, page_of_parts
+from trust_core.dashboard.parts.selection import ORDERS, SHOWN, Filters
 from trust_core.dashboard.parts.thumbnails import thumbnails
 from trust_core.dashboard.parts.tiles import flag_html, outcome_html, tile
 from trust_core.dashboard.seals import opened_sentence
@@ -102,8 +95,7 @@ def _sentence(
     at = f"{name} at least {number_text(point.threshold)}"
     at += f", adversarial strength ε = {point.strength:g}"
     if filters.show == "changed" and filters.before is not None:
-        moved = "Moving the flagging threshold from "
-        moved += f"{number_text(filters.before)} to {number_text(point.threshold)}"
+        moved = _movement(filters.before, point)
         sentence = f"{moved} changes the side of {counted(number['changed'], 'parts')}."
         told = [
             f"{counted(number[f'{way}_{outcome}'], what)} {verb}"
@@ -122,6 +114,20 @@ def _sentence(
     seal = opened_sentence(audit, roles_of(point.role))
     key = "Below each picture: that score, and p, the defect probability."
     return f"{among}{caught}.", f"Flagged when: {at}. {key} {seal}"
+
+
+def _movement(before: Point, point: Point) -> str:
+    """What is other than at the earlier operating point; the threshold when nothing is."""
+    name = INDICATOR_NAMES.get(before.indicator, before.indicator)
+    changes = {
+        "the indicator": (name, INDICATOR_NAMES.get(point.indicator, point.indicator)),
+        "the adversarial strength": (f"{before.strength:g}", f"{point.strength:g}"),
+        "the flagging threshold": (number_text(before.threshold), number_text(point.threshold)),
+    }
+    other = {what: both for what, both in changes.items() if both[0] != both[1]}
+    told = other or {"the flagging threshold": changes["the flagging threshold"]}
+    moves = [f"{what} from {earlier} to {now}" for what, (earlier, now) in told.items()]
+    return f"Moving {' and '.join(moves)}"
 
 
 def _controls(audit: Audit, point: Point, filters: Filters, number: dict[str, int]) -> None:
@@ -218,7 +224,7 @@ def _nothing(filters: Filters) -> None:
             "kind, an empty search.</p>"
         )
         if filters != Filters():
-            changes = dict.fromkeys([*DEFAULTS, "from", "page"])
+            changes = dict.fromkeys([*DEFAULTS, *BEFORE, "page"])
             st.button("Show all parts", key="parts-reset", on_click=partial(write, **changes))
 
 

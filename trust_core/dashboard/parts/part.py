@@ -19,7 +19,8 @@ from trust_core.dashboard.parts.evidence_view import show_evidence
 from trust_core.dashboard.parts.heat_view import show_heatmaps
 from trust_core.dashboard.parts.maps import PANEL_SIDE, fitted
 from trust_core.dashboard.parts.mask_view import has_masks, show_mask
-from trust_core.dashboard.parts.query import Filters, Place, part_rows, place_of
+from trust_core.dashboard.parts.query import Place, part_rows, place_of
+from trust_core.dashboard.parts.selection import Filters
 from trust_core.dashboard.parts.thumbnails import PLACEHOLDER, jpeg, source, thumbnails
 from trust_core.dashboard.parts.tiles import flag_html, outcome_html, tile
 from trust_core.dashboard.seals import ask_to_open, closed

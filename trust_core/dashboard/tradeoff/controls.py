@@ -7,6 +7,7 @@ import streamlit as st
 from trust_core.dashboard.address import Point, noted_point, read_point
 from trust_core.dashboard.follow import follow
 from trust_core.dashboard.frame import error, link
+from trust_core.dashboard.parts.address import before_in_url
 from trust_core.dashboard.parts.grid import ROLE_CHOICES
 from trust_core.dashboard.tradeoff.moves import CLICK, chosen, move, moved_from
 from trust_core.dashboard.tradeoff.scores import Scores, changed, load, stops
@@ -80,9 +81,9 @@ def links(audit: Audit, point: Point, scores: Scores) -> None:
     with st.container(horizontal=True, gap="xsmall"):
         link("Flagged parts", PARTS, show="flagged", **at)
         link("Still missed", PARTS, show="overlooked", **at)
-        if before and (before.indicator, before.strength) == (point.indicator, point.strength):
-            link("Changed side", PARTS, show="changed", **at | {"from": before.threshold})
-    told = "Move the threshold to see which parts change side."
+        if before:
+            link("Changed side", PARTS, show="changed", **at | before_in_url(before, point))
+    told = "Move the threshold or the strength to see which parts change side."
     if before:
         earlier = load(audit, before.role, before.indicator)
         moved = sides(*changed(scores, earlier, point, before)) or "no part changed side"

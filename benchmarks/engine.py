@@ -94,12 +94,13 @@ def audit(given: Ware, settings: AuditSettings) -> list[Shard]:
     return shards
 
 
-def agreement(found: Floats, shards: list[Shard]) -> dict[str, object]:
+def agreement(found: Floats, shards: list[Shard], side: int = SIDE) -> dict[str, object]:
     """Δ of the package's maps against Δ of ours, by the package's own grid, masks and clipping.
 
     Args:
         found: of the obvious pipeline, `(N, E + 1)`.
         shards: of the engine.
+        side: of the input, on whose grid the package has its maps.
     """
 
     def maps(name: str) -> torch.Tensor:
@@ -107,7 +108,7 @@ def agreement(found: Floats, shards: list[Shard]) -> dict[str, object]:
         return torch.from_numpy(joined).float()
 
     def sized(values: torch.Tensor) -> Floats:
-        grid: Floats = to_comparison_grid(values.relu(), SIDE).numpy()
+        grid: Floats = to_comparison_grid(values.relu(), side).numpy()
         return grid
 
     defect, good = sized(maps("defect")), sized(maps("good"))

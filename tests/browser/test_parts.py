@@ -9,9 +9,9 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.conftest import settled
-from trust_core.dashboard.address import Point
 from trust_core.dashboard.parts.query import PAGE_SIZE, page_of_parts
 from trust_core.dashboard.parts.selection import Filters
+from trust_core.dashboard.point import Point
 from trust_core.store import Audit, open_audit
 
 Visit = Callable[..., Page]

@@ -10,7 +10,7 @@ from streamlit.testing.v1 import AppTest
 
 from tests.fakes import Part, passed_parts, write_fake_audit
 from trust_core.dashboard import address
-from trust_core.dashboard.address import Point
+from trust_core.dashboard.point import Point
 from trust_core.decision.journal import append, decide
 from trust_core.store import Audit
 
@@ -122,7 +122,8 @@ def test_write_then_read(audit: Audit, query: dict[str, str]):
 
 def test_only_what_changed_is_written():
     def script() -> None:
-        from trust_core.dashboard.address import Point, write_point
+        from trust_core.dashboard.address import write_point
+        from trust_core.dashboard.point import Point
 
         write_point(Point("iou_difference", 0.0, 0.5, "tune"))
 

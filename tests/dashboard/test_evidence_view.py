@@ -10,7 +10,8 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from tests.dashboard.test_parts import healthy, opened, query, texts
+from tests.dashboard.app import again
+from tests.dashboard.test_parts import opened, query, texts
 from tests.dashboard.ware import write_audit
 from tests.fakes import Part, passed_parts
 from trust_core.dashboard.parts import evidence_job, evidence_scale, evidence_slow
@@ -80,12 +81,12 @@ def test_a_part_shows_its_evidence_with_scale_sum_and_check(audit: Audit, row: p
 def test_the_look_is_chosen_and_stays_from_part_to_part(audit: Audit, row: pd.Series):
     app = opened(part=row["sample_id"])
     app.get("button_group")[0].set_value("evidence")
-    healthy(app.run())
+    again(app)
     assert query(app, "look") == "evidence"
     assert pictures(app) == 2
     step = app.button(key="part-next")
     (step if not step.disabled else app.button(key="part-previous")).click()
-    healthy(app.run())
+    again(app)
     assert query(app, "part") != row["sample_id"]
     assert pictures(app) == 2
 
@@ -93,13 +94,13 @@ def test_the_look_is_chosen_and_stays_from_part_to_part(audit: Audit, row: pd.Se
 def test_form_window_and_side_live_in_the_url(audit: Audit, row: pd.Series):
     app = looked(row)
     app.selectbox(key="evidence-form").set_value("gradient-x-input")
-    healthy(app.run())
+    again(app)
     app.selectbox(key="evidence-window").set_value(5)
-    healthy(app.run())
+    again(app)
     app.get("button_group")[1].set_value("good")
-    healthy(app.run())
+    again(app)
     app.selectbox(key="evidence-against").set_value("plug-in")
-    healthy(app.run())
+    again(app)
     asked = {name: query(app, name) for name in ("form", "window", "side", "against")}
     assert asked == {
         "form": "gradient-x-input",
@@ -107,10 +108,10 @@ def test_form_window_and_side_live_in_the_url(audit: Audit, row: pd.Series):
         "side": "good",
         "against": "plug-in",
     }
-    again = looked(row, **asked)
-    assert again.selectbox(key="evidence-form").value == "gradient-x-input"
-    assert "every window against black" in texts(again)
-    assert "Window by window" in texts(again)
+    shared = looked(row, **asked)
+    assert shared.selectbox(key="evidence-form").value == "gradient-x-input"
+    assert "every window against black" in texts(shared)
+    assert "Window by window" in texts(shared)
 
 
 def test_nonsense_in_the_url_is_passed_over(audit: Audit, row: pd.Series):
@@ -155,7 +156,7 @@ def test_the_slow_method_is_started_computed_compared_and_kept(
     app = looked(row)
     assert "64 windows, up to 640 passes through the network" in texts(app)
     app.button(key="evidence-start").click()
-    healthy(app.run())
+    again(app)
     task = Task(row["sample_id"], "prediction-difference", 10, 8)
     [(arguments, folder, program)] = asked
     assert folder == task.folder(audit)

@@ -10,10 +10,10 @@ from filelock import FileLock
 from tests.dashboard.app import again, html, links, open_page
 from tests.fakes import Part, passed_parts, write_fake_audit
 from trust_core.dashboard import library
-from trust_core.dashboard.address import Point
 from trust_core.dashboard.export import csv
 from trust_core.dashboard.home import overview, panels
 from trust_core.dashboard.home.overview import Finding
+from trust_core.dashboard.point import Point
 from trust_core.dashboard.run import worker
 from trust_core.errors import StoreError
 from trust_core.store import MANIFEST, Audit

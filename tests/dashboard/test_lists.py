@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from tests.fakes import Part, passed_parts, write_fake_audit
-from trust_core.dashboard.address import Point
 from trust_core.dashboard.parts.lists import dispute, disputes, disputes_csv, parts_csv
 from trust_core.dashboard.parts.selection import Filters
+from trust_core.dashboard.point import Point
 from trust_core.decision.journal import LABEL_DISPUTED, entries
 from trust_core.store import Audit
 

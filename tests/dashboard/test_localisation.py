@@ -9,7 +9,7 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from tests.dashboard.app import fine, links, open_page
+from tests.dashboard.app import again, fine, links, open_page
 from tests.fakes import random_parts, write_fake_audit
 from trust_core.dashboard.localisation import counting
 from trust_core.dashboard.localisation.asked import Asked
@@ -189,7 +189,7 @@ def test_counts_that_are_not_there_yet_are_made_by_a_process(
     app = opened()
     assert "are being counted" in texts(app)
     assert asked == [["localise", str(made.folder), "--source", "mask", "--json"]]
-    fine(app.run())
+    again(app)
     assert len(asked) == 1  # not again by itself when it ends without a result
 
 

@@ -10,7 +10,6 @@ import pytest
 from PIL import Image
 
 from tests.fakes import Part, passed_parts, random_parts, write_fake_audit
-from trust_core.dashboard.address import Point
 from trust_core.dashboard.parts import part_words
 from trust_core.dashboard.parts.maps import (
     SIDES,
@@ -25,6 +24,7 @@ from trust_core.dashboard.parts.maps import (
 )
 from trust_core.dashboard.parts.query import page_of_parts, part_rows
 from trust_core.dashboard.parts.selection import Filters
+from trust_core.dashboard.point import Point
 from trust_core.rescoring import rescore
 from trust_core.store import Audit
 

@@ -7,13 +7,13 @@ import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from tests.dashboard.app import fine, open_page
+from tests.dashboard.app import again, fine, open_page
 from tests.fakes import Part, passed_parts, random_parts, write_fake_audit
-from trust_core.dashboard.address import Point
 from trust_core.dashboard.parts.lists import disputes
 from trust_core.dashboard.parts.query import page_of_parts
 from trust_core.dashboard.parts.selection import Filters
 from trust_core.dashboard.parts.thumbnails import source
+from trust_core.dashboard.point import Point
 from trust_core.decision.journal import SEAL_OPENED, entries
 from trust_core.store import Audit
 
@@ -65,7 +65,7 @@ def test_the_grid_shows_a_page_with_outcome_score_and_flag(audit: Audit):
 def test_choosing_what_to_show_goes_into_the_url_and_to_the_first_page(audit: Audit):
     app = opened(page="2")
     app.get("button_group")[0].set_value("fn")
-    fine(app.run())
+    again(app)
     assert query(app, "show") == "fn"
     assert query(app, "page") is None
     assert len(captions(app)) == len(rows(audit, show="fn")) > 0
@@ -95,11 +95,11 @@ def test_pages(audit: Audit):
     app = opened()
     first = captions(app)
     app.button(key="page-next").click()
-    fine(app.run())
+    again(app)
     assert query(app, "page") == "2"
     assert captions(app) != first
     app.button(key="page-previous").click()
-    fine(app.run())
+    again(app)
     assert query(app, "page") is None
     assert captions(app) == first
 
@@ -123,13 +123,13 @@ def test_changed_side_between_strengths_is_told_in_words(workspace: Path):
 def test_a_part_opens_and_closes_and_the_grid_is_as_it_was(audit: Audit):
     app = opened(show="tn", page="2")
     app.button(key="open-part-1").click()
-    fine(app.run())
+    again(app)
     row = page_of_parts(audit, POINT, Filters("tn"), 2).iloc[1]
     assert query(app, "part") == row["sample_id"]
     assert row["path"] in texts(app)
     assert "26 of" in texts(app)
     app.button(key="part-back").click()
-    fine(app.run())
+    again(app)
     assert [query(app, name) for name in ("part", "show", "page")] == [None, "tn", "2"]
 
 
@@ -139,10 +139,10 @@ def test_previous_and_next_walk_through_the_grid_and_stop_at_its_ends(audit: Aud
     assert app.button(key="part-previous").disabled
     for sample_id in ids[1:4]:
         app.button(key="part-next").click()
-        fine(app.run())
+        again(app)
         assert query(app, "part") == sample_id
     app.button(key="part-previous").click()
-    fine(app.run())
+    again(app)
     assert query(app, "part") == ids[2]
     assert opened(show="fn", part=ids[-1]).button(key="part-next").disabled
 
@@ -152,7 +152,7 @@ def test_a_passed_part_has_all_strengths_and_another_only_the_first(audit: Audit
     strengths = [caption for caption in captions(app) if "ε =" in caption]
     assert len(strengths) == 3
     app.button(key="open-strength-2").click()
-    fine(app.run())
+    again(app)
     assert query(app, "view") == "4"
     assert "at adversarial strength ε = 4" in texts(app)
     caught = opened(part=rows(audit, show="tp")["sample_id"].iloc[0])
@@ -164,7 +164,7 @@ def test_an_unknown_part_is_said_and_the_way_back_works(audit: Audit):
     app = opened(part="../../etc/passwd")
     assert "This audit has no such part." in texts(app)
     app.button(key="part-back").click()
-    fine(app.run())
+    again(app)
     assert len(captions(app)) == 24
 
 
@@ -202,7 +202,7 @@ def test_sealed_images_are_shown_after_a_deliberate_click_that_is_logged(audit: 
     assert not entries(audit)
     app.checkbox(key="seal-sure").check().run()
     app.button(key="seal-open").click()
-    fine(app.run())
+    again(app)
     assert [(e["what"], e["role"]) for e in entries(audit)] == [(SEAL_OPENED, "test")]
     assert captions(app)
     assert "test was opened on" in texts(app)
@@ -221,7 +221,7 @@ def test_a_label_is_called_wrong_shown_and_not_applied(audit: Audit):
     app = opened(part=row["sample_id"])
     app.text_area(key=f"dispute-note-{row['sample_id']}").set_value("only <b>dust</b>")
     next(b for b in app.button if b.label == "Note it").click()
-    fine(app.run())
+    again(app)
     assert [entry["note"] for entry in disputes(audit)] == ["only <b>dust</b>"]
     assert "only &lt;b&gt;dust&lt;/b&gt;" in texts(app)
     pd.testing.assert_series_equal(rows(audit, show="fn").iloc[0], row)
@@ -231,7 +231,7 @@ def test_a_label_is_called_wrong_shown_and_not_applied(audit: Audit):
 def test_an_empty_note_is_not_taken(audit: Audit):
     app = opened(part=rows(audit, show="fn")["sample_id"].iloc[0])
     next(b for b in app.button if b.label == "Note it").click()
-    fine(app.run())
+    again(app)
     assert disputes(audit) == []
     assert "Say in a few words" in texts(app)
 
@@ -239,7 +239,7 @@ def test_an_empty_note_is_not_taken(audit: Audit):
 def test_the_check_says_when_the_model_cannot_be_opened(audit: Audit):
     app = opened(part=rows(audit, show="fn")["sample_id"].iloc[0])
     app.button(key="part-check").click()
-    fine(app.run())
+    again(app)
     assert "does not say where its model file lies" in texts(app)
 
 

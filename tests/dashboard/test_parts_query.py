@@ -10,7 +10,6 @@ import pandas as pd
 import pytest
 
 from tests.fakes import Part, passed_parts, random_parts, write_fake_audit
-from trust_core.dashboard.address import Point
 from trust_core.dashboard.parts.query import (
     PAGE_SIZE,
     Place,
@@ -22,6 +21,7 @@ from trust_core.dashboard.parts.query import (
     place_of,
 )
 from trust_core.dashboard.parts.selection import ORDERS, SHOWN, Filters
+from trust_core.dashboard.point import Point
 from trust_core.decision.curves import indicator_scores, roles_of
 from trust_core.decision.indicators import INDICATORS
 from trust_core.store import Audit

@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.fakes import Part, passed_parts, random_parts, write_fake_audit
-from trust_core.dashboard.address import Point
+from trust_core.dashboard.point import Point
 from trust_core.dashboard.thresholds import roundest
 from trust_core.dashboard.tradeoff.scores import (
     by_kind,

@@ -5,11 +5,11 @@ over, as if it were not there.
 """
 
 import math
-from dataclasses import dataclass
 from urllib.parse import urlencode
 
 import streamlit as st
 
+from trust_core.dashboard.point import Point
 from trust_core.dashboard.thresholds import readable
 from trust_core.dashboard.tradeoff.scores import load
 from trust_core.decision.curves import ALL_ROLES
@@ -22,23 +22,6 @@ TUNE = "tune"
 CHOICES = (TUNE, "certify", "test", ALL_ROLES)
 POINT = {"indicator": "ind", "strength": "eps", "threshold": "tau", "role": "role"}
 WANTED_RECALL = 0.9
-
-
-@dataclass(frozen=True)
-class Point:
-    """An operating point, and the images it is looked at on.
-
-    Attributes:
-        indicator: one of `available`.
-        strength: ε, one of the audit's.
-        threshold: τ, finite.
-        role: `tune`, `certify`, `test` or `all`.
-    """
-
-    indicator: str
-    strength: float
-    threshold: float
-    role: str
 
 
 def read_point(audit: Audit) -> Point:

@@ -2,10 +2,10 @@
 
 import streamlit as st
 
-from trust_core.dashboard.address import Point
 from trust_core.dashboard.decide.words import called, capital
 from trust_core.dashboard.follow import follow
 from trust_core.dashboard.frame import error
+from trust_core.dashboard.point import Point
 from trust_core.dashboard.seals import opened_sentence
 from trust_core.dashboard.tradeoff.moves import chosen
 from trust_core.dashboard.words import HELP

@@ -6,10 +6,11 @@ from html import escape
 
 import streamlit as st
 
-from trust_core.dashboard.address import Point, write_point
+from trust_core.dashboard.address import write_point
 from trust_core.dashboard.decide.options import CHEAPEST, NAMES, OWN, Option
 from trust_core.dashboard.decide.words import brief, capital, caught_and_lost, flags
 from trust_core.dashboard.frame import error, link
+from trust_core.dashboard.point import Point
 from trust_core.dashboard.tradeoff.scores import load
 from trust_core.dashboard.words import moment
 from trust_core.decision.journal import (

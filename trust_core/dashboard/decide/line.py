@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 import streamlit as st
 
 from trust_core import figures_decide
-from trust_core.dashboard.address import Point
 from trust_core.dashboard.chart import chart
 from trust_core.dashboard.decide.judged import stamp
 from trust_core.dashboard.decide.options import (
@@ -21,6 +20,7 @@ from trust_core.dashboard.decide.options import (
     rates,
 )
 from trust_core.dashboard.decide.words import about, brief, money
+from trust_core.dashboard.point import Point
 from trust_core.dashboard.tradeoff.scores import load
 from trust_core.dashboard.words import percent
 from trust_core.decision.line import Estimate, Line

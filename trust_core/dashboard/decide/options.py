@@ -8,8 +8,8 @@ import pandas as pd
 import streamlit as st
 
 from trust_core.columns import text
-from trust_core.dashboard.address import Point
 from trust_core.dashboard.decide.judged import stamp
+from trust_core.dashboard.point import Point
 from trust_core.dashboard.tradeoff.scores import load, stops
 from trust_core.decision.curves import scored
 from trust_core.decision.indicators import THRESHOLD_SHIFT

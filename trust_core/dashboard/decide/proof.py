@@ -7,11 +7,11 @@ import streamlit as st
 
 from trust_core import figures_decide
 from trust_core.columns import text
-from trust_core.dashboard.address import Point
 from trust_core.dashboard.chart import chart
 from trust_core.dashboard.decide.judged import stamp
 from trust_core.dashboard.decide.words import brief, called, capital, foretold, share
 from trust_core.dashboard.frame import error
+from trust_core.dashboard.point import Point
 from trust_core.dashboard.seals import closed
 from trust_core.dashboard.words import count, counted, moment, of
 from trust_core.decision.certificate import Budget

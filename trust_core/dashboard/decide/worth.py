@@ -7,7 +7,6 @@ from html import escape
 import streamlit as st
 
 from trust_core import figures_decide
-from trust_core.dashboard.address import Point
 from trust_core.dashboard.chart import chart
 from trust_core.dashboard.decide.judged import (
     ABLATIONS,
@@ -18,6 +17,7 @@ from trust_core.dashboard.decide.judged import (
     stamp,
 )
 from trust_core.dashboard.decide.words import VERDICTS, again_at, called, capital, share
+from trust_core.dashboard.point import Point
 from trust_core.dashboard.tradeoff.scores import load
 from trust_core.decision.indicators import DEFAULT_INDICATOR, THRESHOLD_SHIFT
 from trust_core.decision.verdict import SAME_RANKING, Verdict, same_ranking

@@ -5,7 +5,8 @@ from pathlib import PurePath
 
 import pandas as pd
 
-from trust_core.dashboard.address import TUNE, Point
+from trust_core.dashboard.address import TUNE
+from trust_core.dashboard.point import Point
 from trust_core.dashboard.tradeoff.scores import load
 from trust_core.dashboard.words import (
     INDICATOR_NAMES,

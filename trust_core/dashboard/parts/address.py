@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from trust_core.dashboard.address import Point
 from trust_core.dashboard.parts.selection import ORDERS, SHOWN, Filters
+from trust_core.dashboard.point import Point
 from trust_core.decision.indicators import available
 from trust_core.decision.localization import THRESHOLDS
 from trust_core.decision.localized import CONTRADICTIONS, Contradiction

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from trust_core.dashboard.address import CHOICES, Point
+from trust_core.dashboard.address import CHOICES
 from trust_core.dashboard.follow import follow
 from trust_core.dashboard.frame import finding
 from trust_core.dashboard.parts.address import BEFORE, DEFAULTS, read_page, write
@@ -21,6 +21,7 @@ from trust_core.dashboard.parts.query import PAGE_SIZE, counts, kinds, page_of_p
 from trust_core.dashboard.parts.selection import ORDERS, SHOWN, Filters
 from trust_core.dashboard.parts.thumbnails import thumbnails
 from trust_core.dashboard.parts.tiles import flag_html, outcome_html, tile
+from trust_core.dashboard.point import Point
 from trust_core.dashboard.seals import opened_sentence
 from trust_core.dashboard.words import (
     CONTRADICTION_NAMES,

@@ -9,7 +9,6 @@ import pandas as pd
 import streamlit as st
 from PIL import Image
 
-from trust_core.dashboard.address import Point
 from trust_core.dashboard.parts import part_words
 from trust_core.dashboard.parts.address import write
 from trust_core.dashboard.parts.maps import (
@@ -27,6 +26,7 @@ from trust_core.dashboard.parts.maps import (
 from trust_core.dashboard.parts.pictures import RAMPS, Mask, css_gradient
 from trust_core.dashboard.parts.thumbnails import Thumbnail, source
 from trust_core.dashboard.parts.tiles import tile
+from trust_core.dashboard.point import Point
 from trust_core.errors import UnreadableImage
 from trust_core.store import Audit
 

@@ -2,10 +2,10 @@
 
 import pandas as pd
 
-from trust_core.dashboard.address import Point
 from trust_core.dashboard.export import csv
 from trust_core.dashboard.parts.query import listed
 from trust_core.dashboard.parts.selection import Filters
+from trust_core.dashboard.point import Point
 from trust_core.decision.journal import LABEL_DISPUTED, append, entries
 from trust_core.store import Audit
 

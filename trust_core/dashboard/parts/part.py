@@ -8,7 +8,6 @@ import pandas as pd
 import streamlit as st
 from PIL import Image
 
-from trust_core.dashboard.address import Point
 from trust_core.dashboard.follow import follow
 from trust_core.dashboard.frame import error, finding
 from trust_core.dashboard.parts import part_words
@@ -23,6 +22,7 @@ from trust_core.dashboard.parts.query import Place, part_rows, place_of
 from trust_core.dashboard.parts.selection import Filters
 from trust_core.dashboard.parts.thumbnails import PLACEHOLDER, jpeg, source, thumbnails
 from trust_core.dashboard.parts.tiles import flag_html, outcome_html, tile
+from trust_core.dashboard.point import Point
 from trust_core.dashboard.seals import ask_to_open, closed
 from trust_core.dashboard.words import counted
 from trust_core.data.decode import read_image

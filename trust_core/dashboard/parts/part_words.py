@@ -8,8 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from trust_core.dashboard.address import Point
 from trust_core.dashboard.parts.pictures import LINES
+from trust_core.dashboard.point import Point
 from trust_core.dashboard.words import INDICATOR_NAMES, ROLE_NAMES, counted, number_text, percent
 from trust_core.store import Audit
 

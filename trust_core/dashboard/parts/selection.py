@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from trust_core.columns import Flags, Floats, PassedColumns, Places, numbers, text
-from trust_core.dashboard.address import Point
+from trust_core.dashboard.point import Point
 from trust_core.decision.curves import roles_of
 from trust_core.decision.indicators import INDICATORS
 from trust_core.decision.localized import Contradiction, contradicting

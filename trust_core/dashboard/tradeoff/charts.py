@@ -6,8 +6,8 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from trust_core import figures
-from trust_core.dashboard.address import Point
 from trust_core.dashboard.chart import chart
+from trust_core.dashboard.point import Point
 from trust_core.dashboard.tradeoff.scores import Scores, heat_counts, heat_thresholds
 from trust_core.decision.indicators import THRESHOLD_SHIFT
 from trust_core.decision.tradeoff import Floats

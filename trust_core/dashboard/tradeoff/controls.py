@@ -4,11 +4,12 @@ from typing import Any
 
 import streamlit as st
 
-from trust_core.dashboard.address import Point, noted_point, read_point
+from trust_core.dashboard.address import noted_point, read_point
 from trust_core.dashboard.follow import follow
 from trust_core.dashboard.frame import error, link
 from trust_core.dashboard.parts.address import before_in_url
 from trust_core.dashboard.parts.grid import ROLE_CHOICES
+from trust_core.dashboard.point import Point
 from trust_core.dashboard.tradeoff.moves import CLICK, chosen, move, moved_from
 from trust_core.dashboard.tradeoff.scores import Scores, changed, load, stops
 from trust_core.dashboard.tradeoff.weighed import sides

@@ -9,7 +9,8 @@ from typing import Any
 
 import streamlit as st
 
-from trust_core.dashboard.address import Point, default_threshold, read_point, write_point
+from trust_core.dashboard.address import default_threshold, read_point, write_point
+from trust_core.dashboard.point import Point
 from trust_core.store import Audit
 
 MOVED = "moved"

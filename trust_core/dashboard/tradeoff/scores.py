@@ -7,12 +7,12 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from trust_core.columns import PassedColumns, text
+from trust_core.dashboard.point import Point
 from trust_core.dashboard.thresholds import roundest
 from trust_core.decision.curves import roles_of
 from trust_core.decision.indicators import INDICATORS, THRESHOLD_SHIFT
@@ -20,9 +20,6 @@ from trust_core.decision.tradeoff import Counts, Curve, Floats, curve
 from trust_core.drawn_curves import CHOSEN_POINTS, drawn
 from trust_core.kept import Kept
 from trust_core.store import Audit
-
-if TYPE_CHECKING:
-    from trust_core.dashboard.address import Point
 
 MEMORY = 220_000_000  # bytes of scores that are kept, of all audits together
 HEAT_SHARES = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75)
@@ -138,7 +135,7 @@ def by_kind(
 
 
 def changed(
-    now: Scores, before: Scores, point: "Point", earlier: "Point"
+    now: Scores, before: Scores, point: Point, earlier: Point
 ) -> tuple[tuple[int, int], tuple[int, int]]:
     """Images that change side between two operating points on the same images.
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from trust_core.dashboard.address import Point
+from trust_core.dashboard.point import Point
 from trust_core.dashboard.tradeoff.scores import Scores
 from trust_core.dashboard.words import INDICATOR_NAMES, count, counted, interval, of, percent
 from trust_core.decision.indicators import THRESHOLD_SHIFT

@@ -12,7 +12,7 @@ from tests.explanation.networks import TinyResNet, make
 from tests.explanation.test_conditional import direct, random_conditional
 from trust_core.errors import SettingsError, Stopped
 from trust_core.explanation.conditional import Conditional
-from trust_core.explanation.evidence import FORMS, Evidence, evidence
+from trust_core.explanation.evidence import FORMS, Evidence, evidence, lost_at_once
 from trust_core.explanation.evidence_question import apart, spread, starts
 from trust_core.explanation.evidence_replacement import LAPLACE_K, LAPLACE_N
 from trust_core.model.convention import choose_convention
@@ -276,6 +276,15 @@ def test_a_grey_image_has_the_evidence_of_one_channel():
         shown = ask(colour, image().expand(3, -1, -1), thrice, form)
         np.testing.assert_allclose(shown.bits, alone.bits, atol=1e-6)
         assert shown.expected == pytest.approx(alone.expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_the_check_alone_is_the_check_that_comes_with_it(form):
+    detector, given = detector_of(bent_network()), random_conditional(WINDOW, 1)
+    whole = ask(detector, image(), given, form)
+    alone = lost_at_once(detector, image(), given, form, window=WINDOW, stride=STRIDE)
+    assert alone == pytest.approx(whole.expected, abs=1e-12)
+    assert whole.expected != 0
 
 
 @pytest.mark.parametrize(

@@ -120,13 +120,12 @@ def evidence(
     """
     began = time.perf_counter()
     measure = FORMS.find(form)
-    tenths = 3 if form in FINE else 8
     question = Question(
         detector,
         pixels,
         conditional.cut(window),
         REFERENCES.get(form, conditional_mean),
-        stride=max(1, window * tenths // 10) if stride is None else stride,
+        stride=usual_stride(form, window) if stride is None else stride,
         samples=samples,
         seed=seed,
         marginal=marginal,
@@ -135,12 +134,9 @@ def evidence(
     )
     question.expect(check)
     found = measure(question)
+    expected = _lost_at_once(question) if check else float("nan")
     rows, columns = question.rows, question.columns
     down, across = apart(rows, window), apart(columns, window)
-    expected = float("nan")
-    if check:
-        image = question.filled([rows[i] for i in down], [columns[j] for j in across])
-        expected = BITS * (question.own - float(question.log_odds(image[None])[0]))
     places = np.stack([np.repeat(rows, len(columns)), np.tile(columns, len(rows))])
     bits = spread(found, rows, columns, window, (pixels.shape[1], pixels.shape[2]))
     return Evidence(
@@ -152,3 +148,43 @@ def evidence(
         backwards=question.backwards,
         seconds=time.perf_counter() - began,
     )
+
+
+def usual_stride(form: str, window: int) -> int:
+    """From window to window when nothing is said: finer where a window costs no forward."""
+    return max(1, window * (3 if form in FINE else 8) // 10)
+
+
+def lost_at_once(
+    detector: Detector,
+    pixels: Tensor,
+    conditional: Conditional,
+    form: str = "first-order",
+    *,
+    window: int = 10,
+    stride: int | None = None,
+) -> float:
+    """The check alone, in bits: `expected` of the `Evidence` with the same arguments.
+
+    For a page that has shown the evidence before; two forwards.
+
+    Raises:
+        SettingsError: what is asked does not fit the image.
+    """
+    question = Question(
+        detector,
+        pixels,
+        conditional.cut(window),
+        REFERENCES.get(form, conditional_mean),
+        stride=usual_stride(form, window) if stride is None else stride,
+    )
+    return _lost_at_once(question)
+
+
+def _lost_at_once(question: Question) -> float:
+    rows, columns = (
+        [starts[place] for place in apart(starts, question.window)]
+        for starts in (question.rows, question.columns)
+    )
+    image = question.filled(rows, columns)
+    return BITS * (question.own - float(question.log_odds(image[None])[0]))

@@ -65,11 +65,11 @@ class Question:
         reference: Reference = conditional_mean,
         *,
         stride: int,
-        samples: int,
-        seed: int,
-        marginal: bool,
-        progress: Callable[[int, int], None],
-        stop: Callable[[], bool],
+        samples: int = 10,
+        seed: int = 0,
+        marginal: bool = False,
+        progress: Callable[[int, int], None] = lambda done, total: None,
+        stop: Callable[[], bool] = lambda: False,
     ) -> None:
         pixels = pixels.to(detector.device)
         if conditional.channels != len(pixels):

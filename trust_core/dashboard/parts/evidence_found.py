@@ -12,7 +12,12 @@ from trust_core.dashboard.parts.evidence_scale import display_scale
 from trust_core.dashboard.parts.maps import seen_by_network
 from trust_core.dashboard.parts.pictures import Mask
 from trust_core.explanation.conditional import Conditional
-from trust_core.explanation.evidence import Evidence, audit_conditional, evidence
+from trust_core.explanation.evidence import (
+    Evidence,
+    audit_conditional,
+    evidence,
+    lost_at_once,
+)
 from trust_core.store import Audit
 
 PIXELS = 4 * 224 * 224  # of the batch that is timed
@@ -35,7 +40,7 @@ def windows_for(size: tuple[int, int]) -> list[int]:
 def found_evidence(
     audit: Audit, sample_id: str, path: str, form: str, window: int, stride: int | None = None
 ) -> Evidence:
-    """One form of evidence of one part; a pass or two through the network the first time.
+    """One form of evidence of one part, without its check; a pass the first time.
 
     Args:
         audit: the audit.
@@ -50,6 +55,16 @@ def found_evidence(
         UnreadableImage: the photograph is.
     """
     return _evidence(audit, audit.key, sample_id, path, form, window, stride)
+
+
+def found_check(audit: Audit, sample_id: str, path: str, form: str, window: int) -> float:
+    """What is lost when all windows of that evidence are replaced at once, in bits.
+
+    Raises:
+        ModelError: the model is gone, or another.
+        UnreadableImage: the photograph is.
+    """
+    return _lost(audit, audit.key, sample_id, path, form, window)
 
 
 def found_scale(audit: Audit, form: str, window: int) -> float:
@@ -105,7 +120,14 @@ def _evidence(
     detector = audited_detector(_audit)
     pixels = network_input(_audit, detector, path)
     conditional = _conditional(_audit, key, window)
-    return evidence(detector, pixels, conditional, form, window=window, stride=stride)
+    return evidence(detector, pixels, conditional, form, window=window, stride=stride, check=False)
+
+
+@st.cache_data(max_entries=48, show_spinner=False)
+def _lost(_audit: Audit, key: str, sample_id: str, path: str, form: str, window: int) -> float:
+    detector = audited_detector(_audit)
+    pixels = network_input(_audit, detector, path)
+    return lost_at_once(detector, pixels, _conditional(_audit, key, window), form, window=window)
 
 
 @st.cache_data(max_entries=24, show_spinner=MEASURING)

@@ -12,6 +12,7 @@ from trust_core.dashboard.frame import error
 from trust_core.dashboard.parts import evidence_words
 from trust_core.dashboard.parts.address import Asked, read_asked, write
 from trust_core.dashboard.parts.evidence_found import (
+    found_check,
     found_evidence,
     found_panel,
     found_scale,
@@ -48,6 +49,7 @@ def show_evidence(audit: Audit, row: Mapping[str, Any], photo: Image.Image) -> N
     _controls(asked, windows)
     truth, told = true_defect(audit, row, photo)
     box = seen_by_network(audit, photo.size)
+    part = str(row["sample_id"]), str(row["path"])
     found: Evidence | None = None
     with st.container(key="evidence-panels"):
         with _column("photo", "Photograph"):
@@ -56,7 +58,6 @@ def show_evidence(audit: Audit, row: Mapping[str, Any], photo: Image.Image) -> N
             st.html(f'<p class="evidence-words">{escape(told)} {evidence_words.CURSOR}</p>')
         with _column("map", AT_ONCE[asked.form]):
             try:
-                part = str(row["sample_id"]), str(row["path"])
                 found = found_evidence(audit, *part, asked.form, asked.window)
                 scale = found_scale(audit, asked.form, asked.window)
             except TrustError as problem:
@@ -76,7 +77,12 @@ def show_evidence(audit: Audit, row: Mapping[str, Any], photo: Image.Image) -> N
     if found is not None:
         sums = for_and_against(found, asked.window)
         st.html(f'<p class="evidence-sentence">{evidence_words.finding(*sums)}</p>')
-        st.html(f'<p class="evidence-sentence">{evidence_words.check(found)}</p>')
+        try:
+            lost = found_check(audit, *part, asked.form, asked.window)
+        except TrustError as problem:
+            error(problem)
+        else:
+            st.html(f'<p class="evidence-sentence">{evidence_words.check(found.total, lost)}</p>')
 
 
 def _controls(asked: Asked, windows: list[int]) -> None:

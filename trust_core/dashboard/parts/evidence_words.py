@@ -5,7 +5,6 @@ import math
 from trust_core.dashboard.parts.evidence_numbers import Agreement
 from trust_core.dashboard.parts.evidence_pictures import BOTH, DEFECT, GOOD, css_signed
 from trust_core.dashboard.words import count, counted, duration, percent
-from trust_core.explanation.evidence import Evidence
 
 FIRST_ORDER, PREDICTION_DIFFERENCE = "first-order", "prediction-difference"
 
@@ -77,10 +76,14 @@ def finding(supporting: float, opposing: float) -> str:
     )
 
 
-def check(found: Evidence) -> str:
-    """The check sum, as one sentence of HTML."""
-    gap = abs(found.total - found.expected)
-    largest = max(abs(found.total), abs(found.expected))
+def check(total: float, lost: float) -> str:
+    """The check sum, as one sentence of HTML.
+
+    Args:
+        total: bits of the windows that do not overlap, together.
+        lost: bits that the detector moves by when all of them are replaced at once.
+    """
+    gap, largest = abs(total - lost), max(abs(total), abs(lost))
     if not largest:
         told = "there is no evidence either way"
     elif gap <= CLOSED * largest:
@@ -91,8 +94,8 @@ def check(found: Evidence) -> str:
             "wrong"
         )
     return (
-        f"Check: for and against give <b>{bits_text(found.total)}</b>; with all windows replaced "
-        f"at once the detector moves by <b>{bits_text(found.expected)}</b>: {told}."
+        f"Check: for and against give <b>{bits_text(total)}</b>; with all windows replaced "
+        f"at once the detector moves by <b>{bits_text(lost)}</b>: {told}."
     )
 
 

@@ -111,15 +111,24 @@ def test_what_was_dropped_stays_chosen_when_the_run_is_cut_off(page, wares):
     drop(page, 0, wares / "three.pt")
     # The next message of the browser cut the run off, and knows of the choice before only.
     two = str(uploads.store((wares / "two.safetensors").open("rb"), "two.safetensors"))
-    page.session_state[ARRIVED] = {"model": Arrival(two, None)}
+    page.session_state[ARRIVED] = {"model": Arrival(two, None, page.session_state["model"])}
     page.run()
     assert command(page)[1] == two
     assert ARRIVED not in page.session_state  # this run reached its end
-    page.session_state[ARRIVED] = {"model": Arrival(None, ModelError("It holds no weights."))}
+    page.session_state[ARRIVED] = {"model": Arrival(None, ModelError("It holds no weights."), two)}
     page.run()
     assert "It holds no weights." in text(page)
     assert page.session_state["model"] is None
     assert not page.code
+
+
+def test_what_was_chosen_since_counts_more_than_what_was_dropped(page, wares):
+    drop(page, 0, wares / "three.pt")
+    three = page.session_state["model"]
+    two = str(uploads.store((wares / "two.safetensors").open("rb"), "two.safetensors"))
+    page.session_state[ARRIVED] = {"model": Arrival(two, None, "")}
+    page.run()
+    assert page.session_state["model"] == three
 
 
 def test_start_hands_the_shown_command_to_the_worker(page, wares, monkeypatch):

@@ -14,6 +14,7 @@ from typing import BinaryIO
 import streamlit as st
 
 from trust_core.dashboard import frame
+from trust_core.dashboard.run import told
 from trust_core.errors import TrustError
 
 ARRIVED = "arrived"  # what was dropped in a run that has not reached its end yet, by key
@@ -21,10 +22,17 @@ ARRIVED = "arrived"  # what was dropped in a run that has not reached its end ye
 
 @dataclass(frozen=True)
 class Arrival:
-    """What came of a file: its path on disk, or why it was refused."""
+    """What came of a file: its path on disk, or why it was refused.
+
+    Attributes:
+        path: what is chosen now; None when it was refused.
+        refused: the reason.
+        before: what was chosen before; "" = nothing.
+    """
 
     path: str | None
     refused: TrustError | None
+    before: str
 
 
 def drop(
@@ -50,20 +58,25 @@ def drop(
     if file is None:
         return
     file.seek(0)  # it may have been read in a run that was cut off
+    before = told.told(key)
     try:
-        arrived = Arrival(str(keep(file, file.name)), None)
+        arrived = Arrival(str(keep(file, file.name)), None, before)
     except TrustError as refused:
-        arrived = Arrival(None, refused)
+        arrived = Arrival(None, refused, before)
     st.session_state[ARRIVED] = {**st.session_state.get(ARRIVED, {}), key: arrived}
     st.session_state[count] = number + 1  # a new uploader: the bytes are on disk, not in memory
     st.rerun()
 
 
 def arrival(key: str) -> Arrival | None:
-    """What has just been dropped, to be chosen before its widget is drawn."""
+    """What has just been dropped, to be chosen before its widget is drawn.
+
+    None also when something else was chosen since.
+    """
     arrived: Arrival | None = st.session_state.get(ARRIVED, {}).get(key)
-    if arrived:
-        st.session_state[_problem(key)] = arrived.refused
+    if arrived is None or told.told(key) not in (arrived.path or "", arrived.before):
+        return None
+    st.session_state[_problem(key)] = arrived.refused
     return arrived
 
 

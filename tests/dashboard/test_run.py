@@ -2,6 +2,7 @@
 
 import pickle
 import shlex
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -129,6 +130,16 @@ def test_what_was_chosen_since_counts_more_than_what_was_dropped(page, wares):
     page.session_state[ARRIVED] = {"model": Arrival(two, None, "")}
     page.run()
     assert page.session_state["model"] == three
+
+
+def test_a_network_that_was_just_trained_is_offered_at_once(page, wares, tmp_path):
+    mine = "workspace/networks/mine.safetensors"
+    assert mine not in page.selectbox(key="model").options
+    networks = tmp_path / "workspace" / "networks"
+    networks.mkdir(parents=True)
+    shutil.copy(wares / "two.safetensors", networks / "mine.safetensors")
+    page.run()
+    assert mine in page.selectbox(key="model").options
 
 
 def test_start_hands_the_shown_command_to_the_worker(page, wares, monkeypatch):

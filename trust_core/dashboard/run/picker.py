@@ -11,7 +11,7 @@ from trust_core.dashboard.run import told, uploads
 from trust_core.dashboard.run.drop import arrival, drop, forget_problem, show_problem
 from trust_core.errors import TrustError
 
-FRESH = 30.0  # seconds that a list of files on the server is kept
+FRESH = 30.0  # seconds that a list of files is kept; what is made here is in it at once
 
 
 def pick(
@@ -55,7 +55,7 @@ def pick(
         drop(key, upload, keep, endings, hint)
     with right:
         chosen = [_absolute(told.told(key))] if told.told(key) else []
-        paths = [str(path) for path in _known(key, known)]
+        paths = [str(path) for path in _known(key, uploads.stamp(), known)]
         st.selectbox(
             server,
             list(dict.fromkeys([*chosen, *paths])),
@@ -95,5 +95,5 @@ def short(path: str) -> str:
 
 
 @st.cache_data(ttl=FRESH, max_entries=8, show_spinner=False)
-def _known(key: str, _known: Callable[[], list[Path]]) -> list[Path]:
+def _known(key: str, stamp: tuple[int, ...], _known: Callable[[], list[Path]]) -> list[Path]:
     return _known()

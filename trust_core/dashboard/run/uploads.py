@@ -163,6 +163,12 @@ def data_folders() -> list[Path]:
     return list(dict.fromkeys([*uploaded, *beside]))[:MOST_LISTED]
 
 
+def stamp() -> tuple[int, ...]:
+    """Changes whenever something has been uploaded or trained here."""
+    folders = (workspace() / UPLOADS, workspace() / NETWORKS)
+    return tuple(folder.stat().st_mtime_ns if folder.is_dir() else 0 for folder in folders)
+
+
 def tables(folder: Path) -> list[Path]:
     """CSV files in a data folder, near its top."""
     return [path for path in _near([folder]) if path.suffix.lower() == ".csv"][:MOST_LISTED]

@@ -19,6 +19,7 @@ from sklearn.neighbors import NearestNeighbors
 from tests.fakes import Part, random_parts, write_fake_audit
 from tests.small import small_dataset, small_detector
 from trust_core.audit import run_audit
+from trust_core.decision import references
 from trust_core.decision.curves import report
 from trust_core.decision.fitting import (
     base_score,
@@ -96,6 +97,21 @@ def test_an_image_is_never_its_own_reference():
     alone = mahalanobis_distance(Pictures(odd[:1], own_group[:1]), Pictures(odd, own_group))
     included = mahalanobis_distance(Pictures(odd[:1], OTHERS[:1]), Pictures(odd, own_group))
     assert alone > 2 * included
+
+
+@pytest.mark.parametrize("distance", [knn_distance, mahalanobis_distance])
+def test_some_at_a_time_are_all_at_once(distance, monkeypatch: pytest.MonkeyPatch):
+    everything = np.concatenate([ASKED, REFERENCE]).astype(np.float16)
+    groups = np.concatenate([OTHERS, np.arange(60)])
+    asked, reference = np.arange(50), np.arange(25, 85)  # the last 25 asked are references too
+    pictures = [Pictures(everything, groups[rows], rows) for rows in (asked, reference)]
+    whole = distance(*pictures)
+    monkeypatch.setattr(references, "CHUNK", 7)
+    np.testing.assert_allclose(distance(*pictures), whole, rtol=1e-6)
+    copied = [
+        Pictures(everything[rows].astype(np.float32), groups[rows]) for rows in (asked, reference)
+    ]
+    np.testing.assert_allclose(distance(*copied), whole, rtol=1e-6)
 
 
 def test_too_few_references_of_other_parts_are_no_distance():

@@ -4,8 +4,9 @@ Notation: `R` reference images, `N` images asked about, `F` features, `k` neighb
 An image is never compared with photographs of its own part, itself least of all.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,15 +24,29 @@ Features = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Pictures:
-    """Penultimate features with the part that each image shows.
+    """Penultimate features with the part that each image shows; read some at a time.
 
     Attributes:
-        values: `(N, F)` float32.
+        values: of all images, `(all, F)`; may be mapped from a file.
         groups: of `group_codes`, `(N,)`.
+        rows: places in `values`, `(N,)`; the first N when None.
     """
 
-    values: Features
+    values: npt.NDArray[np.floating[Any]]
     groups: Counts
+    rows: Counts | None = None
+
+    def __len__(self) -> int:
+        return len(self.groups)
+
+    def some(self, part: slice | Counts) -> Features:
+        """The features of some of the N images."""
+        rows = np.arange(len(self)) if self.rows is None else self.rows
+        return self.values[rows[part]].astype(np.float32)
+
+    def chunks(self) -> Iterator[slice]:
+        """The N images, `CHUNK` at a time."""
+        return (slice(start, start + CHUNK) for start in range(0, len(self), CHUNK))
 
 
 def knn_distance(asked: Pictures, reference: Pictures, k: int = NEIGHBOURS) -> Floats:
@@ -40,13 +55,12 @@ def knn_distance(asked: Pictures, reference: Pictures, k: int = NEIGHBOURS) -> F
     Sun et al., Out-of-distribution detection with deep nearest neighbors, ICML 2022. NaN where
     fewer than k references show other parts.
     """
-    points, others = _unit(asked.values), _unit(reference.values)
-    found = np.full(len(points), np.nan)
-    if len(others) < k:
+    found = np.full(len(asked), np.nan)
+    if len(reference) < k:
         return found
-    for start in range(0, len(points), CHUNK):
-        part = slice(start, start + CHUNK)
-        squared = 2.0 - 2.0 * (points[part] @ others.T).astype(np.float64)
+    others = _unit(reference.some(slice(None)))
+    for part in asked.chunks():
+        squared = 2.0 - 2.0 * (_unit(asked.some(part)) @ others.T).astype(np.float64)
         squared[asked.groups[part, None] == reference.groups] = np.inf
         nearest = np.partition(squared, k - 1, axis=1)[:, k - 1]
         found[part] = np.sqrt(nearest.clip(0))
@@ -61,16 +75,21 @@ def mahalanobis_distance(asked: Pictures, reference: Pictures) -> Floats:
     (Journal of Multivariate Analysis 88, 2004), because features outnumber images. Parts that are
     references themselves are measured by the other folds of references.
     """
-    found = np.full(len(asked.values), np.nan)
+    found = np.full(len(asked), np.nan)
     own = np.isin(asked.groups, reference.groups)
     names = np.unique(reference.groups)
     fold_of = np.random.default_rng(0).permutation(len(names)) % FOLDS
     fold = np.where(own, fold_of[np.searchsorted(names, asked.groups) % len(names)], -1)
     reference_fold = fold_of[np.searchsorted(names, reference.groups)]
+    distances = {}
     for index in np.unique(fold):
-        kept = reference.values[reference_fold != index]
+        kept = reference.some(np.flatnonzero(reference_fold != index))
         if len(kept) > 1:
-            found[fold == index] = _distance_from(kept)(asked.values[fold == index])
+            distances[index] = _distance_from(kept)
+    for part in asked.chunks():
+        values, folds = asked.some(part), fold[part]
+        for index in distances.keys() & set(folds):
+            found[part][folds == index] = distances[index](values[folds == index])
     return found
 
 

@@ -31,7 +31,7 @@ from trust_core.decision.references import (
     knn_distance,
     mahalanobis_distance,
 )
-from trust_core.decision.tradeoff import Floats
+from trust_core.decision.tradeoff import Counts, Floats
 from trust_core.decision.verdict import LEAST_GROUPS
 from trust_core.explanation.evidence_maps import EVIDENCE_FORM, concentration
 from trust_core.explanation.overlap import iou, mask_of
@@ -90,6 +90,12 @@ class Material:
     def usual(self) -> Flags:
         """The images that set the scale of a score, `(N,)`: `tune`; all when there is none."""
         return self.tune if self.tune.any() else np.ones(len(self.table), dtype=np.bool_)
+
+    @cached_property
+    def mahalanobis(self) -> Floats | None:
+        """Distance of the passed images from the good references, `(N,)`; None without features."""
+        pictures = _pictures(self)
+        return None if pictures is None else mahalanobis_distance(*pictures)
 
     def column(self, name: str) -> Floats:
         """A column over the passed images, `(N,)`."""
@@ -168,8 +174,7 @@ def knn(material: Material) -> Floats | None:
 @RIVALS.register("mahalanobis")
 def mahalanobis(material: Material) -> Floats | None:
     """Mahalanobis distance from the good reference images, in penultimate features."""
-    pictures = _pictures(material)
-    return None if pictures is None else mahalanobis_distance(*pictures)
+    return material.mahalanobis
 
 
 def _pictures(material: Material) -> tuple[Pictures, Pictures] | None:
@@ -180,8 +185,8 @@ def _pictures(material: Material) -> tuple[Pictures, Pictures] | None:
     features = np.load(path, mmap_mode="r")
     codes, samples = group_codes(material.samples["group"]), material.samples
 
-    def some(rows: np.ndarray) -> Pictures:
-        return Pictures(features[rows].astype(np.float32), codes[rows])
+    def some(rows: Counts) -> Pictures:
+        return Pictures(features, codes[rows], rows)
 
     for role in ("train", "tune"):
         fit = (samples["role"] == role) & (samples["label"] == 0) & samples["log_odds"].notna()
@@ -287,7 +292,7 @@ def consensus_blind(material: Material) -> Floats | None:
 def _opinions(
     material: Material, names: tuple[str, ...], weights: tuple[float, ...]
 ) -> Floats | None:
-    distance = mahalanobis(material)
+    distance = material.mahalanobis
     if distance is None:
         return None
     views = np.column_stack([*(material.column(name) for name in names), distance])

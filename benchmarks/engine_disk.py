@@ -1,6 +1,6 @@
 """The engine from files on disk: against the limit, over the number of parts, and its memory.
 
-    python -m benchmarks.engine_disk [--quick] [--scaling] --json
+    python -m benchmarks.engine_disk [--quick] [--scaling | --parts 100000] --json
 
 `end_to_end`: times what the bare passes of the same images take, for a whole audit of PNG files:
 decoding, resizing, scoring, writing, merging, rivals; all images passed. `half_passed`: the same
@@ -10,7 +10,7 @@ times faster than the obvious pipeline, which reads its files first and enhances
 takes a quarter of the files, and the ratio is of seconds an image.
 `--scaling` instead: audits of 1,000, 2,000, 4,000 and 8,000 small images, each in a process of its
 own. `slope`: seconds for each further image from 2,000 to 4,000, over those from 1,000 to 2,000;
-`memory`: peak of the process at 8,000 images over that at 1,000.
+`memory`: peak of the process at 8,000 images over that at 1,000. `--parts N`: one such audit.
 """
 
 import argparse
@@ -21,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -130,8 +131,8 @@ def one_run(folder: Path, count: int) -> dict[str, float]:
     }
 
 
-def scaling(folder: Path, counts: tuple[int, ...]) -> dict[str, Any]:
-    """Audits of growing size, each in its own process."""
+def runs_of(folder: Path, counts: Sequence[int]) -> dict[int, dict[str, float]]:
+    """Audits of so many images, each in its own process."""
     write_small(folder / "images", max(counts))
     found = {}
     for count in counts:
@@ -140,6 +141,12 @@ def scaling(folder: Path, counts: tuple[int, ...]) -> dict[str, Any]:
             [*command, str(folder / "images")], check=True, capture_output=True, text=True
         )
         found[count] = json.loads(done.stdout)
+    return found
+
+
+def scaling(folder: Path, counts: tuple[int, int, int, int]) -> dict[str, Any]:
+    """How time and memory grow with the number of images."""
+    found = runs_of(folder, counts)
     one, two, four, eight = counts
 
     def slope(key: str) -> float:
@@ -161,6 +168,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="fewer images, one round")
     parser.add_argument("--json", action="store_true", help="the only form there is")
     parser.add_argument("--scaling", action="store_true", help="over the number of parts")
+    parser.add_argument("--parts", type=int, metavar="N", help="one audit of so many small images")
     parser.add_argument("--network", choices=list(NETWORKS), action="append")
     parser.add_argument("--one", nargs=2, metavar=("COUNT", "FOLDER"), help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -171,9 +179,11 @@ def main() -> None:
     result: dict[str, Any]
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
-        if options.scaling:
-            counts = tuple(n // 10 for n in COUNTS) if options.quick else COUNTS
-            result = scaling(folder, counts)
+        if options.parts:
+            result = {"runs": runs_of(folder, [options.parts])}
+        elif options.scaling:
+            one, two, four, eight = (n // 10 if options.quick else n for n in COUNTS)
+            result = scaling(folder, (one, two, four, eight))
         else:
             parts, rounds = (32, 1) if options.quick else (128, 3)
             photos = generate(folder / "photos", parts=parts, photos=1, size=SIDE)

@@ -88,7 +88,7 @@ def links(audit: Audit, point: Point, scores: Scores) -> None:
     if before:
         earlier = load(audit, before.role, before.indicator)
         moved = sides(*changed(scores, earlier, point, before)) or "no part changed side"
-        told = f"Since τ {before.threshold:.4g}, ε {before.strength:g} – {moved}."
+        told = f"Since τ {number(before.threshold)}, ε {before.strength:g} – {moved}."
     st.html(f'<p class="moved">{told}</p>')  # numbers and words of ours
 
 

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from tests.fakes import random_parts, write_fake_audit
-from trust_core.decision.mask_alarm import CHUNK, largest_area
+from trust_core.decision.mask_alarm import MASK_CHUNK, largest_area
 from trust_core.decision.rivals import write_indicators
 from trust_core.store import INDICATORS, SAMPLES
 
@@ -26,9 +26,9 @@ def test_a_coarse_mask_has_windows_of_one_cell() -> None:
 
 
 def test_rows_are_those_asked_for_and_a_hole_is_unscored() -> None:
-    masks = np.linspace(0, 1, 2 * CHUNK + 3, dtype=np.float16)[:, None, None] * np.ones((1, 4, 4))
+    masks = np.linspace(0, 1, 2 * MASK_CHUNK + 3, dtype=np.float16)[:, None, None] * np.ones((1, 4, 4))
     masks[7, 1, 1] = np.nan
-    rows = np.array([2 * CHUNK + 2, 7, 0])
+    rows = np.array([2 * MASK_CHUNK + 2, 7, 0])
     found = largest_area(masks.astype(np.float16), rows)
     assert found[0] == pytest.approx(1.0, abs=1e-3)
     assert np.isnan(found[1])

@@ -45,7 +45,7 @@ def difference_of_many(
     goods = float((~missed).sum())
     spread = np.sqrt((good_part[~held] ** 2).sum())
     drawn = np.stack([missed_part[held], misses[held], good_part[held]], axis=1).astype(np.float32)
-    times, normal = _draws(int(held.sum()), resamples, seed)
+    times, normal = _group_draws(int(held.sum()), resamples, seed)
     sums = np.concatenate(
         [times[at : at + STEP].astype(np.float32) @ drawn for at in range(0, resamples, STEP)]
     ).astype(np.float64)
@@ -84,7 +84,7 @@ def _below(others: Floats, values: Floats) -> Floats:
 
 
 @lru_cache(maxsize=1)
-def _draws(groups: int, resamples: int, seed: int) -> tuple[npt.NDArray[np.uint8], Floats]:
+def _group_draws(groups: int, resamples: int, seed: int) -> tuple[npt.NDArray[np.uint8], Floats]:
     """How often each group is drawn, `(B, F)`, and a standard normal number, `(B,)`.
 
     The same for every indicator of a table, so they are kept.

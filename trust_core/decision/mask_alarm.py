@@ -8,7 +8,7 @@ from torch.nn.functional import avg_pool2d
 from trust_core.decision.tradeoff import Floats
 
 WINDOW = 32  # windows to a side: one covers 0.1 % of the picture
-CHUNK = 256
+MASK_CHUNK = 256
 
 
 def largest_area(masks: npt.NDArray[np.float16], rows: npt.NDArray[np.int64]) -> Floats:
@@ -26,8 +26,8 @@ def largest_area(masks: npt.NDArray[np.float16], rows: npt.NDArray[np.int64]) ->
     """
     window = [max(1, round(side / WINDOW)) for side in masks.shape[1:]]
     found = [np.empty(0)]
-    for start in range(0, len(rows), CHUNK):
-        part = np.asarray(masks[rows[start : start + CHUNK]], dtype=np.float32)
+    for start in range(0, len(rows), MASK_CHUNK):
+        part = np.asarray(masks[rows[start : start + MASK_CHUNK]], dtype=np.float32)
         means = avg_pool2d(torch.from_numpy(part)[:, None], window, stride=1)
         found.append(means.flatten(1).amax(1).double().numpy())  # a NaN is the largest
     return np.concatenate(found)

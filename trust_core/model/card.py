@@ -115,12 +115,12 @@ def _card(content: Mapping[str, object]) -> ModelCard:
     return ModelCard(
         str(content["architecture"]),
         Preprocessing(**values),
-        _convention(content["convention"]) if "convention" in content else None,
+        _card_convention(content["convention"]) if "convention" in content else None,
         str(layer) if layer else None,
     )
 
 
-def _convention(content: object) -> Convention:
+def _card_convention(content: object) -> Convention:
     """A convention in which every output has exactly one meaning."""
     if not isinstance(content, dict) or content.keys() != Convention.__dataclass_fields__.keys():
         raise ValueError("convention must have the entries outputs, defect, good and sign.")

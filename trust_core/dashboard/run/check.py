@@ -8,7 +8,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from trust_core.dashboard import frame
 from trust_core.dashboard.run import opened, told
-from trust_core.dashboard.run.glance import Glance, glances
+from trust_core.dashboard.run.glance import Preview, previews
 from trust_core.dashboard.run.model import bullets, meaning
 from trust_core.dashboard.run.opened import HOUR, Facts, data_key
 from trust_core.dashboard.run.tables import drop_table
@@ -110,8 +110,8 @@ def _looked(
     data: str,
     _detector: Detector,
     _data: Dataset,
-) -> tuple[list[Glance], Identity]:
-    return glances(_detector, _data), identify(_detector, _data, settings)
+) -> tuple[list[Preview], Identity]:
+    return previews(_detector, _data), identify(_detector, _data, settings)
 
 
 @st.cache_data(max_entries=16, ttl=HOUR, show_spinner="Running some images …")
@@ -184,7 +184,7 @@ def _ask_input(rule: Preprocessing) -> None:
     )
 
 
-def _row(label: int, pictures: list[Glance]) -> None:
+def _row(label: int, pictures: list[Preview]) -> None:
     st.caption(
         f"{LABELS[label].capitalize()} parts as the network sees them; below, what it calls them, "
         "with the defect probability"

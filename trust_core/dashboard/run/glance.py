@@ -13,12 +13,12 @@ from trust_core.data.samples import Dataset
 from trust_core.errors import UnreadableImage
 from trust_core.model.detector import Detector
 
-OPEN_ROLES = ("tune", "train")  # certify and test stay sealed
+PREVIEW_ROLES = ("tune", "train")  # certify and test stay sealed
 EACH = 5  # images of each label
 
 
 @dataclass(frozen=True)
-class Glance:
+class Preview:
     """One image.
 
     Attributes:
@@ -32,9 +32,9 @@ class Glance:
     probability: float
 
 
-def glances(detector: Detector, dataset: Dataset, each: int = EACH) -> list[Glance]:
+def previews(detector: Detector, dataset: Dataset, each: int = EACH) -> list[Preview]:
     """A few images of both labels from the roles that are not sealed, good ones first."""
-    samples = dataset.samples[dataset.samples["role"].isin(OPEN_ROLES)]
+    samples = dataset.samples[dataset.samples["role"].isin(PREVIEW_ROLES)]
     found: list[tuple[int, np.ndarray]] = []
     for label in (0, 1):
         for path in spread(samples.loc[samples["label"] == label, "path"].tolist(), each):
@@ -49,7 +49,7 @@ def glances(detector: Detector, dataset: Dataset, each: int = EACH) -> list[Glan
     answers = detector.log_odds(pixels).double().sigmoid().tolist()
     bgr = detector.preprocessing.channels == "bgr"
     return [
-        Glance(_png(pixels[::-1] if bgr else pixels), label, answer)
+        Preview(_png(pixels[::-1] if bgr else pixels), label, answer)
         for (label, pixels), answer in zip(found, answers, strict=True)
     ]
 

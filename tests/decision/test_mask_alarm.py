@@ -26,7 +26,9 @@ def test_a_coarse_mask_has_windows_of_one_cell() -> None:
 
 
 def test_rows_are_those_asked_for_and_a_hole_is_unscored() -> None:
-    masks = np.linspace(0, 1, 2 * MASK_CHUNK + 3, dtype=np.float16)[:, None, None] * np.ones((1, 4, 4))
+    masks = np.linspace(0, 1, 2 * MASK_CHUNK + 3, dtype=np.float16)[:, None, None] * np.ones(
+        (1, 4, 4)
+    )
     masks[7, 1, 1] = np.nan
     rows = np.array([2 * MASK_CHUNK + 2, 7, 0])
     found = largest_area(masks.astype(np.float16), rows)

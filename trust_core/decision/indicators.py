@@ -12,7 +12,7 @@ import numpy as np
 
 from trust_core.columns import Columns, Floats
 from trust_core.errors import SettingsError
-from trust_core.explanation.registry import Registry
+from trust_core.registry import Registry
 from trust_core.store import Audit
 
 Indicator = Callable[[Columns, Columns], Floats]

@@ -35,7 +35,7 @@ from trust_core.decision.tradeoff import Counts, Floats
 from trust_core.decision.verdict import LEAST_GROUPS
 from trust_core.explanation.evidence_maps import EVIDENCE_FORM, concentration
 from trust_core.explanation.overlap import iou, mask_of
-from trust_core.explanation.registry import Registry
+from trust_core.registry import Registry
 from trust_core.shards import write_table
 from trust_core.store import FEATURES, INDICATORS, SAMPLES, SCORES, Audit
 

@@ -30,8 +30,8 @@ from trust_core.explanation.evidence_replacement import (
     plug_in,
     prediction_difference,
 )
-from trust_core.explanation.registry import Registry
 from trust_core.model.detector import Detector
+from trust_core.registry import Registry
 
 Form = Callable[[Question], Tensor]
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from trust_core.explanation.registry import Registry
+from trust_core.registry import Registry
 
 Map = Callable[[Tensor, Tensor], Tensor]
 

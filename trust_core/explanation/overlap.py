@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from trust_core.errors import SettingsError
-from trust_core.explanation.registry import Registry
+from trust_core.registry import Registry
 
 COMPARISON_GRID = 64  # cells a side: IoU on a bare 7×7 grid ties all the time
 OTSU_BINS = 256

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from trust_core.errors import ModelError
-from trust_core.explanation.registry import Registry
 from trust_core.model.detector import Detector
+from trust_core.registry import Registry
 
 PREFIX = "package-"
 FULLGRAD = "fullgrad"

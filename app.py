@@ -5,14 +5,14 @@ from pathlib import Path
 
 import streamlit as st
 
-from trust_core.dashboard import library
 from trust_core.dashboard.address import read_point
 from trust_core.dashboard.export import csv
 from trust_core.dashboard.frame import HOME, RUN, finding, link, page
 from trust_core.dashboard.home import overview, panels
 from trust_core.dashboard.home.demo_start import demo_start
 from trust_core.dashboard.home.shelf import shelf
-from trust_core.store import FINISHED, Audit
+from trust_core.storage import workspace
+from trust_core.storage.audit_files import FINISHED, Audit
 
 PURPOSE = (
     "Second Look finds the parts that your defect detector calls good but that should be looked at "
@@ -50,7 +50,7 @@ ROLE_HEADS = ("Images", "Missed defects", "Caught defects", "Good parts passed",
 def home() -> None:
     """Draw the page."""
     audit = page("Home", needs_audit=False)
-    entries = library.entries()
+    entries = workspace.entries()
     if audit:
         point = read_point(audit)
         found = overview.finding(audit, point)
@@ -70,7 +70,7 @@ def home() -> None:
         shelf(entries, audit.folder.name if audit else None)
 
 
-def welcome(entries: list[library.Entry]) -> None:
+def welcome(entries: list[workspace.Entry]) -> None:
     """The first thing a newcomer reads."""
     finding(
         "A defect that is called good leaves the building without an alarm. "
@@ -83,8 +83,8 @@ def welcome(entries: list[library.Entry]) -> None:
         link("Audit your own model", RUN, audit=None)
         st.caption("Bring a trained detector and labelled images. Nothing leaves this machine.")
     with demo, st.container(key="start-demo", border=True, height="stretch"):
-        if any(e.folder == library.DEMO and e.status == FINISHED for e in entries):
-            link("Open the demo audit", HOME, primary=True, audit=library.DEMO)
+        if any(e.folder == workspace.DEMO and e.status == FINISHED for e in entries):
+            link("Open the demo audit", HOME, primary=True, audit=workspace.DEMO)
             st.caption("It is ready: a small network that looks for defects on surfaces.")
         else:
             demo_start()

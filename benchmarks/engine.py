@@ -38,7 +38,7 @@ from trust_core.model.detector import Detector
 from trust_core.model.preprocessing import Preprocessing
 from trust_core.scoring import Batch, score_batch
 from trust_core.settings import AuditSettings
-from trust_core.shards import Shard
+from trust_core.storage.shards import Shard
 
 SIDE, BATCH = 224, 32
 STRENGTHS = (0.0, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)

@@ -35,7 +35,7 @@ from trust_core.explanation.evidence import Evidence, evidence
 from trust_core.explanation.evidence_fit import as_pixels, fit_to_files
 from trust_core.model.detector import Detector
 from trust_core.model.opening import ModelOptions, open_detector
-from trust_core.store import workspace
+from trust_core.storage.audit_files import workspace
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 WINDOW, STRIDE, SAMPLES = 10, 8, 10

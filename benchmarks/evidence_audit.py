@@ -24,7 +24,7 @@ from trust_core.decision.overlaps import Recipe, overlaps
 from trust_core.decision.tradeoff import curve
 from trust_core.model.opening import open_detector
 from trust_core.settings import AuditSettings
-from trust_core.store import Audit
+from trust_core.storage.audit_files import Audit
 
 SETTINGS = AuditSettings(
     strengths=(0.0, 0.1, 0.5, 1.0),

@@ -38,7 +38,7 @@ from trust_core.explanation.evidence_fit import as_pixels, fit_to_files
 from trust_core.explanation.maps import gradcam
 from trust_core.model.detector import Detector
 from trust_core.model.opening import ModelOptions, open_detector
-from trust_core.store import workspace
+from trust_core.storage.audit_files import workspace
 
 WINDOW, SAMPLES, STEPS, BLUR = 16, 10, 24, 20.0
 STRIDE, FINE_STRIDE = 12, 3  # where a window costs a forward, and where it does not

@@ -28,7 +28,7 @@ from trust_core.model.opening import open_detector
 from trust_core.model.training import train
 from trust_core.model.training_settings import TrainingSettings
 from trust_core.settings import AuditSettings
-from trust_core.store import Audit, open_audit, workspace
+from trust_core.storage.audit_files import Audit, open_audit, workspace
 
 TILES = Path(__file__).resolve().parents[2] / "shared" / "data" / "magnetic_tile"
 SETTINGS = TrainingSettings(weights="imagenet", channels="grey", size=(192, 192), batch=16)

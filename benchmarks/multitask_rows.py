@@ -9,7 +9,7 @@ from sklearn.metrics import average_precision_score
 from trust_core.decision.localization import SIZES, THRESHOLDS, localize, size_class
 from trust_core.decision.localized import images_of, judge, sweep
 from trust_core.decision.mask_counts import MASK_HEAD, find_source, make_counts
-from trust_core.store import Audit
+from trust_core.storage.audit_files import Audit
 
 ALARMS = 0.1
 MASK_THRESHOLD = 0.5

@@ -27,7 +27,7 @@ from trust_core.decision.tradeoff import RECALLS
 from trust_core.decision.verdict import SAME_RANKING
 from trust_core.model.opening import ModelOptions, open_detector
 from trust_core.settings import AuditSettings
-from trust_core.store import MANIFEST, Audit, open_audit
+from trust_core.storage.audit_files import MANIFEST, Audit, open_audit
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 SETTINGS = AuditSettings(

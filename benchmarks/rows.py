@@ -12,7 +12,7 @@ from trust_core.decision.groups import group_codes, percentiles, resample
 from trust_core.decision.indicators import ABSENT, THRESHOLD_SHIFT, available
 from trust_core.decision.tradeoff import RECALLS, curve
 from trust_core.decision.verdict import auroc_of_resamples, verdict
-from trust_core.store import Audit
+from trust_core.storage.audit_files import Audit
 
 RESAMPLES = 1000
 AT_ONE_STRENGTH = (THRESHOLD_SHIFT, "iou_difference_clean", *ABSENT)

@@ -21,8 +21,7 @@ from trust_core.explanation.overlap import CONSTANT, SCORED
 from trust_core.manifest import LIBRARIES
 from trust_core.scoring import NO_SCORE, UNREADABLE
 from trust_core.settings import AuditSettings
-from trust_core.shards import TableWriter
-from trust_core.store import (
+from trust_core.storage.audit_files import (
     FEATURES,
     FINISHED,
     INDICATORS,
@@ -33,6 +32,7 @@ from trust_core.store import (
     SCORES,
     write_json,
 )
+from trust_core.storage.shards import TableWriter
 
 CHUNK = 20_000  # images that are made at a time
 GRID, FEATURE_WIDTH = (7, 7), 512

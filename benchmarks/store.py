@@ -28,7 +28,7 @@ from benchmarks.simulated import write_simulated
 from benchmarks.visits import Visit, peak_megabytes, summary
 from tests.browser.server import NoBrowser, launch, serve
 from trust_core.decision.journal import SEALED, open_seals
-from trust_core.store import open_audit
+from trust_core.storage.audit_files import open_audit
 
 IMAGES, QUICK_IMAGES = 1_000_000, 20_000
 MOVES = 20

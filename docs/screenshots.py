@@ -12,7 +12,7 @@ from playwright.sync_api import Page, expect, sync_playwright
 
 from tests.browser.server import launch, serve, settled
 from trust_core.demo import demo_audit
-from trust_core.store import Audit, workspace
+from trust_core.storage.audit_files import Audit, workspace
 
 ROOT = Path(__file__).parents[1]
 LARGE, LAPTOP = (1440, 900), (1280, 720)

@@ -27,7 +27,7 @@ from trust_core.dashboard.decide.worth import badge, draw_all, left_out, table, 
 from trust_core.dashboard.frame import STATIC, finding, page
 from trust_core.dashboard.other_audit import choose_other
 from trust_core.dashboard.seals import closed
-from trust_core.store import Audit
+from trust_core.storage.audit_files import Audit
 
 
 @st.fragment

@@ -24,7 +24,7 @@ from trust_core.dashboard.parts.grid import STYLE
 from trust_core.dashboard.seals import ask_to_open, closed, opened_sentence
 from trust_core.decision.curves import roles_of
 from trust_core.decision.mask_counts import MASK_HEAD, sources
-from trust_core.store import Audit
+from trust_core.storage.audit_files import Audit
 
 
 @st.fragment

@@ -13,7 +13,7 @@ from trust_core.dashboard.run.settings import choose_settings
 from trust_core.dashboard.run.train import invite, train_page
 from trust_core.dashboard.run.train_view import TRAIN
 from trust_core.errors import TrustError
-from trust_core.store import workspace
+from trust_core.storage.audit_files import workspace
 
 frame.page("Run", needs_audit=False)
 st.html(frame.STATIC / "run.css")

@@ -15,7 +15,7 @@ from trust_core.dashboard.tradeoff.scores import by_kind, load, stops
 from trust_core.dashboard.tradeoff.weighed import detail, proven, table, weigh
 from trust_core.dashboard.words import caught_sentence
 from trust_core.decision.curves import roles_of
-from trust_core.store import Audit
+from trust_core.storage.audit_files import Audit
 
 
 @st.fragment

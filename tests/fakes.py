@@ -24,8 +24,7 @@ from trust_core.explanation.overlap import CONSTANT, SCORED
 from trust_core.manifest import OUTCOMES, count_outcomes
 from trust_core.scoring import NO_SCORE, UNREADABLE
 from trust_core.settings import AuditSettings
-from trust_core.shards import write_table
-from trust_core.store import (
+from trust_core.storage.audit_files import (
     FEATURES,
     FINISHED,
     INDICATORS,
@@ -39,6 +38,7 @@ from trust_core.store import (
     open_audit,
     write_json,
 )
+from trust_core.storage.shards import write_table
 
 GRID = (7, 5)
 MASK_GRID = (24, 24)

@@ -18,7 +18,7 @@ from trust_core.audit import run_audit
 from trust_core.errors import DataError, StoreError
 from trust_core.explanation.overlap import overlap
 from trust_core.settings import AuditSettings
-from trust_core.store import open_audit
+from trust_core.storage.audit_files import open_audit
 
 SETTINGS = AuditSettings(
     strengths=(0, 1, 4), specific=("gradcam", "layercam"), agnostic=("gradient", "eigen")

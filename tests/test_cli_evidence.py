@@ -12,7 +12,7 @@ from tests.test_cli import INPUT, arguments, save_network
 from trust_core.cli import main
 from trust_core.cli_evidence import image_files
 from trust_core.explanation.evidence_picture import overlay, reach
-from trust_core.store import EVIDENCE
+from trust_core.storage.audit_files import EVIDENCE
 
 
 @pytest.fixture(scope="module")

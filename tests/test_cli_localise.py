@@ -9,7 +9,7 @@ from tests.fakes import random_parts, write_fake_audit
 from trust_core.cli import main
 from trust_core.decision.journal import entries
 from trust_core.decision.localization import METRICS
-from trust_core.store import SAMPLES, Audit
+from trust_core.storage.audit_files import SAMPLES, Audit
 
 
 @pytest.fixture

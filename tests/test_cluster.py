@@ -20,8 +20,8 @@ from trust_core.cluster import Cluster
 from trust_core.data.samples import Dataset
 from trust_core.errors import DataError, EngineError
 from trust_core.settings import AuditSettings
-from trust_core.shards import SHARDS
-from trust_core.store import Audit
+from trust_core.storage.audit_files import Audit
+from trust_core.storage.shards import SHARDS
 
 os.environ.setdefault("RAY_AUTH_MODE", "disabled")
 ray = pytest.importorskip("ray", reason="needs the extra: pip install .[ray]")

@@ -7,12 +7,12 @@ import pandas as pd
 import pytest
 
 from tests.fakes import random_parts, write_fake_audit
-from trust_core.columns import PassedColumns, numbers, passed, text
 from trust_core.decision.curves import curve_at, curves_of, indicator_scores, scored
 from trust_core.decision.indicators import available
 from trust_core.errors import StoreError
-from trust_core.shards import write_table
-from trust_core.store import SCORES, Audit
+from trust_core.storage.audit_columns import PassedColumns, numbers, passed, text
+from trust_core.storage.audit_files import SCORES, Audit
+from trust_core.storage.shards import write_table
 
 ROLES = ("tune", "test")
 

@@ -17,7 +17,7 @@ from trust_core.model.convention import choose_convention
 from trust_core.model.detector import Detector
 from trust_core.model.preprocessing import Preprocessing
 from trust_core.settings import AuditSettings
-from trust_core.store import SAMPLES, SCORES, Audit
+from trust_core.storage.audit_files import SAMPLES, SCORES, Audit
 
 
 @pytest.fixture(scope="module")

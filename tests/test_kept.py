@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from trust_core.kept import Kept, size_of
+from trust_core.storage.memory_cache import Kept, size_of
 
 
 def test_the_oldest_goes_when_there_is_no_room():

@@ -5,17 +5,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-
 import trust_core.shards as shards
-from trust_core.shards import (
-    Shard,
-    merge,
-    read_shard,
-    shard_path,
-    write_shard,
-    write_table,
-)
-from trust_core.store import FEATURES, MAPS, SAMPLES, SCORES
+
+from trust_core.storage.audit_files import FEATURES, MAPS, SAMPLES, SCORES
+from trust_core.storage.shards import Shard, merge, read_shard, shard_path, write_shard, write_table
 
 FILES = {"defect": "layer.defect.npy", "layer2.good": "layer2.good.npy"}
 GRIDS = {"defect": (3, 4), "layer2.good": (5, 2)}

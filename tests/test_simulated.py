@@ -9,7 +9,7 @@ from benchmarks.simulated import write_simulated
 from tests.fakes import random_parts, write_fake_audit
 from trust_core.decision.indicators import available
 from trust_core.decision.statement import choose
-from trust_core.store import SAMPLES, SCORES, open_audit
+from trust_core.storage.audit_files import SAMPLES, SCORES, open_audit
 
 
 def test_its_tables_and_manifest_are_those_of_an_audit(tmp_path: Path):

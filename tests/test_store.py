@@ -10,7 +10,7 @@ import pytest
 
 from tests.fakes import GRID, Part, passed_parts, random_parts, write_fake_audit
 from trust_core.errors import StoreError
-from trust_core.store import (
+from trust_core.storage.audit_files import (
     MANIFEST,
     SAMPLES,
     SCORES,

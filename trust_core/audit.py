@@ -30,16 +30,7 @@ from trust_core.precision import FULL, compare
 from trust_core.rescoring import rescore
 from trust_core.scoring import NO_SCORE, UNREADABLE, Batch, score_batch
 from trust_core.settings import AuditSettings
-from trust_core.shards import (
-    SHARDS,
-    Shard,
-    merge,
-    read_shard_samples,
-    shard_path,
-    write_shard,
-    write_table,
-)
-from trust_core.store import (
+from trust_core.storage.audit_files import (
     EVIDENCE,
     FINISHED,
     INDICATORS,
@@ -51,6 +42,15 @@ from trust_core.store import (
     open_audit,
     read_manifest,
     write_json,
+)
+from trust_core.storage.shards import (
+    SHARDS,
+    Shard,
+    merge,
+    read_shard_samples,
+    shard_path,
+    write_shard,
+    write_table,
 )
 
 if TYPE_CHECKING:

@@ -6,8 +6,7 @@ from pathlib import Path
 from trust_core.errors import StoreError
 from trust_core.manifest import Identity
 from trust_core.settings import AuditSettings
-from trust_core.shards import SHARDS
-from trust_core.store import (
+from trust_core.storage.audit_files import (
     EVIDENCE,
     FEATURES,
     FINISHED,
@@ -20,6 +19,7 @@ from trust_core.store import (
     workspace,
     write_json,
 )
+from trust_core.storage.shards import SHARDS
 
 
 def default_folder(identity: Identity, settings: AuditSettings) -> Path:

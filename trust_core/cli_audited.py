@@ -14,7 +14,7 @@ from trust_core.cli_words import counting
 from trust_core.errors import NotMet
 
 if TYPE_CHECKING:
-    from trust_core.store import Audit
+    from trust_core.storage.audit_files import Audit
 
 
 def add_tradeoff(part: argparse.ArgumentParser) -> None:
@@ -80,7 +80,7 @@ def _add_role(part: argparse.ArgumentParser) -> None:
 def run_tradeoff(options: argparse.Namespace) -> dict[str, Any]:
     """Every point of the curves, by role."""
     from trust_core.decision.curves import report, roles_of
-    from trust_core.store import open_audit
+    from trust_core.storage.audit_files import open_audit
 
     audit = open_audit(options.audit)
     result = report(audit, options.indicator, options.role)
@@ -93,7 +93,7 @@ def run_certify(options: argparse.Namespace) -> dict[str, Any]:
     from trust_core.decision.certificate import Budget
     from trust_core.decision.planner import Demand
     from trust_core.decision.statement import certify, choose
-    from trust_core.store import open_audit
+    from trust_core.storage.audit_files import open_audit
 
     audit = open_audit(options.audit)
     if options.max_tn_loss is None:
@@ -108,7 +108,7 @@ def run_gate(options: argparse.Namespace) -> dict[str, Any]:
     from trust_core.decision.gate import gate, write_junit
     from trust_core.decision.planner import Demand
     from trust_core.decision.statement import choose
-    from trust_core.store import open_audit
+    from trust_core.storage.audit_files import open_audit
 
     audit = open_audit(options.audit)
     demand = Demand(options.recall, options.confidence)
@@ -128,7 +128,7 @@ def must_hold(result: dict[str, Any]) -> None:
 def run_autotune(options: argparse.Namespace) -> dict[str, Any]:
     """Every overlap that the kept maps hold, judged on `tune`."""
     from trust_core.decision.autotune import autotune
-    from trust_core.store import open_audit
+    from trust_core.storage.audit_files import open_audit
 
     return autotune(open_audit(options.audit))
 
@@ -138,7 +138,7 @@ def run_localise(options: argparse.Namespace) -> dict[str, Any]:
     from trust_core.decision.curves import roles_of
     from trust_core.decision.localized import report
     from trust_core.decision.mask_counts import find_source, make_counts
-    from trust_core.store import open_audit
+    from trust_core.storage.audit_files import open_audit
 
     audit, roles = open_audit(options.audit), roles_of(options.role)
     counts = make_counts(audit, find_source(audit, options.source), counting())
@@ -150,7 +150,7 @@ def run_localise(options: argparse.Namespace) -> dict[str, Any]:
 def run_decide(options: argparse.Namespace) -> dict[str, Any]:
     """Note an operating point in the journal."""
     from trust_core.decision.journal import decide
-    from trust_core.store import open_audit
+    from trust_core.storage.audit_files import open_audit
 
     audit = open_audit(options.audit)
     return decide(audit, options.indicator, options.threshold, options.strength, options.why)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from trust_core.explanation.conditional import Conditional
     from trust_core.explanation.evidence import Evidence
     from trust_core.model.detector import Detector
-    from trust_core.store import Audit
+    from trust_core.storage.audit_files import Audit
 
 SUMMARY = "evidence.json"
 
@@ -50,7 +50,7 @@ def run_evidence(options: argparse.Namespace) -> dict[str, Any]:
     from trust_core.explanation.evidence_picture import overlay, reach
     from trust_core.model.opening import open_detector
     from trust_core.reopening import reopened
-    from trust_core.store import open_audit, write_json
+    from trust_core.storage.audit_files import open_audit, write_json
 
     FORMS.find(options.form)
     files = image_files(options.images)

@@ -31,7 +31,7 @@ def dataset(options: argparse.Namespace) -> "Dataset":
     from trust_core.data.layouts import read_dataset
     from trust_core.data.remote import fetch, is_remote
     from trust_core.model.loading import file_sha256
-    from trust_core.store import workspace
+    from trust_core.storage.audit_files import workspace
 
     address = options.data if is_remote(options.data) else ""
     source = Path(options.data)

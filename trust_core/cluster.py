@@ -31,7 +31,7 @@ from trust_core.memory import Halving
 from trust_core.model.detector import Detector
 from trust_core.scoring import score_batch
 from trust_core.settings import AuditSettings
-from trust_core.shards import Shard
+from trust_core.storage.shards import Shard
 
 if TYPE_CHECKING:
     from trust_core.explanation.conditional import Conditional

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from trust_core.data.surfaces import SAMPLES_FILE, SETTINGS_FILE, generate
 from trust_core.errors import StoreError
-from trust_core.store import MANIFEST, Audit, open_audit, workspace
+from trust_core.storage.audit_files import MANIFEST, Audit, open_audit, workspace
 
 if TYPE_CHECKING:
     from trust_core.audit import Progress

@@ -21,7 +21,7 @@ from trust_core.explanation.overlap import COMPARISON_GRID
 from trust_core.model.detector import Detector
 from trust_core.scoring import map_key
 from trust_core.settings import AuditSettings
-from trust_core.store import SCHEMA_VERSION
+from trust_core.storage.audit_files import SCHEMA_VERSION
 
 DIGEST_ROWS = 20_000
 LIBRARIES = ("torch", "torchvision", "timm", "numpy", "pandas", "pillow")

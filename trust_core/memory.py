@@ -10,7 +10,7 @@ import torch
 from trust_core.errors import SettingsError
 from trust_core.model.detector import Detector
 from trust_core.scoring import Batch
-from trust_core.shards import Shard
+from trust_core.storage.shards import Shard
 
 BUDGET = 2 << 30  # bytes, or half of what is free if that is less
 MOST_ON_CPU, MOST_ON_GPU = 64, 256  # beyond these a batch gains no speed

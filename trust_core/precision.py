@@ -9,7 +9,7 @@ import pandas as pd
 
 from trust_core.scoring import Batch
 from trust_core.settings import AuditSettings
-from trust_core.shards import Shard
+from trust_core.storage.shards import Shard
 
 FULL = "fp32"
 IMAGES = 64  # passed images that are compared

@@ -8,7 +8,7 @@ from trust_core.errors import ModelError
 from trust_core.explanation.evidence_fit import used_preprocessing
 from trust_core.model.detector import Detector
 from trust_core.model.opening import ModelOptions, open_detector
-from trust_core.store import Audit
+from trust_core.storage.audit_files import Audit
 
 
 def model_path(audit: Audit) -> Path:

@@ -8,8 +8,8 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from trust_core.scoring import OVERLAP_COLUMNS, overlap_columns
-from trust_core.shards import TableWriter
-from trust_core.store import MAPS, SCORES
+from trust_core.storage.audit_files import MAPS, SCORES
+from trust_core.storage.shards import TableWriter
 
 RESCORE_ROWS = 2048
 

@@ -21,7 +21,7 @@ from trust_core.explanation.heatmaps import heatmaps, rounded
 from trust_core.explanation.overlap import NOT_FINITE, SCORED, overlap
 from trust_core.model.detector import Detector, Response
 from trust_core.settings import AuditSettings
-from trust_core.shards import Half, Shard
+from trust_core.storage.shards import Half, Shard
 
 UNREADABLE, NO_SCORE = "unreadable", "no score"
 OVERLAP_COLUMNS = ["iou_defect", "iou_good", "iou_difference", "status"]

@@ -16,7 +16,7 @@ from torch import nn
 from tests.browser.server import serve, settled
 from tests.browser.test_run import drop, name_in
 from tests.dashboard.ware import write_network, write_zip
-from trust_core.store import open_audit
+from trust_core.storage.audit_files import open_audit
 
 MARKUP = "<img src=x onerror=document.title='run'>"
 JARGON = re.compile(r"--[a-z]|BatchNorm|Traceback|Error\b")

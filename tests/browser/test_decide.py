@@ -12,7 +12,7 @@ from playwright.sync_api import Page, expect
 from tests.browser.server import settled
 from tests.fakes import random_parts, write_fake_audit
 from trust_core.decision.journal import entries
-from trust_core.store import open_audit
+from trust_core.storage.audit_files import open_audit
 
 Visit = Callable[[str], Page]
 

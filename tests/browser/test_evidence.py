@@ -10,9 +10,9 @@ from playwright.sync_api import Locator, Page, expect
 from tests.browser.conftest import settled
 from tests.dashboard.ware import write_audit
 from tests.fakes import passed_parts
-from trust_core.dashboard.library import delete
 from trust_core.explanation.evidence_fit import audit_conditional
-from trust_core.store import Audit
+from trust_core.storage.audit_files import Audit
+from trust_core.storage.workspace import delete
 
 Visit = Callable[..., Page]
 WORKER_MILLISECONDS = 120_000  # it opens the model and asks it 640 times

@@ -12,7 +12,7 @@ from tests.browser.server import serve, settled
 from tests.fakes import random_parts, write_fake_audit
 from trust_core.decision.localized import report
 from trust_core.decision.mask_counts import MASK_HEAD, make_counts
-from trust_core.store import Audit
+from trust_core.storage.audit_files import Audit
 
 Visit = Callable[[str], Page]
 

@@ -12,7 +12,7 @@ from tests.browser.conftest import settled
 from trust_core.dashboard.parts.query import PAGE_SIZE, page_of_parts
 from trust_core.dashboard.parts.selection import Filters
 from trust_core.dashboard.point import Point
-from trust_core.store import Audit, open_audit
+from trust_core.storage.audit_files import Audit, open_audit
 
 Visit = Callable[..., Page]
 START = "parts?audit=demo&eps=0&tau=0.2"

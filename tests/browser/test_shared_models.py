@@ -14,7 +14,7 @@ from playwright.sync_api import BrowserContext, Locator, Page, expect
 from tests.browser.conftest import FAULT
 from tests.browser.server import serve, settled
 from tests.browser.test_run import drop, name_in
-from trust_core.store import open_audit
+from trust_core.storage.audit_files import open_audit
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 AUDIT_MILLISECONDS = 1_200_000

@@ -12,7 +12,7 @@ from tests.fakes import Part, passed_parts, write_fake_audit
 from trust_core.dashboard import address
 from trust_core.dashboard.point import Point
 from trust_core.decision.journal import append, decide
-from trust_core.store import Audit
+from trust_core.storage.audit_files import Audit
 
 MISSED = [0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0.05]
 GOOD = [0.65, 0.05, 0.0]

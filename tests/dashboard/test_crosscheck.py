@@ -14,7 +14,7 @@ from trust_core.dashboard.parts.maps import maps_of
 from trust_core.errors import ModelError
 from trust_core.model.opening import ModelOptions
 from trust_core.reopening import reopened
-from trust_core.store import MANIFEST, Audit, open_audit
+from trust_core.storage.audit_files import MANIFEST, Audit, open_audit
 
 
 @pytest.fixture(scope="module")

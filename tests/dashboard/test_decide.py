@@ -15,7 +15,7 @@ from trust_core.decision.journal import JOURNAL, decide, entries, open_seals
 from trust_core.decision.planner import Demand
 from trust_core.decision.statement import Choice, certify
 from trust_core.decision.verdict import verdict
-from trust_core.store import Audit
+from trust_core.storage.audit_files import Audit
 
 
 @pytest.fixture

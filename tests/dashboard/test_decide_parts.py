@@ -22,7 +22,7 @@ from trust_core.decision.line import Line
 from trust_core.decision.planner import Demand
 from trust_core.decision.tradeoff import curve
 from trust_core.decision.verdict import AMBER, GREEN, RED, Verdict, verdict
-from trust_core.store import Audit
+from trust_core.storage.audit_files import Audit
 
 LINE = Line(0.01, 1000, 100, 1)
 

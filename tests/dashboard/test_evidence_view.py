@@ -22,7 +22,7 @@ from trust_core.dashboard.parts.evidence_store import FOLDER, RESULT, Task, is_k
 from trust_core.dashboard.parts.thumbnails import source
 from trust_core.errors import StoreError
 from trust_core.explanation.evidence import audit_conditional
-from trust_core.store import EVIDENCE, MANIFEST, Audit
+from trust_core.storage.audit_files import EVIDENCE, MANIFEST, Audit
 
 PARTS = [
     *passed_parts([0.3, 0.2], [0.1, 0.2]),

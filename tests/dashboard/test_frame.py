@@ -14,7 +14,7 @@ from tests.fakes import passed_parts, write_fake_audit
 from trust_core.dashboard import frame
 from trust_core.errors import StoreError
 from trust_core.figures import ACCENT
-from trust_core.store import MANIFEST
+from trust_core.storage.audit_files import MANIFEST
 
 APP = Path(__file__).parents[2] / "app.py"
 

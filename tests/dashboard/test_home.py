@@ -9,14 +9,14 @@ from filelock import FileLock
 
 from tests.dashboard.app import again, html, links, open_page
 from tests.fakes import Part, passed_parts, write_fake_audit
-from trust_core.dashboard import library
 from trust_core.dashboard.export import csv
 from trust_core.dashboard.home import overview, panels
 from trust_core.dashboard.home.overview import Finding
 from trust_core.dashboard.point import Point
 from trust_core.dashboard.run import worker
 from trust_core.errors import StoreError
-from trust_core.store import MANIFEST, Audit
+from trust_core.storage import workspace
+from trust_core.storage.audit_files import MANIFEST, Audit
 
 
 @pytest.fixture
@@ -262,7 +262,7 @@ def test_delete_asks_first_and_closes_the_audit(demo: Audit, workspace: Path):
     app.button(key="delete-demo").click()
     assert "leaves the building" in html(again(app))
     assert dict(app.query_params) == {}
-    assert library.entries() == []
+    assert workspace.entries() == []
 
 
 def test_an_audit_that_cannot_be_deleted_says_why(demo: Audit):

@@ -19,7 +19,7 @@ from trust_core.decision.journal import entries
 from trust_core.decision.localization import THRESHOLDS, Masks
 from trust_core.decision.localized import Contradiction, contradicting, images_of, judge, report
 from trust_core.decision.mask_counts import MASK_HEAD, MaskCounts, make_counts
-from trust_core.store import SAMPLES, Audit
+from trust_core.storage.audit_files import SAMPLES, Audit
 
 RECALL = re.compile(r"marks (\d+) of (\d+) defective parts and \d+ of \d+ good ones; part by part")
 

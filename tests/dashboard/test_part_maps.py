@@ -26,7 +26,7 @@ from trust_core.dashboard.parts.query import page_of_parts, part_rows
 from trust_core.dashboard.parts.selection import Filters
 from trust_core.dashboard.point import Point
 from trust_core.rescoring import rescore
-from trust_core.store import Audit
+from trust_core.storage.audit_files import Audit
 
 POINT = Point("iou_difference", 0.0, 0.25, "tune")
 

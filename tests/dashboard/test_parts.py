@@ -15,7 +15,7 @@ from trust_core.dashboard.parts.selection import Filters
 from trust_core.dashboard.parts.thumbnails import source
 from trust_core.dashboard.point import Point
 from trust_core.decision.journal import SEAL_OPENED, entries
-from trust_core.store import Audit
+from trust_core.storage.audit_files import Audit
 
 POINT = Point("iou_difference", 0.0, 0.25, "tune")
 

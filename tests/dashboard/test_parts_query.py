@@ -24,7 +24,7 @@ from trust_core.dashboard.parts.selection import ORDERS, SHOWN, Filters
 from trust_core.dashboard.point import Point
 from trust_core.decision.curves import indicator_scores, roles_of
 from trust_core.decision.indicators import INDICATORS
-from trust_core.store import Audit
+from trust_core.storage.audit_files import Audit
 
 POINT = Point("iou_difference", 1.0, 0.05, "tune")
 

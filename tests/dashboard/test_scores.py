@@ -23,7 +23,7 @@ from trust_core.decision.curves import report
 from trust_core.decision.indicators import INDICATORS
 from trust_core.decision.tradeoff import curve
 from trust_core.errors import SettingsError
-from trust_core.store import Audit
+from trust_core.storage.audit_files import Audit
 
 
 @pytest.fixture(scope="module")

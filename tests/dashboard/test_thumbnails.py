@@ -18,7 +18,7 @@ from trust_core.dashboard.parts.thumbnails import (
     thumbnail,
     thumbnails,
 )
-from trust_core.store import Audit
+from trust_core.storage.audit_files import Audit
 
 
 @pytest.fixture

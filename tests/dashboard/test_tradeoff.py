@@ -14,7 +14,7 @@ from tests.fakes import Part, passed_parts, random_parts, write_fake_audit
 from trust_core.dashboard.tradeoff.weighed import Weighed, against, sides, table
 from trust_core.decision.curves import report
 from trust_core.decision.journal import JOURNAL, entries
-from trust_core.store import Audit
+from trust_core.storage.audit_files import Audit
 
 COUNTS = re.compile(r"(\d+) of (\d+) missed defects caught; (\d+) of (\d+) good parts")
 

@@ -18,7 +18,7 @@ from trust_core.audit import run_audit
 from trust_core.data.samples import SAMPLE_COLUMNS, Dataset
 from trust_core.model.opening import ModelOptions, open_detector
 from trust_core.settings import AuditSettings
-from trust_core.store import Audit
+from trust_core.storage.audit_files import Audit
 
 ARCHITECTURE = "test_resnet"
 SIDE = 64

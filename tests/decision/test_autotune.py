@@ -24,7 +24,7 @@ from trust_core.decision.sensitivity import AXES, sensitivity
 from trust_core.decision.tradeoff import curve
 from trust_core.explanation.overlap import overlap
 from trust_core.settings import AuditSettings
-from trust_core.store import SCORES, open_audit
+from trust_core.storage.audit_files import SCORES, open_audit
 
 SETTINGS = AuditSettings(
     strengths=(0, 2),

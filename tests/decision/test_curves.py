@@ -13,7 +13,7 @@ from trust_core.decision.curves import as_json, curve_at, indicator_scores, repo
 from trust_core.decision.indicators import INDICATORS
 from trust_core.decision.tradeoff import curve
 from trust_core.errors import SettingsError
-from trust_core.store import Audit
+from trust_core.storage.audit_files import Audit
 
 CURVE_KEYS = ["strength", "auroc", "tn_loss_at", "points"]
 POINT_KEYS = ["threshold", "fn_recall", "tn_loss", "flagged_fn", "flagged_tn"]

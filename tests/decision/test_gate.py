@@ -11,7 +11,7 @@ from trust_core.decision.gate import gate, write_junit
 from trust_core.decision.planner import Demand
 from trust_core.decision.statement import certify
 from trust_core.errors import SettingsError, StoreError
-from trust_core.store import Audit
+from trust_core.storage.audit_files import Audit
 
 
 @pytest.fixture

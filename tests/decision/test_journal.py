@@ -9,7 +9,7 @@ import pytest
 from tests.fakes import random_parts, write_fake_audit
 from trust_core.decision.journal import JOURNAL, append, decide, entries, open_seals
 from trust_core.errors import SettingsError, StoreError
-from trust_core.store import Audit
+from trust_core.storage.audit_files import Audit
 
 
 @pytest.fixture

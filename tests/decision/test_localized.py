@@ -28,7 +28,7 @@ from trust_core.decision.localized import (
 from trust_core.decision.localized_pair import compare, same_images
 from trust_core.decision.mask_counts import MASK_HEAD, make_counts
 from trust_core.errors import SettingsError
-from trust_core.store import MASKS, SAMPLES, Audit
+from trust_core.storage.audit_files import MASKS, SAMPLES, Audit
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import pytest
 from tests.fakes import random_parts, write_fake_audit
 from trust_core.decision.mask_alarm import MASK_CHUNK, largest_area
 from trust_core.decision.rivals import write_indicators
-from trust_core.store import INDICATORS, SAMPLES
+from trust_core.storage.audit_files import INDICATORS, SAMPLES
 
 
 def test_by_hand() -> None:

@@ -32,7 +32,7 @@ from trust_core.decision.mask_counts import (
     sources,
 )
 from trust_core.errors import SettingsError, StoreError
-from trust_core.store import MASKS, PROGRESS, SAMPLES, Audit, open_audit, write_json
+from trust_core.storage.audit_files import MASKS, PROGRESS, SAMPLES, Audit, open_audit, write_json
 
 
 @pytest.fixture(scope="module")

@@ -37,8 +37,8 @@ from trust_core.decision.rivals import RIVALS, Material, add_indicators, write_i
 from trust_core.errors import SettingsError
 from trust_core.explanation.overlap import mask_of
 from trust_core.settings import AuditSettings
-from trust_core.store import FEATURES, SAMPLES, open_audit
-from trust_core.store import INDICATORS as FILE
+from trust_core.storage.audit_files import FEATURES, SAMPLES, open_audit
+from trust_core.storage.audit_files import INDICATORS as FILE
 
 draw = np.random.default_rng(0)
 REFERENCE = draw.normal(size=(60, 8)).astype(np.float32)

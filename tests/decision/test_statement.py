@@ -24,7 +24,7 @@ from trust_core.decision.statement import (
     measured,
 )
 from trust_core.errors import SettingsError
-from trust_core.store import Audit
+from trust_core.storage.audit_files import Audit
 
 DELTA = Choice("iou_difference", 0.0, ASKED_FOR)
 KEYS = {

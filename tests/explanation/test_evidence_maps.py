@@ -22,7 +22,7 @@ from trust_core.explanation.heatmaps import heatmaps
 from trust_core.explanation.overlap import overlap, to_comparison_grid
 from trust_core.manifest import identify
 from trust_core.settings import AuditSettings
-from trust_core.store import EVIDENCE
+from trust_core.storage.audit_files import EVIDENCE
 
 BOTH = AuditSettings(
     strengths=(0, 1), specific=("evidence", "gradcam"), agnostic=("evidence", "gradient")

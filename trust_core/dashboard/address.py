@@ -15,7 +15,7 @@ from trust_core.dashboard.tradeoff.scores import load
 from trust_core.decision.curves import ALL_ROLES
 from trust_core.decision.indicators import DEFAULT_INDICATOR, available
 from trust_core.decision.journal import OPERATING_POINT, entries
-from trust_core.store import Audit
+from trust_core.storage.audit_files import Audit
 
 AUDIT = "audit"
 TUNE = "tune"

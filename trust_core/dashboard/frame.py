@@ -10,15 +10,15 @@ from pathlib import Path
 
 import streamlit as st
 
-from trust_core.dashboard import library
 from trust_core.dashboard.address import AUDIT, kept
 from trust_core.dashboard.follow import follow
 from trust_core.dashboard.wording import worded
 from trust_core.dashboard.words import GLOSSARY, counted
 from trust_core.decision.mask_counts import has_truth
 from trust_core.errors import StoreError, TrustError
-from trust_core.kept import give_back
-from trust_core.store import FINISHED, Audit, open_audit
+from trust_core.storage import workspace
+from trust_core.storage.audit_files import FINISHED, Audit, open_audit
+from trust_core.storage.memory_cache import give_back
 
 PRODUCT = "Second Look"
 STATIC = Path(__file__).parents[2] / "static"
@@ -63,7 +63,7 @@ def page(title: str, *, needs_audit: bool = True) -> Audit | None:
     )
     give_back()  # what the page before needed
     st.html(STATIC / "frame.css")
-    finished = {e.folder: e for e in library.entries() if e.status == FINISHED}
+    finished = {e.folder: e for e in workspace.entries() if e.status == FINISHED}
     name = st.query_params.get(AUDIT) or _usual(finished)
     audit, problem = _open(name)
     _top_bar(title, finished, name if audit else None, masks=bool(audit and marks_defects(audit)))
@@ -129,9 +129,9 @@ def _marks_defects(_audit: Audit, key: str) -> bool:
     return has_truth(_audit)
 
 
-def _usual(finished: dict[str, library.Entry]) -> str | None:
+def _usual(finished: dict[str, workspace.Entry]) -> str | None:
     last = st.session_state.get(LAST_OPENED)
-    for name in (last, library.DEMO, *finished):
+    for name in (last, workspace.DEMO, *finished):
         if name in finished:
             return name
     return None
@@ -141,15 +141,15 @@ def _open(name: str | None) -> tuple[Audit | None, TrustError | None]:
     if name is None:
         return None, None
     try:
-        folder = library.folder_of(name)
-        entry = library.entry(folder)
-        if entry.status == library.RUNNING:
+        folder = workspace.folder_of(name)
+        entry = workspace.entry(folder)
+        if entry.status == workspace.RUNNING:
             images = counted(entry.total, "images") if entry.total else "its images"
             raise Unfinished(
                 f"{entry.name} is still running: {entry.done:,} of {images} are done. "
                 "What it found appears here when it has finished."
             )
-        if entry.status == library.STOPPED:
+        if entry.status == workspace.STOPPED:
             raise Unfinished(
                 f"{entry.name} was stopped before it finished; resume it to see what it found."
             )
@@ -159,7 +159,7 @@ def _open(name: str | None) -> tuple[Audit | None, TrustError | None]:
 
 
 def _top_bar(
-    title: str, finished: dict[str, library.Entry], name: str | None, *, masks: bool
+    title: str, finished: dict[str, workspace.Entry], name: str | None, *, masks: bool
 ) -> None:
     with st.container(
         key="topbar", horizontal=True, vertical_alignment="center", gap="medium", wrap=False

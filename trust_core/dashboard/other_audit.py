@@ -2,11 +2,11 @@
 
 import streamlit as st
 
-from trust_core.dashboard import library
 from trust_core.dashboard.follow import follow
 from trust_core.dashboard.frame import error
 from trust_core.errors import TrustError
-from trust_core.store import FINISHED, Audit, open_audit
+from trust_core.storage import workspace
+from trust_core.storage.audit_files import FINISHED, Audit, open_audit
 
 WITH = "with"
 KEY = "beside"
@@ -21,7 +21,7 @@ def choose_other(audit: Audit, alone: str) -> Audit | None:
     """
     names = {
         e.folder: e.name
-        for e in library.entries()
+        for e in workspace.entries()
         if e.status == FINISHED and e.folder != audit.folder.name
     }
     if not names:
@@ -42,7 +42,7 @@ def choose_other(audit: Audit, alone: str) -> Audit | None:
     if wanted not in names:
         return None
     try:
-        return open_audit(library.folder_of(wanted))
+        return open_audit(workspace.folder_of(wanted))
     except TrustError as problem:
         error(problem)
         return None

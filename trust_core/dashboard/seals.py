@@ -7,7 +7,7 @@ import streamlit as st
 from trust_core.dashboard.frame import finding
 from trust_core.dashboard.words import ROLE_NAMES, moment
 from trust_core.decision.journal import SEAL_OPENED, SEALED, entries, open_seals
-from trust_core.store import Audit
+from trust_core.storage.audit_files import Audit
 
 
 def closed(audit: Audit, roles: Sequence[str]) -> tuple[str, ...]:

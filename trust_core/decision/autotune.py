@@ -22,7 +22,7 @@ from trust_core.decision.sensitivity import sensitivity
 from trust_core.decision.statement import plain
 from trust_core.decision.tradeoff import Counts, Floats
 from trust_core.decision.verdict import LEAST_GROUPS, verdict
-from trust_core.store import Audit
+from trust_core.storage.audit_files import Audit
 
 REPEATS = 5
 SHOWN = 10  # best choices that are told

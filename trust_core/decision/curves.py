@@ -11,12 +11,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from trust_core.columns import PassedColumns, numbers, text
 from trust_core.data.roles import ROLES
 from trust_core.decision.indicators import DEFAULT_INDICATOR, INDICATORS, THRESHOLD_SHIFT
 from trust_core.decision.tradeoff import RECALLS, Curve, curve
 from trust_core.errors import SettingsError
-from trust_core.store import Audit
+from trust_core.storage.audit_columns import PassedColumns, numbers, text
+from trust_core.storage.audit_files import Audit
 
 ALL_ROLES = "all"
 

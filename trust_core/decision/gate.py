@@ -9,7 +9,7 @@ from xml.etree import ElementTree as Xml  # written here, never parsed
 from trust_core.decision.planner import Demand, check_share
 from trust_core.decision.statement import Choice, certify
 from trust_core.errors import StoreError
-from trust_core.store import Audit
+from trust_core.storage.audit_files import Audit
 
 NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 

@@ -10,10 +10,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from trust_core.columns import Columns, Floats
 from trust_core.errors import SettingsError
 from trust_core.registry import Registry
-from trust_core.store import Audit
+from trust_core.storage.audit_columns import Columns, Floats
+from trust_core.storage.audit_files import Audit
 
 Indicator = Callable[[Columns, Columns], Floats]
 

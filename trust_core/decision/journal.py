@@ -12,7 +12,7 @@ from typing import Any
 
 from trust_core.decision.indicators import INDICATORS
 from trust_core.errors import SettingsError, StoreError
-from trust_core.store import Audit
+from trust_core.storage.audit_files import Audit
 
 JOURNAL = "decisions.jsonl"
 SEALED = ("certify", "test")

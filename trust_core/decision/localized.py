@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from trust_core.columns import Places, numbers, text
 from trust_core.data.roles import ROLES
 from trust_core.decision.curves import roles_of
 from trust_core.decision.groups import Flags, group_codes
@@ -21,7 +20,8 @@ from trust_core.decision.mask_counts import MASK_HEAD, UNKNOWN, MaskCounts, read
 from trust_core.decision.ratios import Estimate
 from trust_core.decision.tradeoff import Counts, Floats
 from trust_core.errors import SettingsError
-from trust_core.store import Audit
+from trust_core.storage.audit_columns import Places, numbers, text
+from trust_core.storage.audit_files import Audit
 
 DEFAULT_THRESHOLD = 0.5
 GOOD_MARKED, DEFECTIVE_EMPTY = CONTRADICTIONS = ("good_marked", "defective_empty")

@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from trust_core.columns import Places
 from trust_core.decision.localization import METRICS, difference, localize
 from trust_core.decision.localized import Judged
 from trust_core.decision.ratios import Estimate
-from trust_core.store import SAMPLES, Audit
+from trust_core.storage.audit_columns import Places
+from trust_core.storage.audit_files import SAMPLES, Audit
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from trust_core.data.decode import image_size, read_mask
 from trust_core.decision.localization import THRESHOLDS, count_pixels
 from trust_core.errors import SettingsError, StoreError, UnreadableImage
 from trust_core.model.placement import seen_box, spread
-from trust_core.store import PROGRESS, Audit, write_json
+from trust_core.storage.audit_files import PROGRESS, Audit, write_json
 
 MASK_HEAD = "mask"
 FOLDER = "localisation"

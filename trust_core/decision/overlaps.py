@@ -18,7 +18,7 @@ import torch
 
 from trust_core.decision.tradeoff import Floats
 from trust_core.explanation.overlap import MASKS, to_comparison_grid, top_share
-from trust_core.store import Audit
+from trust_core.storage.audit_files import Audit
 
 MASK_RULES = ("half", "otsu", "top:0.05", "top:0.1", "top:0.2", "top:0.4")
 CHUNK = 256  # rows at a time: what they need stays in the cache of a core

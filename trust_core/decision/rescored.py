@@ -13,7 +13,7 @@ from trust_core.data.roles import ROLES
 from trust_core.decision.groups import Flags, group_codes
 from trust_core.decision.overlaps import Recipe, overlaps
 from trust_core.decision.tradeoff import Counts, Floats
-from trust_core.store import Audit
+from trust_core.storage.audit_files import Audit
 
 # What can be made of the overlaps of an image: at ε, and at ε = 0. Names of `INDICATORS`.
 VARIANTS: dict[str, Callable[[Floats, Floats, Floats, Floats], Floats]] = {

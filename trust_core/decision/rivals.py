@@ -36,8 +36,8 @@ from trust_core.decision.verdict import LEAST_GROUPS
 from trust_core.explanation.evidence_maps import EVIDENCE_FORM, concentration
 from trust_core.explanation.overlap import iou, mask_of
 from trust_core.registry import Registry
-from trust_core.shards import write_table
-from trust_core.store import FEATURES, INDICATORS, SAMPLES, SCORES, Audit
+from trust_core.storage.audit_files import FEATURES, INDICATORS, SAMPLES, SCORES, Audit
+from trust_core.storage.shards import write_table
 
 CHUNK = 1024
 GENTLE = 10.0  # ridge of the two weights of `combination`

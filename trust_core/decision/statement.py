@@ -10,7 +10,6 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 
-from trust_core.columns import PassedColumns
 from trust_core.decision.certificate import Budget, Proof, group_minima, prove, sentence
 from trust_core.decision.curves import curves_of, scored, with_indicator
 from trust_core.decision.groups import (
@@ -27,7 +26,8 @@ from trust_core.decision.planner import Demand, needed, plan
 from trust_core.decision.tradeoff import Counts, Floats, curve
 from trust_core.decision.verdict import SAME_RANKING, same_ranking, verdict
 from trust_core.errors import SettingsError
-from trust_core.store import Audit
+from trust_core.storage.audit_columns import PassedColumns
+from trust_core.storage.audit_files import Audit
 
 LAST_CHOSEN, BEST_ON_TUNE, ASKED_FOR = "last operating point", "best on tune", "asked for"
 USUAL_RECALL = 0.95  # of the TN losses beside a verdict when no recall was asked for

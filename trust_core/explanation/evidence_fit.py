@@ -20,7 +20,7 @@ from trust_core.errors import DataError, StoreError, UnreadableImage
 from trust_core.explanation.conditional import Conditional, fit_conditional
 from trust_core.explanation.evidence_maps import PAD, evidence_window
 from trust_core.model.preprocessing import Preprocessing
-from trust_core.store import EVIDENCE, Audit
+from trust_core.storage.audit_files import EVIDENCE, Audit
 
 OPEN_ROLES = ("train", "tune")
 MOST_IMAGES = 1000

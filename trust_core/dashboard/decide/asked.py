@@ -13,7 +13,7 @@ from trust_core.decision.indicators import available
 from trust_core.decision.journal import open_seals
 from trust_core.errors import TrustError
 from trust_core.figure_parts import number
-from trust_core.store import Audit
+from trust_core.storage.audit_files import Audit
 
 TEST = "test"
 PREVIEW = (

@@ -5,7 +5,6 @@ from html import escape
 import pandas as pd
 import streamlit as st
 
-from trust_core.dashboard import library
 from trust_core.dashboard.decide.compare import CHANGES, RELABELLED, Beside, beside
 from trust_core.dashboard.decide.judged import judge
 from trust_core.dashboard.decide.words import headline
@@ -15,7 +14,8 @@ from trust_core.dashboard.frame import link
 from trust_core.dashboard.seals import closed
 from trust_core.dashboard.words import OUTCOME_NAMES, count, counted
 from trust_core.decision.statement import Choice, choose
-from trust_core.store import Audit
+from trust_core.storage import workspace
+from trust_core.storage.audit_files import Audit
 
 ALONE = (
     "This is the only finished audit. Audit the retrained detector on the same images, and what it "
@@ -38,7 +38,7 @@ def show_beside(audit: Audit, other: Audit, choice: Choice, recall: float) -> No
             "no part can have changed side.</p>"
         )
         return
-    here, there = (library.display_name(a.folder, a.manifest) for a in (audit, other))
+    here, there = (workspace.display_name(a.folder, a.manifest) for a in (audit, other))
     role = "test" if "test" in roles else "tune"
     verdicts = []
     for one, chosen in ((other, choose(other)), (audit, choice)):

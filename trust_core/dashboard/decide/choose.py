@@ -20,7 +20,7 @@ from trust_core.decision.journal import (
     entries,
 )
 from trust_core.errors import TrustError
-from trust_core.store import Audit
+from trust_core.storage.audit_files import Audit
 
 SHOWN = 12  # entries of the history
 

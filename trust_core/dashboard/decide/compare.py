@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from trust_core.store import Audit
+from trust_core.storage.audit_files import Audit
 
 # (outcome there, outcome here): what it means that a part went from one to the other.
 CHANGES = {

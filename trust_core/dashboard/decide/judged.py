@@ -5,13 +5,13 @@ from dataclasses import dataclass
 import numpy as np
 import streamlit as st
 
-from trust_core.columns import PassedColumns
 from trust_core.decision.curves import scored, with_indicator
 from trust_core.decision.indicators import ABSENT, THRESHOLD_SHIFT, available
 from trust_core.decision.tradeoff import Curve, curve
 from trust_core.decision.verdict import Verdict, verdict
-from trust_core.kept import Kept
-from trust_core.store import Audit
+from trust_core.storage.audit_columns import PassedColumns
+from trust_core.storage.audit_files import Audit
+from trust_core.storage.memory_cache import Kept
 
 MEMORY = 60_000_000  # bytes of judged indicators that are kept, of all audits together
 

@@ -27,7 +27,7 @@ from trust_core.decision.line import Estimate, Line
 from trust_core.decision.tradeoff import Curve, Floats
 from trust_core.drawn_curves import CHOSEN_POINTS, drawn
 from trust_core.figures_decide import Priced
-from trust_core.store import Audit
+from trust_core.storage.audit_files import Audit
 
 MARKED = (CERTIFIED, CHEAPEST, OWN)
 

@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from trust_core.columns import text
 from trust_core.dashboard.decide.judged import stamp
 from trust_core.dashboard.point import Point
 from trust_core.dashboard.tradeoff.scores import load, stops
@@ -16,7 +15,8 @@ from trust_core.decision.indicators import THRESHOLD_SHIFT
 from trust_core.decision.line import Estimate, Line, Rates, cheapest, on_the_line, outcomes
 from trust_core.decision.tradeoff import Curve, Floats
 from trust_core.errors import SettingsError
-from trust_core.store import Audit
+from trust_core.storage.audit_columns import text
+from trust_core.storage.audit_files import Audit
 
 CERTIFIED, CHEAPEST, OWN, RIVAL = "certified", "cheapest", "own", "rival"
 NAMES = {

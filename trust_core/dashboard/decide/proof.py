@@ -6,7 +6,6 @@ from typing import Any
 import streamlit as st
 
 from trust_core import figures_decide
-from trust_core.columns import text
 from trust_core.dashboard.chart import chart
 from trust_core.dashboard.decide.judged import stamp
 from trust_core.dashboard.decide.words import brief, called, capital, foretold, share
@@ -21,7 +20,8 @@ from trust_core.decision.journal import SEALED, entries
 from trust_core.decision.planner import Demand, needed, plan, proven
 from trust_core.decision.statement import Choice, certify, choose
 from trust_core.errors import TrustError
-from trust_core.store import Audit
+from trust_core.storage.audit_columns import text
+from trust_core.storage.audit_files import Audit
 
 WORTHLESS = 0.8  # loss of good parts above which a proof says little more than flagging all
 OVERLOOKED = 2  # curves of the planner, beside that of none

@@ -13,7 +13,7 @@ from trust_core.dashboard.decide.words import called, capital
 from trust_core.dashboard.frame import error
 from trust_core.errors import TrustError
 from trust_core.figures_decide import Contender
-from trust_core.store import Audit
+from trust_core.storage.audit_files import Audit
 
 AXES = {
     "layer": "Layer",

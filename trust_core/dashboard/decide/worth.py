@@ -22,7 +22,7 @@ from trust_core.dashboard.tradeoff.scores import load
 from trust_core.decision.indicators import DEFAULT_INDICATOR, THRESHOLD_SHIFT
 from trust_core.decision.verdict import SAME_RANKING, Verdict, same_ranking
 from trust_core.figures_decide import Contender
-from trust_core.store import Audit
+from trust_core.storage.audit_files import Audit
 
 OVERLAPS = (DEFAULT_INDICATOR, "iou_difference_shift", "best_overlap", "overlap_profile")
 HERE = "“Try every choice”, below, adds them once test is opened"

@@ -5,11 +5,12 @@ from types import ModuleType
 
 import streamlit as st
 
-from trust_core.dashboard import library, words
+from trust_core.dashboard import words
 from trust_core.dashboard.address import AUDIT
 from trust_core.dashboard.frame import error
 from trust_core.errors import TrustError
-from trust_core.store import workspace
+from trust_core.storage import workspace
+from trust_core.storage.audit_files import workspace
 
 ARGUMENTS = ["demo", "--json"]
 POLL_SECONDS = 1.0
@@ -27,7 +28,7 @@ def demo_start() -> None:
 
 def _start() -> None:
     try:
-        _worker().start(ARGUMENTS, workspace() / library.DEMO)
+        _worker().start(ARGUMENTS, workspace() / workspace.DEMO)
     except TrustError as problem:
         error(problem)
         return
@@ -36,9 +37,9 @@ def _start() -> None:
 
 def _watch() -> None:
     worker = _worker()
-    state = worker.state(workspace() / library.DEMO)
+    state = worker.state(workspace() / workspace.DEMO)
     if state.phase == worker.DONE:
-        st.query_params[AUDIT] = library.DEMO
+        st.query_params[AUDIT] = workspace.DEMO
         st.rerun()
     if state.phase != worker.RUNNING:
         st.html(f'<div class="problem" role="alert"><p>{escape(state.sentence)}</p></div>')

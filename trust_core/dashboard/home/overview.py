@@ -19,7 +19,7 @@ from trust_core.dashboard.words import (
 )
 from trust_core.data.roles import ROLES
 from trust_core.decision.indicators import THRESHOLD_SHIFT
-from trust_core.store import Audit
+from trust_core.storage.audit_files import Audit
 
 CHANNELS = {"rgb": "in colour", "bgr": "in colour, blue first", "grey": "in grey"}
 

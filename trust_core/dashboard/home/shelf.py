@@ -5,12 +5,13 @@ from html import escape
 
 import streamlit as st
 
-from trust_core.dashboard import library, words
+from trust_core.dashboard import words
 from trust_core.dashboard.address import AUDIT
 from trust_core.dashboard.frame import HOME, RUN, error, plain
-from trust_core.dashboard.library import DAMAGED, RUNNING, STOPPED, Entry
 from trust_core.errors import TrustError
-from trust_core.store import FINISHED, workspace
+from trust_core.storage import workspace
+from trust_core.storage.audit_files import FINISHED, workspace
+from trust_core.storage.workspace import DAMAGED, RUNNING, STOPPED, Entry
 
 COLUMNS = (4, 3, 2.2, 2.6, 1.4, 1.2)
 HEADS = ("Audit", "Status", "Images", "Started", "On disk", "")
@@ -31,7 +32,7 @@ def shelf(entries: list[Entry], opened: str | None) -> None:
 
 
 def _rows(names: set[str], running: bool, opened: str | None) -> None:
-    entries = library.entries()
+    entries = workspace.entries()
     if running and not any(entry.status == RUNNING for entry in entries):
         st.rerun()  # the page around has something new to show
     with st.container(key="shelf", gap=None):
@@ -73,13 +74,13 @@ def _status(entry: Entry) -> str:
 
 def _edit(entry: Entry) -> None:
     name = st.text_input(
-        "Name", entry.name, max_chars=library.LONGEST_NAME, key=f"name-{entry.folder}"
+        "Name", entry.name, max_chars=workspace.LONGEST_NAME, key=f"name-{entry.folder}"
     )
     if st.button("Rename", key=f"rename-{entry.folder}"):
-        _attempt(library.rename, entry.folder, name)
+        _attempt(workspace.rename, entry.folder, name)
     sure = st.checkbox("Delete it, with all decisions noted in it", key=f"sure-{entry.folder}")
     if st.button("Delete", key=f"delete-{entry.folder}", disabled=not sure):
-        _attempt(library.delete, entry.folder)
+        _attempt(workspace.delete, entry.folder)
 
 
 def _attempt(change: Callable[..., None], *arguments: str) -> None:

@@ -8,7 +8,7 @@ from trust_core.dashboard.address import CHOICES, TUNE
 from trust_core.decision.localized import DEFAULT_THRESHOLD
 from trust_core.decision.mask_counts import column_of, find_source
 from trust_core.errors import SettingsError
-from trust_core.store import Audit
+from trust_core.storage.audit_files import Audit
 
 AREAS = (0.0, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05)
 LOOSE, STRICT = "loose", "strict"

@@ -6,7 +6,6 @@ from html import escape
 
 import streamlit as st
 
-from trust_core.dashboard import library
 from trust_core.dashboard.follow import follow
 from trust_core.dashboard.frame import marks_defects
 from trust_core.dashboard.localisation.asked import STRICT, Asked, write
@@ -22,7 +21,8 @@ from trust_core.decision.localized import images_of, judge
 from trust_core.decision.localized_pair import Pair, compare, same_images
 from trust_core.decision.mask_counts import MASK_HEAD, MaskCounts, sources
 from trust_core.decision.ratios import Estimate
-from trust_core.store import Audit
+from trust_core.storage import workspace
+from trust_core.storage.audit_files import Audit
 
 NAMES = {
     "seg_miou": "Agreement, part by part (Seg_mIoU)",
@@ -68,7 +68,7 @@ def show_beside(audit: Audit, counts: MaskCounts, other: Audit, asked: Asked) ->
             "there, is left out.</p>"
         )
         return
-    mine, its = (escape(library.display_name(a.folder, a.manifest)) for a in (audit, other))
+    mine, its = (escape(workspace.display_name(a.folder, a.manifest)) for a in (audit, other))
     st.html(f"<p>{sentence(pair, mine, its)}</p>")
     heads = (
         f"{mine}<small>{escape(source_name(asked.source))}</small>",

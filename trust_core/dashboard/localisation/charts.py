@@ -11,7 +11,7 @@ from trust_core.dashboard.localisation.loaded import drawn_thresholds, swept
 from trust_core.decision.localization import Localization
 from trust_core.decision.mask_counts import MaskCounts
 from trust_core.figure_parts import Layout
-from trust_core.store import Audit
+from trust_core.storage.audit_files import Audit
 
 
 def draw_sizes(found: Localization, asked: Asked) -> None:

@@ -10,7 +10,7 @@ from trust_core.dashboard.localisation.words import source_name
 from trust_core.dashboard.parts.grid import ROLE_CHOICES
 from trust_core.decision.localization import THRESHOLDS
 from trust_core.decision.mask_counts import MASK_HEAD, sources
-from trust_core.store import Audit
+from trust_core.storage.audit_files import Audit
 
 FORM_NAMES = {LOOSE: "any mask", STRICT: "a touching mask"}
 HELP = {

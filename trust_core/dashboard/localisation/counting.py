@@ -12,7 +12,7 @@ from trust_core.dashboard.run.worker import RUNNING, JobState
 from trust_core.dashboard.words import count, counted, duration
 from trust_core.decision.mask_counts import COUNTS, counts_folder, read_counts
 from trust_core.errors import StoreError, TrustError
-from trust_core.store import Audit
+from trust_core.storage.audit_files import Audit
 
 EVERY = timedelta(seconds=0.5)
 TRIED = "counting"  # of this session: the folders whose counting was started here

@@ -8,7 +8,7 @@ from trust_core.decision.localization import THRESHOLDS, Localization, localize
 from trust_core.decision.localized import Images, Judged, images_of, judge, sweep
 from trust_core.decision.mask_counts import MaskCounts, read_counts
 from trust_core.decision.tradeoff import Floats
-from trust_core.store import Audit
+from trust_core.storage.audit_files import Audit
 
 MANY = 50_000  # images
 

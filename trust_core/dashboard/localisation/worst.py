@@ -31,7 +31,7 @@ from trust_core.decision.localization import Masks
 from trust_core.decision.localized import Judged, parts_of
 from trust_core.decision.mask_counts import cells_of
 from trust_core.errors import UnreadableImage
-from trust_core.store import Audit
+from trust_core.storage.audit_files import Audit
 
 SHOWN, SIDE, LINE = 8, 220, 2
 READERS = min(SHOWN, os.cpu_count() or 1)

@@ -11,7 +11,7 @@ from trust_core.dashboard.point import Point
 from trust_core.decision.indicators import available
 from trust_core.decision.localization import THRESHOLDS
 from trust_core.decision.localized import CONTRADICTIONS, Contradiction
-from trust_core.store import Audit
+from trust_core.storage.audit_files import Audit
 
 PART = "part"
 # Query parameter: value when the URL is silent. The audit and the operating point are `address`'s.

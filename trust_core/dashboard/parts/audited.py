@@ -7,7 +7,7 @@ from trust_core.dashboard.parts.thumbnails import source
 from trust_core.data.decode import read_image
 from trust_core.model.detector import Detector
 from trust_core.reopening import reopened
-from trust_core.store import Audit
+from trust_core.storage.audit_files import Audit
 
 
 def audited_detector(audit: Audit) -> Detector:

@@ -18,7 +18,7 @@ from trust_core.dashboard.parts.maps import (
     with_map,
 )
 from trust_core.errors import SettingsError, TrustError
-from trust_core.store import Audit
+from trust_core.storage.audit_files import Audit
 
 if TYPE_CHECKING:
     from trust_core.dashboard.parts.crosscheck import Check

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from trust_core.dashboard.parts.audited import network_input
 from trust_core.explanation.package_maps import PACKAGE_MAPS, PREFIX, package_map
 from trust_core.model.detector import Detector
-from trust_core.store import Audit
+from trust_core.storage.audit_files import Audit
 
 SIGNS = {"defect": 1, "good": -1}
 AGREES = 2e-3  # half precision keeps 5e-4 of the largest value; the rest is arithmetic

@@ -9,7 +9,7 @@ import streamlit as st
 from trust_core.dashboard.parts import part_words
 from trust_core.dashboard.parts.lists import dispute, disputes
 from trust_core.dashboard.words import moment
-from trust_core.store import Audit
+from trust_core.storage.audit_files import Audit
 
 LONGEST_NOTE = 500
 

@@ -18,7 +18,7 @@ from trust_core.explanation.evidence import (
     evidence,
     lost_at_once,
 )
-from trust_core.store import Audit
+from trust_core.storage.audit_files import Audit
 
 PIXELS = 4 * 224 * 224  # of the batch that is timed
 WINDOWS = (5, 10, 20)  # pixels along the side of a window

@@ -16,7 +16,7 @@ from trust_core.dashboard.parts.evidence_store import SAMPLES, Task, keep
 from trust_core.errors import StoreError, TrustError
 from trust_core.explanation.evidence import audit_conditional, evidence
 from trust_core.reopening import reopened
-from trust_core.store import PROGRESS, Audit, open_audit, write_json
+from trust_core.storage.audit_files import PROGRESS, Audit, open_audit, write_json
 
 EVERY = 0.5  # seconds from one note of the progress to the next
 

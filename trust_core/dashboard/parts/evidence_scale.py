@@ -18,7 +18,7 @@ from trust_core.errors import StoreError, UnreadableImage
 from trust_core.explanation.conditional import Conditional
 from trust_core.explanation.evidence import evidence
 from trust_core.model.detector import Detector
-from trust_core.store import Audit, write_json
+from trust_core.storage.audit_files import Audit, write_json
 
 FILE = "scale.json"
 QUANTILE = 0.995  # 1 in 200 pixels lies above the end of the colours, as with the heatmaps

@@ -30,7 +30,7 @@ from trust_core.dashboard.run.worker import DONE, FAILED, RUNNING, JobState
 from trust_core.dashboard.words import count, counted, duration
 from trust_core.errors import StoreError, TrustError
 from trust_core.explanation.evidence_question import starts
-from trust_core.store import PROGRESS, Audit
+from trust_core.storage.audit_files import PROGRESS, Audit
 
 EVERY = timedelta(seconds=1)
 PROGRAM = (sys.executable, "-m", evidence_job.__name__)

@@ -11,7 +11,7 @@ import numpy as np
 
 from trust_core.errors import StoreError
 from trust_core.explanation.evidence import Evidence
-from trust_core.store import Audit
+from trust_core.storage.audit_files import Audit
 
 FOLDER = "evidence"
 RESULT = "result.npz"

@@ -33,7 +33,7 @@ from trust_core.dashboard.words import (
     percent,
 )
 from trust_core.decision.curves import roles_of
-from trust_core.store import Audit
+from trust_core.storage.audit_files import Audit
 
 STYLE = Path(__file__).parents[3] / "static" / "parts.css"
 

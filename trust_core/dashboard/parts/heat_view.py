@@ -28,7 +28,7 @@ from trust_core.dashboard.parts.thumbnails import Thumbnail, source
 from trust_core.dashboard.parts.tiles import tile
 from trust_core.dashboard.point import Point
 from trust_core.errors import UnreadableImage
-from trust_core.store import Audit
+from trust_core.storage.audit_files import Audit
 
 OPACITY, BARE = "part-opacity", "part-bare"
 

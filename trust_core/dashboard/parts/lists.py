@@ -7,7 +7,7 @@ from trust_core.dashboard.parts.query import listed
 from trust_core.dashboard.parts.selection import Filters
 from trust_core.dashboard.point import Point
 from trust_core.decision.journal import LABEL_DISPUTED, append, entries
-from trust_core.store import Audit
+from trust_core.storage.audit_files import Audit
 
 
 def parts_csv(audit: Audit, point: Point, filters: Filters) -> bytes:

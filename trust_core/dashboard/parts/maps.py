@@ -16,7 +16,7 @@ from trust_core.dashboard.parts import pictures
 from trust_core.dashboard.parts.pictures import LINES, RAMPS, Box, Mask, Outline
 from trust_core.data.decode import read_mask
 from trust_core.explanation.overlap import mask_of
-from trust_core.store import Audit
+from trust_core.storage.audit_files import Audit
 
 PANEL_SIDE = 560  # pixels along the longer side: about twice what a panel has on a screen
 STRIP_SIDE = 220

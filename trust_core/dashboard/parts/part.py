@@ -27,7 +27,7 @@ from trust_core.dashboard.seals import ask_to_open, closed
 from trust_core.dashboard.words import counted
 from trust_core.data.decode import read_image
 from trust_core.errors import StoreError, UnreadableImage
-from trust_core.store import Audit
+from trust_core.storage.audit_files import Audit
 
 GROUP_SHOWN = 24
 LOOKS = {HEATMAPS: "Heatmaps", EVIDENCE: "Evidence, pixel by pixel", MASK: "Predicted mask"}

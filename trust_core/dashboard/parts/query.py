@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from trust_core.columns import text
 from trust_core.dashboard.parts.selection import SHOWN, Filters, Parts, places_where
 from trust_core.dashboard.point import Point
 from trust_core.decision.curves import roles_of
-from trust_core.store import Audit
+from trust_core.storage.audit_columns import text
+from trust_core.storage.audit_files import Audit
 
 PAGE_SIZE = 24
 

@@ -14,13 +14,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from trust_core.columns import Flags, Floats, PassedColumns, Places, numbers, text
 from trust_core.dashboard.point import Point
 from trust_core.decision.curves import roles_of
 from trust_core.decision.indicators import INDICATORS
 from trust_core.decision.localized import Contradiction, contradicting
-from trust_core.kept import Kept
-from trust_core.store import Audit
+from trust_core.storage.audit_columns import Flags, Floats, PassedColumns, Places, numbers, text
+from trust_core.storage.audit_files import Audit
+from trust_core.storage.memory_cache import Kept
 
 MEMORY = 80_000_000  # bytes of indicators and orders that are kept, of all audits together
 

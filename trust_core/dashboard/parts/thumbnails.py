@@ -13,10 +13,10 @@ from pathlib import Path
 
 from PIL import Image
 
-from trust_core.dashboard.library import cache_folder
 from trust_core.data.decode import read_image
 from trust_core.errors import UnreadableImage
-from trust_core.store import Audit
+from trust_core.storage.audit_files import Audit
+from trust_core.storage.workspace import cache_folder
 
 SIDE = 256  # pixels along the longer side: a tile on a screen of twice the usual density
 READERS = 4

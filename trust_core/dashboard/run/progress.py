@@ -13,7 +13,7 @@ from trust_core.dashboard.run.worker import DONE, FAILED, RUNNING, JobState
 from trust_core.dashboard.words import count, counted, duration
 from trust_core.errors import SettingsError, StoreError, TrustError
 from trust_core.manifest import Identity
-from trust_core.store import open_audit, read_manifest, workspace
+from trust_core.storage.audit_files import open_audit, read_manifest, workspace
 
 RUN = "run"  # in the URL: the audit folder that is being made
 EVERY = timedelta(seconds=1)

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from trust_core.dashboard.library import NETWORKS
 from trust_core.dashboard.run.command import DataOptions, Order, arguments, slug
 from trust_core.data.samples import Dataset
-from trust_core.store import workspace
+from trust_core.storage.audit_files import workspace
+from trust_core.storage.workspace import NETWORKS
 
 OBJECTIVES = {
     "joint": "label and mask together",

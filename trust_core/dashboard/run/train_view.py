@@ -10,7 +10,6 @@ import pandas as pd
 import streamlit as st
 
 from trust_core.dashboard import frame
-from trust_core.dashboard.library import NETWORKS
 from trust_core.dashboard.run import worker
 from trust_core.dashboard.run.command import shell, slug
 from trust_core.dashboard.run.job_view import show_ended, show_log, show_running
@@ -24,7 +23,8 @@ from trust_core.dashboard.run.worker import DONE, FAILED, RUNNING, JobState
 from trust_core.dashboard.words import duration, of
 from trust_core.errors import StoreError, TrustError
 from trust_core.model.training_loop import best_epoch
-from trust_core.store import PROGRESS, workspace
+from trust_core.storage.audit_files import PROGRESS, workspace
+from trust_core.storage.workspace import NETWORKS
 
 TRAIN, NEW = "train", "new"  # in the URL: the network that is being made
 EVERY = timedelta(seconds=1)

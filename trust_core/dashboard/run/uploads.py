@@ -10,10 +10,10 @@ from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
-from trust_core.dashboard.library import NETWORKS
 from trust_core.data.archives import extract
 from trust_core.errors import DataError, SettingsError
-from trust_core.store import workspace
+from trust_core.storage.audit_files import workspace
+from trust_core.storage.workspace import NETWORKS
 
 FOLDERS_VARIABLE = "TRUST_CORE_FOLDERS"
 UPLOADS = "uploads"

@@ -23,9 +23,16 @@ from pathlib import Path
 from typing import IO, Any
 
 from trust_core.allocator import ENVIRONMENT
-from trust_core.dashboard.library import JOBS
 from trust_core.errors import StoreError
-from trust_core.store import FINISHED, MANIFEST, PROGRESS, read_manifest, workspace, write_json
+from trust_core.storage.audit_files import (
+    FINISHED,
+    MANIFEST,
+    PROGRESS,
+    read_manifest,
+    workspace,
+    write_json,
+)
+from trust_core.storage.workspace import JOBS
 
 PROGRAM = (sys.executable, "-m", "trust_core")
 RUNNING, DONE, STOPPED, FAILED = "running", "finished", "stopped", "failed"

@@ -12,7 +12,7 @@ from trust_core.dashboard.tradeoff.scores import Scores, heat_counts, heat_thres
 from trust_core.decision.indicators import THRESHOLD_SHIFT
 from trust_core.decision.tradeoff import Floats
 from trust_core.figure_parts import Layout
-from trust_core.store import Audit
+from trust_core.storage.audit_files import Audit
 
 Choose = Callable[[float, float | None], None]
 MOST_KINDS = 9

@@ -18,7 +18,7 @@ from trust_core.decision.indicators import THRESHOLD_SHIFT, available
 from trust_core.decision.journal import decide
 from trust_core.errors import TrustError
 from trust_core.figure_parts import number
-from trust_core.store import Audit
+from trust_core.storage.audit_files import Audit
 
 PARTS = "pages/parts.py"
 

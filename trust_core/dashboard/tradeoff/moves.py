@@ -11,7 +11,7 @@ import streamlit as st
 
 from trust_core.dashboard.address import default_threshold, read_point, write_point
 from trust_core.dashboard.point import Point
-from trust_core.store import Audit
+from trust_core.storage.audit_files import Audit
 
 MOVED = "moved"
 CLICK = "click"

@@ -11,15 +11,15 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from trust_core.columns import PassedColumns, text
 from trust_core.dashboard.point import Point
 from trust_core.dashboard.thresholds import roundest
 from trust_core.decision.curves import roles_of
 from trust_core.decision.indicators import INDICATORS, THRESHOLD_SHIFT
 from trust_core.decision.tradeoff import Counts, Curve, Floats, curve
 from trust_core.drawn_curves import CHOSEN_POINTS, drawn
-from trust_core.kept import Kept
-from trust_core.store import Audit
+from trust_core.storage.audit_columns import PassedColumns, text
+from trust_core.storage.audit_files import Audit
+from trust_core.storage.memory_cache import Kept
 
 MEMORY = 220_000_000  # bytes of scores that are kept, of all audits together
 HEAT_SHARES = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75)

@@ -1,7 +1,7 @@
 """An audit on disk: reading a finished one.
 
 An audit is a folder (DESIGN: "The audit on disk"): tables as Parquet, maps as memory-mapped arrays,
-one manifest. `trust_core.shards` writes it while it runs.
+one manifest. `trust_core.storage.shards` writes it while it runs.
 """
 
 import atexit

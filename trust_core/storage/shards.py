@@ -1,7 +1,7 @@
 """An audit on disk: writing one. Shards while it runs, so that a killed run resumes; then a merge.
 
 A shard is a folder with the tables and maps of some images, complete or not there at all. The merge
-streams the shards, in order, into the files that `trust_core.store` reads.
+streams the shards, in order, into the files that `trust_core.storage.audit_files` reads.
 """
 
 import os
@@ -16,7 +16,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from trust_core.store import FEATURES, MAPS, MASKS, SAMPLES, SCORES
+from trust_core.storage.audit_files import FEATURES, MAPS, MASKS, SAMPLES, SCORES
 
 SHARDS = "shards"
 ARRAYS = "arrays.npz"

@@ -18,7 +18,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from trust_core.errors import SettingsError, StoreError
-from trust_core.store import (
+from trust_core.storage.audit_files import (
     FINISHED,
     MANIFEST,
     PROGRESS,

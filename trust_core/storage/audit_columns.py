@@ -18,8 +18,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from trust_core.errors import StoreError
-from trust_core.kept import Kept
-from trust_core.store import INDICATORS, SAMPLES, SCORES, Audit
+from trust_core.storage.audit_files import INDICATORS, SAMPLES, SCORES, Audit
+from trust_core.storage.memory_cache import Kept
 
 Floats = npt.NDArray[np.float64]
 Places = npt.NDArray[np.int64]

@@ -35,7 +35,7 @@ from trust_core.explanation.evidence import Evidence, evidence
 from trust_core.explanation.evidence_fit import as_pixels, fit_to_files
 from trust_core.model.detector import Detector
 from trust_core.model.opening import ModelOptions, open_detector
-from trust_core.storage.audit_files import workspace
+from trust_core.storage.audit_files import workspace_folder
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 WINDOW, STRIDE, SAMPLES = 10, 8, 10
@@ -265,7 +265,7 @@ def main() -> None:
     parser.add_argument("--picture", type=Path, metavar="FILE")
     options = parser.parse_args()
     count = 2 if options.quick else options.images
-    cache = options.cache or workspace() / "benchmark-evidence"
+    cache = options.cache or workspace_folder() / "benchmark-evidence"
     cache.mkdir(parents=True, exist_ok=True)
     ware = solar()
     found = []

@@ -38,7 +38,7 @@ from trust_core.explanation.evidence_fit import as_pixels, fit_to_files
 from trust_core.explanation.maps import gradcam
 from trust_core.model.detector import Detector
 from trust_core.model.opening import ModelOptions, open_detector
-from trust_core.storage.audit_files import workspace
+from trust_core.storage.audit_files import workspace_folder
 
 WINDOW, SAMPLES, STEPS, BLUR = 16, 10, 24, 20.0
 STRIDE, FINE_STRIDE = 12, 3  # where a window costs a forward, and where it does not
@@ -180,7 +180,7 @@ def main() -> None:
     parser.add_argument("--cache", type=Path)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    cache = options.cache or workspace() / "benchmark-faithfulness"
+    cache = options.cache or workspace_folder() / "benchmark-faithfulness"
     cache.mkdir(parents=True, exist_ok=True)
     ware = tiles()
     chosen = ware.images.head(2 if options.quick else options.images)

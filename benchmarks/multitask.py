@@ -28,7 +28,7 @@ from trust_core.model.opening import open_detector
 from trust_core.model.training import train
 from trust_core.model.training_settings import TrainingSettings
 from trust_core.settings import AuditSettings
-from trust_core.storage.audit_files import Audit, open_audit, workspace
+from trust_core.storage.audit_files import Audit, open_audit, workspace_folder
 
 TILES = Path(__file__).resolve().parents[2] / "shared" / "data" / "magnetic_tile"
 SETTINGS = TrainingSettings(weights="imagenet", channels="grey", size=(192, 192), batch=16)
@@ -61,7 +61,7 @@ def tiles() -> Dataset:
 def run(dataset: Dataset, settings: TrainingSettings) -> Run:
     """Train and audit, or open what an earlier run left."""
     name = f"{settings.objective}-{settings.epochs}-{settings.seed}"
-    folder = workspace() / "multitask"
+    folder = workspace_folder() / "multitask"
     model = folder / f"{name}.safetensors"
     if not model.exists():
         train(dataset, settings, model)

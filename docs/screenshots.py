@@ -12,7 +12,7 @@ from playwright.sync_api import Page, expect, sync_playwright
 
 from tests.browser.server import launch, serve, settled
 from trust_core.demo import demo_audit
-from trust_core.storage.audit_files import Audit, workspace
+from trust_core.storage.audit_files import Audit, workspace_folder
 
 ROOT = Path(__file__).parents[1]
 LARGE, LAPTOP = (1440, 900), (1280, 720)
@@ -61,7 +61,7 @@ def main() -> None:
     expect.set_options(timeout=FIRST_TIME)
     audit = demo_audit()
     log = Path(tempfile.mkdtemp()) / "log"
-    with serve(workspace().resolve(), log) as server, sync_playwright() as playwright:
+    with serve(workspace_folder().resolve(), log) as server, sync_playwright() as playwright:
         browser = launch(playwright)
         for (width, height), scheme in looks:
             context = browser.new_context(

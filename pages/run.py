@@ -13,7 +13,7 @@ from trust_core.dashboard.run.settings import choose_settings
 from trust_core.dashboard.run.train import invite, train_page
 from trust_core.dashboard.run.train_view import TRAIN
 from trust_core.errors import TrustError
-from trust_core.storage.audit_files import workspace
+from trust_core.storage.audit_files import workspace_folder
 
 frame.page("Run", needs_audit=False)
 st.html(frame.STATIC / "run.css")
@@ -64,7 +64,7 @@ with st.container(border=True, key="step-start"):
         st.stop()
     usual = audit_name(model[0], data.root, checked.identity, settings.mask)
     name = st.text_input("Name of the audit", placeholder=usual, key="name")
-    folder = workspace().resolve() / (slug(name) if name.strip() else usual)
+    folder = workspace_folder().resolve() / (slug(name) if name.strip() else usual)
     order = Order(
         model[0], data.root, folder, checked.options, told.reading(), settings, checked.expect
     )

@@ -18,7 +18,7 @@ from trust_core.storage.audit_files import (
     Audit,
     open_audit,
     read_manifest,
-    workspace,
+    workspace_folder,
     write_json,
 )
 
@@ -172,9 +172,9 @@ def test_json_is_replaced_whole_and_never_holds_nan(tmp_path: Path):
 
 def test_the_workspace_is_named_by_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.setenv(WORKSPACE_VARIABLE, str(tmp_path))
-    assert workspace() == tmp_path
+    assert workspace_folder() == tmp_path
     monkeypatch.delenv(WORKSPACE_VARIABLE)
-    assert workspace() == Path("workspace")
+    assert workspace_folder() == Path("workspace")
 
 
 def test_one_image_is_enough(tmp_path: Path):

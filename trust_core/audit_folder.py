@@ -16,7 +16,7 @@ from trust_core.storage.audit_files import (
     SAMPLES,
     SCORES,
     read_manifest,
-    workspace,
+    workspace_folder,
     write_json,
 )
 from trust_core.storage.shards import SHARDS
@@ -25,7 +25,7 @@ from trust_core.storage.shards import SHARDS
 def default_folder(identity: Identity, settings: AuditSettings) -> Path:
     """Where an audit lies when it is given no place: in the workspace, named by its hashes."""
     mask = settings.mask.replace(":", "")
-    return workspace() / f"{identity.model_pass[:12]}-{identity.table[:8]}-{mask}"
+    return workspace_folder() / f"{identity.model_pass[:12]}-{identity.table[:8]}-{mask}"
 
 
 def claim(folder: Path, identity: Identity) -> bool:
@@ -46,7 +46,7 @@ def claim(folder: Path, identity: Identity) -> bool:
 
 def adopt(folder: Path, identity: Identity) -> None:
     """Take the model pass of another finished audit in the workspace, by hard links."""
-    if (folder / MANIFEST).exists() or folder.resolve().parent != workspace().resolve():
+    if (folder / MANIFEST).exists() or folder.resolve().parent != workspace_folder().resolve():
         return
     for path in sorted(folder.parent.glob(f"*/{MANIFEST}")):
         try:

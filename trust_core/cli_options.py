@@ -31,14 +31,14 @@ def dataset(options: argparse.Namespace) -> "Dataset":
     from trust_core.data.layouts import read_dataset
     from trust_core.data.remote import fetch, is_remote
     from trust_core.model.loading import file_sha256
-    from trust_core.storage.audit_files import workspace
+    from trust_core.storage.audit_files import workspace_folder
 
     address = options.data if is_remote(options.data) else ""
     source = Path(options.data)
     if address:
-        source = fetch(address, workspace() / "fetched", counting())
+        source = fetch(address, workspace_folder() / "fetched", counting())
     if source.suffix.lower() == ".zip" and source.is_file():
-        source = unpacked(source, workspace() / "unpacked" / file_sha256(source)[:16])
+        source = unpacked(source, workspace_folder() / "unpacked" / file_sha256(source)[:16])
 
     def beside(table: Path | None) -> Path | None:
         inside = table and not table.exists() and (source / table).is_file()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from trust_core.data.surfaces import SAMPLES_FILE, SETTINGS_FILE, generate
 from trust_core.errors import StoreError
-from trust_core.storage.audit_files import MANIFEST, Audit, open_audit, workspace
+from trust_core.storage.audit_files import MANIFEST, Audit, open_audit, workspace_folder
 
 if TYPE_CHECKING:
     from trust_core.audit import Progress
@@ -17,8 +17,8 @@ NETWORK = Path(__file__).parent / "model" / "demo_network.safetensors"
 
 def demo_audit(progress: Callable[["Progress"], None] = lambda _: None) -> Audit:
     """The demo audit in the workspace; computed when it is not there yet, about a minute."""
-    folder = workspace() / "demo"
-    surfaces = generate(workspace() / "demo-surfaces")
+    folder = workspace_folder() / "demo"
+    surfaces = generate(workspace_folder() / "demo-surfaces")
     made_from = (NETWORK, surfaces / SETTINGS_FILE)
     try:
         audit = open_audit(folder)

@@ -12,6 +12,7 @@ from tests.browser.server import Server, serve, settled
 from tests.fakes import passed_parts, write_fake_audit
 from trust_core.dashboard.home import overview
 from trust_core.storage.audit_files import open_audit
+from trust_core.storage.workspace import delete, display_name
 
 Visit = Callable[..., Page]
 BAR = ".st-key-topbar"
@@ -100,7 +101,7 @@ def test_rename_and_delete_an_audit(visit: Visit, workspace: Path):
     page.get_by_label("Name").fill("<b>Spring</b> *trial*")
     page.get_by_role("button", name="Rename").click()
     expect(row).to_contain_text("<b>Spring</b> *trial*")
-    assert workspace.display_name(workspace / "trial") == "<b>Spring</b> *trial*"
+    assert display_name(workspace / "trial") == "<b>Spring</b> *trial*"
     page.keyboard.press("Escape")
     row.get_by_role("button", name="Edit").click()
     delete = page.get_by_role("button", name="Delete")
@@ -150,4 +151,4 @@ def test_an_audit_that_is_not_there_is_told_and_the_switcher_helps(visit: Visit,
 def library_delete(workspace: Path, name: str) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TRUST_CORE_WORKSPACE", str(workspace))
-        workspace.delete(name)
+        delete(name)

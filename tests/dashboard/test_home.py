@@ -15,8 +15,8 @@ from trust_core.dashboard.home.overview import Finding
 from trust_core.dashboard.point import Point
 from trust_core.dashboard.run import worker
 from trust_core.errors import StoreError
-from trust_core.storage import workspace
 from trust_core.storage.audit_files import MANIFEST, Audit
+from trust_core.storage.workspace import entries
 
 
 @pytest.fixture
@@ -262,7 +262,7 @@ def test_delete_asks_first_and_closes_the_audit(demo: Audit, workspace: Path):
     app.button(key="delete-demo").click()
     assert "leaves the building" in html(again(app))
     assert dict(app.query_params) == {}
-    assert workspace.entries() == []
+    assert entries() == []
 
 
 def test_an_audit_that_cannot_be_deleted_says_why(demo: Audit):

@@ -8,8 +8,17 @@ from filelock import FileLock
 
 from tests.fakes import passed_parts, write_fake_audit
 from trust_core.errors import SettingsError, StoreError
-from trust_core.storage import workspace
 from trust_core.storage.audit_files import MANIFEST, open_audit
+from trust_core.storage.workspace import (
+    JOBS,
+    cache_folder,
+    delete,
+    disk_used,
+    entries,
+    entry,
+    folder_of,
+    rename,
+)
 
 HASHED = "0123456789ab-01234567-half"
 
@@ -33,7 +42,7 @@ def change(folder: Path, **manifest: object) -> None:
 
 def test_no_workspace_holds_no_audit(workspace: Path):
     workspace.rmdir()
-    assert workspace.entries() == []
+    assert entries() == []
 
 
 def test_entries_are_newest_first_and_only_audits(demo: Path):
@@ -41,7 +50,7 @@ def test_entries_are_newest_first_and_only_audits(demo: Path):
     change(demo.parent / "later", created="2027-01-01T00:00:00+0000")
     (demo.parent / ".demo.deleted").mkdir()
     (demo.parent / ".demo.deleted" / MANIFEST).write_text("{}")
-    assert [(e.folder, e.name, e.status, e.images) for e in workspace.entries()] == [
+    assert [(e.folder, e.name, e.status, e.images) for e in entries()] == [
         ("later", "later", "finished", 2),
         ("demo", "Demo", "finished", 4),
     ]
@@ -51,8 +60,8 @@ def test_a_run_that_holds_its_lock_is_running_and_one_that_does_not_was_stopped(
     change(demo, status="running", counts_by_role={})
     (demo / "progress.json").write_text('{"done": 3, "total": 8, "pid": 1}')
     with FileLock(demo / ".lock"):
-        running = workspace.entry(demo)
-    stopped = workspace.entry(demo)
+        running = entry(demo)
+    stopped = entry(demo)
     assert (running.status, running.done, running.total) == ("running", 3, 8)
     assert (stopped.status, stopped.images) == ("stopped", 8)
 
@@ -60,68 +69,68 @@ def test_a_run_that_holds_its_lock_is_running_and_one_that_does_not_was_stopped(
 @pytest.mark.parametrize("text", ["", "{", '{"schema_version": 99}', "[]", '{"schema_version": 1}'])
 def test_a_damaged_audit_is_listed_as_such(demo: Path, text: str):
     (demo / MANIFEST).write_text(text)
-    assert workspace.entry(demo).status == "damaged"
+    assert entry(demo).status == "damaged"
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "../demo", "/etc", "nope", "demo/maps", "a\0b"])
 def test_only_a_plain_name_of_an_audit_opens_a_folder(demo: Path, name: str):
     with pytest.raises(StoreError, match="There is no audit"):
-        workspace.folder_of(name)
-    assert workspace.folder_of("demo") == demo
+        folder_of(name)
+    assert folder_of("demo") == demo
 
 
 def test_an_audit_that_nobody_named_is_called_by_what_was_audited(demo: Path):
     demo.rename(demo.parent / HASHED)
-    assert workspace.entries()[0].name == "resnet18 on demo-images"
+    assert entries()[0].name == "resnet18 on demo-images"
     change(demo.parent / HASHED, model={"architecture": "x", "path": "/somewhere/tiles.pt"})
-    assert workspace.entries()[0].name == "tiles on demo-images"
+    assert entries()[0].name == "tiles on demo-images"
 
 
 def test_rename_keeps_the_folder_and_an_empty_name_takes_it_back(demo: Path):
-    workspace.rename("demo", "  Line 3, <b>spring</b> ")
-    assert workspace.entry(demo).name == "Line 3, <b>spring</b>"
-    workspace.rename("demo", "")
-    assert workspace.entry(demo).name == "Demo"
+    rename("demo", "  Line 3, <b>spring</b> ")
+    assert entry(demo).name == "Line 3, <b>spring</b>"
+    rename("demo", "")
+    assert entry(demo).name == "Demo"
 
 
 @pytest.mark.parametrize("name", ["x" * 81, "two\nlines", "bell\a"])
 def test_rename_refuses_what_is_no_name(demo: Path, name: str):
     with pytest.raises(SettingsError, match="80 characters"):
-        workspace.rename("demo", name)
-    workspace.rename("demo", "x" * 80)
+        rename("demo", name)
+    rename("demo", "x" * 80)
 
 
 def test_delete_removes_the_audit_and_leaves_the_images(demo: Path):
-    workspace.delete("demo")
-    assert workspace.entries() == []
+    delete("demo")
+    assert entries() == []
     assert [path.name for path in demo.parent.iterdir()] == ["demo-images"]
 
 
 def test_delete_takes_the_thumbnails_and_the_jobs_files_along(demo: Path):
-    cache = workspace.cache_folder(open_audit(demo))
+    cache = cache_folder(open_audit(demo))
     cache.mkdir(parents=True)
-    jobs = demo.parent / workspace.JOBS
+    jobs = demo.parent / JOBS
     jobs.mkdir()
     for name in ("demo.json", "demo.log", "demo-2.json"):
         (jobs / name).write_text("{}")
-    workspace.delete("demo")
+    delete("demo")
     assert not cache.exists()
     assert [file.name for file in jobs.iterdir()] == ["demo-2.json"]
 
 
 def test_a_running_audit_is_not_deleted(demo: Path):
     with FileLock(demo / ".lock"), pytest.raises(StoreError, match=r"Demo is still running; stop"):
-        workspace.delete("demo")
-    assert workspace.entry(demo).status == "finished"
+        delete("demo")
+    assert entry(demo).status == "finished"
 
 
 def test_delete_of_what_is_gone_says_so(workspace: Path):
     with pytest.raises(StoreError, match="There is no audit 'demo'"):
-        workspace.delete("demo")
+        delete("demo")
 
 
 def test_disk_used_counts_every_file(workspace: Path):
     (workspace / "a" / "maps").mkdir(parents=True)
     (workspace / "a" / "x").write_bytes(b"12345")
     (workspace / "a" / "maps" / "y").write_bytes(b"123")
-    assert workspace.disk_used("a") == 8
+    assert disk_used("a") == 8

@@ -45,7 +45,7 @@ QUERIES: dict[str, str | bool | int | float | list[str]] = {
 WORKSPACE_VARIABLE = "TRUST_CORE_WORKSPACE"
 
 
-def workspace() -> Path:
+def workspace_folder() -> Path:
     """The folder of audits that were given no place of their own.
 
     `$TRUST_CORE_WORKSPACE`, or `workspace` in the current folder.

@@ -25,7 +25,7 @@ from trust_core.storage.audit_files import (
     Audit,
     open_audit,
     read_manifest,
-    workspace,
+    workspace_folder,
     write_json,
 )
 
@@ -72,10 +72,10 @@ def folder_of(name: str) -> Path:
     Raises:
         StoreError: not a plain name, or no such folder.
     """
-    folder = workspace() / name
+    folder = workspace_folder() / name
     if Path(name).name != name or name in ("", "..") or not folder.is_dir():
         raise StoreError(
-            f"There is no audit '{name}' in {workspace()}; it may have been deleted. "
+            f"There is no audit '{name}' in {workspace_folder()}; it may have been deleted. "
             "Choose another one."
         )
     return folder
@@ -83,7 +83,7 @@ def folder_of(name: str) -> Path:
 
 def entries() -> list[Entry]:
     """The audits of the workspace, the newest first."""
-    found = [entry(path.parent) for path in workspace().glob(f"*/{MANIFEST}")]
+    found = [entry(path.parent) for path in workspace_folder().glob(f"*/{MANIFEST}")]
     visible = [e for e in found if not e.folder.startswith(".")]
     return sorted(visible, key=lambda e: (e.manifest.get("created", ""), e.folder), reverse=True)
 
@@ -133,7 +133,7 @@ def rename(folder: str, name: str) -> None:
 
 def cache_folder(audit: Audit) -> Path:
     """Where the thumbnails of an audit lie. It may be deleted at any time."""
-    return workspace() / CACHE / hashlib.sha256(audit.key.encode()).hexdigest()[:16]
+    return workspace_folder() / CACHE / hashlib.sha256(audit.key.encode()).hexdigest()[:16]
 
 
 def delete(folder: str) -> None:
@@ -144,7 +144,7 @@ def delete(folder: str) -> None:
     """
     path = folder_of(folder)
     doomed = path.with_name(f".{folder}.deleted")
-    beside = list((workspace() / JOBS).glob(f"{glob.escape(folder)}.*"))
+    beside = list((workspace_folder() / JOBS).glob(f"{glob.escape(folder)}.*"))
     with suppress(StoreError):  # an unfinished one has no thumbnails
         shutil.rmtree(cache_folder(open_audit(path)), ignore_errors=True)
     try:
@@ -161,7 +161,7 @@ def delete(folder: str) -> None:
 
 def disk_used(folder: str) -> int:
     """Bytes of all files of an audit."""
-    files = (path.lstat() for path in (workspace() / folder).rglob("*") if not path.is_dir())
+    files = (path.lstat() for path in (workspace_folder() / folder).rglob("*") if not path.is_dir())
     return sum(status.st_size for status in files)
 
 

@@ -10,7 +10,7 @@ from trust_core.dashboard.address import AUDIT
 from trust_core.dashboard.frame import error
 from trust_core.errors import TrustError
 from trust_core.storage import workspace
-from trust_core.storage.audit_files import workspace
+from trust_core.storage.audit_files import workspace_folder
 
 ARGUMENTS = ["demo", "--json"]
 POLL_SECONDS = 1.0
@@ -28,7 +28,7 @@ def demo_start() -> None:
 
 def _start() -> None:
     try:
-        _worker().start(ARGUMENTS, workspace() / workspace.DEMO)
+        _worker().start(ARGUMENTS, workspace_folder() / workspace.DEMO)
     except TrustError as problem:
         error(problem)
         return
@@ -37,7 +37,7 @@ def _start() -> None:
 
 def _watch() -> None:
     worker = _worker()
-    state = worker.state(workspace() / workspace.DEMO)
+    state = worker.state(workspace_folder() / workspace.DEMO)
     if state.phase == worker.DONE:
         st.query_params[AUDIT] = workspace.DEMO
         st.rerun()
@@ -56,7 +56,7 @@ def _watch() -> None:
 
 def _asked() -> bool:
     """Whether the demo was started from here before; looked up without loading the engine."""
-    return (workspace() / "jobs" / f"{library.DEMO}.json").exists()
+    return (workspace_folder() / "jobs" / f"{workspace.DEMO}.json").exists()
 
 
 def _worker() -> ModuleType:

@@ -10,7 +10,7 @@ from trust_core.dashboard.address import AUDIT
 from trust_core.dashboard.frame import HOME, RUN, error, plain
 from trust_core.errors import TrustError
 from trust_core.storage import workspace
-from trust_core.storage.audit_files import FINISHED, workspace
+from trust_core.storage.audit_files import FINISHED, workspace_folder
 from trust_core.storage.workspace import DAMAGED, RUNNING, STOPPED, Entry
 
 COLUMNS = (4, 3, 2.2, 2.6, 1.4, 1.2)
@@ -41,7 +41,7 @@ def _rows(names: set[str], running: bool, opened: str | None) -> None:
         for entry in entries:
             if entry.folder in names:
                 _row(entry, entry.folder == opened)
-    st.caption(plain(f"They lie in {workspace().resolve()}."))
+    st.caption(plain(f"They lie in {workspace_folder().resolve()}."))
 
 
 def _row(entry: Entry, here: bool) -> None:
@@ -58,7 +58,7 @@ def _row(entry: Entry, here: bool) -> None:
     status.html(_status(entry))
     images.html(f"<span>{words.count(entry.images) if entry.images else '–'}</span>")
     started.html(f"<span>{escape(words.moment(entry.manifest.get('created', '–')))}</span>")
-    disk.html(f"<span>{words.size(library.disk_used(entry.folder))}</span>")
+    disk.html(f"<span>{words.size(workspace.disk_used(entry.folder))}</span>")
     with more, st.popover("Edit", key=f"edit-{entry.folder}", width="stretch"):
         _edit(entry)
 
@@ -90,6 +90,6 @@ def _attempt(change: Callable[..., None], *arguments: str) -> None:
     except TrustError as problem:
         error(problem)
         return
-    if not (workspace() / st.query_params.get(AUDIT, "")).is_dir():
+    if not (workspace_folder() / st.query_params.get(AUDIT, "")).is_dir():
         st.query_params.clear()
     st.rerun()

@@ -13,7 +13,7 @@ from trust_core.dashboard.run.worker import DONE, FAILED, RUNNING, JobState
 from trust_core.dashboard.words import count, counted, duration
 from trust_core.errors import SettingsError, StoreError, TrustError
 from trust_core.manifest import Identity
-from trust_core.storage.audit_files import open_audit, read_manifest, workspace
+from trust_core.storage.audit_files import open_audit, read_manifest, workspace_folder
 
 RUN = "run"  # in the URL: the audit folder that is being made
 EVERY = timedelta(seconds=1)
@@ -25,10 +25,12 @@ def folder_of(name: str) -> Path:
     Raises:
         StoreError: not a plain name, or nothing was ever started there.
     """
-    folder = workspace() / name
+    folder = workspace_folder() / name
     plain = Path(name).name == name and name not in ("", ".", "..")
     if not plain or (worker.read_job(folder) is None and not folder.is_dir()):
-        raise StoreError(f"There is no run '{name}' in {workspace()}; it may have been deleted.")
+        raise StoreError(
+            f"There is no run '{name}' in {workspace_folder()}; it may have been deleted."
+        )
     return folder
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from trust_core.dashboard.run.command import DataOptions, Order, arguments, slug
 from trust_core.data.samples import Dataset
-from trust_core.storage.audit_files import workspace
+from trust_core.storage.audit_files import workspace_folder
 from trust_core.storage.workspace import NETWORKS
 
 OBJECTIVES = {
@@ -77,7 +77,7 @@ def network_of(training: Sequence[str]) -> Path:
 
 def network_file(name: str) -> Path:
     """Where a network of this name is kept."""
-    return workspace().resolve() / NETWORKS / f"{slug(name)}.safetensors"
+    return workspace_folder().resolve() / NETWORKS / f"{slug(name)}.safetensors"
 
 
 def run_folder(model: Path) -> Path:

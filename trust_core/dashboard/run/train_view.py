@@ -23,7 +23,7 @@ from trust_core.dashboard.run.worker import DONE, FAILED, RUNNING, JobState
 from trust_core.dashboard.words import duration, of
 from trust_core.errors import StoreError, TrustError
 from trust_core.model.training_loop import best_epoch
-from trust_core.storage.audit_files import PROGRESS, workspace
+from trust_core.storage.audit_files import PROGRESS, workspace_folder
 from trust_core.storage.workspace import NETWORKS
 
 TRAIN, NEW = "train", "new"  # in the URL: the network that is being made
@@ -38,7 +38,7 @@ def open_training(name: str) -> None:
 
 def trainings() -> None:
     """A line for each training run that goes on, or could."""
-    for path in sorted((workspace().resolve() / NETWORKS).glob("*.training"))[:5]:
+    for path in sorted((workspace_folder().resolve() / NETWORKS).glob("*.training"))[:5]:
         doing = "is being trained" if _state(path).phase == RUNNING else "has not finished"
         with st.container(horizontal=True, vertical_alignment="center", key=f"net-{path.stem}"):
             st.markdown(f"**{path.stem}** {doing}.", width="content")
@@ -116,7 +116,9 @@ def _audit(folder: Path) -> None:
     job = worker.read_job(folder)
     assert job is not None
     for number in numbers(1):
-        out = workspace().resolve() / (folder.stem if number == 1 else f"{folder.stem}-{number}")
+        out = workspace_folder().resolve() / (
+            folder.stem if number == 1 else f"{folder.stem}-{number}"
+        )
         words = audit_arguments(job.arguments, out)
         earlier = worker.read_job(out)
         same = earlier is not None and list(earlier.arguments) == words

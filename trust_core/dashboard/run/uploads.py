@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 from trust_core.data.archives import extract
 from trust_core.errors import DataError, SettingsError
-from trust_core.storage.audit_files import workspace
+from trust_core.storage.audit_files import workspace_folder
 from trust_core.storage.workspace import NETWORKS
 
 FOLDERS_VARIABLE = "TRUST_CORE_FOLDERS"
@@ -46,12 +46,12 @@ def store(upload: BinaryIO, name: str) -> Path:
         name: the file name the browser gave.
 
     Returns:
-        `workspace()/uploads/SHA256[:16]/NAME`.
+        `workspace_folder()/uploads/SHA256[:16]/NAME`.
 
     Raises:
         DataError: it cannot be written.
     """
-    folder = workspace() / UPLOADS
+    folder = workspace_folder() / UPLOADS
     try:
         folder.mkdir(parents=True, exist_ok=True)
         digest = hashlib.sha256()
@@ -88,7 +88,7 @@ def unpack(archive: Path) -> Path:
     """
     with archive.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    place = (workspace() / UPLOADS).resolve() / digest[:16]
+    place = (workspace_folder() / UPLOADS).resolve() / digest[:16]
     told = place / f".{archive.stem}.root"
     try:
         if not told.exists():
@@ -110,7 +110,7 @@ def allowed_folders() -> tuple[Path, ...]:
     here = Path.cwd()
     around = [here] if here.parent == here.parent.parent else [here, here.parent]
     folders = [Path(name) for name in given.split(os.pathsep) if name] if given else around
-    return tuple(dict.fromkeys(folder.resolve() for folder in [*folders, workspace()]))
+    return tuple(dict.fromkeys(folder.resolve() for folder in [*folders, workspace_folder()]))
 
 
 def server_path(text: str) -> Path:
@@ -146,7 +146,7 @@ def server_path(text: str) -> Path:
 
 def models() -> list[Path]:
     """Model files uploaded or trained here (the newest first), or in the allowed folders."""
-    trained = (workspace() / NETWORKS).resolve().glob("*.safetensors")
+    trained = (workspace_folder() / NETWORKS).resolve().glob("*.safetensors")
     own = [*_uploaded(MODEL_SUFFIXES), *trained]
     uploaded = sorted(own, key=lambda path: -path.stat().st_mtime)
     found = [path for path in _near(allowed_folders()) if path.suffix.lower() in MODEL_SUFFIXES]
@@ -156,7 +156,8 @@ def models() -> list[Path]:
 def data_folders() -> list[Path]:
     """Data that was uploaded (the newest first), and folders with a table in the allowed ones."""
     marks = sorted(
-        (workspace() / UPLOADS).resolve().glob("*/.*.root"), key=lambda path: -path.stat().st_mtime
+        (workspace_folder() / UPLOADS).resolve().glob("*/.*.root"),
+        key=lambda path: -path.stat().st_mtime,
     )
     uploaded = [mark.parent / mark.read_text(encoding="utf-8") for mark in marks]
     beside = [path.parent for path in _near(allowed_folders()) if path.suffix.lower() == ".csv"]
@@ -165,7 +166,7 @@ def data_folders() -> list[Path]:
 
 def stamp() -> tuple[int, ...]:
     """Changes whenever something has been uploaded or trained here."""
-    folders = (workspace() / UPLOADS, workspace() / NETWORKS)
+    folders = (workspace_folder() / UPLOADS, workspace_folder() / NETWORKS)
     return tuple(folder.stat().st_mtime_ns if folder.is_dir() else 0 for folder in folders)
 
 
@@ -175,7 +176,7 @@ def tables(folder: Path) -> list[Path]:
 
 
 def _uploaded(suffixes: tuple[str, ...]) -> list[Path]:
-    found = (workspace() / UPLOADS).resolve().glob("*/*")
+    found = (workspace_folder() / UPLOADS).resolve().glob("*/*")
     return [path for path in found if path.suffix.lower() in suffixes and path.is_file()]
 
 

@@ -2,7 +2,7 @@
 
 A worker is the very command that the page shows, in its own session, so that neither a closed tab
 nor a restarted server ends it. What it was asked to do (`NAME.json`) and what it says (`NAME.log`,
-`NAME.out`) lie in `workspace()/jobs`, beside the audit folder NAME, which has to be empty at first.
+`NAME.out`) lie in the folder `jobs` of the workspace, beside the audit folder NAME, which has to be empty at first.
 The worker holds a lock on `NAME.lock` from its first to its last moment: the kernel gives it back
 however the worker ends, so a recycled process number is never taken for ours.
 """
@@ -29,7 +29,7 @@ from trust_core.storage.audit_files import (
     MANIFEST,
     PROGRESS,
     read_manifest,
-    workspace,
+    workspace_folder,
     write_json,
 )
 from trust_core.storage.workspace import JOBS
@@ -189,7 +189,10 @@ def read_job(folder: Path) -> Job | None:
 
 def unfinished() -> list[Job]:
     """Jobs in the workspace that run, or that can go on, the newest first."""
-    jobs = [read_job(workspace() / path.stem) for path in (workspace() / JOBS).glob("*.json")]
+    jobs = [
+        read_job(workspace_folder() / path.stem)
+        for path in (workspace_folder() / JOBS).glob("*.json")
+    ]
     known = [job for job in jobs if job is not None]
     waiting = [
         job

@@ -20,7 +20,7 @@ from benchmarks.engine import BATCH, NETWORKS, SIDE, STRENGTHS, Pixels, ware
 from benchmarks.machine import alternate, machine, ratio, versions
 from benchmarks.obvious import bare
 from trust_core.allocator import keep_freed_memory
-from trust_core.data.surfaces import render_part
+from trust_core.data.demo.surfaces import render_part
 
 
 def measure(name: str, images: Pixels, rounds: int) -> dict[str, Any]:

@@ -31,7 +31,7 @@ from torch import nn
 from benchmarks.machine import alternate, machine, ratio, versions
 from benchmarks.obvious import MEAN, STD, Floats, Obvious, Pixels, bare, differences
 from trust_core.allocator import keep_freed_memory
-from trust_core.data.surfaces import render_part
+from trust_core.data.demo.surfaces import render_part
 from trust_core.explanation.overlap import to_comparison_grid
 from trust_core.model.convention import choose_convention
 from trust_core.model.detector import Detector

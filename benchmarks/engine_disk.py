@@ -36,9 +36,9 @@ from benchmarks.machine import alternate, machine, ratio, versions
 from benchmarks.obvious import Obvious, bare
 from trust_core.allocator import keep_freed_memory
 from trust_core.audit import read_batch, run_audit
+from trust_core.data.demo.surfaces import SAMPLES_FILE, generate
 from trust_core.data.layouts import read_dataset
 from trust_core.data.samples import Dataset
-from trust_core.data.surfaces import SAMPLES_FILE, generate
 from trust_core.model.convention import choose_convention
 from trust_core.model.detector import Detector
 from trust_core.model.preprocessing import Preprocessing

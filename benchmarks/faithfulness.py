@@ -31,7 +31,7 @@ from torchvision.transforms.functional import gaussian_blur
 
 from benchmarks.evidence import SHARED
 from benchmarks.machine import machine, versions
-from trust_core.data.decode import read_mask
+from trust_core.data.images import read_mask
 from trust_core.explanation.conditional import Conditional
 from trust_core.explanation.evidence import FINE, FORMS, evidence
 from trust_core.explanation.evidence_fit import as_pixels, fit_to_files

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from trust_core.data.decode import read_image
+from trust_core.data.images import read_image
 from trust_core.data.samples import Dataset
 from trust_core.errors import UnreadableImage
 from trust_core.model.preprocessing import Preprocessing

@@ -43,7 +43,7 @@ def run_evidence(options: argparse.Namespace) -> dict[str, Any]:
     import numpy as np
     from PIL import Image
 
-    from trust_core.data.decode import read_image
+    from trust_core.data.images import read_image
     from trust_core.decision.statement import plain
     from trust_core.explanation.evidence import FORMS, evidence
     from trust_core.explanation.evidence_fit import as_pixels

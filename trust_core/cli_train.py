@@ -26,7 +26,7 @@ def add_surfaces(part: argparse.ArgumentParser) -> None:
 
 def run_surfaces(options: argparse.Namespace) -> dict[str, Any]:
     """Write demo surfaces with masks; the demo audits others, of a seed of its own."""
-    from trust_core.data.surfaces import SAMPLES_FILE, generate
+    from trust_core.data.demo.surfaces import SAMPLES_FILE, generate
 
     for name, least in (("parts", 1), ("photos", 1), ("train", 0), ("seed", 0)):
         if (given := getattr(options, name)) < least:

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trust_core.data.surfaces import SAMPLES_FILE, SETTINGS_FILE, generate
+from trust_core.data.demo.surfaces import SAMPLES_FILE, SETTINGS_FILE, generate
 from trust_core.errors import StoreError
 from trust_core.storage.audit_files import MANIFEST, Audit, open_audit, workspace_folder
 

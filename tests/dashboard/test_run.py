@@ -12,8 +12,9 @@ from streamlit.testing.v1 import AppTest
 
 from tests.dashboard.ware import SIDE, write_network, write_zip
 from trust_core.dashboard.run import progress as run_progress
-from trust_core.dashboard.run import uploads, worker
+from trust_core.dashboard.run import worker
 from trust_core.dashboard.run.drop import ARRIVED, Arrival
+from trust_core.data import uploads
 from trust_core.errors import ModelError
 
 APP = Path(__file__).parents[2] / "app.py"

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trust_core.dashboard.run import uploads
+from trust_core.data import uploads
 from trust_core.errors import DataError, SettingsError
 
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tests.data.pictures import encode, mask, photo, png
-from trust_core.data import decode
-from trust_core.data.decode import FORMATS, image_size, read_image, read_mask
+from trust_core.data import images
+from trust_core.data.images import FORMATS, image_size, read_image, read_mask
 from trust_core.errors import UnreadableImage
 
 
@@ -170,7 +170,7 @@ def test_too_many_pixels_are_refused_before_decoding(file, side, monkeypatch):
 
 
 def test_the_pixel_limit_itself_passes(file, monkeypatch):
-    monkeypatch.setattr(decode, "MAX_PIXELS", 12)
+    monkeypatch.setattr(images, "MAX_PIXELS", 12)
     assert read_image(file(png(size=(4, 3)))).size == (4, 3)
     with pytest.raises(UnreadableImage, match="5 x 3 pixels"):
         read_image(file(png(size=(5, 3))))

@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from trust_core.data import surfaces
-from trust_core.data.defects import DEFECTS, SUPPORT, draw, harmless_marks
-from trust_core.data.surfaces import ROLE_SHARES, generate, render_part
-from trust_core.data.textures import TEXTURES
+from trust_core.data.demo import surfaces
+from trust_core.data.demo.defects import DEFECTS, SUPPORT, draw, harmless_marks
+from trust_core.data.demo.surfaces import ROLE_SHARES, generate, render_part
+from trust_core.data.demo.textures import TEXTURES
 from trust_core.errors import DataError
 
 PARTS = 24

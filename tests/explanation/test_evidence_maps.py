@@ -10,7 +10,7 @@ from tests.explanation.networks import TinyResNet, make
 from tests.explanation.test_conditional import random_conditional
 from tests.small import small_dataset, small_detector
 from trust_core.audit import run_audit
-from trust_core.data.decode import read_image
+from trust_core.data.images import read_image
 from trust_core.decision.autotune import autotune
 from trust_core.decision.curves import curve_at
 from trust_core.errors import DataError, SettingsError

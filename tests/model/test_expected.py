@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from tests.small import small_dataset, small_detector
-from trust_core.data.decode import read_image
+from trust_core.data.images import read_image
 from trust_core.errors import DataError
 from trust_core.model.expected import compare_expected, try_expected
 

@@ -3,7 +3,7 @@ import torch
 from safetensors.torch import save_file
 
 from tests.model.networks import build
-from trust_core.data.decode import read_image
+from trust_core.data.images import read_image
 from trust_core.errors import ModelError, SettingsError
 from trust_core.model.opening import ModelOptions, open_detector
 

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from trust_core.data.csv_samples import override_roles, samples_of_csv
 from trust_core.data.files import hash_files
-from trust_core.data.folder_samples import samples_of_folders
+from trust_core.data.folders import samples_of_folders
 from trust_core.data.groups import groups_by_pattern, merge_identical
 from trust_core.data.names import some
 from trust_core.data.roles import assign_roles
 from trust_core.data.samples import SAMPLE_COLUMNS, Dataset, sample_id
+from trust_core.data.tables import override_roles, samples_of_csv
 from trust_core.errors import DataError, SettingsError
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from trust_core.data.decode import read_image, read_mask
+from trust_core.data.images import read_image, read_mask
 from trust_core.data.names import (
     IMAGE_FOLDERS,
     MASK_FOLDERS,

@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 from filelock import FileLock, Timeout
 
-from trust_core.data.decode import image_size, read_mask
+from trust_core.data.images import image_size, read_mask
 from trust_core.decision.localization import THRESHOLDS, count_pixels
 from trust_core.errors import SettingsError, StoreError, UnreadableImage
 from trust_core.model.placement import seen_box, spread

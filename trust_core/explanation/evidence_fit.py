@@ -14,7 +14,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from trust_core.data.decode import read_image
+from trust_core.data.images import read_image
 from trust_core.data.samples import Dataset
 from trust_core.errors import DataError, StoreError, UnreadableImage
 from trust_core.explanation.conditional import Conditional, fit_conditional

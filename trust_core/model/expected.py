@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from trust_core.data.decode import read_image
+from trust_core.data.images import read_image
 from trust_core.data.samples import Dataset
 from trust_core.errors import DataError, UnreadableImage
 from trust_core.model.detector import Detector

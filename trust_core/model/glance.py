@@ -8,7 +8,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from trust_core.data.decode import read_image
+from trust_core.data.images import read_image
 from trust_core.data.samples import Dataset
 from trust_core.errors import DataError, UnreadableImage
 from trust_core.model.preprocessing import Preprocessing

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import adaptive_max_pool2d
 
-from trust_core.data.decode import read_image, read_mask
+from trust_core.data.images import read_image, read_mask
 from trust_core.data.names import some
 from trust_core.data.samples import Dataset
 from trust_core.errors import DataError, UnreadableImage

@@ -26,7 +26,7 @@ from trust_core.dashboard.parts.mask_pictures import Seen, masks_picture
 from trust_core.dashboard.parts.part_words import plain
 from trust_core.dashboard.parts.thumbnails import PLACEHOLDER, source
 from trust_core.dashboard.words import count
-from trust_core.data.decode import read_image
+from trust_core.data.images import read_image
 from trust_core.decision.localization import Masks
 from trust_core.decision.localized import Judged, parts_of
 from trust_core.decision.mask_counts import cells_of

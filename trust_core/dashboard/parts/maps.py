@@ -14,7 +14,7 @@ from PIL import Image
 
 from trust_core.dashboard.parts import pictures
 from trust_core.dashboard.parts.pictures import LINES, RAMPS, Box, Mask, Outline
-from trust_core.data.decode import read_mask
+from trust_core.data.images import read_mask
 from trust_core.explanation.overlap import mask_of
 from trust_core.storage.audit_files import Audit
 

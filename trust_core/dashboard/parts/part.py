@@ -25,7 +25,7 @@ from trust_core.dashboard.parts.tiles import flag_html, outcome_html, tile
 from trust_core.dashboard.point import Point
 from trust_core.dashboard.seals import ask_to_open, closed
 from trust_core.dashboard.words import counted
-from trust_core.data.decode import read_image
+from trust_core.data.images import read_image
 from trust_core.errors import StoreError, UnreadableImage
 from trust_core.storage.audit_files import Audit
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from trust_core.data.decode import read_image
+from trust_core.data.images import read_image
 from trust_core.errors import UnreadableImage
 from trust_core.storage.audit_files import Audit
 from trust_core.storage.workspace import cache_folder

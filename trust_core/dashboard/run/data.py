@@ -6,14 +6,15 @@ from typing import BinaryIO
 import streamlit as st
 
 from trust_core.dashboard import frame
-from trust_core.dashboard.run import opened, told, uploads
+from trust_core.dashboard.run import opened, told
 from trust_core.dashboard.run.drop import arrival, drop, show_problem
 from trust_core.dashboard.run.label_form import ask_labels
-from trust_core.dashboard.run.labels import sample_tables, table_columns
 from trust_core.dashboard.run.model import bullets, tiles
 from trust_core.dashboard.run.picker import FRESH, pick, short
 from trust_core.dashboard.run.tables import drop_table
 from trust_core.dashboard.words import ROLE_NAMES, count
+from trust_core.data import uploads
+from trust_core.data.label_examples import sample_tables, table_columns
 from trust_core.data.roles import ROLES
 from trust_core.data.samples import Dataset
 from trust_core.errors import DataError, LabelsNeeded, TrustError

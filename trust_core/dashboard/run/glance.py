@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from trust_core.dashboard.run.labels import spread
-from trust_core.data.decode import read_image
+from trust_core.data.images import read_image
+from trust_core.data.label_examples import spread
 from trust_core.data.samples import Dataset
 from trust_core.errors import UnreadableImage
 from trust_core.model.detector import Detector

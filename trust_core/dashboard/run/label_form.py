@@ -7,8 +7,8 @@ from pathlib import Path
 import streamlit as st
 
 from trust_core.dashboard.run import told
-from trust_core.dashboard.run.labels import examples, thumbnail
 from trust_core.dashboard.words import counted
+from trust_core.data.label_examples import examples, thumbnail
 from trust_core.errors import LabelsNeeded
 
 CHOICES = ("good", "defective")

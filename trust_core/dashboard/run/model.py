@@ -7,10 +7,11 @@ from pathlib import Path
 import streamlit as st
 
 from trust_core.dashboard import frame
-from trust_core.dashboard.run import opened, told, uploads
+from trust_core.dashboard.run import opened, told
 from trust_core.dashboard.run.opened import Facts
 from trust_core.dashboard.run.picker import pick
 from trust_core.dashboard.wording import worded
+from trust_core.data import uploads
 from trust_core.errors import TrustError
 from trust_core.model.convention import Convention
 

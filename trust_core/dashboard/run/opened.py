@@ -8,8 +8,8 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
-from trust_core.dashboard.run import uploads
 from trust_core.dashboard.run.command import DataOptions
+from trust_core.data import uploads
 from trust_core.data.layouts import read_dataset
 from trust_core.data.samples import Dataset
 from trust_core.errors import ModelError

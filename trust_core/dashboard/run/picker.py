@@ -7,8 +7,9 @@ from typing import BinaryIO
 import streamlit as st
 
 from trust_core.dashboard import frame
-from trust_core.dashboard.run import told, uploads
+from trust_core.dashboard.run import told
 from trust_core.dashboard.run.drop import arrival, drop, forget_problem, show_problem
+from trust_core.data import uploads
 from trust_core.errors import TrustError
 
 FRESH = 30.0  # seconds that a list of files is kept; what is made here is in it at once

@@ -4,8 +4,9 @@ from functools import partial
 
 import streamlit as st
 
-from trust_core.dashboard.run import told, uploads
+from trust_core.dashboard.run import told
 from trust_core.dashboard.run.drop import arrival, drop, show_problem
+from trust_core.data import uploads
 
 
 def drop_table(key: str, title: str, text: str, upload: str) -> None:

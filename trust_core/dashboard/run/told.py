@@ -9,9 +9,9 @@ from pathlib import Path
 
 import streamlit as st
 
-from trust_core.dashboard.run import uploads
 from trust_core.dashboard.run.command import DataOptions, numbers, one_number, size_of
 from trust_core.dashboard.run.opened import Facts
+from trust_core.data import uploads
 from trust_core.errors import SettingsError
 from trust_core.model.opening import ModelOptions
 from trust_core.settings import AuditSettings

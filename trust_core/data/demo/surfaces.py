@@ -23,8 +23,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from trust_core.data.defects import DEFECTS, draw, harmless_marks
-from trust_core.data.textures import TEXTURES, Field, grid
+from trust_core.data.demo.defects import DEFECTS, draw, harmless_marks
+from trust_core.data.demo.textures import TEXTURES, Field, grid
 from trust_core.errors import DataError
 
 AUDIT_SEED = 20260419

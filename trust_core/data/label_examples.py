@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from trust_core.data.csv_table import read_table
-from trust_core.data.decode import read_image
 from trust_core.data.files import is_image, list_files
 from trust_core.data.folders import locate
+from trust_core.data.images import read_image
 from trust_core.data.masks import pair_masks
+from trust_core.data.tables import read_table
 from trust_core.errors import DataError, UnreadableImage
 
 THUMBNAIL = 160  # pixels of the longer side

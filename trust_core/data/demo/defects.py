@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 from scipy import ndimage
 
-from trust_core.data.textures import Field, coloured_noise, grid, smoothstep
+from trust_core.data.demo.textures import Field, coloured_noise, grid, smoothstep
 
 SUPPORT = 0.1
 Profile = Callable[[np.random.Generator, int, tuple[float, float], float], Field]

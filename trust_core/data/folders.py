@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from trust_core.data.files import IMAGE_SUFFIXES, is_image, list_files
-from trust_core.data.folders import Place, class_counts, kind_of_folder, locate
 from trust_core.data.groups import groups_by_pattern
 from trust_core.data.masks import Pairing, defective_by_mask, pair_masks
 from trust_core.data.names import IMAGE_FOLDERS, choose_good, is_good, role_of_split, some

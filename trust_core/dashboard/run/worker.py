@@ -3,8 +3,8 @@
 A worker is the very command that the page shows, in its own session, so that neither a closed tab
 nor a restarted server ends it. What it was asked to do (`NAME.json`) and what it says (`NAME.log`,
 `NAME.out`) lie in the folder `jobs` of the workspace; the audit folder NAME has to be empty at
-first. The worker holds a lock on `NAME.lock` from its first to its last moment: the kernel gives it back
-however the worker ends, so a recycled process number is never taken for ours.
+first. The worker holds a lock on `NAME.lock` from its first to its last moment: the kernel gives it
+back however the worker ends, so a recycled process number is never taken for ours.
 """
 
 import fcntl

@@ -20,8 +20,8 @@ from benchmarks.evidence import solar
 from benchmarks.machine import machine, versions
 from benchmarks.obvious import MEAN, STD, Obvious
 from trust_core.data.images import read_image
-from trust_core.model.convention import choose_convention
 from trust_core.model.detector import Detector
+from trust_core.model.outputs import choose_convention
 from trust_core.model.preprocessing import Preprocessing
 
 

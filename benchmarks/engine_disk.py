@@ -39,8 +39,8 @@ from trust_core.audit import read_batch, run_audit
 from trust_core.data.demo.surfaces import SAMPLES_FILE, generate
 from trust_core.data.layouts import read_dataset
 from trust_core.data.samples import Dataset
-from trust_core.model.convention import choose_convention
 from trust_core.model.detector import Detector
+from trust_core.model.outputs import choose_convention
 from trust_core.model.preprocessing import Preprocessing
 from trust_core.settings import AuditSettings
 

@@ -34,7 +34,7 @@ from trust_core.explanation.conditional import Conditional
 from trust_core.explanation.evidence import Evidence, evidence
 from trust_core.explanation.evidence_fit import as_pixels, fit_to_files
 from trust_core.model.detector import Detector
-from trust_core.model.opening import ModelOptions, open_detector
+from trust_core.model.open import ModelOptions, open_detector
 from trust_core.storage.audit_files import workspace_folder
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"

@@ -37,7 +37,7 @@ from trust_core.explanation.evidence import FINE, FORMS, evidence
 from trust_core.explanation.evidence_fit import as_pixels, fit_to_files
 from trust_core.explanation.maps import gradcam
 from trust_core.model.detector import Detector
-from trust_core.model.opening import ModelOptions, open_detector
+from trust_core.model.open import ModelOptions, open_detector
 from trust_core.storage.audit_files import workspace_folder
 
 WINDOW, SAMPLES, STEPS, BLUR = 16, 10, 24, 20.0

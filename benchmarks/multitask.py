@@ -23,10 +23,10 @@ from trust_core.data.layouts import read_dataset
 from trust_core.data.samples import Dataset
 from trust_core.decision.localization import SIZES
 from trust_core.errors import StoreError
-from trust_core.model.multitask import OBJECTIVES
-from trust_core.model.opening import open_detector
-from trust_core.model.training import train
-from trust_core.model.training_settings import TrainingSettings
+from trust_core.model.open import open_detector
+from trust_core.model.training.network import OBJECTIVES
+from trust_core.model.training.settings import TrainingSettings
+from trust_core.model.training.train import train
 from trust_core.settings import AuditSettings
 from trust_core.storage.audit_files import Audit, open_audit, workspace_folder
 

@@ -25,7 +25,7 @@ from trust_core.decision.indicators import THRESHOLD_SHIFT
 from trust_core.decision.statement import plain
 from trust_core.decision.tradeoff import RECALLS
 from trust_core.decision.verdict import SAME_RANKING
-from trust_core.model.opening import ModelOptions, open_detector
+from trust_core.model.open import ModelOptions, open_detector
 from trust_core.settings import AuditSettings
 from trust_core.storage.audit_files import MANIFEST, Audit, open_audit
 

@@ -10,8 +10,8 @@ from torch import nn
 
 from trust_core.data.layouts import read_dataset
 from trust_core.data.samples import Dataset
-from trust_core.model.convention import choose_convention
 from trust_core.model.detector import Detector
+from trust_core.model.outputs import choose_convention
 from trust_core.model.preprocessing import Preprocessing
 
 SIDE = 32

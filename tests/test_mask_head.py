@@ -9,8 +9,8 @@ from torch import nn
 
 from tests.small import SIDE, small_dataset, small_detector, small_network
 from trust_core.audit import read_batch, run_audit
-from trust_core.model.convention import Convention, mask_logits_of
 from trust_core.model.detector import Detector
+from trust_core.model.outputs import Convention, mask_logits_of
 from trust_core.settings import AuditSettings
 from trust_core.storage.audit_files import MASKS, WORKSPACE_VARIABLE
 from trust_core.storage.shards import read_shard, shard_path, write_shard

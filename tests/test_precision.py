@@ -10,8 +10,8 @@ from tests.model.networks import build
 from tests.small import small_dataset, small_detector
 from trust_core.audit import read_batch, run_audit
 from trust_core.errors import SettingsError
-from trust_core.model.convention import choose_convention
 from trust_core.model.detector import Detector
+from trust_core.model.outputs import choose_convention
 from trust_core.model.preprocessing import Preprocessing
 from trust_core.precision import compare
 from trust_core.scoring import score_batch

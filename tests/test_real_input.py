@@ -14,7 +14,7 @@ from trust_core.data.layouts import read_dataset
 from trust_core.decision.curves import curve_at
 from trust_core.decision.tradeoff import curve
 from trust_core.explanation.overlap import overlap
-from trust_core.model.opening import ModelOptions, open_detector
+from trust_core.model.open import ModelOptions, open_detector
 from trust_core.settings import AuditSettings
 
 AGNOSTIC = ("gradient", "activation", "norm", "eigen")

@@ -90,10 +90,10 @@ def _interrupt(*_: object) -> NoReturn:
 
 def _audit(options: argparse.Namespace) -> dict[str, Any]:
     from trust_core.audit import run_audit
-    from trust_core.model.expected import compare_expected
-    from trust_core.model.opening import open_detector
-    from trust_core.model.preflight import preflight
-    from trust_core.model.rivals import settle
+    from trust_core.model.checks.alternatives import settle
+    from trust_core.model.checks.predictions import compare_expected
+    from trust_core.model.checks.preflight import preflight
+    from trust_core.model.open import open_detector
 
     asked, where, said = settings(options), cluster(options), model_options(options)
     images = dataset(options)
@@ -146,8 +146,8 @@ def _audit(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _inspect(options: argparse.Namespace) -> dict[str, Any]:
-    from trust_core.model.opening import open_detector
-    from trust_core.model.preflight import preflight
+    from trust_core.model.checks.preflight import preflight
+    from trust_core.model.open import open_detector
 
     detector = open_detector(Path(options.model), model_options(options))
     result: dict[str, Any] = {

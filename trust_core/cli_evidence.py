@@ -48,7 +48,7 @@ def run_evidence(options: argparse.Namespace) -> dict[str, Any]:
     from trust_core.explanation.evidence import FORMS, evidence
     from trust_core.explanation.evidence_fit import as_pixels
     from trust_core.explanation.evidence_picture import overlay, reach
-    from trust_core.model.opening import open_detector
+    from trust_core.model.open import open_detector
     from trust_core.reopening import reopened
     from trust_core.storage.audit_files import open_audit, write_json
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NoReturn
 if TYPE_CHECKING:
     from trust_core.cluster import Cluster
     from trust_core.data.samples import Dataset
-    from trust_core.model.opening import ModelOptions
+    from trust_core.model.open import ModelOptions
     from trust_core.settings import AuditSettings
 
 
@@ -30,7 +30,7 @@ def dataset(options: argparse.Namespace) -> "Dataset":
     from trust_core.data.archives import unpacked
     from trust_core.data.layouts import read_dataset
     from trust_core.data.remote import fetch, is_remote
-    from trust_core.model.loading import file_sha256
+    from trust_core.model.weights import file_sha256
     from trust_core.storage.audit_files import workspace_folder
 
     address = options.data if is_remote(options.data) else ""
@@ -72,7 +72,7 @@ def cluster(options: argparse.Namespace) -> "Cluster | None":
 
 def model_options(options: argparse.Namespace) -> "ModelOptions":
     """What was said of the model."""
-    from trust_core.model.opening import ModelOptions
+    from trust_core.model.open import ModelOptions
 
     return ModelOptions(
         arch=options.arch,

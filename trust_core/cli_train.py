@@ -12,7 +12,7 @@ from trust_core.cli_words import duration, say
 from trust_core.errors import SettingsError
 
 if TYPE_CHECKING:
-    from trust_core.model.training_loop import TrainingProgress
+    from trust_core.model.training.loop import TrainingProgress
 
 
 def add_surfaces(part: argparse.ArgumentParser) -> None:
@@ -81,8 +81,8 @@ def add_train(part: argparse.ArgumentParser) -> None:
 
 def run_train(options: argparse.Namespace) -> dict[str, Any]:
     """Train, and tell what came out."""
-    from trust_core.model.training import train
-    from trust_core.model.training_settings import TrainingSettings
+    from trust_core.model.training.settings import TrainingSettings
+    from trust_core.model.training.train import train
 
     given = {
         name: value

@@ -7,7 +7,7 @@ from pathlib import Path
 from trust_core.errors import ModelError
 from trust_core.explanation.evidence_fit import used_preprocessing
 from trust_core.model.detector import Detector
-from trust_core.model.opening import ModelOptions, open_detector
+from trust_core.model.open import ModelOptions, open_detector
 from trust_core.storage.audit_files import Audit
 
 

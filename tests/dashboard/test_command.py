@@ -21,7 +21,7 @@ from trust_core.dashboard.run.command import (
 from trust_core.errors import SettingsError
 from trust_core.explanation.maps import AGNOSTIC, SPECIFIC
 from trust_core.manifest import Identity
-from trust_core.model.opening import ModelOptions
+from trust_core.model.open import ModelOptions
 from trust_core.settings import AuditSettings
 
 numbers_3 = st.tuples(*[st.floats(-2, 2, allow_nan=False)] * 3)

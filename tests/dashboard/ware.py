@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from tests.fakes import Part, write_fake_audit
 from trust_core.audit import run_audit
 from trust_core.data.samples import SAMPLE_COLUMNS, Dataset
-from trust_core.model.opening import ModelOptions, open_detector
+from trust_core.model.open import ModelOptions, open_detector
 from trust_core.settings import AuditSettings
 from trust_core.storage.audit_files import Audit
 

@@ -5,8 +5,8 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
-from trust_core.model.convention import choose_convention
 from trust_core.model.detector import Detector
+from trust_core.model.outputs import choose_convention
 from trust_core.model.preprocessing import Preprocessing
 
 SIDE = 96

@@ -15,8 +15,8 @@ from trust_core.explanation.conditional import Conditional
 from trust_core.explanation.evidence import FORMS, Evidence, evidence, lost_at_once
 from trust_core.explanation.evidence_question import apart, spread, starts
 from trust_core.explanation.evidence_replacement import LAPLACE_K, LAPLACE_N
-from trust_core.model.convention import choose_convention
 from trust_core.model.detector import Detector
+from trust_core.model.outputs import choose_convention
 from trust_core.model.preprocessing import Preprocessing
 
 SIDE, WINDOW, STRIDE, SAMPLES = 11, 3, 2, 4

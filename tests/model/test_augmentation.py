@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from trust_core.model import augmentation
-from trust_core.model.augmentation import augmented, close_ups
+from trust_core.model.training import augmentation
+from trust_core.model.training.augmentation import augmented, close_ups
 
 
 @pytest.fixture(autouse=True)

@@ -5,9 +5,8 @@ import torch
 
 from tests.model.networks import build
 from trust_core.errors import ModelError, SettingsError, StoreError
-from trust_core.model.card import ModelCard, read_card, write_model
-from trust_core.model.convention import choose_convention
-from trust_core.model.opening import ModelOptions, open_detector
+from trust_core.model.open import ModelCard, ModelOptions, open_detector, read_card, write_model
+from trust_core.model.outputs import choose_convention
 from trust_core.model.preprocessing import Preprocessing
 
 GREY = Preprocessing((96, 64), "letterbox", "bicubic", "grey", (0.4,), (0.2,))

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from trust_core.errors import ModelError, SettingsError
-from trust_core.model.convention import Convention, choose_convention, logits_of
+from trust_core.model.outputs import Convention, choose_convention, logits_of
 
 LOGITS = torch.tensor([[2.0, -1.0, 0.5], [0.0, 3.0, 1.0]])
 

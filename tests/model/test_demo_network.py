@@ -12,8 +12,8 @@ from trust_core.cli import build_parser
 from trust_core.data.demo.surfaces import AUDIT_SEED, render_part
 from trust_core.demo import NETWORK
 from trust_core.model.detector import Detector
-from trust_core.model.opening import open_detector
-from trust_core.model.training_settings import TrainingSettings
+from trust_core.model.open import open_detector
+from trust_core.model.training.settings import TrainingSettings
 
 FORMATS = Path(__file__).parents[2] / "docs" / "formats.md"
 PARTS = 160

@@ -6,9 +6,9 @@ from torch import nn
 
 from tests.model.networks import Tiny, build
 from trust_core.errors import ModelError, SettingsError
-from trust_core.model.convention import choose_convention
 from trust_core.model.detector import Detector
-from trust_core.model.network import resting
+from trust_core.model.modules import resting
+from trust_core.model.outputs import choose_convention
 from trust_core.model.preprocessing import Preprocessing
 
 IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}

@@ -5,7 +5,7 @@ import torch
 from tests.small import small_dataset, small_detector
 from trust_core.data.images import read_image
 from trust_core.errors import DataError
-from trust_core.model.expected import compare_expected, try_expected
+from trust_core.model.checks.predictions import compare_expected, try_expected
 
 TABLE = pd.DataFrame({"path": ["a/1.png", "a/2.png", "b/3.png"], "p_defect": [0.1, 0.9, None]})
 

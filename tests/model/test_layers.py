@@ -4,8 +4,8 @@ from torch import nn
 
 from tests.model.networks import Tiny, build
 from trust_core.errors import ModelError, SettingsError
-from trust_core.model.convention import choose_convention
 from trust_core.model.detector import Detector
+from trust_core.model.outputs import choose_convention
 from trust_core.model.preprocessing import Preprocessing
 
 

@@ -7,8 +7,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 from trust_core.errors import ModelError
-from trust_core.model import loading
-from trust_core.model.loading import read_weights
+from trust_core.model import weights
+from trust_core.model.weights import read_weights
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def test_a_plain_state_dict(tmp_path, state, suffix):
     weights = read_weights(path)
     assert same(weights.tensors, state)
     assert weights.notes == ()
-    assert weights.sha256 == loading.file_sha256(path)
+    assert weights.sha256 == weights.file_sha256(path)
 
 
 @pytest.mark.parametrize("nest", ["state_dict", "model", "model_state_dict"])
@@ -190,8 +190,8 @@ def test_files_that_are_none(tmp_path, monkeypatch):
     torch.save({"w": torch.ones(1000)}, tmp_path / "whole.pth")
     (tmp_path / "torn.pth").write_bytes((tmp_path / "whole.pth").read_bytes()[:3000])
     assert "no PyTorch file" in refused(tmp_path / "torn.pth")
-    monkeypatch.setattr(loading, "MOST_TENSORS", 2)
+    monkeypatch.setattr(weights, "MOST_TENSORS", 2)
     torch.save({str(i): torch.ones(1) for i in range(9)}, tmp_path / "many.pth")
     assert "tensors" in refused(tmp_path / "many.pth")
-    monkeypatch.setattr(loading, "LARGEST_FILE", 100)
+    monkeypatch.setattr(weights, "LARGEST_FILE", 100)
     assert "GiB" in refused(tmp_path / "whole.pth")

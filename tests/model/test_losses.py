@@ -6,7 +6,7 @@ import pytest
 import torch
 from segmentation_models_pytorch.losses import DiceLoss
 
-from trust_core.model.losses import dice_loss, label_loss, mask_loss
+from trust_core.model.training.losses import dice_loss, label_loss, mask_loss
 
 YES = math.log(3)  # p = 3/4
 

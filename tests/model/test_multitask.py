@@ -7,9 +7,9 @@ from safetensors.torch import save_file
 
 from tests.model.networks import shaken
 from trust_core.errors import ModelError
-from trust_core.model.architectures import Blueprint
-from trust_core.model.multitask import read_plan
-from trust_core.model.opening import ModelOptions, open_detector
+from trust_core.model.open import ModelOptions, open_detector
+from trust_core.model.recognition.architectures import Blueprint
+from trust_core.model.training.network import read_plan
 
 ENCODER = "tu-test_efficientnet"
 

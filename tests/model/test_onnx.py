@@ -5,9 +5,9 @@ import torch
 
 from tests.model.networks import build
 from trust_core.errors import ModelError
-from trust_core.model.convention import choose_convention
 from trust_core.model.detector import Detector
-from trust_core.model.opening import ModelOptions, open_detector
+from trust_core.model.open import ModelOptions, open_detector
+from trust_core.model.outputs import choose_convention
 from trust_core.model.preprocessing import Preprocessing
 
 

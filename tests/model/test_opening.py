@@ -5,7 +5,7 @@ from safetensors.torch import save_file
 from tests.model.networks import build
 from trust_core.data.images import read_image
 from trust_core.errors import ModelError, SettingsError
-from trust_core.model.opening import ModelOptions, open_detector
+from trust_core.model.open import ModelOptions, open_detector
 
 TILES = ModelOptions(size=(192, 192), mean=(0.5,), std=(0.5,))
 CELLS = ModelOptions(size=(128, 128), mean=(0.5,), std=(0.25,))

@@ -11,14 +11,14 @@ from tests.model.networks import Tiny
 from trust_core.data.layouts import read_dataset
 from trust_core.data.samples import Dataset
 from trust_core.errors import DataError
-from trust_core.model.convention import choose_convention
+from trust_core.model.checks.alternatives import settle
+from trust_core.model.checks.batchnorm import norm_mismatch
+from trust_core.model.checks.preflight import preflight
+from trust_core.model.checks.sample_images import glance
 from trust_core.model.detector import Detector
-from trust_core.model.glance import glance
-from trust_core.model.opening import ModelOptions, open_detector
-from trust_core.model.preflight import preflight
+from trust_core.model.open import ModelOptions, open_detector
+from trust_core.model.outputs import choose_convention
 from trust_core.model.preprocessing import Preprocessing
-from trust_core.model.rivals import settle
-from trust_core.model.statistics import norm_mismatch
 
 TILES = {"size": (192, 192), "mean": (0.5,), "std": (0.5,)}
 

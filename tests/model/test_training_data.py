@@ -12,14 +12,7 @@ from tests.parts import SIDE, parts_dataset
 from trust_core.data.images import read_mask
 from trust_core.errors import DataError
 from trust_core.model.preprocessing import Preprocessing
-from trust_core.model.training_data import (
-    TABLE,
-    check,
-    order,
-    prepare,
-    reduced,
-    with_train_role,
-)
+from trust_core.model.training.data import TABLE, check, order, prepare, reduced, with_train_role
 
 GREY = Preprocessing((32, 64), channels="grey")
 

@@ -13,10 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from trust_core.errors import ModelError, SettingsError
-from trust_core.model.arithmetic import computing
-from trust_core.model.convention import Convention, logits_of, mask_logits_of
 from trust_core.model.layers import Layer, Trace, choose_layer, trace_layers
-from trust_core.model.network import dtype_of, kept_by_graphs, own_copy, reads
+from trust_core.model.modules import computing, dtype_of, kept_by_graphs, own_copy, reads
+from trust_core.model.outputs import Convention, logits_of, mask_logits_of
 from trust_core.model.preprocessing import Preprocessing
 
 CLOSE = 1e-4  # relative; fp32 gradients of one network agree to about 1e-6

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 
 from trust_core.errors import ModelError, SettingsError
-from trust_core.model.graph import Edge, Graph
+from trust_core.model.autograd_graph import Edge, Graph
 
 CLASS_TOKENS = range(9)  # a class token and up to eight registers or distillation tokens
 WEIGHTED = (nn.Linear, nn.modules.conv._ConvNd)

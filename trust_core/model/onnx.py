@@ -8,9 +8,9 @@ import torch
 from torch import nn
 
 from trust_core.errors import ModelError
-from trust_core.model.convention import logits_of
-from trust_core.model.loading import check_size
-from trust_core.model.network import resting
+from trust_core.model.modules import resting
+from trust_core.model.outputs import logits_of
+from trust_core.model.weights import check_size
 
 NEWEST_OPSET = 17  # what onnx2torch converts for certain; newer graphs are brought down to it
 

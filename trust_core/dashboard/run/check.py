@@ -8,7 +8,6 @@ from streamlit.delta_generator import DeltaGenerator
 
 from trust_core.dashboard import frame
 from trust_core.dashboard.run import opened, told
-from trust_core.dashboard.run.glance import Preview, previews
 from trust_core.dashboard.run.model import bullets, meaning
 from trust_core.dashboard.run.opened import HOUR, Facts, data_key
 from trust_core.dashboard.run.tables import drop_table
@@ -16,10 +15,11 @@ from trust_core.dashboard.words import percent
 from trust_core.data.samples import Dataset
 from trust_core.errors import TrustError
 from trust_core.manifest import Identity, identify
+from trust_core.model.checks.predictions import try_expected
+from trust_core.model.checks.preflight import Preflight, preflight
+from trust_core.model.checks.sample_images import Preview, previews
 from trust_core.model.detector import Detector
-from trust_core.model.expected import try_expected
-from trust_core.model.opening import ModelOptions
-from trust_core.model.preflight import Preflight, preflight
+from trust_core.model.open import ModelOptions
 from trust_core.model.preprocessing import CHANNELS, INTERPOLATIONS, Preprocessing
 from trust_core.settings import AuditSettings
 

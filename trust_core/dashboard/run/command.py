@@ -12,7 +12,7 @@ from pathlib import Path
 
 from trust_core.errors import SettingsError
 from trust_core.manifest import Identity
-from trust_core.model.opening import ModelOptions
+from trust_core.model.open import ModelOptions
 from trust_core.settings import AuditSettings
 
 PROGRAM = ("python", "-m", "trust_core")

@@ -13,7 +13,7 @@ from trust_core.dashboard.run.picker import pick
 from trust_core.dashboard.wording import worded
 from trust_core.data import uploads
 from trust_core.errors import TrustError
-from trust_core.model.convention import Convention
+from trust_core.model.outputs import Convention
 
 
 def choose_model() -> tuple[Path, Facts] | None:

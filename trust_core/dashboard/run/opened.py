@@ -13,12 +13,11 @@ from trust_core.data import uploads
 from trust_core.data.layouts import read_dataset
 from trust_core.data.samples import Dataset
 from trust_core.errors import ModelError
-from trust_core.model.architectures import torchvision_names
-from trust_core.model.card import read_card
-from trust_core.model.convention import Convention, choose_convention
 from trust_core.model.detector import Detector
-from trust_core.model.opening import ModelOptions, open_detector
+from trust_core.model.open import ModelOptions, open_detector, read_card
+from trust_core.model.outputs import Convention, choose_convention
 from trust_core.model.preprocessing import Preprocessing
+from trust_core.model.recognition.architectures import torchvision_names
 
 HOUR = 3600.0
 

@@ -13,7 +13,7 @@ from trust_core.dashboard.run.command import DataOptions, numbers, one_number, s
 from trust_core.dashboard.run.opened import Facts
 from trust_core.data import uploads
 from trust_core.errors import SettingsError
-from trust_core.model.opening import ModelOptions
+from trust_core.model.open import ModelOptions
 from trust_core.settings import AuditSettings
 
 MODEL, ARCH, SWAPPED, GOOD_OUTPUTS = "model", "arch", "swap", "outputs"

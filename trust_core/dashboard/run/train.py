@@ -22,7 +22,7 @@ from trust_core.dashboard.run.train_command import (
 from trust_core.dashboard.run.train_view import NEW, TRAIN, open_training, show_training, trainings
 from trust_core.data.samples import Dataset
 from trust_core.errors import StoreError, TrustError
-from trust_core.model.training_data import USED, check, with_train_role
+from trust_core.model.training.data import USED, check, with_train_role
 
 OBJECTIVE, ENCODER, SIDE, EPOCHS, IMAGENET, NAME = (
     *("objective", "encoder", "side", "epochs", "imagenet", "network"),

@@ -22,7 +22,7 @@ from trust_core.dashboard.run.train_command import (
 from trust_core.dashboard.run.worker import DONE, FAILED, RUNNING, JobState
 from trust_core.dashboard.words import duration, of
 from trust_core.errors import StoreError, TrustError
-from trust_core.model.training_loop import best_epoch
+from trust_core.model.training.loop import best_epoch
 from trust_core.storage.audit_files import PROGRESS, workspace_folder
 from trust_core.storage.workspace import NETWORKS
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from trust_core.errors import ModelError, SettingsError
-from trust_core.model.loading import read_weights
+from trust_core.model.weights import read_weights
 
 IMAGENET = "imagenet"
 PREFIXES = ("", "encoder.", "model.", "encoder.model.", "backbone.")

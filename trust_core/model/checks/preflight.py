@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from trust_core.data.samples import Dataset
+from trust_core.model.checks.alternatives import clearly_better
+from trust_core.model.checks.batchnorm import norm_mismatch
+from trust_core.model.checks.sample_images import glance
 from trust_core.model.detector import Detector
-from trust_core.model.glance import glance
-from trust_core.model.rivals import clearly_better
-from trust_core.model.statistics import norm_mismatch
 
 COARSE_GRID = 4
 CLEARLY_BELOW = 0.4  # AUROC of a detector whose outputs are read the wrong way round

@@ -3,7 +3,7 @@
 Building all of timm takes minutes; comparing 24-number sketches takes a millisecond. A sketch is a
 MinHash (Broder, "On the resemblance and containment of documents", 1997) of the entries
 `key:shape`: the share of equal numbers estimates the share of equal entries. It only makes the
-short list; what is on it is built and compared key by key. `python -m trust_core.model.index`
+short list; what is on it is built and compared key by key. `python -m trust_core.model.recognition.fingerprints`
 writes `architectures.json` anew for the installed versions.
 """
 
@@ -20,7 +20,7 @@ import numpy.typing as npt
 import segmentation_models_pytorch as smp
 import timm
 
-from trust_core.model.architectures import (
+from trust_core.model.recognition.architectures import (
     Blueprint,
     WeightsOnMeta,
     meta_shapes,

@@ -12,12 +12,12 @@ from torch import Tensor, nn
 
 from trust_core.data.samples import Dataset
 from trust_core.errors import ModelError
-from trust_core.model.architectures import IMAGENET_MEAN, IMAGENET_STD, Blueprint
+from trust_core.model.checks.batchnorm import norm_mismatch
+from trust_core.model.checks.sample_images import glance
 from trust_core.model.detector import Detector
-from trust_core.model.glance import glance
-from trust_core.model.matching import Fit
-from trust_core.model.recognition import fill
-from trust_core.model.statistics import norm_mismatch
+from trust_core.model.recognition.architectures import IMAGENET_MEAN, IMAGENET_STD, Blueprint
+from trust_core.model.recognition.match import Fit
+from trust_core.model.recognition.recognise import fill
 
 CLEARLY_BETTER = 0.7  # of the mismatch; the right settings gave 0.55 or less where it was tried
 NORMALISATIONS = ((IMAGENET_MEAN, IMAGENET_STD), ((0.5,), (0.5,)), ((0.0,), (1.0,)))

@@ -11,8 +11,8 @@ import re
 from dataclasses import dataclass, replace
 
 from trust_core.errors import ModelError
-from trust_core.model.architectures import Blueprint, meta_shapes
-from trust_core.model.index import DERIVED, Shapes
+from trust_core.model.recognition.architectures import Blueprint, meta_shapes
+from trust_core.model.recognition.fingerprints import DERIVED, Shapes
 
 PROBE_OUTPUTS = 1009  # no layer of a known network is that wide, so it marks the head
 POSITIONS = ("pos_embed", "pos_embedding")

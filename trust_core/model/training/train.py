@@ -17,14 +17,14 @@ from torch import nn
 
 from trust_core.data.samples import Dataset
 from trust_core.errors import ModelError, StoreError, TrustError
-from trust_core.model.card import write_model
 from trust_core.model.detector import Detector
-from trust_core.model.loading import file_sha256
-from trust_core.model.multitask import MultiTask
-from trust_core.model.pretrained import load_encoder, weights_file
-from trust_core.model.training_data import prepare, with_train_role
-from trust_core.model.training_loop import CHECKPOINT, TrainingProgress, best_epoch, fit
-from trust_core.model.training_settings import TrainingSettings
+from trust_core.model.open import write_model
+from trust_core.model.training.data import prepare, with_train_role
+from trust_core.model.training.loop import CHECKPOINT, TrainingProgress, best_epoch, fit
+from trust_core.model.training.network import MultiTask
+from trust_core.model.training.pretrained import load_encoder, weights_file
+from trust_core.model.training.settings import TrainingSettings
+from trust_core.model.weights import file_sha256
 
 IDENTITY = "run.json"
 RARE = 0.02  # share of defective pixels that a mask begins with

@@ -22,13 +22,13 @@ import torch
 from sklearn.metrics import average_precision_score
 from torch import Tensor
 
-from trust_core.model.augmentation import augmented, close_ups
-from trust_core.model.checkpoint import Standing, load, save
-from trust_core.model.convention import logits_of, mask_logits_of
-from trust_core.model.losses import label_loss, mask_loss
-from trust_core.model.multitask import MultiTask
-from trust_core.model.training_data import TrainingData, order, reduced
-from trust_core.model.training_settings import TrainingSettings
+from trust_core.model.outputs import logits_of, mask_logits_of
+from trust_core.model.training.augmentation import augmented, close_ups
+from trust_core.model.training.checkpoint import Standing, load, save
+from trust_core.model.training.data import TrainingData, order, reduced
+from trust_core.model.training.losses import label_loss, mask_loss
+from trust_core.model.training.network import MultiTask
+from trust_core.model.training.settings import TrainingSettings
 
 CHECKPOINT, PROGRESS = "checkpoint.safetensors", "progress.json"
 CHECKPOINT_SECONDS = 30.0

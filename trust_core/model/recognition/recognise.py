@@ -14,17 +14,17 @@ import torch
 from torch import Tensor, nn
 
 from trust_core.errors import ModelError
-from trust_core.model.architectures import (
+from trust_core.model.modules import resting
+from trust_core.model.outputs import logits_of
+from trust_core.model.recognition.architectures import (
     SMP_DECODERS,
     Blueprint,
     WeightsOnMeta,
     full_names,
     published_input,
 )
-from trust_core.model.convention import logits_of
-from trust_core.model.index import DERIVED, Shapes, nearest
-from trust_core.model.matching import Fit, Miss, fit
-from trust_core.model.network import resting
+from trust_core.model.recognition.fingerprints import DERIVED, Shapes, nearest
+from trust_core.model.recognition.match import Fit, Miss, fit
 
 MOST_FITS = 6
 # With transform_input these turn ImageNet's normalisation into (x - 0.5) / 0.5.

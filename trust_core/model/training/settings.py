@@ -4,11 +4,11 @@ import math
 from dataclasses import dataclass
 
 from trust_core.errors import SettingsError
-from trust_core.model.architectures import Blueprint
-from trust_core.model.card import ModelCard
-from trust_core.model.convention import Convention, choose_convention
-from trust_core.model.multitask import DECODER, ENCODER, OBJECTIVES, STRIDE, read_plan
+from trust_core.model.open import ModelCard
+from trust_core.model.outputs import Convention, choose_convention
 from trust_core.model.preprocessing import Preprocessing
+from trust_core.model.recognition.architectures import Blueprint
+from trust_core.model.training.network import DECODER, ENCODER, OBJECTIVES, STRIDE, read_plan
 
 PRECISIONS = ("fp32", "bf16")
 

@@ -20,7 +20,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from trust_core.errors import ModelError
-from trust_core.model.multitask import read_plan
+from trust_core.model.training.network import read_plan
 
 SMP_DECODERS = (
     "Unet",

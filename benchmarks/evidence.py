@@ -30,9 +30,9 @@ from scipy.stats import rankdata
 
 from benchmarks.evidence_cost import views
 from benchmarks.machine import machine, versions
-from trust_core.explanation.conditional import Conditional
-from trust_core.explanation.evidence import Evidence, evidence
-from trust_core.explanation.evidence_fit import as_pixels, fit_to_files
+from trust_core.explanation.evidence.fit import as_pixels, fit_to_files
+from trust_core.explanation.evidence.forms import Evidence, evidence
+from trust_core.explanation.evidence.patch_gaussian import Conditional
 from trust_core.model.detector import Detector
 from trust_core.model.open import ModelOptions, open_detector
 from trust_core.storage.audit_files import workspace_folder

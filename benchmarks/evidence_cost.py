@@ -8,8 +8,8 @@ import torch
 import torchvision
 
 from benchmarks.machine import alternate, ratio
-from trust_core.explanation.conditional import Conditional
-from trust_core.explanation.evidence import evidence
+from trust_core.explanation.evidence.forms import evidence
+from trust_core.explanation.evidence.patch_gaussian import Conditional
 from trust_core.model.detector import Detector
 from trust_core.model.outputs import choose_convention
 from trust_core.model.preprocessing import Preprocessing

@@ -32,10 +32,10 @@ from torchvision.transforms.functional import gaussian_blur
 from benchmarks.evidence import SHARED
 from benchmarks.machine import machine, versions
 from trust_core.data.images import read_mask
-from trust_core.explanation.conditional import Conditional
-from trust_core.explanation.evidence import FINE, FORMS, evidence
-from trust_core.explanation.evidence_fit import as_pixels, fit_to_files
-from trust_core.explanation.maps import gradcam
+from trust_core.explanation.cams import gradcam
+from trust_core.explanation.evidence.fit import as_pixels, fit_to_files
+from trust_core.explanation.evidence.forms import FINE, FORMS, evidence
+from trust_core.explanation.evidence.patch_gaussian import Conditional
 from trust_core.model.detector import Detector
 from trust_core.model.open import ModelOptions, open_detector
 from trust_core.storage.audit_files import workspace_folder

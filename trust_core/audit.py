@@ -21,8 +21,8 @@ from trust_core.data.samples import Dataset
 from trust_core.decision.rivals import write_indicators
 from trust_core.engines import run_behind, run_local
 from trust_core.errors import DataError, StoreError
-from trust_core.explanation.doubt import DOUBT_COLUMNS
-from trust_core.explanation.evidence_fit import running_conditional
+from trust_core.explanation.evidence.fit import running_conditional
+from trust_core.explanation.uncertainty import DOUBT_COLUMNS
 from trust_core.manifest import OUTCOMES, count_outcomes, describe_audit, identify
 from trust_core.memory import Halving, fitting_batch
 from trust_core.model.detector import Detector

@@ -9,8 +9,8 @@ from trust_core.cli_words import counting, say
 from trust_core.errors import DataError, StoreError, UnreadableImage
 
 if TYPE_CHECKING:
-    from trust_core.explanation.conditional import Conditional
-    from trust_core.explanation.evidence import Evidence
+    from trust_core.explanation.evidence.forms import Evidence
+    from trust_core.explanation.evidence.patch_gaussian import Conditional
     from trust_core.model.detector import Detector
     from trust_core.storage.audit_files import Audit
 
@@ -45,8 +45,8 @@ def run_evidence(options: argparse.Namespace) -> dict[str, Any]:
 
     from trust_core.data.images import read_image
     from trust_core.decision.statement import plain
-    from trust_core.explanation.evidence import FORMS, evidence
-    from trust_core.explanation.evidence_fit import as_pixels
+    from trust_core.explanation.evidence.fit import as_pixels
+    from trust_core.explanation.evidence.forms import FORMS, evidence
     from trust_core.explanation.evidence_picture import overlay, reach
     from trust_core.model.open import open_detector
     from trust_core.reopening import reopened
@@ -157,8 +157,8 @@ def image_files(words: list[str]) -> list[tuple[Path, str]]:
 def _surroundings(
     options: argparse.Namespace, audit: "Audit | None", detector: "Detector", paths: list[Path]
 ) -> "Conditional":
-    from trust_core.explanation.evidence import audit_conditional
-    from trust_core.explanation.evidence_fit import fit_to_files
+    from trust_core.explanation.evidence.fit import fit_to_files
+    from trust_core.explanation.evidence.forms import audit_conditional
 
     if audit:
         return audit_conditional(audit, options.window)

@@ -34,7 +34,7 @@ from trust_core.settings import AuditSettings
 from trust_core.storage.shards import Shard
 
 if TYPE_CHECKING:
-    from trust_core.explanation.conditional import Conditional
+    from trust_core.explanation.evidence.patch_gaussian import Conditional
 
 RESTARTS = 5  # of one actor, before a run is given up
 PATIENCE = 5  # seconds until a cluster must have answered

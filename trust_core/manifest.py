@@ -14,8 +14,8 @@ import pandas as pd
 
 from trust_core.data.remote import shown
 from trust_core.data.samples import Dataset
-from trust_core.explanation.evidence_fit import MOST_IMAGES, open_paths
-from trust_core.explanation.evidence_maps import EVIDENCE_FORM
+from trust_core.explanation.evidence.fit import MOST_IMAGES, open_paths
+from trust_core.explanation.evidence.heatmaps import EVIDENCE_FORM
 from trust_core.explanation.heatmaps import map_forms
 from trust_core.explanation.overlap import COMPARISON_GRID
 from trust_core.model.detector import Detector

@@ -5,7 +5,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from trust_core.errors import ModelError
-from trust_core.explanation.evidence_fit import used_preprocessing
+from trust_core.explanation.evidence.fit import used_preprocessing
 from trust_core.model.detector import Detector
 from trust_core.model.open import ModelOptions, open_detector
 from trust_core.storage.audit_files import Audit

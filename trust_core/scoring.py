@@ -13,12 +13,12 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from trust_core.explanation.conditional import Conditional
-from trust_core.explanation.doubt import DOUBT_COLUMNS, doubts, flip_spread
-from trust_core.explanation.enhancement import enhanced
-from trust_core.explanation.evidence_maps import evidence_maps
+from trust_core.explanation.evidence.heatmaps import evidence_maps
+from trust_core.explanation.evidence.patch_gaussian import Conditional
 from trust_core.explanation.heatmaps import heatmaps, rounded
 from trust_core.explanation.overlap import NOT_FINITE, SCORED, overlap
+from trust_core.explanation.perturbation import enhanced
+from trust_core.explanation.uncertainty import DOUBT_COLUMNS, doubts, flip_spread
 from trust_core.model.detector import Detector, Response
 from trust_core.settings import AuditSettings
 from trust_core.storage.shards import Half, Shard

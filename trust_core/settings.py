@@ -4,10 +4,10 @@ import math
 from dataclasses import dataclass
 
 from trust_core.errors import SettingsError
-from trust_core.explanation.enhancement import DIRECTIONS
-from trust_core.explanation.evidence_maps import EVIDENCE_FORM
+from trust_core.explanation.evidence.heatmaps import EVIDENCE_FORM
 from trust_core.explanation.heatmaps import check_forms, map_names
 from trust_core.explanation.overlap import check_mask_rule
+from trust_core.explanation.perturbation import DIRECTIONS
 from trust_core.model.modules import PRECISIONS
 
 DEFAULT_STRENGTHS = (0.0, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)

@@ -19,7 +19,7 @@ from trust_core.dashboard.run.command import (
     slug,
 )
 from trust_core.errors import SettingsError
-from trust_core.explanation.maps import AGNOSTIC, SPECIFIC
+from trust_core.explanation.cams import AGNOSTIC, SPECIFIC
 from trust_core.manifest import Identity
 from trust_core.model.open import ModelOptions
 from trust_core.settings import AuditSettings

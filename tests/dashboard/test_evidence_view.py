@@ -21,7 +21,7 @@ from trust_core.dashboard.parts.evidence_scale import FILE, display_scale
 from trust_core.dashboard.parts.evidence_store import FOLDER, RESULT, Task, is_kept, keep, kept
 from trust_core.dashboard.parts.thumbnails import source
 from trust_core.errors import StoreError
-from trust_core.explanation.evidence import audit_conditional
+from trust_core.explanation.evidence.forms import audit_conditional
 from trust_core.storage.audit_files import EVIDENCE, MANIFEST, Audit
 
 PARTS = [

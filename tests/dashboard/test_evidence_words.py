@@ -13,7 +13,7 @@ from trust_core.dashboard.parts.evidence_numbers import (
     strongest,
 )
 from trust_core.dashboard.parts.evidence_words import AT_ONCE, MEANINGS, PATIENT, bits_text
-from trust_core.explanation.evidence import FORMS, Evidence
+from trust_core.explanation.evidence.forms import FORMS, Evidence
 
 
 def evidence(

@@ -7,12 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trust_core.errors import SettingsError, StoreError
-from trust_core.explanation.conditional import (
-    ROUNDING,
-    Conditional,
-    fit_conditional,
-)
-from trust_core.explanation.evidence_fit import load_conditional, save_conditional
+from trust_core.explanation.evidence.fit import load_conditional, save_conditional
+from trust_core.explanation.evidence.patch_gaussian import ROUNDING, Conditional, fit_conditional
 
 FLOAT = torch.float64
 

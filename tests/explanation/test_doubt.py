@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tests.small import SIDE, small_detector
-from trust_core.explanation.doubt import doubts, flip_spread
+from trust_core.explanation.uncertainty import doubts, flip_spread
 
 torch.manual_seed(3)
 PIXELS = torch.rand(5, 3, SIDE, SIDE)

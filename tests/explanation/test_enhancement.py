@@ -8,7 +8,7 @@ from hypothesis.extra import numpy as hnp
 from torch import Tensor
 
 from tests.explanation.networks import TinyResNet, make
-from trust_core.explanation.enhancement import (
+from trust_core.explanation.perturbation import (
     DIRECTIONS,
     PIXEL_STEPS,
     fgsm,

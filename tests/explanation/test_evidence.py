@@ -11,10 +11,9 @@ from torch import Tensor, nn
 from tests.explanation.networks import TinyResNet, make
 from tests.explanation.test_conditional import direct, random_conditional
 from trust_core.errors import SettingsError, Stopped
-from trust_core.explanation.conditional import Conditional
-from trust_core.explanation.evidence import FORMS, Evidence, evidence, lost_at_once
-from trust_core.explanation.evidence_question import apart, spread, starts
-from trust_core.explanation.evidence_replacement import LAPLACE_K, LAPLACE_N
+from trust_core.explanation.evidence.forms import FORMS, Evidence, evidence, lost_at_once
+from trust_core.explanation.evidence.occlusion import LAPLACE_K, LAPLACE_N, apart, spread, starts
+from trust_core.explanation.evidence.patch_gaussian import Conditional
 from trust_core.model.detector import Detector
 from trust_core.model.outputs import choose_convention
 from trust_core.model.preprocessing import Preprocessing

@@ -14,10 +14,10 @@ from trust_core.data.images import read_image
 from trust_core.decision.autotune import autotune
 from trust_core.decision.curves import curve_at
 from trust_core.errors import DataError, SettingsError
-from trust_core.explanation import evidence_fit
-from trust_core.explanation.evidence import evidence
-from trust_core.explanation.evidence_fit import as_pixels, audit_conditional, fit_to_files
-from trust_core.explanation.evidence_maps import concentration, evidence_maps
+from trust_core.explanation.evidence import fit
+from trust_core.explanation.evidence.fit import as_pixels, audit_conditional, fit_to_files
+from trust_core.explanation.evidence.forms import evidence
+from trust_core.explanation.evidence.heatmaps import concentration, evidence_maps
 from trust_core.explanation.heatmaps import heatmaps
 from trust_core.explanation.overlap import overlap, to_comparison_grid
 from trust_core.manifest import identify
@@ -144,7 +144,7 @@ def test_a_killed_run_goes_on_with_the_same_surroundings(ware, audit, monkeypatc
 
     with pytest.raises(KeyboardInterrupt):
         run_audit(detector, dataset, BOTH, again, batch_size=16, progress=stop)
-    monkeypatch.setattr(evidence_fit, "fit_conditional", None)  # a second fit would fail
+    monkeypatch.setattr(fit, "fit_conditional", None)  # a second fit would fail
     found = run_audit(detector, dataset, BOTH, again)
     assert (again / EVIDENCE).read_bytes() == kept
     first, second = (a.query("SELECT * FROM scores ORDER BY row") for a in (audit, found))
@@ -156,7 +156,7 @@ def test_surroundings_are_learnt_from_open_roles_only(ware, monkeypatch):
     found = run_audit(detector, dataset, AuditSettings(strengths=(0,)), folder / "roles")
     assert not (found.folder / EVIDENCE).exists()  # made when it is first asked for
     read = []
-    monkeypatch.setattr(evidence_fit, "read_image", lambda p: read.append(p) or read_image(p))
+    monkeypatch.setattr(fit, "read_image", lambda p: read.append(p) or read_image(p))
     first = audit_conditional(found)
     roles = dataset.samples.set_index("path")["role"]
     assert {roles[p.name] for p in read} == {"train", "tune"}
@@ -183,7 +183,7 @@ def test_a_folder_that_cannot_be_written_still_shows_evidence(ware, monkeypatch)
     def refuse(*_):
         raise PermissionError("read-only")
 
-    monkeypatch.setattr(evidence_fit, "save_conditional", refuse)
+    monkeypatch.setattr(fit, "save_conditional", refuse)
     assert audit_conditional(found).window == 10
     assert not (found.folder / EVIDENCE).exists()
 

@@ -9,8 +9,8 @@ from hypothesis.extra import numpy as hnp
 
 from tests.explanation.networks import TinyResNet, make
 from trust_core.errors import SettingsError
+from trust_core.explanation.cams import AGNOSTIC, SPECIFIC
 from trust_core.explanation.heatmaps import check_forms, heatmaps, map_names, rounded
-from trust_core.explanation.maps import AGNOSTIC, SPECIFIC
 
 
 def test_names_are_plain_for_the_first_form_and_prefixed_for_further_ones():

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from tests.explanation.networks import FAMILIES, SIDE, TinyResNet, make
 from trust_core.errors import SettingsError
-from trust_core.explanation.maps import AGNOSTIC, SPECIFIC, eigen
+from trust_core.explanation.cams import AGNOSTIC, SPECIFIC, eigen
 from trust_core.model.detector import Detector
 
 PARITY = 1e-4  # of the largest value of the map

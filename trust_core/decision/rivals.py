@@ -33,7 +33,7 @@ from trust_core.decision.references import (
 )
 from trust_core.decision.tradeoff import Counts, Floats
 from trust_core.decision.verdict import LEAST_GROUPS
-from trust_core.explanation.evidence_maps import EVIDENCE_FORM, concentration
+from trust_core.explanation.evidence.heatmaps import EVIDENCE_FORM, concentration
 from trust_core.explanation.overlap import iou, mask_of
 from trust_core.registry import Registry
 from trust_core.storage.audit_files import FEATURES, INDICATORS, SAMPLES, SCORES, Audit

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from trust_core.errors import SettingsError
-from trust_core.explanation.evidence_maps import EVIDENCE_FORM
-from trust_core.explanation.maps import AGNOSTIC, SPECIFIC, Map
-from trust_core.explanation.package_maps import PACKAGE_MAPS, PREFIX, package_map
+from trust_core.explanation.cams import AGNOSTIC, SPECIFIC, Map
+from trust_core.explanation.evidence.heatmaps import EVIDENCE_FORM
+from trust_core.explanation.gradcam_package import PACKAGE_MAPS, PREFIX, package_map
 from trust_core.model.detector import Detector, Response
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trust_core.dashboard.parts.audited import network_input
-from trust_core.explanation.package_maps import PACKAGE_MAPS, PREFIX, package_map
+from trust_core.explanation.gradcam_package import PACKAGE_MAPS, PREFIX, package_map
 from trust_core.model.detector import Detector
 from trust_core.storage.audit_files import Audit
 

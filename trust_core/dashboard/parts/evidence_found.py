@@ -11,13 +11,13 @@ from trust_core.dashboard.parts.evidence_pictures import Bits, Cells, evidence_p
 from trust_core.dashboard.parts.evidence_scale import display_scale
 from trust_core.dashboard.parts.maps import seen_by_network
 from trust_core.dashboard.parts.pictures import Mask
-from trust_core.explanation.conditional import Conditional
-from trust_core.explanation.evidence import (
+from trust_core.explanation.evidence.forms import (
     Evidence,
     audit_conditional,
     evidence,
     lost_at_once,
 )
+from trust_core.explanation.evidence.patch_gaussian import Conditional
 from trust_core.storage.audit_files import Audit
 
 PIXELS = 4 * 224 * 224  # of the batch that is timed

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import spearmanr
 
-from trust_core.explanation.evidence import Evidence
-from trust_core.explanation.evidence_question import apart
+from trust_core.explanation.evidence.forms import Evidence
+from trust_core.explanation.evidence.occlusion import apart
 
 STRONGEST = 10
 

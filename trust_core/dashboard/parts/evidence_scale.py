@@ -15,8 +15,8 @@ import numpy as np
 from trust_core.dashboard.parts.audited import network_input
 from trust_core.dashboard.parts.evidence_store import FOLDER
 from trust_core.errors import StoreError, UnreadableImage
-from trust_core.explanation.conditional import Conditional
-from trust_core.explanation.evidence import evidence
+from trust_core.explanation.evidence.forms import evidence
+from trust_core.explanation.evidence.patch_gaussian import Conditional
 from trust_core.model.detector import Detector
 from trust_core.storage.audit_files import Audit, write_json
 

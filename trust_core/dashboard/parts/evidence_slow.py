@@ -29,7 +29,7 @@ from trust_core.dashboard.run import worker
 from trust_core.dashboard.run.worker import DONE, FAILED, RUNNING, JobState
 from trust_core.dashboard.words import count, counted, duration
 from trust_core.errors import StoreError, TrustError
-from trust_core.explanation.evidence_question import starts
+from trust_core.explanation.evidence.occlusion import starts
 from trust_core.storage.audit_files import PROGRESS, Audit
 
 EVERY = timedelta(seconds=1)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from trust_core.errors import StoreError
-from trust_core.explanation.evidence import Evidence
+from trust_core.explanation.evidence.forms import Evidence
 from trust_core.storage.audit_files import Audit
 
 FOLDER = "evidence"

@@ -27,7 +27,7 @@ from trust_core.dashboard.parts.evidence_words import AT_ONCE, MEANINGS, PATIENT
 from trust_core.dashboard.parts.heat_view import true_defect
 from trust_core.dashboard.parts.maps import photo_panel, seen_by_network
 from trust_core.errors import TrustError
-from trust_core.explanation.evidence import Evidence
+from trust_core.explanation.evidence.forms import Evidence
 from trust_core.storage.audit_files import Audit
 
 

@@ -17,8 +17,8 @@ from torch import Tensor
 from trust_core.data.images import read_image
 from trust_core.data.samples import Dataset
 from trust_core.errors import DataError, StoreError, UnreadableImage
-from trust_core.explanation.conditional import Conditional, fit_conditional
-from trust_core.explanation.evidence_maps import PAD, evidence_window
+from trust_core.explanation.evidence.heatmaps import PAD, evidence_window
+from trust_core.explanation.evidence.patch_gaussian import Conditional, fit_conditional
 from trust_core.model.preprocessing import Preprocessing
 from trust_core.storage.audit_files import EVIDENCE, Audit
 

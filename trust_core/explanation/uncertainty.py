@@ -8,7 +8,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from trust_core.explanation.enhancement import one_channel_for_grey
+from trust_core.explanation.perturbation import one_channel_for_grey
 from trust_core.model.detector import Detector, Response
 
 Floats = npt.NDArray[np.float64]

@@ -13,23 +13,27 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from trust_core.explanation.conditional import Conditional
-from trust_core.explanation.evidence_curvature import corrected_plug_in, second_order
-from trust_core.explanation.evidence_fit import audit_conditional as audit_conditional
-from trust_core.explanation.evidence_gradients import black, first_order, one_step, path
-from trust_core.explanation.evidence_question import (
+from trust_core.explanation.evidence.fit import audit_conditional as audit_conditional
+from trust_core.explanation.evidence.gradients import (
+    black,
+    corrected_plug_in,
+    first_order,
+    one_step,
+    path,
+    second_order,
+)
+from trust_core.explanation.evidence.occlusion import (
     BITS,
     Question,
     Reference,
     apart,
-    conditional_mean,
-    spread,
-)
-from trust_core.explanation.evidence_replacement import (
     coarse_to_fine,
+    conditional_mean,
     plug_in,
     prediction_difference,
+    spread,
 )
+from trust_core.explanation.evidence.patch_gaussian import Conditional
 from trust_core.model.detector import Detector
 from trust_core.registry import Registry
 

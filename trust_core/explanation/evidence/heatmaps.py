@@ -7,8 +7,8 @@ of either kind of heatmap in an audit.
 import torch
 from torch import Tensor
 
-from trust_core.explanation.conditional import Conditional
-from trust_core.explanation.evidence_question import spread, starts, weighed
+from trust_core.explanation.evidence.occlusion import spread, starts, weighed
+from trust_core.explanation.evidence.patch_gaussian import Conditional
 from trust_core.explanation.overlap import COMPARISON_GRID
 
 EVIDENCE_FORM = "evidence"

@@ -20,9 +20,15 @@ from PIL import Image
 
 from benchmarks.machine import machine, versions
 from tests.fakes import random_parts, write_fake_audit
-from trust_core.decision.localization import THRESHOLDS, localize
-from trust_core.decision.localized import Images, judge
-from trust_core.decision.mask_counts import AREA, MASK_HEAD, TRUE, MaskCounts, make_counts
+from trust_core.decision.localization.metrics import THRESHOLDS, localize
+from trust_core.decision.localization.pixel_counts import (
+    AREA,
+    MASK_HEAD,
+    TRUE,
+    MaskCounts,
+    make_counts,
+)
+from trust_core.decision.localization.report import Images, judge
 
 SIZES, QUICK_SIZES = (1_000, 100_000, 1_000_000), (1_000, 20_000)
 PARTS, MOVES = 1000, 15

@@ -21,7 +21,7 @@ from benchmarks.results import paragraphs
 from trust_core.audit import run_audit
 from trust_core.data.layouts import read_dataset
 from trust_core.data.samples import Dataset
-from trust_core.decision.localization import SIZES
+from trust_core.decision.localization.metrics import SIZES
 from trust_core.errors import StoreError
 from trust_core.model.open import open_detector
 from trust_core.model.training.network import OBJECTIVES

@@ -20,10 +20,10 @@ from benchmarks.rows import AT_ONE_STRENGTH, Row, rows_of, winner
 from trust_core.audit import run_audit
 from trust_core.dashboard.words import INDICATOR_NAMES
 from trust_core.data.layouts import read_dataset
-from trust_core.decision.autotune import autotune
-from trust_core.decision.indicators import THRESHOLD_SHIFT
-from trust_core.decision.statement import plain
+from trust_core.decision.certify import plain
+from trust_core.decision.indicators.registry import THRESHOLD_SHIFT
 from trust_core.decision.tradeoff import RECALLS
+from trust_core.decision.tuning.autotune import autotune
 from trust_core.decision.verdict import SAME_RANKING
 from trust_core.model.open import ModelOptions, open_detector
 from trust_core.settings import AuditSettings

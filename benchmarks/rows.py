@@ -7,9 +7,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from trust_core.decision.bootstrap import group_codes, percentiles, resample
 from trust_core.decision.curves import curve_at, indicator_scores
-from trust_core.decision.groups import group_codes, percentiles, resample
-from trust_core.decision.indicators import ABSENT, THRESHOLD_SHIFT, available
+from trust_core.decision.indicators.registry import ABSENT, THRESHOLD_SHIFT, available
 from trust_core.decision.tradeoff import RECALLS, curve
 from trust_core.decision.verdict import auroc_of_resamples, verdict
 from trust_core.storage.audit_files import Audit

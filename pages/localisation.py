@@ -23,7 +23,7 @@ from trust_core.dashboard.localisation.worst import show_worst
 from trust_core.dashboard.parts.grid import STYLE
 from trust_core.dashboard.seals import ask_to_open, closed, opened_sentence
 from trust_core.decision.curves import roles_of
-from trust_core.decision.mask_counts import MASK_HEAD, sources
+from trust_core.decision.localization.pixel_counts import MASK_HEAD, sources
 from trust_core.storage.audit_files import Audit
 
 

@@ -11,10 +11,9 @@ from trust_core.dashboard.seals import ask_to_open, closed, opened_sentence
 from trust_core.dashboard.tradeoff.charts import MOST_KINDS, draw_heat, draw_kinds, draw_tradeoff
 from trust_core.dashboard.tradeoff.controls import choices, click, keep, links, sliders
 from trust_core.dashboard.tradeoff.moves import move
-from trust_core.dashboard.tradeoff.scores import by_kind, load, stops
 from trust_core.dashboard.tradeoff.weighed import detail, proven, table, weigh
 from trust_core.dashboard.words import caught_sentence
-from trust_core.decision.curves import roles_of
+from trust_core.decision.curves import by_kind, load, roles_of, stops
 from trust_core.storage.audit_files import Audit
 
 

@@ -17,7 +17,7 @@ from PIL import Image
 
 from trust_core.audit import PASS_COLUMNS
 from trust_core.data.samples import SAMPLE_COLUMNS, sample_id
-from trust_core.decision.indicators import ABSENT
+from trust_core.decision.indicators.registry import ABSENT
 from trust_core.explanation.heatmaps import rounded
 from trust_core.explanation.overlap import CONSTANT, SCORED
 from trust_core.explanation.uncertainty import DOUBT_COLUMNS

@@ -8,7 +8,7 @@ import pytest
 
 from tests.fakes import random_parts, write_fake_audit
 from trust_core.decision.curves import curve_at, curves_of, indicator_scores, scored
-from trust_core.decision.indicators import available
+from trust_core.decision.indicators.registry import available
 from trust_core.errors import StoreError
 from trust_core.storage.audit_columns import PassedColumns, numbers, passed, text
 from trust_core.storage.audit_files import SCORES, Audit

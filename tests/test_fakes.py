@@ -12,7 +12,7 @@ from torch import nn
 from tests.fakes import GRID, random_parts, write_fake_audit
 from trust_core.audit import run_audit
 from trust_core.data.samples import SAMPLE_COLUMNS, Dataset
-from trust_core.decision.indicators import ABSENT
+from trust_core.decision.indicators.registry import ABSENT
 from trust_core.model.detector import Detector
 from trust_core.model.outputs import choose_convention
 from trust_core.model.preprocessing import Preprocessing

@@ -3,7 +3,7 @@
 import numpy as np
 
 from trust_core import figures_localisation as figures
-from trust_core.decision.localization import SIZES, THRESHOLDS, Masks, SizeClass, localize
+from trust_core.decision.localization.metrics import SIZES, THRESHOLDS, Masks, SizeClass, localize
 
 
 def masks() -> Masks:

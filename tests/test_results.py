@@ -8,9 +8,9 @@ import pytest
 
 from benchmarks.rows import Row, losses_of_resamples, rows_of, winner
 from tests.fakes import random_parts, write_fake_audit
+from trust_core.decision.bootstrap import resample
 from trust_core.decision.curves import report
-from trust_core.decision.groups import resample
-from trust_core.decision.indicators import INDICATORS
+from trust_core.decision.indicators.registry import INDICATORS
 from trust_core.decision.tradeoff import RECALLS, curve
 
 

@@ -7,8 +7,8 @@ import pandas as pd
 
 from benchmarks.simulated import write_simulated
 from tests.fakes import random_parts, write_fake_audit
-from trust_core.decision.indicators import available
-from trust_core.decision.statement import choose
+from trust_core.decision.certify import choose
+from trust_core.decision.indicators.registry import available
 from trust_core.storage.audit_files import SAMPLES, SCORES, open_audit
 
 

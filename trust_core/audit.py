@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 from trust_core.audit_folder import adopt, claim, default_folder, status, worth_keeping
 from trust_core.batches import read_batch
 from trust_core.data.samples import Dataset
-from trust_core.decision.rivals import write_indicators
+from trust_core.decision.indicators.stored import write_indicators
 from trust_core.engines import run_behind, run_local
 from trust_core.errors import DataError, StoreError
 from trust_core.explanation.evidence.fit import running_conditional

@@ -90,9 +90,8 @@ def run_tradeoff(options: argparse.Namespace) -> dict[str, Any]:
 
 def run_certify(options: argparse.Namespace) -> dict[str, Any]:
     """A threshold that is proven on `certify`, or why there is none."""
-    from trust_core.decision.certificate import Budget
-    from trust_core.decision.planner import Demand
-    from trust_core.decision.statement import certify, choose
+    from trust_core.decision.certificate import Budget, Demand
+    from trust_core.decision.certify import certify, choose
     from trust_core.storage.audit_files import open_audit
 
     audit = open_audit(options.audit)
@@ -105,9 +104,9 @@ def run_certify(options: argparse.Namespace) -> dict[str, Any]:
 
 def run_gate(options: argparse.Namespace) -> dict[str, Any]:
     """Whether a requirement is met, for a CI system."""
+    from trust_core.decision.certificate import Demand
+    from trust_core.decision.certify import choose
     from trust_core.decision.gate import gate, write_junit
-    from trust_core.decision.planner import Demand
-    from trust_core.decision.statement import choose
     from trust_core.storage.audit_files import open_audit
 
     audit = open_audit(options.audit)
@@ -127,7 +126,7 @@ def must_hold(result: dict[str, Any]) -> None:
 
 def run_autotune(options: argparse.Namespace) -> dict[str, Any]:
     """Every overlap that the kept maps hold, judged on `tune`."""
-    from trust_core.decision.autotune import autotune
+    from trust_core.decision.tuning.autotune import autotune
     from trust_core.storage.audit_files import open_audit
 
     return autotune(open_audit(options.audit))
@@ -136,8 +135,8 @@ def run_autotune(options: argparse.Namespace) -> dict[str, Any]:
 def run_localise(options: argparse.Namespace) -> dict[str, Any]:
     """How well masks mark the defects; pixels are counted once."""
     from trust_core.decision.curves import roles_of
-    from trust_core.decision.localized import report
-    from trust_core.decision.mask_counts import find_source, make_counts
+    from trust_core.decision.localization.pixel_counts import find_source, make_counts
+    from trust_core.decision.localization.report import report
     from trust_core.storage.audit_files import open_audit
 
     audit, roles = open_audit(options.audit), roles_of(options.role)

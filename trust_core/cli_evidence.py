@@ -44,7 +44,7 @@ def run_evidence(options: argparse.Namespace) -> dict[str, Any]:
     from PIL import Image
 
     from trust_core.data.images import read_image
-    from trust_core.decision.statement import plain
+    from trust_core.decision.certify import plain
     from trust_core.explanation.evidence.fit import as_pixels
     from trust_core.explanation.evidence.forms import FORMS, evidence
     from trust_core.explanation.evidence_picture import overlay, reach

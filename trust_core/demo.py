@@ -30,7 +30,7 @@ def demo_audit(progress: Callable[["Progress"], None] = lambda _: None) -> Audit
     # What follows needs torch, which takes seconds to load.
     from trust_core.audit import run_audit
     from trust_core.data.layouts import read_dataset
-    from trust_core.decision.mask_counts import MASK_HEAD, make_counts
+    from trust_core.decision.localization.pixel_counts import MASK_HEAD, make_counts
     from trust_core.model.open import ModelOptions, open_detector
     from trust_core.settings import AuditSettings
 

@@ -7,7 +7,7 @@ from html import escape
 import numpy as np
 import plotly.graph_objects as go
 
-from trust_core.decision.planner import Demand, needed, proven
+from trust_core.decision.certificate import Demand, needed, proven
 from trust_core.decision.tradeoff import Floats
 from trust_core.decision.verdict import AMBER, GREEN, RED
 from trust_core.figure_parts import ACCENT, GREY, GRID, NONE, WHITE, frame, name, share_axis

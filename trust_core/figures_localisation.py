@@ -6,8 +6,8 @@ from html import escape
 import numpy as np
 import plotly.graph_objects as go
 
-from trust_core.decision.localization import SizeClass
-from trust_core.decision.ratios import Estimate
+from trust_core.decision.bootstrap import Estimate
+from trust_core.decision.localization.metrics import SizeClass
 from trust_core.decision.tradeoff import Floats
 from trust_core.figure_parts import ACCENT, GREY, WHITE, Layout, bare_axis, frame, name, share_axis
 from trust_core.figures import OUTCOME_COLOURS

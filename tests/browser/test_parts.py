@@ -9,9 +9,8 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.conftest import settled
-from trust_core.dashboard.parts.query import PAGE_SIZE, page_of_parts
-from trust_core.dashboard.parts.selection import Filters
-from trust_core.dashboard.point import Point
+from trust_core.decision.operating_point import Point
+from trust_core.decision.part_filter import PAGE_SIZE, Filters, page_of_parts
 from trust_core.storage.audit_files import Audit, open_audit
 
 Visit = Callable[..., Page]

@@ -10,8 +10,8 @@ from streamlit.testing.v1 import AppTest
 
 from tests.fakes import Part, passed_parts, write_fake_audit
 from trust_core.dashboard import address
-from trust_core.dashboard.point import Point
 from trust_core.decision.journal import append, decide
+from trust_core.decision.operating_point import Point
 from trust_core.storage.audit_files import Audit
 
 MISSED = [0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0.05]
@@ -123,7 +123,7 @@ def test_write_then_read(audit: Audit, query: dict[str, str]):
 def test_only_what_changed_is_written():
     def script() -> None:
         from trust_core.dashboard.address import write_point
-        from trust_core.dashboard.point import Point
+        from trust_core.decision.operating_point import Point
 
         write_point(Point("iou_difference", 0.0, 0.5, "tune"))
 

@@ -9,11 +9,10 @@ from streamlit.testing.v1 import AppTest
 
 from tests.dashboard.app import fine, open_page, texts
 from tests.fakes import Part, passed_parts, random_parts, write_fake_audit
-from trust_core.decision.certificate import Budget
+from trust_core.decision.certificate import Budget, Demand
+from trust_core.decision.certify import Choice, certify
 from trust_core.decision.curves import indicator_scores
 from trust_core.decision.journal import JOURNAL, decide, entries, open_seals
-from trust_core.decision.planner import Demand
-from trust_core.decision.statement import Choice, certify
 from trust_core.decision.verdict import verdict
 from trust_core.storage.audit_files import Audit
 

@@ -11,15 +11,15 @@ import pytest
 
 from tests.fakes import Part, passed_parts, random_parts, write_fake_audit
 from trust_core import figures_decide
-from trust_core.dashboard.decide.compare import beside
 from trust_core.dashboard.decide.judged import judge_all
 from trust_core.dashboard.decide.options import CERTIFIED, CHEAPEST, OWN, RIVAL, on_line, options
 from trust_core.dashboard.decide.proof import plan_sentence, price_sentence
 from trust_core.dashboard.decide.words import about, again_at, brief, foretold, headline, money
-from trust_core.dashboard.point import Point
-from trust_core.decision.indicators import INDICATORS, THRESHOLD_SHIFT, available
-from trust_core.decision.line import Line
-from trust_core.decision.planner import Demand
+from trust_core.decision.certificate import Demand
+from trust_core.decision.compare_audits import beside
+from trust_core.decision.indicators.registry import INDICATORS, THRESHOLD_SHIFT, available
+from trust_core.decision.line_costs import Line
+from trust_core.decision.operating_point import Point
 from trust_core.decision.tradeoff import curve
 from trust_core.decision.verdict import AMBER, GREEN, RED, Verdict, verdict
 from trust_core.storage.audit_files import Audit

@@ -12,8 +12,8 @@ from tests.fakes import Part, passed_parts, write_fake_audit
 from trust_core.dashboard.export import csv
 from trust_core.dashboard.home import overview, panels
 from trust_core.dashboard.home.overview import Finding
-from trust_core.dashboard.point import Point
 from trust_core.dashboard.run import worker
+from trust_core.decision.operating_point import Point
 from trust_core.errors import StoreError
 from trust_core.storage.audit_files import MANIFEST, Audit
 from trust_core.storage.workspace import entries

@@ -16,9 +16,15 @@ from trust_core.dashboard.localisation.asked import Asked
 from trust_core.dashboard.localisation.words import agreement, part_sentence, why_they_differ
 from trust_core.dashboard.localisation.worst import worst
 from trust_core.decision.journal import entries
-from trust_core.decision.localization import THRESHOLDS, Masks
-from trust_core.decision.localized import Contradiction, contradicting, images_of, judge, report
-from trust_core.decision.mask_counts import MASK_HEAD, MaskCounts, make_counts
+from trust_core.decision.localization.metrics import THRESHOLDS, Masks
+from trust_core.decision.localization.pixel_counts import MASK_HEAD, MaskCounts, make_counts
+from trust_core.decision.localization.report import (
+    Contradiction,
+    contradicting,
+    images_of,
+    judge,
+    report,
+)
 from trust_core.storage.audit_files import SAMPLES, Audit
 
 RECALL = re.compile(r"marks (\d+) of (\d+) defective parts and \d+ of \d+ good ones; part by part")

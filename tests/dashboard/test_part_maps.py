@@ -22,9 +22,8 @@ from trust_core.dashboard.parts.maps import (
     strip_picture,
     truth_mask,
 )
-from trust_core.dashboard.parts.query import page_of_parts, part_rows
-from trust_core.dashboard.parts.selection import Filters
-from trust_core.dashboard.point import Point
+from trust_core.decision.operating_point import Point
+from trust_core.decision.part_filter import Filters, page_of_parts, part_rows
 from trust_core.rescoring import rescore
 from trust_core.storage.audit_files import Audit
 

@@ -10,8 +10,14 @@ import pandas as pd
 import pytest
 
 from tests.fakes import Part, passed_parts, random_parts, write_fake_audit
-from trust_core.dashboard.parts.query import (
+from trust_core.decision.curves import indicator_scores, roles_of
+from trust_core.decision.indicators.registry import INDICATORS
+from trust_core.decision.operating_point import Point
+from trust_core.decision.part_filter import (
+    ORDERS,
     PAGE_SIZE,
+    SHOWN,
+    Filters,
     Place,
     counts,
     kinds,
@@ -20,10 +26,6 @@ from trust_core.dashboard.parts.query import (
     part_rows,
     place_of,
 )
-from trust_core.dashboard.parts.selection import ORDERS, SHOWN, Filters
-from trust_core.dashboard.point import Point
-from trust_core.decision.curves import indicator_scores, roles_of
-from trust_core.decision.indicators import INDICATORS
 from trust_core.storage.audit_files import Audit
 
 POINT = Point("iou_difference", 1.0, 0.05, "tune")

@@ -9,18 +9,18 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.fakes import Part, passed_parts, random_parts, write_fake_audit
-from trust_core.dashboard.point import Point
-from trust_core.dashboard.thresholds import roundest
-from trust_core.dashboard.tradeoff.scores import (
+from trust_core.decision.curves import (
     by_kind,
     changed,
     heat_counts,
     heat_thresholds,
     load,
+    report,
+    roundest,
     stops,
 )
-from trust_core.decision.curves import report
-from trust_core.decision.indicators import INDICATORS
+from trust_core.decision.indicators.registry import INDICATORS
+from trust_core.decision.operating_point import Point
 from trust_core.decision.tradeoff import curve
 from trust_core.errors import SettingsError
 from trust_core.storage.audit_files import Audit

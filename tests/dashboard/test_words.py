@@ -9,7 +9,7 @@ from scipy.stats import binomtest
 
 from trust_core.dashboard import words
 from trust_core.data.roles import ROLES
-from trust_core.decision.indicators import INDICATORS
+from trust_core.decision.indicators.registry import INDICATORS
 
 
 @pytest.mark.parametrize(("n", "text"), [(0, "0"), (74, "74"), (1204, "1,204")])

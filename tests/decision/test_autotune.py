@@ -15,13 +15,13 @@ from tests.fakes import Part, random_parts, write_fake_audit
 from tests.small import small_dataset, small_detector
 from trust_core.audit import run_audit
 from trust_core.cli import main
-from trust_core.decision.autotune import auroc_of, autotune, tune
 from trust_core.decision.curves import curve_at
 from trust_core.decision.journal import entries
-from trust_core.decision.overlaps import MASK_RULES, Recipe, overlaps, recipes_of
-from trust_core.decision.rescored import VARIANTS, Choice, Rescored, rescore_all
-from trust_core.decision.sensitivity import AXES, sensitivity
 from trust_core.decision.tradeoff import curve
+from trust_core.decision.tuning.autotune import auroc_of, autotune, tune
+from trust_core.decision.tuning.candidates import VARIANTS, Choice, Rescored, rescore_all
+from trust_core.decision.tuning.mask_grid import MASK_RULES, Recipe, overlaps, recipes_of
+from trust_core.decision.tuning.sensitivity import AXES, sensitivity
 from trust_core.explanation.overlap import overlap
 from trust_core.settings import AuditSettings
 from trust_core.storage.audit_files import SCORES, open_audit

@@ -26,15 +26,17 @@ from benchmarks.statistics import (
 )
 from trust_core.decision.certificate import (
     Budget,
+    Demand,
     floored,
     group_minima,
+    needed,
     prove,
     prove_at,
     prove_recall,
+    rank,
     sentence,
     within_budget,
 )
-from trust_core.decision.planner import Demand, needed, rank
 from trust_core.decision.tradeoff import curve
 from trust_core.errors import SettingsError
 

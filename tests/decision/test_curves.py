@@ -10,7 +10,7 @@ from sklearn.metrics import roc_auc_score
 
 from tests.fakes import Part, passed_parts, random_parts, write_fake_audit
 from trust_core.decision.curves import as_json, curve_at, indicator_scores, report, roles_of
-from trust_core.decision.indicators import INDICATORS
+from trust_core.decision.indicators.registry import INDICATORS
 from trust_core.decision.tradeoff import curve
 from trust_core.errors import SettingsError
 from trust_core.storage.audit_files import Audit

@@ -7,9 +7,9 @@ import pytest
 
 from tests.decision.test_statement import DELTA, parts
 from tests.fakes import passed_parts, write_fake_audit
+from trust_core.decision.certificate import Demand
+from trust_core.decision.certify import certify
 from trust_core.decision.gate import gate, write_junit
-from trust_core.decision.planner import Demand
-from trust_core.decision.statement import certify
 from trust_core.errors import SettingsError, StoreError
 from trust_core.storage.audit_files import Audit
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from trust_core.decision.groups import (
+from trust_core.decision.bootstrap import (
     effective,
     group_codes,
     percentiles,

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from trust_core.decision.indicators import ABSENT, INDICATORS
+from trust_core.decision.indicators.registry import ABSENT, INDICATORS
 from trust_core.errors import SettingsError
 
 CLEAN = pd.DataFrame(

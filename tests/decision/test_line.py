@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trust_core.decision.line import Line, Rates, cheapest, on_the_line, outcomes
+from trust_core.decision.line_costs import Line, Rates, cheapest, on_the_line, outcomes
 from trust_core.decision.tradeoff import curve
 from trust_core.errors import SettingsError
 

@@ -12,7 +12,8 @@ from scipy.stats import binomtest
 from sklearn.metrics import accuracy_score, jaccard_score, recall_score
 from torchmetrics.functional.classification import binary_jaccard_index
 
-from trust_core.decision.localization import (
+from trust_core.decision.bootstrap import BLOCKS
+from trust_core.decision.localization.metrics import (
     METRICS,
     SIZES,
     THRESHOLDS,
@@ -22,7 +23,6 @@ from trust_core.decision.localization import (
     localize,
     size_class,
 )
-from trust_core.decision.ratios import BLOCKS
 
 # Ten pictures of 100 pixels: |P|, |G|, |P∩G|, label.
 BY_HAND = [

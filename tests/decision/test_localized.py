@@ -11,22 +11,23 @@ from PIL import Image
 
 from tests.fakes import random_parts, write_fake_audit
 from trust_core.data.roles import ROLES
-from trust_core.decision.localization import METRICS, SIZES, THRESHOLDS, localize
-from trust_core.decision.localized import (
+from trust_core.decision.localization.metrics import METRICS, SIZES, THRESHOLDS, localize
+from trust_core.decision.localization.pixel_counts import MASK_HEAD, make_counts
+from trust_core.decision.localization.report import (
     CONTRADICTIONS,
     DEFECTIVE_EMPTY,
     GOOD_MARKED,
     Contradiction,
+    compare,
     contradicting,
     contradictions,
     images_of,
     judge,
     parts_of,
     report,
+    same_images,
     sweep,
 )
-from trust_core.decision.localized_pair import compare, same_images
-from trust_core.decision.mask_counts import MASK_HEAD, make_counts
 from trust_core.errors import SettingsError
 from trust_core.storage.audit_files import MASKS, SAMPLES, Audit
 

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import mannwhitneyu
 
-from trust_core.decision.groups import resample
-from trust_core.decision.many import difference_of_many, influences
+from trust_core.decision.bootstrap import difference_of_many, influences, resample
 from trust_core.decision.verdict import auroc_of_resamples
 
 RESAMPLES = 4000

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from tests.fakes import random_parts, write_fake_audit
-from trust_core.decision.mask_alarm import MASK_CHUNK, largest_area
-from trust_core.decision.rivals import write_indicators
+from trust_core.decision.indicators.feature_distance import MASK_CHUNK, largest_area
+from trust_core.decision.indicators.stored import write_indicators
 from trust_core.storage.audit_files import INDICATORS, SAMPLES
 
 

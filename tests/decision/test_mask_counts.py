@@ -12,9 +12,9 @@ from filelock import FileLock
 from PIL import Image
 
 from tests.fakes import Part, random_parts, write_fake_audit
-from trust_core.decision import mask_counts
-from trust_core.decision.localization import THRESHOLDS
-from trust_core.decision.mask_counts import (
+from trust_core.decision.localization import pixel_counts
+from trust_core.decision.localization.metrics import THRESHOLDS
+from trust_core.decision.localization.pixel_counts import (
     COUNTS,
     LOCK,
     MASK_HEAD,
@@ -96,7 +96,7 @@ def test_they_are_made_once_and_read_from_disk(audit: Audit, monkeypatch) -> Non
     told = []
     first = make_counts(audit, MASK_HEAD, lambda done, total: told.append((done, total)))
     assert told[-1] == (40, 40)
-    monkeypatch.setattr(mask_counts, "_count", lambda *_: pytest.fail("counted again"))
+    monkeypatch.setattr(pixel_counts, "_count", lambda *_: pytest.fail("counted again"))
     again = make_counts(audit, MASK_HEAD)
     np.testing.assert_array_equal(first.table, again.table)
     assert not (counts_folder(audit, MASK_HEAD) / PROGRESS).exists()
@@ -105,7 +105,7 @@ def test_they_are_made_once_and_read_from_disk(audit: Audit, monkeypatch) -> Non
 def test_a_run_that_was_stopped_goes_on(audit: Audit, monkeypatch) -> None:
     whole = np.array(make_counts(audit, MASK_HEAD).table)
     shutil.rmtree(counts_folder(audit, MASK_HEAD))
-    monkeypatch.setattr(mask_counts, "CHUNK", 16)
+    monkeypatch.setattr(pixel_counts, "CHUNK", 16)
 
     def stop(done: int, total: int) -> None:
         if done >= 32:

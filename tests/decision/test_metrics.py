@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
-from trust_core.decision.metrics import metrics
-from trust_core.decision.tradeoff import curve
+from trust_core.decision.tradeoff import curve, metrics
 
 score = st.one_of(st.sampled_from([-0.5, 0.0, 0.25, 0.5, math.nan]), st.floats(-1, 1))
 rows = st.lists(st.tuples(score, st.booleans()), min_size=2, max_size=60).filter(

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binom, binomtest
 
-from trust_core.decision.planner import Demand, needed, plan, proven, rank
+from trust_core.decision.certificate import Demand, needed, plan, proven, rank
 from trust_core.errors import SettingsError
 
 share = st.floats(0.3, 0.995)

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from tests.decision.test_autotune import invented
-from trust_core.decision.autotune import auroc_of
-from trust_core.decision.fitting import base_score
-from trust_core.decision.profile import LEAST_PARTS, Profile, overlap_profile
-from trust_core.decision.rescored import Rescored
+from trust_core.decision.cross_validation import base_score
+from trust_core.decision.tuning.autotune import auroc_of
+from trust_core.decision.tuning.candidates import Rescored
+from trust_core.decision.tuning.overlap_profile import LEAST_PARTS, Profile, overlap_profile
 
 
 def world(signal: float, *, seed: int = 0, missed_parts: int = 60, parts: int = 240) -> Rescored:

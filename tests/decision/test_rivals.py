@@ -19,9 +19,7 @@ from sklearn.neighbors import NearestNeighbors
 from tests.fakes import Part, random_parts, write_fake_audit
 from tests.small import small_dataset, small_detector
 from trust_core.audit import run_audit
-from trust_core.decision import references
-from trust_core.decision.curves import report
-from trust_core.decision.fitting import (
+from trust_core.decision.cross_validation import (
     base_score,
     grouped_folds,
     held_out_auroc,
@@ -31,9 +29,15 @@ from trust_core.decision.fitting import (
     standardised,
     wins_by_fold,
 )
-from trust_core.decision.indicators import ABSENT, INDICATORS, available
-from trust_core.decision.references import Pictures, knn_distance, mahalanobis_distance
-from trust_core.decision.rivals import RIVALS, Material, add_indicators, write_indicators
+from trust_core.decision.curves import report
+from trust_core.decision.indicators import feature_distance
+from trust_core.decision.indicators.feature_distance import (
+    Pictures,
+    knn_distance,
+    mahalanobis_distance,
+)
+from trust_core.decision.indicators.registry import ABSENT, INDICATORS, available
+from trust_core.decision.indicators.stored import RIVALS, Material, add_indicators, write_indicators
 from trust_core.errors import SettingsError
 from trust_core.explanation.overlap import mask_of
 from trust_core.settings import AuditSettings
@@ -106,7 +110,7 @@ def test_some_at_a_time_are_all_at_once(distance, monkeypatch: pytest.MonkeyPatc
     asked, reference = np.arange(50), np.arange(25, 85)  # the last 25 asked are references too
     pictures = [Pictures(everything, groups[rows], rows) for rows in (asked, reference)]
     whole = distance(*pictures)
-    monkeypatch.setattr(references, "CHUNK", 7)
+    monkeypatch.setattr(feature_distance, "CHUNK", 7)
     np.testing.assert_allclose(distance(*pictures), whole, rtol=1e-6)
     copied = [
         Pictures(everything[rows].astype(np.float32), groups[rows]) for rows in (asked, reference)

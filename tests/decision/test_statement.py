@@ -10,11 +10,8 @@ import numpy as np
 import pytest
 
 from tests.fakes import Part, passed_parts, random_parts, write_fake_audit
-from trust_core.decision.certificate import Budget
-from trust_core.decision.indicators import INDICATORS
-from trust_core.decision.journal import append, decide, entries, open_seals
-from trust_core.decision.planner import Demand
-from trust_core.decision.statement import (
+from trust_core.decision.certificate import Budget, Demand
+from trust_core.decision.certify import (
     ASKED_FOR,
     BEST_ON_TUNE,
     LAST_CHOSEN,
@@ -23,6 +20,8 @@ from trust_core.decision.statement import (
     choose,
     measured,
 )
+from trust_core.decision.indicators.registry import INDICATORS
+from trust_core.decision.journal import append, decide, entries, open_seals
 from trust_core.errors import SettingsError
 from trust_core.storage.audit_files import Audit
 

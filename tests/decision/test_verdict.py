@@ -12,7 +12,7 @@ from scipy.stats import rankdata
 from sklearn.metrics import roc_auc_score
 
 from benchmarks.statistics import NULL_SIZES, verdicts
-from trust_core.decision.groups import group_codes, resample
+from trust_core.decision.bootstrap import group_codes, resample
 from trust_core.decision.verdict import (
     AMBER,
     GREEN,

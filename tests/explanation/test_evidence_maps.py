@@ -11,8 +11,8 @@ from tests.explanation.test_conditional import random_conditional
 from tests.small import small_dataset, small_detector
 from trust_core.audit import run_audit
 from trust_core.data.images import read_image
-from trust_core.decision.autotune import autotune
 from trust_core.decision.curves import curve_at
+from trust_core.decision.tuning.autotune import autotune
 from trust_core.errors import DataError, SettingsError
 from trust_core.explanation.evidence import fit
 from trust_core.explanation.evidence.fit import as_pixels, audit_conditional, fit_to_files

@@ -9,12 +9,10 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
-from trust_core.dashboard.point import Point
-from trust_core.dashboard.thresholds import readable
-from trust_core.dashboard.tradeoff.scores import load
-from trust_core.decision.curves import ALL_ROLES
-from trust_core.decision.indicators import DEFAULT_INDICATOR, available
+from trust_core.decision.curves import ALL_ROLES, load, readable
+from trust_core.decision.indicators.registry import DEFAULT_INDICATOR, available
 from trust_core.decision.journal import OPERATING_POINT, entries
+from trust_core.decision.operating_point import Point
 from trust_core.storage.audit_files import Audit
 
 AUDIT = "audit"

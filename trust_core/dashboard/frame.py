@@ -14,7 +14,7 @@ from trust_core.dashboard.address import AUDIT, kept
 from trust_core.dashboard.follow import follow
 from trust_core.dashboard.wording import worded
 from trust_core.dashboard.words import GLOSSARY, counted
-from trust_core.decision.mask_counts import has_truth
+from trust_core.decision.localization.pixel_counts import has_truth
 from trust_core.errors import StoreError, TrustError
 from trust_core.storage import workspace
 from trust_core.storage.audit_files import FINISHED, Audit, open_audit

@@ -1,10 +1,12 @@
-"""The trade-off curves of a finished audit, for an indicator and a role, at every strength.
+"""The stored scores of an audit as arrays that a slider can move over: no table, no model.
 
-`report` gives what `python -m trust_core tradeoff` prints; the dashboard draws the same curves.
+Notation: `N` passed images, `F` of them missed defects, `E` strengths, `T` thresholds.
 """
 
 import math
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,11 +14,14 @@ import numpy.typing as npt
 import pandas as pd
 
 from trust_core.data.roles import ROLES
-from trust_core.decision.indicators import DEFAULT_INDICATOR, INDICATORS, THRESHOLD_SHIFT
-from trust_core.decision.tradeoff import RECALLS, Curve, curve
+from trust_core.decision.indicators.registry import DEFAULT_INDICATOR, INDICATORS, THRESHOLD_SHIFT
+from trust_core.decision.operating_point import Point
+from trust_core.decision.tradeoff import RECALLS, Counts, Curve, Floats, curve
+from trust_core.drawn_curves import CHOSEN_POINTS, drawn
 from trust_core.errors import SettingsError
 from trust_core.storage.audit_columns import PassedColumns, numbers, text
 from trust_core.storage.audit_files import Audit
+from trust_core.storage.memory_cache import Kept
 
 ALL_ROLES = "all"
 
@@ -147,3 +152,183 @@ def _plain(values: npt.NDArray[Any]) -> list[float | None]:
 
 def _number(value: float) -> float | None:
     return value if math.isfinite(value) else None
+
+
+DIGITS = 17  # no two floats agree to more decimals than that below 1
+
+
+def roundest(below: Floats, upto: Floats) -> Floats:
+    """The number of fewest decimals in each interval (below, upto], the largest of those."""
+    found = upto.copy()
+    wanting = np.ones(len(upto), dtype=bool)
+    for digits in range(DIGITS):
+        scaled = np.floor(upto * 10.0**digits)
+        candidate = np.array([round(s / 10.0**digits, digits) for s in scaled.tolist()])
+        fits = wanting & (candidate > below) & (candidate <= upto)
+        found[fits] = candidate[fits] + 0.0  # -0.0 becomes 0.0
+        wanting &= ~fits
+        if not wanting.any():
+            break
+    return found
+
+
+def readable(points: Curve, index: int) -> float:
+    """The roundest threshold that flags exactly what a point of the curve flags."""
+    below = np.append(points.thresholds, -np.inf)[index + 1 : index + 2]
+    return float(roundest(below, points.thresholds[index : index + 1])[0])
+
+
+MEMORY = 220_000_000  # bytes of scores that are kept, of all audits together
+HEAT_SHARES = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75)
+POOLED = 50_000  # good parts that the columns of a heat table are laid out by, about
+READABLE = 4  # decimals
+
+
+@dataclass(frozen=True)
+class Scores:
+    """One indicator over the passed images of some roles. Shared by all sessions: never written to.
+
+    Attributes:
+        curves: trade-off by strength ε.
+        shift: trade-off of just lowering the decision threshold.
+        values: the indicator, +∞ where unscored, by strength, each `(N,)` in one order of images.
+        missed: True for a missed defect, `(N,)`.
+        kinds: names of the kinds of defect, the most frequent first.
+        kind_of: index into `kinds` of each missed defect, `(F,)`.
+    """
+
+    curves: dict[float, Curve]
+    shift: Curve
+    values: dict[float, Floats]
+    missed: npt.NDArray[np.bool_]
+    kinds: tuple[str, ...]
+    kind_of: npt.NDArray[np.int64]
+
+
+_kept = Kept(MEMORY)
+
+
+def load(audit: Audit, role: str, indicator: str) -> Scores:
+    """The scores of an indicator over the passed images of a role; read once, then kept.
+
+    Raises:
+        SettingsError: unknown role or indicator.
+    """
+    rivals = " ".join(audit.rivals)  # they come to an audit later than its key
+    key = str(audit.folder), audit.key, rivals, role, indicator
+    return _kept.get(key, lambda: _load(audit, role, indicator))
+
+
+def _load(audit: Audit, role: str, indicator: str) -> Scores:
+    passed = PassedColumns(audit, roles_of(role))
+    missed = text(audit, "outcome").equal("FN")[passed.places]
+    kind = text(audit, "kind").at(passed.places[missed])
+    frequency = Counter(kind.tolist())
+    kinds = tuple(sorted(frequency, key=lambda name: (-frequency[name], name)))
+    score, clean = INDICATORS.find(indicator), passed.at(0.0)
+    values: dict[float, Floats] = {}
+    curves: dict[float, Curve] = {}
+    for strength in audit.strengths:
+        found = score(passed.at(strength), clean)
+        # An indicator that does not depend on ε is one and the same array.
+        same = next((e for e, known in values.items() if known is found), None)
+        np.nan_to_num(found, copy=False, nan=np.inf, posinf=np.inf, neginf=-np.inf)
+        values[strength] = found
+        curves[strength] = curve(found, missed) if same is None else curves[same]
+    return Scores(
+        curves=curves,
+        shift=curve(INDICATORS.find(THRESHOLD_SHIFT)(clean, clean), missed),
+        values=values,
+        missed=missed,
+        kinds=kinds,
+        kind_of=kind.set_categories(list(kinds)).codes.astype(np.int64),
+    )
+
+
+def stops(points: Curve, threshold: float) -> tuple[list[float], float]:
+    """Where a slider for τ can stand: each stop flags other parts than the last, right flags more.
+
+    A stop is the roundest number that flags exactly the parts of a point of the curve; the points
+    are those that are drawn, and the one `threshold` leads to.
+
+    Returns:
+        The stops, descending, and the one that flags what `threshold` flags: `threshold` itself
+        when it is short enough to read (the first stop, when it flags nothing but the unscored).
+        Empty and NaN when no image has a score.
+    """
+    count = len(points.thresholds)
+    if count < 2:
+        return [], math.nan
+    here = max(1, points.at(threshold))
+    index = np.union1d(drawn(points, CHOSEN_POINTS), [here])
+    index = index[index > 0]
+    below = np.append(points.thresholds, -np.inf)[index + 1]
+    found = roundest(below, points.thresholds[index])
+    at = int(np.searchsorted(index, here))
+    if round(threshold, READABLE) == threshold and below[at] < threshold <= found[at]:
+        found[at] = threshold
+    return found.tolist(), float(found[at])
+
+
+def by_kind(
+    scores: Scores, strength: float, threshold: float, most: int
+) -> list[tuple[str, int, int]]:
+    """`(kind, caught, total)` of the missed defects, the most frequent kinds first.
+
+    What is beyond `most` kinds is one row. Empty when the data names no kinds.
+    """
+    caught = scores.values[strength][scores.missed] >= threshold
+    total = np.bincount(scores.kind_of, minlength=len(scores.kinds))
+    hits = np.bincount(scores.kind_of[caught], minlength=len(scores.kinds))
+    rows = list(zip(scores.kinds, hits.tolist(), total.tolist(), strict=True))
+    if not any(scores.kinds):
+        return []
+    rows = [(kind or "no kind named", k, n) for kind, k, n in rows]
+    if len(rows) <= most:
+        return rows
+    rest = rows[most - 1 :]
+    last = (f"{len(rest)} other kinds", sum(k for _, k, _ in rest), sum(n for *_, n in rest))
+    return [*rows[: most - 1], last]
+
+
+def changed(
+    now: Scores, before: Scores, point: Point, earlier: Point
+) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Images that change side between two operating points on the same images.
+
+    Returns:
+        `(missed defects, good parts)` flagged only now, and those flagged only before.
+    """
+    flagged = now.values[point.strength] >= point.threshold
+    was = before.values[earlier.strength] >= earlier.threshold
+    gained, lost = flagged & ~was, was & ~flagged
+    return tuple(  # type: ignore[return-value]
+        (int((part & now.missed).sum()), int((part & ~now.missed).sum())) for part in (gained, lost)
+    )
+
+
+def heat_thresholds(scores: Scores) -> Floats:
+    """Round thresholds for the columns of a heat table, descending, `(T,)`.
+
+    They spread over what good parts score at any strength, denser where few are flagged.
+    """
+    good = np.flatnonzero(~scores.missed)
+    if not len(good):
+        good = np.arange(len(scores.missed))
+    some = good[:: 1 + len(good) // POOLED]  # ids are hashes, so any of them do
+    pooled = np.concatenate([v[some] for v in scores.values.values()])
+    pooled = pooled[np.isfinite(pooled)]
+    if not len(pooled):
+        return pooled
+    shares = np.quantile(pooled, [1 - share for share in HEAT_SHARES])
+    rounded = {float(f"{value:.2g}") for value in shares.tolist()}
+    return np.array(sorted(rounded, reverse=True))
+
+
+def heat_counts(scores: Scores, thresholds: Sequence[float] | Floats) -> tuple[Counts, Counts]:
+    """Missed defects and good parts flagged at each strength and threshold, both `(E, T)`."""
+    rows = [[points.at(t) for t in thresholds] for points in scores.curves.values()]
+    curves = list(scores.curves.values())
+    fn = [points.flagged_fn[row] for points, row in zip(curves, rows, strict=True)]
+    tn = [points.flagged_tn[row] for points, row in zip(curves, rows, strict=True)]
+    return np.stack(fn), np.stack(tn)

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as Xml  # written here, never parsed
 
-from trust_core.decision.planner import Demand, check_share
-from trust_core.decision.statement import Choice, certify
+from trust_core.decision.certificate import Demand, check_share
+from trust_core.decision.certify import Choice, certify
 from trust_core.errors import StoreError
 from trust_core.storage.audit_files import Audit
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from trust_core.decision.indicators import INDICATORS
+from trust_core.decision.indicators.registry import INDICATORS
 from trust_core.errors import SettingsError, StoreError
 from trust_core.storage.audit_files import Audit
 

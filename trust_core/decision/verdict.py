@@ -11,19 +11,19 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.special import ndtr, stdtrit
 
-from trust_core.decision.groups import (
+from trust_core.decision.bootstrap import (
+    MANY,
     RESAMPLES,
     Flags,
     Interval,
     count_groups,
+    difference_of_many,
     group_codes,
     percentiles,
     resample,
 )
-from trust_core.decision.indicators import THRESHOLD_SHIFT
-from trust_core.decision.many import MANY, difference_of_many
-from trust_core.decision.metrics import Metrics, metrics
-from trust_core.decision.tradeoff import Counts, Curve, Floats, curve
+from trust_core.decision.indicators.registry import THRESHOLD_SHIFT
+from trust_core.decision.tradeoff import Counts, Curve, Floats, Metrics, curve, metrics
 
 GREEN, AMBER, RED = "green", "amber", "red"
 

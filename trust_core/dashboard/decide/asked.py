@@ -5,12 +5,12 @@ import streamlit as st
 from trust_core.dashboard.decide.words import called, capital
 from trust_core.dashboard.follow import follow
 from trust_core.dashboard.frame import error
-from trust_core.dashboard.point import Point
 from trust_core.dashboard.seals import opened_sentence
 from trust_core.dashboard.tradeoff.moves import chosen
 from trust_core.dashboard.words import HELP
-from trust_core.decision.indicators import available
+from trust_core.decision.indicators.registry import available
 from trust_core.decision.journal import open_seals
+from trust_core.decision.operating_point import Point
 from trust_core.errors import TrustError
 from trust_core.figure_parts import number
 from trust_core.storage.audit_files import Audit

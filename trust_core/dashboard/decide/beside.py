@@ -5,7 +5,6 @@ from html import escape
 import pandas as pd
 import streamlit as st
 
-from trust_core.dashboard.decide.compare import CHANGES, RELABELLED, Beside, beside
 from trust_core.dashboard.decide.judged import judge
 from trust_core.dashboard.decide.words import headline
 from trust_core.dashboard.decide.worth import badge
@@ -13,7 +12,8 @@ from trust_core.dashboard.export import csv
 from trust_core.dashboard.frame import link
 from trust_core.dashboard.seals import closed
 from trust_core.dashboard.words import OUTCOME_NAMES, count, counted
-from trust_core.decision.statement import Choice, choose
+from trust_core.decision.certify import Choice, choose
+from trust_core.decision.compare_audits import CHANGES, RELABELLED, Beside, beside
 from trust_core.storage import workspace
 from trust_core.storage.audit_files import Audit
 

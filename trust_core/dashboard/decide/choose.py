@@ -10,15 +10,15 @@ from trust_core.dashboard.address import write_point
 from trust_core.dashboard.decide.options import CHEAPEST, NAMES, OWN, Option
 from trust_core.dashboard.decide.words import brief, capital, caught_and_lost, flags
 from trust_core.dashboard.frame import error, link
-from trust_core.dashboard.point import Point
-from trust_core.dashboard.tradeoff.scores import load
 from trust_core.dashboard.words import moment
+from trust_core.decision.curves import load
 from trust_core.decision.journal import (
     OPERATING_POINT,
     SEAL_OPENED,
     decide,
     entries,
 )
+from trust_core.decision.operating_point import Point
 from trust_core.errors import TrustError
 from trust_core.storage.audit_files import Audit
 

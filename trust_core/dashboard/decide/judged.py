@@ -6,7 +6,7 @@ import numpy as np
 import streamlit as st
 
 from trust_core.decision.curves import scored, with_indicator
-from trust_core.decision.indicators import ABSENT, THRESHOLD_SHIFT, available
+from trust_core.decision.indicators.registry import ABSENT, THRESHOLD_SHIFT, available
 from trust_core.decision.tradeoff import Curve, curve
 from trust_core.decision.verdict import Verdict, verdict
 from trust_core.storage.audit_columns import PassedColumns

@@ -20,10 +20,10 @@ from trust_core.dashboard.decide.options import (
     rates,
 )
 from trust_core.dashboard.decide.words import about, brief, money
-from trust_core.dashboard.point import Point
-from trust_core.dashboard.tradeoff.scores import load
 from trust_core.dashboard.words import percent
-from trust_core.decision.line import Estimate, Line
+from trust_core.decision.curves import load
+from trust_core.decision.line_costs import Estimate, Line
+from trust_core.decision.operating_point import Point
 from trust_core.decision.tradeoff import Curve, Floats
 from trust_core.drawn_curves import CHOSEN_POINTS, drawn
 from trust_core.figures_decide import Priced

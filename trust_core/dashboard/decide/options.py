@@ -8,11 +8,10 @@ import pandas as pd
 import streamlit as st
 
 from trust_core.dashboard.decide.judged import stamp
-from trust_core.dashboard.point import Point
-from trust_core.dashboard.tradeoff.scores import load, stops
-from trust_core.decision.curves import scored
-from trust_core.decision.indicators import THRESHOLD_SHIFT
-from trust_core.decision.line import Estimate, Line, Rates, cheapest, on_the_line, outcomes
+from trust_core.decision.curves import load, scored, stops
+from trust_core.decision.indicators.registry import THRESHOLD_SHIFT
+from trust_core.decision.line_costs import Estimate, Line, Rates, cheapest, on_the_line, outcomes
+from trust_core.decision.operating_point import Point
 from trust_core.decision.tradeoff import Curve, Floats
 from trust_core.errors import SettingsError
 from trust_core.storage.audit_columns import text

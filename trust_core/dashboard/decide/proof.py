@@ -10,15 +10,14 @@ from trust_core.dashboard.chart import chart
 from trust_core.dashboard.decide.judged import stamp
 from trust_core.dashboard.decide.words import brief, called, capital, foretold, share
 from trust_core.dashboard.frame import error
-from trust_core.dashboard.point import Point
 from trust_core.dashboard.seals import closed
 from trust_core.dashboard.words import count, counted, moment, of
-from trust_core.decision.certificate import Budget
-from trust_core.decision.groups import count_groups
-from trust_core.decision.indicators import THRESHOLD_SHIFT
+from trust_core.decision.bootstrap import count_groups
+from trust_core.decision.certificate import Budget, Demand, needed, plan, proven
+from trust_core.decision.certify import Choice, certify, choose
+from trust_core.decision.indicators.registry import THRESHOLD_SHIFT
 from trust_core.decision.journal import SEALED, entries
-from trust_core.decision.planner import Demand, needed, plan, proven
-from trust_core.decision.statement import Choice, certify, choose
+from trust_core.decision.operating_point import Point
 from trust_core.errors import TrustError
 from trust_core.storage.audit_columns import text
 from trust_core.storage.audit_files import Audit

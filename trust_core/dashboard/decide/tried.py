@@ -82,9 +82,9 @@ def show_tried(audit: Audit, role: str) -> None:
 @st.cache_resource(max_entries=4, show_spinner=False)
 def _tried(_audit: Audit, key: str, role: str) -> Tried:
     # Brings torch, which the rest of the page has no use for.
-    from trust_core.decision.autotune import autotune, tune
-    from trust_core.decision.rescored import rescore_all
-    from trust_core.decision.sensitivity import sensitivity
+    from trust_core.decision.tuning.autotune import autotune, tune
+    from trust_core.decision.tuning.candidates import rescore_all
+    from trust_core.decision.tuning.sensitivity import sensitivity
 
     if role == "test":  # its seal is open: the best overlaps become indicators
         told = autotune(_audit)

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 import streamlit as st
 
 from trust_core.dashboard.follow import follow
-from trust_core.decision.certificate import Budget
-from trust_core.decision.line import Line
-from trust_core.decision.planner import Demand
+from trust_core.decision.certificate import Budget, Demand
+from trust_core.decision.line_costs import Line
 
 MEMORY = "decide-wants"
 

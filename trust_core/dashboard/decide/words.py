@@ -3,7 +3,7 @@
 import math
 
 from trust_core.dashboard.words import INDICATOR_NAMES, count, counted, of
-from trust_core.decision.indicators import THRESHOLD_SHIFT
+from trust_core.decision.indicators.registry import THRESHOLD_SHIFT
 from trust_core.decision.tradeoff import Curve
 from trust_core.decision.verdict import AMBER, GREEN, LEAST_GROUPS, RED, Verdict
 

@@ -17,9 +17,9 @@ from trust_core.dashboard.decide.judged import (
     stamp,
 )
 from trust_core.dashboard.decide.words import VERDICTS, again_at, called, capital, share
-from trust_core.dashboard.point import Point
-from trust_core.dashboard.tradeoff.scores import load
-from trust_core.decision.indicators import DEFAULT_INDICATOR, THRESHOLD_SHIFT
+from trust_core.decision.curves import load
+from trust_core.decision.indicators.registry import DEFAULT_INDICATOR, THRESHOLD_SHIFT
+from trust_core.decision.operating_point import Point
 from trust_core.decision.verdict import SAME_RANKING, Verdict, same_ranking
 from trust_core.figures_decide import Contender
 from trust_core.storage.audit_files import Audit

@@ -6,8 +6,6 @@ from pathlib import PurePath
 import pandas as pd
 
 from trust_core.dashboard.address import TUNE
-from trust_core.dashboard.point import Point
-from trust_core.dashboard.tradeoff.scores import load
 from trust_core.dashboard.words import (
     INDICATOR_NAMES,
     ROLE_NAMES,
@@ -18,7 +16,9 @@ from trust_core.dashboard.words import (
     number_text,
 )
 from trust_core.data.roles import ROLES
-from trust_core.decision.indicators import THRESHOLD_SHIFT
+from trust_core.decision.curves import load
+from trust_core.decision.indicators.registry import THRESHOLD_SHIFT
+from trust_core.decision.operating_point import Point
 from trust_core.storage.audit_files import Audit
 
 CHANNELS = {"rgb": "in colour", "bgr": "in colour, blue first", "grey": "in grey"}

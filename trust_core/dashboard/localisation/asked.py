@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import streamlit as st
 
 from trust_core.dashboard.address import CHOICES, TUNE
-from trust_core.decision.localized import DEFAULT_THRESHOLD
-from trust_core.decision.mask_counts import column_of, find_source
+from trust_core.decision.localization.pixel_counts import column_of, find_source
+from trust_core.decision.localization.report import DEFAULT_THRESHOLD
 from trust_core.errors import SettingsError
 from trust_core.storage.audit_files import Audit
 

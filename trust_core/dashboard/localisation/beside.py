@@ -15,12 +15,11 @@ from trust_core.dashboard.localisation.words import agreement, source_name
 from trust_core.dashboard.other_audit import choose_other
 from trust_core.dashboard.seals import closed
 from trust_core.dashboard.words import counted, percent
+from trust_core.decision.bootstrap import Estimate
 from trust_core.decision.curves import ALL_ROLES, roles_of
-from trust_core.decision.localization import THRESHOLDS
-from trust_core.decision.localized import images_of, judge
-from trust_core.decision.localized_pair import Pair, compare, same_images
-from trust_core.decision.mask_counts import MASK_HEAD, MaskCounts, sources
-from trust_core.decision.ratios import Estimate
+from trust_core.decision.localization.metrics import THRESHOLDS
+from trust_core.decision.localization.pixel_counts import MASK_HEAD, MaskCounts, sources
+from trust_core.decision.localization.report import Pair, compare, images_of, judge, same_images
 from trust_core.storage import workspace
 from trust_core.storage.audit_files import Audit
 

@@ -5,7 +5,12 @@ import streamlit as st
 from trust_core.dashboard.frame import link
 from trust_core.dashboard.localisation.asked import Asked
 from trust_core.dashboard.words import count, of
-from trust_core.decision.localized import DEFECTIVE_EMPTY, GOOD_MARKED, Judged, contradictions
+from trust_core.decision.localization.report import (
+    DEFECTIVE_EMPTY,
+    GOOD_MARKED,
+    Judged,
+    contradictions,
+)
 
 PARTS = "pages/parts.py"
 LABELS = {GOOD_MARKED: "Parts called good", DEFECTIVE_EMPTY: "Parts called defective"}

@@ -8,8 +8,8 @@ from trust_core.dashboard.follow import follow
 from trust_core.dashboard.localisation.asked import AREAS, FORMS, LOOSE, STRICT, Asked, write
 from trust_core.dashboard.localisation.words import source_name
 from trust_core.dashboard.parts.grid import ROLE_CHOICES
-from trust_core.decision.localization import THRESHOLDS
-from trust_core.decision.mask_counts import MASK_HEAD, sources
+from trust_core.decision.localization.metrics import THRESHOLDS
+from trust_core.decision.localization.pixel_counts import MASK_HEAD, sources
 from trust_core.storage.audit_files import Audit
 
 FORM_NAMES = {LOOSE: "any mask", STRICT: "a touching mask"}

@@ -10,7 +10,7 @@ from trust_core.dashboard.localisation.asked import Asked
 from trust_core.dashboard.run import worker
 from trust_core.dashboard.run.worker import RUNNING, JobState
 from trust_core.dashboard.words import count, counted, duration
-from trust_core.decision.mask_counts import COUNTS, counts_folder, read_counts
+from trust_core.decision.localization.pixel_counts import COUNTS, counts_folder, read_counts
 from trust_core.errors import StoreError, TrustError
 from trust_core.storage.audit_files import Audit
 

@@ -4,9 +4,9 @@ import streamlit as st
 
 from trust_core.dashboard.localisation.asked import Asked
 from trust_core.decision.curves import roles_of
-from trust_core.decision.localization import THRESHOLDS, Localization, localize
-from trust_core.decision.localized import Images, Judged, images_of, judge, sweep
-from trust_core.decision.mask_counts import MaskCounts, read_counts
+from trust_core.decision.localization.metrics import THRESHOLDS, Localization, localize
+from trust_core.decision.localization.pixel_counts import MaskCounts, read_counts
+from trust_core.decision.localization.report import Images, Judged, images_of, judge, sweep
 from trust_core.decision.tradeoff import Floats
 from trust_core.storage.audit_files import Audit
 

@@ -8,11 +8,10 @@ import numpy as np
 
 from trust_core.dashboard.localisation.asked import STRICT, Asked
 from trust_core.dashboard.words import ROLE_NAMES, count, counted, of, percent
-from trust_core.decision.groups import Interval
-from trust_core.decision.localization import Localization, Masks
-from trust_core.decision.localized import Judged
-from trust_core.decision.mask_counts import MASK_HEAD, UNKNOWN, MaskCounts
-from trust_core.decision.ratios import Estimate
+from trust_core.decision.bootstrap import Estimate, Interval
+from trust_core.decision.localization.metrics import Localization, Masks
+from trust_core.decision.localization.pixel_counts import MASK_HEAD, UNKNOWN, MaskCounts
+from trust_core.decision.localization.report import Judged
 from trust_core.decision.tradeoff import Floats
 
 LARGEST = 0.1  # share of the defects that the sentence on the pooled metric speaks of

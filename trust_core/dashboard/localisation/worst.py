@@ -27,9 +27,9 @@ from trust_core.dashboard.parts.part_words import plain
 from trust_core.dashboard.parts.thumbnails import PLACEHOLDER, source
 from trust_core.dashboard.words import count
 from trust_core.data.images import read_image
-from trust_core.decision.localization import Masks
-from trust_core.decision.localized import Judged, parts_of
-from trust_core.decision.mask_counts import cells_of
+from trust_core.decision.localization.metrics import Masks
+from trust_core.decision.localization.pixel_counts import cells_of
+from trust_core.decision.localization.report import Judged, parts_of
 from trust_core.errors import UnreadableImage
 from trust_core.storage.audit_files import Audit
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from trust_core.dashboard.parts.selection import ORDERS, SHOWN, Filters
-from trust_core.dashboard.point import Point
-from trust_core.decision.indicators import available
-from trust_core.decision.localization import THRESHOLDS
-from trust_core.decision.localized import CONTRADICTIONS, Contradiction
+from trust_core.decision.indicators.registry import available
+from trust_core.decision.localization.metrics import THRESHOLDS
+from trust_core.decision.localization.report import CONTRADICTIONS, Contradiction
+from trust_core.decision.operating_point import Point
+from trust_core.decision.part_filter import ORDERS, SHOWN, Filters
 from trust_core.storage.audit_files import Audit
 
 PART = "part"

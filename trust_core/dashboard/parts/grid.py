@@ -17,11 +17,8 @@ from trust_core.dashboard.frame import finding
 from trust_core.dashboard.parts.address import BEFORE, DEFAULTS, read_page, write
 from trust_core.dashboard.parts.lists import disputes, disputes_csv, parts_csv
 from trust_core.dashboard.parts.part_words import signed
-from trust_core.dashboard.parts.query import PAGE_SIZE, counts, kinds, page_of_parts
-from trust_core.dashboard.parts.selection import ORDERS, SHOWN, Filters
 from trust_core.dashboard.parts.thumbnails import thumbnails
 from trust_core.dashboard.parts.tiles import flag_html, outcome_html, tile
-from trust_core.dashboard.point import Point
 from trust_core.dashboard.seals import opened_sentence
 from trust_core.dashboard.words import (
     CONTRADICTION_NAMES,
@@ -33,6 +30,16 @@ from trust_core.dashboard.words import (
     percent,
 )
 from trust_core.decision.curves import roles_of
+from trust_core.decision.operating_point import Point
+from trust_core.decision.part_filter import (
+    ORDERS,
+    PAGE_SIZE,
+    SHOWN,
+    Filters,
+    counts,
+    kinds,
+    page_of_parts,
+)
 from trust_core.storage.audit_files import Audit
 
 STYLE = Path(__file__).parents[3] / "static" / "parts.css"

@@ -26,7 +26,7 @@ from trust_core.dashboard.parts.maps import (
 from trust_core.dashboard.parts.pictures import RAMPS, Mask, css_gradient
 from trust_core.dashboard.parts.thumbnails import Thumbnail, source
 from trust_core.dashboard.parts.tiles import tile
-from trust_core.dashboard.point import Point
+from trust_core.decision.operating_point import Point
 from trust_core.errors import UnreadableImage
 from trust_core.storage.audit_files import Audit
 

@@ -3,10 +3,9 @@
 import pandas as pd
 
 from trust_core.dashboard.export import csv
-from trust_core.dashboard.parts.query import listed
-from trust_core.dashboard.parts.selection import Filters
-from trust_core.dashboard.point import Point
 from trust_core.decision.journal import LABEL_DISPUTED, append, entries
+from trust_core.decision.operating_point import Point
+from trust_core.decision.part_filter import Filters, listed
 from trust_core.storage.audit_files import Audit
 
 

@@ -7,9 +7,9 @@ import streamlit as st
 
 from trust_core import figures
 from trust_core.dashboard.chart import chart
-from trust_core.dashboard.point import Point
-from trust_core.dashboard.tradeoff.scores import Scores, heat_counts, heat_thresholds
-from trust_core.decision.indicators import THRESHOLD_SHIFT
+from trust_core.decision.curves import Scores, heat_counts, heat_thresholds
+from trust_core.decision.indicators.registry import THRESHOLD_SHIFT
+from trust_core.decision.operating_point import Point
 from trust_core.decision.tradeoff import Floats
 from trust_core.figure_parts import Layout
 from trust_core.storage.audit_files import Audit

@@ -9,13 +9,13 @@ from trust_core.dashboard.follow import follow
 from trust_core.dashboard.frame import error, link
 from trust_core.dashboard.parts.address import before_in_url
 from trust_core.dashboard.parts.grid import ROLE_CHOICES
-from trust_core.dashboard.point import Point
 from trust_core.dashboard.tradeoff.moves import CLICK, chosen, move, moved_from
-from trust_core.dashboard.tradeoff.scores import Scores, changed, load, stops
 from trust_core.dashboard.tradeoff.weighed import sides
 from trust_core.dashboard.words import HELP, INDICATOR_NAMES
-from trust_core.decision.indicators import THRESHOLD_SHIFT, available
+from trust_core.decision.curves import Scores, changed, load, stops
+from trust_core.decision.indicators.registry import THRESHOLD_SHIFT, available
 from trust_core.decision.journal import decide
+from trust_core.decision.operating_point import Point
 from trust_core.errors import TrustError
 from trust_core.figure_parts import number
 from trust_core.storage.audit_files import Audit

@@ -10,7 +10,7 @@ from typing import Any
 import streamlit as st
 
 from trust_core.dashboard.address import default_threshold, read_point, write_point
-from trust_core.dashboard.point import Point
+from trust_core.decision.operating_point import Point
 from trust_core.storage.audit_files import Audit
 
 MOVED = "moved"

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from trust_core.dashboard.point import Point
-from trust_core.dashboard.tradeoff.scores import Scores
 from trust_core.dashboard.words import INDICATOR_NAMES, count, counted, interval, of, percent
-from trust_core.decision.indicators import THRESHOLD_SHIFT
+from trust_core.decision.curves import Scores
+from trust_core.decision.indicators.registry import THRESHOLD_SHIFT
+from trust_core.decision.operating_point import Point
 from trust_core.figure_parts import number
 from trust_core.figures import same_catch
 

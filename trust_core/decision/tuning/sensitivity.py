@@ -2,9 +2,9 @@
 
 from dataclasses import asdict, dataclass, replace
 
-from trust_core.decision.fitting import parts_of_both
-from trust_core.decision.rescored import VARIANTS, Choice, Rescored
+from trust_core.decision.cross_validation import parts_of_both
 from trust_core.decision.tradeoff import curve
+from trust_core.decision.tuning.candidates import VARIANTS, Choice, Rescored
 from trust_core.decision.verdict import AMBER, GREEN, LEAST_GROUPS, RED, difference_interval
 
 RESAMPLES = 500

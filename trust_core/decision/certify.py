@@ -10,9 +10,7 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 
-from trust_core.decision.certificate import Budget, Proof, group_minima, prove, sentence
-from trust_core.decision.curves import curves_of, scored, with_indicator
-from trust_core.decision.groups import (
+from trust_core.decision.bootstrap import (
     Flags,
     Interval,
     group_codes,
@@ -20,9 +18,19 @@ from trust_core.decision.groups import (
     resample,
     share_interval,
 )
-from trust_core.decision.indicators import DEFAULT_INDICATOR, INDICATORS, THRESHOLD_SHIFT
+from trust_core.decision.certificate import (
+    Budget,
+    Demand,
+    Proof,
+    group_minima,
+    needed,
+    plan,
+    prove,
+    sentence,
+)
+from trust_core.decision.curves import curves_of, scored, with_indicator
+from trust_core.decision.indicators.registry import DEFAULT_INDICATOR, INDICATORS, THRESHOLD_SHIFT
 from trust_core.decision.journal import OPERATING_POINT, SEAL_OPENED, SEALED, entries, open_seals
-from trust_core.decision.planner import Demand, needed, plan
 from trust_core.decision.tradeoff import Counts, Floats, curve
 from trust_core.decision.verdict import SAME_RANKING, same_ranking, verdict
 from trust_core.errors import SettingsError

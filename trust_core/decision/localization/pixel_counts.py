@@ -22,7 +22,7 @@ import numpy.typing as npt
 from filelock import FileLock, Timeout
 
 from trust_core.data.images import image_size, read_mask
-from trust_core.decision.localization import THRESHOLDS, count_pixels
+from trust_core.decision.localization.metrics import THRESHOLDS, count_pixels
 from trust_core.errors import SettingsError, StoreError, UnreadableImage
 from trust_core.model.placement import seen_box, spread
 from trust_core.storage.audit_files import PROGRESS, Audit, write_json

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trust_core.decision.fitting import (
+from trust_core.decision.bootstrap import Flags, group_codes
+from trust_core.decision.cross_validation import (
     base_score,
     grouped_folds,
     held_out_auroc,
@@ -18,9 +19,8 @@ from trust_core.decision.fitting import (
     ridge_logistic,
     standardised,
 )
-from trust_core.decision.groups import Flags, group_codes
-from trust_core.decision.rescored import Rescored
 from trust_core.decision.tradeoff import Counts, Floats
+from trust_core.decision.tuning.candidates import Rescored
 
 LEAST_PARTS = 20  # with a miss; fewer cannot tell a hundred directions from noise
 PENALTIES = (3.0, 10.0, 30.0, 100.0)

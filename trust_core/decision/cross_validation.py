@@ -6,7 +6,7 @@ Notation: `N` images, `F` features.
 import numpy as np
 from scipy.special import expit
 
-from trust_core.decision.groups import Flags
+from trust_core.decision.bootstrap import Flags
 from trust_core.decision.tradeoff import Counts, Floats
 
 FOLDS = 5

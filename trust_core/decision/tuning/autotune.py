@@ -12,15 +12,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from trust_core.decision.fitting import grouped_folds, parts_of_both, wins_by_fold
-from trust_core.decision.groups import Flags, group_codes
+from trust_core.decision.bootstrap import Flags, group_codes
+from trust_core.decision.certify import plain
+from trust_core.decision.cross_validation import grouped_folds, parts_of_both, wins_by_fold
+from trust_core.decision.indicators.stored import add_indicators
 from trust_core.decision.journal import open_seals
-from trust_core.decision.profile import Profile, overlap_profile
-from trust_core.decision.rescored import Choice, Rescored, rescore_all
-from trust_core.decision.rivals import add_indicators
-from trust_core.decision.sensitivity import sensitivity
-from trust_core.decision.statement import plain
 from trust_core.decision.tradeoff import Counts, Floats
+from trust_core.decision.tuning.candidates import Choice, Rescored, rescore_all
+from trust_core.decision.tuning.overlap_profile import Profile, overlap_profile
+from trust_core.decision.tuning.sensitivity import sensitivity
 from trust_core.decision.verdict import LEAST_GROUPS, verdict
 from trust_core.storage.audit_files import Audit
 

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from trust_core.decision.groups import Flags, Interval, effective, group_codes, percentiles
-from trust_core.decision.planner import check_share
+from trust_core.decision.bootstrap import Flags, Interval, effective, group_codes, percentiles
+from trust_core.decision.certificate import check_share
 from trust_core.decision.tradeoff import Curve, Floats
 from trust_core.errors import SettingsError
 

@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 import torch
 
-from trust_core.decision.fitting import (
+from trust_core.decision.bootstrap import Flags, group_codes
+from trust_core.decision.cross_validation import (
     BASE_WEIGHTS,
     base_score,
     grouped_folds,
@@ -22,13 +23,12 @@ from trust_core.decision.fitting import (
     ridge_logistic,
     standardised,
 )
-from trust_core.decision.groups import Flags, group_codes
-from trust_core.decision.mask_alarm import largest_area
-from trust_core.decision.references import (
+from trust_core.decision.indicators.feature_distance import (
     LEAST_REFERENCES,
     MOST_REFERENCES,
     Pictures,
     knn_distance,
+    largest_area,
     mahalanobis_distance,
 )
 from trust_core.decision.tradeoff import Counts, Floats

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 
 from trust_core.data.roles import ROLES
-from trust_core.decision.groups import Flags, group_codes
-from trust_core.decision.overlaps import Recipe, overlaps
+from trust_core.decision.bootstrap import Flags, group_codes
 from trust_core.decision.tradeoff import Counts, Floats
+from trust_core.decision.tuning.mask_grid import Recipe, overlaps
 from trust_core.storage.audit_files import Audit
 
 # What can be made of the overlaps of an image: at ε, and at ε = 0. Names of `INDICATORS`.

@@ -19,8 +19,16 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from trust_core.decision.groups import Flags, count_groups, share_interval
-from trust_core.decision.ratios import Estimate, Terms, divide, ratio_difference, ratios
+from trust_core.decision.bootstrap import (
+    Estimate,
+    Flags,
+    Terms,
+    count_groups,
+    divide,
+    ratio_difference,
+    ratios,
+    share_interval,
+)
 from trust_core.decision.tradeoff import Counts, Floats
 
 THRESHOLDS: Floats = np.arange(1, 100) / 100

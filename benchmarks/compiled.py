@@ -19,7 +19,7 @@ import torch
 from benchmarks.engine import BATCH, NETWORKS, SIDE, STRENGTHS, Pixels, ware
 from benchmarks.machine import alternate, machine, ratio, versions
 from benchmarks.obvious import bare
-from trust_core.allocator import keep_freed_memory
+from trust_core.audit.allocator import keep_freed_memory
 from trust_core.data.demo.surfaces import render_part
 
 

@@ -30,14 +30,14 @@ from torch import nn
 
 from benchmarks.machine import alternate, machine, ratio, versions
 from benchmarks.obvious import MEAN, STD, Floats, Obvious, Pixels, bare, differences
-from trust_core.allocator import keep_freed_memory
+from trust_core.audit.allocator import keep_freed_memory
+from trust_core.audit.score import Batch, score_batch
+from trust_core.audit.settings import AuditSettings
 from trust_core.data.demo.surfaces import render_part
 from trust_core.explanation.overlap import to_comparison_grid
 from trust_core.model.detector import Detector
 from trust_core.model.outputs import choose_convention
 from trust_core.model.preprocessing import Preprocessing
-from trust_core.scoring import Batch, score_batch
-from trust_core.settings import AuditSettings
 from trust_core.storage.shards import Shard
 
 SIDE, BATCH = 224, 32

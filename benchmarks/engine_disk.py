@@ -34,15 +34,15 @@ from torch import nn
 from benchmarks.engine import BATCH, NETWORKS, SETTINGS, SIDE, STRENGTHS, Ware, ware
 from benchmarks.machine import alternate, machine, ratio, versions
 from benchmarks.obvious import Obvious, bare
-from trust_core.allocator import keep_freed_memory
-from trust_core.audit import read_batch, run_audit
+from trust_core.audit.allocator import keep_freed_memory
+from trust_core.audit.run import read_batch, run_audit
+from trust_core.audit.settings import AuditSettings
 from trust_core.data.demo.surfaces import SAMPLES_FILE, generate
 from trust_core.data.layouts import read_dataset
 from trust_core.data.samples import Dataset
 from trust_core.model.detector import Detector
 from trust_core.model.outputs import choose_convention
 from trust_core.model.preprocessing import Preprocessing
-from trust_core.settings import AuditSettings
 
 OBVIOUS_SHARE = 4  # one of so many files; all would take half an hour
 PHOTO = 320  # pixels a side of a file: it is decoded and resized

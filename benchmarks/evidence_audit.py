@@ -17,13 +17,13 @@ import numpy as np
 import torch
 
 from benchmarks.results import Pair, pairs
-from trust_core.audit import run_audit
+from trust_core.audit.run import run_audit
+from trust_core.audit.settings import AuditSettings
 from trust_core.data.layouts import read_dataset
 from trust_core.decision.curves import curve_at
 from trust_core.decision.tradeoff import curve
 from trust_core.decision.tuning.mask_grid import Recipe, overlaps
 from trust_core.model.open import open_detector
-from trust_core.settings import AuditSettings
 from trust_core.storage.audit_files import Audit
 
 SETTINGS = AuditSettings(

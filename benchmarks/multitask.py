@@ -18,7 +18,8 @@ import torch
 
 from benchmarks.multitask_rows import ALARMS, DECISIONS, MASKS, Row, row_of
 from benchmarks.results import paragraphs
-from trust_core.audit import run_audit
+from trust_core.audit.run import run_audit
+from trust_core.audit.settings import AuditSettings
 from trust_core.data.layouts import read_dataset
 from trust_core.data.samples import Dataset
 from trust_core.decision.localization.metrics import SIZES
@@ -27,7 +28,6 @@ from trust_core.model.open import open_detector
 from trust_core.model.training.network import OBJECTIVES
 from trust_core.model.training.settings import TrainingSettings
 from trust_core.model.training.train import train
-from trust_core.settings import AuditSettings
 from trust_core.storage.audit_files import Audit, open_audit, workspace_folder
 
 TILES = Path(__file__).resolve().parents[2] / "shared" / "data" / "magnetic_tile"

@@ -17,7 +17,8 @@ from pathlib import Path
 import torch
 
 from benchmarks.rows import AT_ONE_STRENGTH, Row, rows_of, winner
-from trust_core.audit import run_audit
+from trust_core.audit.run import run_audit
+from trust_core.audit.settings import AuditSettings
 from trust_core.dashboard.words import INDICATOR_NAMES
 from trust_core.data.layouts import read_dataset
 from trust_core.decision.certify import plain
@@ -26,7 +27,6 @@ from trust_core.decision.tradeoff import RECALLS
 from trust_core.decision.tuning.autotune import autotune
 from trust_core.decision.verdict import SAME_RANKING
 from trust_core.model.open import ModelOptions, open_detector
-from trust_core.settings import AuditSettings
 from trust_core.storage.audit_files import MANIFEST, Audit, open_audit
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"

@@ -27,7 +27,7 @@ from playwright.sync_api import sync_playwright
 from benchmarks.simulated import write_simulated
 from benchmarks.visits import Visit, peak_megabytes
 from tests.browser.server import NoBrowser, launch, serve
-from trust_core.settings import AuditSettings
+from trust_core.audit.settings import AuditSettings
 
 IMAGES, QUICK_IMAGES = 100_000, 10_000
 MOVES, OPENINGS = 20, 5

@@ -11,7 +11,7 @@ from pathlib import Path
 from playwright.sync_api import Page, expect, sync_playwright
 
 from tests.browser.server import launch, serve, settled
-from trust_core.demo import demo_audit
+from trust_core.audit.demo import demo_audit
 from trust_core.storage.audit_files import Audit, workspace_folder
 
 ROOT = Path(__file__).parents[1]

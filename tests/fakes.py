@@ -15,15 +15,15 @@ import pandas as pd
 import torch
 from PIL import Image
 
-from trust_core.audit import PASS_COLUMNS
+from trust_core.audit.manifest import OUTCOMES, count_outcomes
+from trust_core.audit.run import PASS_COLUMNS
+from trust_core.audit.score import NO_SCORE, UNREADABLE
+from trust_core.audit.settings import AuditSettings
 from trust_core.data.samples import SAMPLE_COLUMNS, sample_id
 from trust_core.decision.indicators.registry import ABSENT
 from trust_core.explanation.heatmaps import rounded
 from trust_core.explanation.overlap import CONSTANT, SCORED
 from trust_core.explanation.uncertainty import DOUBT_COLUMNS
-from trust_core.manifest import OUTCOMES, count_outcomes
-from trust_core.scoring import NO_SCORE, UNREADABLE
-from trust_core.settings import AuditSettings
 from trust_core.storage.audit_files import (
     FEATURES,
     FINISHED,

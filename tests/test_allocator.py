@@ -7,11 +7,11 @@ import sys
 
 import pytest
 
-from trust_core import allocator
+from trust_core.audit import allocator
 
 FAULTS = """
 import json, resource, sys
-from trust_core.allocator import keep_freed_memory
+from trust_core.audit.allocator import keep_freed_memory
 done = keep_freed_memory() if sys.argv[1] == "kept" else None
 def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt

@@ -13,11 +13,11 @@ import torch
 from filelock import FileLock
 
 from tests.small import small_dataset, small_detector
-from trust_core import audit as corridor
-from trust_core.audit import run_audit
+from trust_core.audit import run as corridor
+from trust_core.audit.run import run_audit
+from trust_core.audit.settings import AuditSettings
 from trust_core.errors import DataError, StoreError
 from trust_core.explanation.overlap import overlap
-from trust_core.settings import AuditSettings
 from trust_core.storage.audit_files import open_audit
 
 SETTINGS = AuditSettings(

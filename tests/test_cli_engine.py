@@ -5,11 +5,11 @@ import sys
 import pytest
 
 from tests.small import small_dataset, small_detector
-from trust_core.audit import run_audit
+from trust_core.audit.cluster import Cluster
+from trust_core.audit.run import run_audit
+from trust_core.audit.settings import AuditSettings
 from trust_core.cli import main
-from trust_core.cluster import Cluster
 from trust_core.errors import EngineError
-from trust_core.settings import AuditSettings
 
 
 @pytest.mark.parametrize("option", ["--ray-address", "--workers", "--gpus"])

@@ -15,11 +15,11 @@ import pandas as pd
 import pytest
 
 from tests.small import small_dataset, small_detector
-from trust_core.audit import run_audit
-from trust_core.cluster import Cluster
+from trust_core.audit.cluster import Cluster
+from trust_core.audit.run import run_audit
+from trust_core.audit.settings import AuditSettings
 from trust_core.data.samples import Dataset
 from trust_core.errors import DataError, EngineError
-from trust_core.settings import AuditSettings
 from trust_core.storage.audit_files import Audit
 from trust_core.storage.shards import SHARDS
 

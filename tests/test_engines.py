@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from trust_core.engines import READ_AHEAD, run_behind, run_local
+from trust_core.audit.engine import READ_AHEAD, run_behind, run_local
 
 pytestmark = pytest.mark.timeout(20)  # whatever fails, nothing hangs
 

@@ -10,13 +10,13 @@ import torch
 from torch import nn
 
 from tests.fakes import GRID, random_parts, write_fake_audit
-from trust_core.audit import run_audit
+from trust_core.audit.run import run_audit
+from trust_core.audit.settings import AuditSettings
 from trust_core.data.samples import SAMPLE_COLUMNS, Dataset
 from trust_core.decision.indicators.registry import ABSENT
 from trust_core.model.detector import Detector
 from trust_core.model.outputs import choose_convention
 from trust_core.model.preprocessing import Preprocessing
-from trust_core.settings import AuditSettings
 from trust_core.storage.audit_files import SAMPLES, SCORES, Audit
 
 

@@ -8,10 +8,10 @@ import torch
 from torch import nn
 
 from tests.small import SIDE, small_dataset, small_detector, small_network
-from trust_core.audit import read_batch, run_audit
+from trust_core.audit.run import read_batch, run_audit
+from trust_core.audit.settings import AuditSettings
 from trust_core.model.detector import Detector
 from trust_core.model.outputs import Convention, mask_logits_of
-from trust_core.settings import AuditSettings
 from trust_core.storage.audit_files import MASKS, WORKSPACE_VARIABLE
 from trust_core.storage.shards import read_shard, shard_path, write_shard
 
@@ -132,7 +132,7 @@ def test_an_unreadable_image_has_no_mask(tmp_path):
 
 
 def test_a_shard_keeps_masks(finished, dataset, tmp_path):
-    from trust_core.scoring import score_batch
+    from trust_core.audit.score import score_batch
 
     detector = masked_detector()
     batch = read_batch(dataset, detector.preprocessing, slice(0, 4))

@@ -6,12 +6,12 @@ import pytest
 import torch
 
 from tests.small import SIDE, small_dataset, small_detector
-from trust_core import audit as corridor
-from trust_core.audit import read_batch, run_audit
+from trust_core.audit import run as corridor
+from trust_core.audit.engine import MOST_ON_CPU, Halving, fitting_batch
+from trust_core.audit.run import read_batch, run_audit
+from trust_core.audit.score import score_batch
+from trust_core.audit.settings import AuditSettings
 from trust_core.errors import SettingsError
-from trust_core.memory import MOST_ON_CPU, Halving, fitting_batch
-from trust_core.scoring import score_batch
-from trust_core.settings import AuditSettings
 
 SETTINGS = AuditSettings(strengths=(0, 1))
 FAILURES = [

@@ -8,14 +8,14 @@ import torch
 
 from tests.model.networks import build
 from tests.small import small_dataset, small_detector
-from trust_core.audit import read_batch, run_audit
+from trust_core.audit.precision_check import compare
+from trust_core.audit.run import read_batch, run_audit
+from trust_core.audit.score import score_batch
+from trust_core.audit.settings import AuditSettings
 from trust_core.errors import SettingsError
 from trust_core.model.detector import Detector
 from trust_core.model.outputs import choose_convention
 from trust_core.model.preprocessing import Preprocessing
-from trust_core.precision import compare
-from trust_core.scoring import score_batch
-from trust_core.settings import AuditSettings
 
 LOW = AuditSettings(strengths=(0, 2), precision="bf16")
 

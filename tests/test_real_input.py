@@ -9,13 +9,13 @@ import pandas as pd
 import pytest
 import torch
 
-from trust_core.audit import run_audit
+from trust_core.audit.run import run_audit
+from trust_core.audit.settings import AuditSettings
 from trust_core.data.layouts import read_dataset
 from trust_core.decision.curves import curve_at
 from trust_core.decision.tradeoff import curve
 from trust_core.explanation.overlap import overlap
 from trust_core.model.open import ModelOptions, open_detector
-from trust_core.settings import AuditSettings
 
 AGNOSTIC = ("gradient", "activation", "norm", "eigen")
 FAIR = ("tune", "certify", "test")

@@ -5,8 +5,8 @@ import math
 
 import pytest
 
+from trust_core.audit.settings import DEFAULT_STRENGTHS, AuditSettings
 from trust_core.errors import SettingsError
-from trust_core.settings import DEFAULT_STRENGTHS, AuditSettings
 
 
 def test_the_defaults_are_those_of_the_design():

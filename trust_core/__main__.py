@@ -8,7 +8,7 @@ import sys
 # 240). It must be said before torch is loaded, which nothing imported here does.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-from trust_core.allocator import keep_freed_memory
+from trust_core.audit.allocator import keep_freed_memory
 from trust_core.cli import main
 
 

@@ -89,7 +89,7 @@ def _interrupt(*_: object) -> NoReturn:
 
 
 def _audit(options: argparse.Namespace) -> dict[str, Any]:
-    from trust_core.audit import run_audit
+    from trust_core.audit.run import run_audit
     from trust_core.model.checks.alternatives import settle
     from trust_core.model.checks.predictions import compare_expected
     from trust_core.model.checks.preflight import preflight
@@ -164,7 +164,7 @@ def _inspect(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _demo(_: argparse.Namespace) -> dict[str, Any]:
-    from trust_core.demo import demo_audit
+    from trust_core.audit.demo import demo_audit
 
     audit = demo_audit(progress=progress())
     return {"audit": str(audit.folder), "counts": audit.manifest["counts"]}

@@ -43,13 +43,13 @@ def run_evidence(options: argparse.Namespace) -> dict[str, Any]:
     import numpy as np
     from PIL import Image
 
+    from trust_core.audit.reopen import reopened
     from trust_core.data.images import read_image
     from trust_core.decision.certify import plain
     from trust_core.explanation.evidence.fit import as_pixels
     from trust_core.explanation.evidence.forms import FORMS, evidence
     from trust_core.explanation.evidence_picture import overlay, reach
     from trust_core.model.open import open_detector
-    from trust_core.reopening import reopened
     from trust_core.storage.audit_files import open_audit, write_json
 
     FORMS.find(options.form)

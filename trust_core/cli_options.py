@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
-    from trust_core.cluster import Cluster
+    from trust_core.audit.cluster import Cluster
+    from trust_core.audit.settings import AuditSettings
     from trust_core.data.samples import Dataset
     from trust_core.model.open import ModelOptions
-    from trust_core.settings import AuditSettings
 
 
 class Parser(argparse.ArgumentParser):
@@ -65,7 +65,7 @@ def cluster(options: argparse.Namespace) -> "Cluster | None":
         for name in (name for name, value in told.items() if value is not None):
             raise SettingsError(f"{name} is for the cluster: add --engine ray")
         return None
-    from trust_core.cluster import Cluster
+    from trust_core.audit.cluster import Cluster
 
     return Cluster(options.ray_address, options.workers, options.gpus or 0.0)
 
@@ -91,7 +91,7 @@ def model_options(options: argparse.Namespace) -> "ModelOptions":
 
 def settings(options: argparse.Namespace) -> "AuditSettings":
     """What was said of the scores; the rest by default."""
-    from trust_core.settings import AuditSettings
+    from trust_core.audit.settings import AuditSettings
 
     given = {
         name: value

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from trust_core.audit import Progress
+    from trust_core.audit.run import Progress
 
 
 LOCALISATION_WORDS = {
@@ -59,7 +59,7 @@ def progress() -> Callable[["Progress"], None]:
 
 def counting() -> Callable[[int, int], None]:
     """The same line for a job that knows only how many of how many images are done."""
-    from trust_core.audit import Progress
+    from trust_core.audit.run import Progress
 
     show, began = progress(), time.monotonic()
     first: int | None = None

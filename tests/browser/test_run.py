@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.server import serve, settled
 from tests.dashboard.ware import write_network, write_zip
-from trust_core.dashboard.run import worker
+from trust_core.audit import jobs
 
 IMAGES = {"alpha": 130, "beta": 70, "gamma": 60}
 MINUTES = 180_000  # milliseconds
@@ -97,12 +97,12 @@ def test_her_model_and_her_images_to_the_end(tab, own, place, wares):
 
     tab.get_by_role("button", name="Stop").click()
     expect(finding).to_contain_text("Stopped after", timeout=60_000)
-    assert worker.state(folder).phase == worker.STOPPED
+    assert jobs.state(folder).phase == jobs.STOPPED
 
     tab.get_by_role("button", name="Resume").click()
     expect(tab.get_by_role("button", name="Stop")).to_be_visible()
     own.__exit__()
-    assert worker.state(folder).phase == worker.RUNNING
+    assert jobs.state(folder).phase == jobs.RUNNING
     own.__enter__()
     tab.goto(f"{own.server.url}/run?run={name}")
     expect(finding).to_contain_text("Finished", timeout=MINUTES)

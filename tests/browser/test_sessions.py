@@ -15,7 +15,7 @@ from tests.browser.server import Server, serve, settled
 from tests.browser.test_run import drop, name_in
 from tests.browser.test_tradeoff import address, counts, drawn
 from tests.dashboard.ware import write_network, write_zip
-from trust_core.dashboard.run import worker
+from trust_core.audit import jobs
 
 Visit = Callable[..., Page]
 POINT = "audit=demo&ind=iou_difference&eps=1&tau=0.2&role=tune"
@@ -210,14 +210,14 @@ def test_a_server_restart_in_mid_run_cancel_and_resume(
     heading = page.locator(".finding h1")
     expect(heading).to_contain_text("of 500 images done", timeout=60_000)
     own.__exit__()
-    assert worker.state(folder).phase == worker.RUNNING
+    assert jobs.state(folder).phase == jobs.RUNNING
     own.__enter__()
     expect(page.get_by_role("button", name="Stop")).to_be_enabled(timeout=30_000)
     page.reload()
     settled(page)
     page.get_by_role("button", name="Stop").click()
     expect(heading).to_contain_text("Stopped after", timeout=60_000)
-    done = worker.state(folder).done
+    done = jobs.state(folder).done
     assert 0 < done < 500
     own.__exit__()
     own.__enter__()

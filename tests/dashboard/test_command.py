@@ -8,6 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trust_core import cli, cli_options
+from trust_core.audit.manifest import Identity
+from trust_core.audit.settings import AuditSettings
 from trust_core.dashboard.run.command import (
     DataOptions,
     Order,
@@ -20,9 +22,7 @@ from trust_core.dashboard.run.command import (
 )
 from trust_core.errors import SettingsError
 from trust_core.explanation.cams import AGNOSTIC, SPECIFIC
-from trust_core.manifest import Identity
 from trust_core.model.open import ModelOptions
-from trust_core.settings import AuditSettings
 
 numbers_3 = st.tuples(*[st.floats(-2, 2, allow_nan=False)] * 3)
 words = st.text("abcXYZ_ '\"$;ä", min_size=1).filter(lambda word: word.strip() == word)

@@ -14,11 +14,12 @@ from tests.dashboard.app import again
 from tests.dashboard.test_parts import opened, query, texts
 from tests.dashboard.ware import write_audit
 from tests.fakes import Part, passed_parts
-from trust_core.dashboard.parts import evidence_job, evidence_scale, evidence_slow
+from trust_core.audit import evidence_job
+from trust_core.audit.evidence_store import FOLDER, RESULT, Task, is_kept, keep, kept
+from trust_core.dashboard.parts import evidence_scale, evidence_slow
 from trust_core.dashboard.parts.audited import audited_detector
 from trust_core.dashboard.parts.evidence_found import windows_for
 from trust_core.dashboard.parts.evidence_scale import FILE, display_scale
-from trust_core.dashboard.parts.evidence_store import FOLDER, RESULT, Task, is_kept, keep, kept
 from trust_core.dashboard.parts.thumbnails import source
 from trust_core.errors import StoreError
 from trust_core.explanation.evidence.forms import audit_conditional
@@ -160,7 +161,7 @@ def test_the_slow_method_is_started_computed_compared_and_kept(
     task = Task(row["sample_id"], "prediction-difference", 10, 8)
     [(arguments, folder, program)] = asked
     assert folder == task.folder(audit)
-    assert program[1:] == ("-m", "trust_core.dashboard.parts.evidence_job")
+    assert program[1:] == ("-m", "trust_core.audit.evidence_job")
     assert evidence_job.main(arguments) == 0
     assert kept(folder).forwards >= 640
     app = looked(row)

@@ -9,10 +9,10 @@ from filelock import FileLock
 
 from tests.dashboard.app import again, html, links, open_page
 from tests.fakes import Part, passed_parts, write_fake_audit
+from trust_core.audit import jobs
 from trust_core.dashboard.export import csv
 from trust_core.dashboard.home import overview, panels
 from trust_core.dashboard.home.overview import Finding
-from trust_core.dashboard.run import worker
 from trust_core.decision.operating_point import Point
 from trust_core.errors import StoreError
 from trust_core.storage.audit_files import MANIFEST, Audit
@@ -185,21 +185,21 @@ def test_the_demo_is_started_as_a_worker_and_watched(
         (workspace / "jobs").mkdir()
         (workspace / "jobs" / "demo.json").write_text("{}")
 
-    monkeypatch.setattr(worker, "start", start)
-    state = worker.JobState(worker.RUNNING, 300, 1200, 10.0, 90.0)
-    monkeypatch.setattr(worker, "state", lambda folder: state)
+    monkeypatch.setattr(jobs, "start", start)
+    state = jobs.JobState(jobs.RUNNING, 300, 1200, 10.0, 90.0)
+    monkeypatch.setattr(jobs, "state", lambda folder: state)
     app = open_page()
     app.button(key="demo").click()
     again(app)
     assert started == [(["demo", "--json"], workspace / "demo")]
     assert app.get("progress")[0].proto.text == "Auditing the demo: 300 of 1,200 images, 2 min left"
-    state = worker.JobState(worker.RUNNING)
+    state = jobs.JobState(jobs.RUNNING)
     assert again(app).get("progress")[0].proto.text == "Preparing the demo …"
-    state = worker.JobState(worker.FAILED, sentence="the <disk> is full")
+    state = jobs.JobState(jobs.FAILED, sentence="the <disk> is full")
     assert "the &lt;disk&gt; is full" in html(again(app))
     assert app.button(key="demo").label == "Go on with the demo"
     write_fake_audit(workspace / "demo", passed_parts([0.5], [0.1]))
-    state = worker.JobState(worker.DONE)
+    state = jobs.JobState(jobs.DONE)
     assert "The detector calls <b>2</b> parts good." in html(again(app))
 
 
@@ -207,7 +207,7 @@ def test_a_demo_that_cannot_be_started_says_why(workspace: Path, monkeypatch: py
     def refuse(arguments: list[str], folder: Path) -> None:
         raise StoreError("demo is being computed already")
 
-    monkeypatch.setattr(worker, "start", refuse)
+    monkeypatch.setattr(jobs, "start", refuse)
     app = open_page()
     app.button(key="demo").click()
     assert "demo is being computed already" in html(again(app))

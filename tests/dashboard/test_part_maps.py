@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from tests.fakes import Part, passed_parts, random_parts, write_fake_audit
+from trust_core.audit.run import rescore
 from trust_core.dashboard.parts import part_words
 from trust_core.dashboard.parts.maps import (
     SIDES,
@@ -24,7 +25,6 @@ from trust_core.dashboard.parts.maps import (
 )
 from trust_core.decision.operating_point import Point
 from trust_core.decision.part_filter import Filters, page_of_parts, part_rows
-from trust_core.rescoring import rescore
 from trust_core.storage.audit_files import Audit
 
 POINT = Point("iou_difference", 0.0, 0.25, "tune")

@@ -11,8 +11,8 @@ import torch
 from streamlit.testing.v1 import AppTest
 
 from tests.dashboard.ware import SIDE, write_network, write_zip
+from trust_core.audit import jobs
 from trust_core.dashboard.run import progress as run_progress
-from trust_core.dashboard.run import worker
 from trust_core.dashboard.run.drop import ARRIVED, Arrival
 from trust_core.data import uploads
 from trust_core.errors import ModelError
@@ -145,7 +145,7 @@ def test_a_network_that_was_just_trained_is_offered_at_once(page, wares, tmp_pat
 
 def test_start_hands_the_shown_command_to_the_worker(page, wares, monkeypatch):
     started = []
-    monkeypatch.setattr(worker, "start", lambda words, folder: started.append((words, folder)))
+    monkeypatch.setattr(jobs, "start", lambda words, folder: started.append((words, folder)))
     drop(page, 0, wares / "two.safetensors")
     drop(page, 1, wares / "parts.zip")
     words = command(page)

@@ -8,8 +8,9 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from tests.parts import write_parts
+from trust_core.audit import jobs
 from trust_core.cli import build_parser
-from trust_core.dashboard.run import train_view, worker
+from trust_core.dashboard.run import train_view
 from trust_core.dashboard.run.command import DataOptions
 from trust_core.dashboard.run.train_command import (
     TrainOrder,
@@ -39,7 +40,7 @@ def place(tmp_path, monkeypatch):
 def started(monkeypatch):
     """Commands that would have been started, with the folders their workers write."""
     calls = []
-    monkeypatch.setattr(worker, "start", lambda words, folder: calls.append((words, folder)))
+    monkeypatch.setattr(jobs, "start", lambda words, folder: calls.append((words, folder)))
     return calls
 
 
@@ -183,7 +184,7 @@ def test_an_interrupted_run_can_go_on(place, monkeypatch):
     assert "Stopped." in words(app)
     assert "Resume goes on where it ended" in words(app)
     resumed = []
-    monkeypatch.setattr(worker, "resume", resumed.append)
+    monkeypatch.setattr(jobs, "resume", resumed.append)
     next(b for b in app.button if b.label == "Resume").click()
     app.run()
     assert resumed == [run_folder(network_file("mine"))]

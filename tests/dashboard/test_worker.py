@@ -9,8 +9,8 @@ import time
 
 import pytest
 
-from trust_core.dashboard.run import worker
-from trust_core.dashboard.run.worker import DONE, FAILED, RUNNING, STOPPED
+from trust_core.audit import jobs
+from trust_core.audit.jobs import DONE, FAILED, RUNNING, STOPPED
 from trust_core.errors import StoreError
 
 STAND_IN = """
@@ -46,10 +46,10 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.setenv("TRUST_CORE_WORKSPACE", str(tmp_path))
     script = tmp_path / "stand_in.py"
     script.write_text(STAND_IN)
-    monkeypatch.setattr(worker, "PROGRAM", (sys.executable, str(script)))
+    monkeypatch.setattr(jobs, "PROGRAM", (sys.executable, str(script)))
     folder = tmp_path / "an-audit"
     yield folder
-    worker.cancel(folder, patience=1)
+    jobs.cancel(folder, patience=1)
 
 
 def wait_for(condition, seconds=20):
@@ -60,107 +60,107 @@ def wait_for(condition, seconds=20):
 
 
 def started(folder, mode="run"):
-    job = worker.start([mode, str(folder)], folder)
-    wait_for(lambda: (folder / "progress.json").exists() and worker.state(folder).total)
+    job = jobs.start([mode, str(folder)], folder)
+    wait_for(lambda: (folder / "progress.json").exists() and jobs.state(folder).total)
     return job
 
 
 def test_a_run_from_start_to_end(folder):
     job = started(folder)
-    state = worker.state(folder)
+    state = jobs.state(folder)
     assert (state.phase, state.done, state.total) == (RUNNING, 3, 9)
     assert (state.rate, state.seconds_left) == (2.0, 3.0)
-    assert worker.read_job(folder) == job
-    assert [found.folder for found in worker.unfinished()] == [folder]
+    assert jobs.read_job(folder) == job
+    assert [found.folder for found in jobs.unfinished()] == [folder]
     assert os.getpgid(job.pid) == job.pid != os.getpgid(0)
     environment = json.loads((folder / "environment.json").read_text())
-    assert worker.ENVIRONMENT.items() <= environment.items()
+    assert jobs.ENVIRONMENT.items() <= environment.items()
     (folder.parent / "go").touch()
-    wait_for(lambda: worker.state(folder).phase != RUNNING)
-    assert worker.state(folder).phase == DONE
-    assert worker.unfinished() == []
+    wait_for(lambda: jobs.state(folder).phase != RUNNING)
+    assert jobs.state(folder).phase == DONE
+    assert jobs.unfinished() == []
 
 
 def test_nothing_lies_in_the_audit_folder_before_the_worker_makes_it(folder):
     folder.mkdir()
-    worker.start(["bad", str(folder)], folder)
-    wait_for(lambda: worker.state(folder).phase != RUNNING)
+    jobs.start(["bad", str(folder)], folder)
+    wait_for(lambda: jobs.state(folder).phase != RUNNING)
     assert list(folder.iterdir()) == []
 
 
 def test_stop_and_resume(folder):
     first = started(folder)
-    worker.cancel(folder)
-    state = worker.state(folder)
+    jobs.cancel(folder)
+    state = jobs.state(folder)
     assert (state.phase, state.done, state.total) == (STOPPED, 3, 9)
     assert "Resume" in state.sentence
-    again = worker.resume(folder)
+    again = jobs.resume(folder)
     assert again.arguments == first.arguments
     assert again.pid != first.pid
-    wait_for(lambda: worker.state(folder).rate)
-    assert worker.state(folder).phase == RUNNING
+    wait_for(lambda: jobs.state(folder).rate)
+    assert jobs.state(folder).phase == RUNNING
 
 
 def test_a_worker_that_does_not_listen_is_killed(folder):
     started(folder, "deaf")
-    worker.cancel(folder, patience=0.2)
-    state = worker.state(folder)
+    jobs.cancel(folder, patience=0.2)
+    state = jobs.state(folder)
     assert state.phase == STOPPED
     assert "without a word" in state.sentence
 
 
 def test_bad_input_gives_its_sentence(folder):
-    worker.start(["bad", str(folder)], folder)
-    wait_for(lambda: worker.state(folder).phase != RUNNING)
-    state = worker.state(folder)
+    jobs.start(["bad", str(folder)], folder)
+    wait_for(lambda: jobs.state(folder).phase != RUNNING)
+    state = jobs.state(folder)
     assert (state.phase, state.sentence) == (FAILED, "model.pth is empty (0 bytes).")
 
 
 def test_a_fault_of_the_program_is_named_as_one(folder):
-    worker.start(["crash", str(folder)], folder)
-    wait_for(lambda: worker.state(folder).phase != RUNNING)
-    state = worker.state(folder)
+    jobs.start(["crash", str(folder)], folder)
+    wait_for(lambda: jobs.state(folder).phase != RUNNING)
+    state = jobs.state(folder)
     assert state.phase == FAILED
     assert "The program itself failed: RuntimeError: a fault" in state.sentence
-    assert "Traceback" in worker.log(folder)
+    assert "Traceback" in jobs.log(folder)
 
 
 def test_one_worker_at_a_time(folder):
     started(folder)
     with pytest.raises(StoreError, match="computed already"):
-        worker.resume(folder)
-    assert worker.state(folder).phase == RUNNING
+        jobs.resume(folder)
+    assert jobs.state(folder).phase == RUNNING
 
 
 def test_a_worker_outlives_the_server_that_started_it(folder):
-    script = worker.PROGRAM[1]
+    script = jobs.PROGRAM[1]
     server = (
         "import sys, pathlib\n"
         "from trust_core.dashboard.run import worker\n"
-        f"worker.PROGRAM = (sys.executable, {script!r})\n"
-        f"worker.start(['run', {str(folder)!r}], pathlib.Path({str(folder)!r}))\n"
+        f"jobs.PROGRAM = (sys.executable, {script!r})\n"
+        f"jobs.start(['run', {str(folder)!r}], pathlib.Path({str(folder)!r}))\n"
     )
     subprocess.run([sys.executable, "-c", server], check=True)
-    wait_for(lambda: worker.state(folder).rate)
-    assert worker.state(folder).phase == RUNNING
-    worker.cancel(folder)
-    assert worker.state(folder).phase == STOPPED
-    worker.resume(folder)
-    assert worker.state(folder).phase == RUNNING
+    wait_for(lambda: jobs.state(folder).rate)
+    assert jobs.state(folder).phase == RUNNING
+    jobs.cancel(folder)
+    assert jobs.state(folder).phase == STOPPED
+    jobs.resume(folder)
+    assert jobs.state(folder).phase == RUNNING
 
 
 def test_a_recycled_process_number_is_not_taken_for_ours(folder):
     job = started(folder)
     os.killpg(job.pid, signal.SIGKILL)
-    wait_for(lambda: worker.state(folder).phase != RUNNING)
+    wait_for(lambda: jobs.state(folder).phase != RUNNING)
     stranger = subprocess.Popen(
         [sys.executable, "-c", "input()"], stdin=subprocess.PIPE, start_new_session=True
     )
     record = folder.parent / "jobs" / "an-audit.json"
     record.write_text(json.dumps(json.loads(record.read_text()) | {"pid": stranger.pid}))
     try:
-        assert worker.state(folder).phase == STOPPED
-        worker.cancel(folder)
+        assert jobs.state(folder).phase == STOPPED
+        jobs.cancel(folder)
         assert stranger.poll() is None
     finally:
         stranger.communicate(b"\n")
@@ -170,18 +170,18 @@ def test_numbers_of_an_earlier_run_are_not_shown_as_the_rate(folder):
     started(folder)
     progress = json.loads((folder / "progress.json").read_text())
     (folder / "progress.json").write_text(json.dumps(progress | {"pid": 1}))
-    state = worker.state(folder)
+    state = jobs.state(folder)
     assert (state.phase, state.done, state.rate, state.seconds_left) == (RUNNING, 3, 0.0, None)
 
 
 def test_a_folder_without_a_known_command_cannot_be_resumed(folder):
     with pytest.raises(StoreError, match="not known how"):
-        worker.resume(folder)
-    assert worker.state(folder).phase == STOPPED
-    worker.cancel(folder)
+        jobs.resume(folder)
+    assert jobs.state(folder).phase == STOPPED
+    jobs.cancel(folder)
 
 
 def test_a_workspace_that_cannot_be_written_is_said(folder):
     (folder.parent / "jobs").write_text("a file where the folder should be")
     with pytest.raises(StoreError, match="cannot be started"):
-        worker.start(["run", str(folder)], folder)
+        jobs.start(["run", str(folder)], folder)

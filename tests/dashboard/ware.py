@@ -14,10 +14,10 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from tests.fakes import Part, write_fake_audit
-from trust_core.audit import run_audit
+from trust_core.audit.run import run_audit
+from trust_core.audit.settings import AuditSettings
 from trust_core.data.samples import SAMPLE_COLUMNS, Dataset
 from trust_core.model.open import ModelOptions, open_detector
-from trust_core.settings import AuditSettings
 from trust_core.storage.audit_files import Audit
 
 ARCHITECTURE = "test_resnet"

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from tests.fakes import Part, random_parts, write_fake_audit
 from tests.small import small_dataset, small_detector
-from trust_core.audit import run_audit
+from trust_core.audit.run import run_audit
+from trust_core.audit.settings import AuditSettings
 from trust_core.cli import main
 from trust_core.decision.curves import curve_at
 from trust_core.decision.journal import entries
@@ -23,7 +24,6 @@ from trust_core.decision.tuning.candidates import VARIANTS, Choice, Rescored, re
 from trust_core.decision.tuning.mask_grid import MASK_RULES, Recipe, overlaps, recipes_of
 from trust_core.decision.tuning.sensitivity import AXES, sensitivity
 from trust_core.explanation.overlap import overlap
-from trust_core.settings import AuditSettings
 from trust_core.storage.audit_files import SCORES, open_audit
 
 SETTINGS = AuditSettings(

@@ -18,7 +18,8 @@ from sklearn.neighbors import NearestNeighbors
 
 from tests.fakes import Part, random_parts, write_fake_audit
 from tests.small import small_dataset, small_detector
-from trust_core.audit import run_audit
+from trust_core.audit.run import run_audit
+from trust_core.audit.settings import AuditSettings
 from trust_core.decision.cross_validation import (
     base_score,
     grouped_folds,
@@ -40,7 +41,6 @@ from trust_core.decision.indicators.registry import ABSENT, INDICATORS, availabl
 from trust_core.decision.indicators.stored import RIVALS, Material, add_indicators, write_indicators
 from trust_core.errors import SettingsError
 from trust_core.explanation.overlap import mask_of
-from trust_core.settings import AuditSettings
 from trust_core.storage.audit_files import FEATURES, SAMPLES, open_audit
 from trust_core.storage.audit_files import INDICATORS as FILE
 

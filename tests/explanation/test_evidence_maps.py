@@ -9,7 +9,9 @@ import torch
 from tests.explanation.networks import TinyResNet, make
 from tests.explanation.test_conditional import random_conditional
 from tests.small import small_dataset, small_detector
-from trust_core.audit import run_audit
+from trust_core.audit.manifest import identify
+from trust_core.audit.run import run_audit
+from trust_core.audit.settings import AuditSettings
 from trust_core.data.images import read_image
 from trust_core.decision.curves import curve_at
 from trust_core.decision.tuning.autotune import autotune
@@ -20,8 +22,6 @@ from trust_core.explanation.evidence.forms import evidence
 from trust_core.explanation.evidence.heatmaps import concentration, evidence_maps
 from trust_core.explanation.heatmaps import heatmaps
 from trust_core.explanation.overlap import overlap, to_comparison_grid
-from trust_core.manifest import identify
-from trust_core.settings import AuditSettings
 from trust_core.storage.audit_files import EVIDENCE
 
 BOTH = AuditSettings(

@@ -15,14 +15,14 @@ import torch
 from filelock import FileLock
 
 from tests.parts import parts_dataset, write_parts
-from trust_core.audit import run_audit
+from trust_core.audit.run import run_audit
+from trust_core.audit.settings import AuditSettings
 from trust_core.errors import ModelError, SettingsError, StoreError
 from trust_core.model.open import open_detector, read_card
 from trust_core.model.training import loop
 from trust_core.model.training.loop import best_epoch, judge, learning_rate, stops, total_loss
 from trust_core.model.training.settings import TrainingSettings
 from trust_core.model.training.train import explained_layer, first_network, train
-from trust_core.settings import AuditSettings
 
 SETTINGS = TrainingSettings(
     encoder="tu-test_efficientnet",

@@ -36,12 +36,12 @@ def _start() -> None:
 
 
 def _watch() -> None:
-    worker = _worker()
-    state = worker.state(workspace_folder() / workspace.DEMO)
-    if state.phase == worker.DONE:
+    jobs = _worker()
+    state = jobs.state(workspace_folder() / workspace.DEMO)
+    if state.phase == jobs.DONE:
         st.query_params[AUDIT] = workspace.DEMO
         st.rerun()
-    if state.phase != worker.RUNNING:
+    if state.phase != jobs.RUNNING:
         st.html(f'<div class="problem" role="alert"><p>{escape(state.sentence)}</p></div>')
         if st.button("Go on with the demo", type="primary", key="demo"):
             _start()
@@ -61,6 +61,6 @@ def _asked() -> bool:
 
 def _worker() -> ModuleType:
     """The worker module; it loads the engine, which takes seconds that Home need not wait for."""
-    from trust_core.dashboard.run import worker
+    from trust_core.audit import jobs
 
-    return worker
+    return jobs

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import streamlit as st
 
+from trust_core.audit import jobs
+from trust_core.audit.jobs import RUNNING, JobState
 from trust_core.dashboard.frame import error, finding
 from trust_core.dashboard.localisation.asked import Asked
-from trust_core.dashboard.run import worker
-from trust_core.dashboard.run.worker import RUNNING, JobState
 from trust_core.dashboard.words import count, counted, duration
 from trust_core.decision.localization.pixel_counts import COUNTS, counts_folder, read_counts
 from trust_core.errors import StoreError, TrustError
@@ -27,9 +27,7 @@ def count_first(audit: Audit, asked: Asked) -> None:
         tried = st.session_state.setdefault(TRIED, set())
         if not running and str(folder) not in tried:
             tried.add(str(folder))
-            worker.start(
-                ["localise", str(audit.folder), "--source", asked.source, "--json"], folder
-            )
+            jobs.start(["localise", str(audit.folder), "--source", asked.source, "--json"], folder)
             running = True
     except TrustError as problem:
         error(problem)
@@ -54,4 +52,4 @@ def _show(audit: Audit, asked: Asked) -> None:
 
 
 def _state(folder: Path) -> JobState:
-    return worker.state(folder, lambda path: (path / COUNTS).exists())
+    return jobs.state(folder, lambda path: (path / COUNTS).exists())

@@ -9,8 +9,11 @@ from typing import Any
 import streamlit as st
 from PIL import Image
 
+from trust_core.audit import evidence_job, jobs
+from trust_core.audit.evidence_store import SAMPLES, Task, is_kept, kept
+from trust_core.audit.jobs import DONE, FAILED, RUNNING, JobState
 from trust_core.dashboard.frame import error
-from trust_core.dashboard.parts import evidence_job, evidence_words
+from trust_core.dashboard.parts import evidence_words
 from trust_core.dashboard.parts.address import Asked
 from trust_core.dashboard.parts.evidence_found import (
     found_evidence,
@@ -21,12 +24,9 @@ from trust_core.dashboard.parts.evidence_found import (
 )
 from trust_core.dashboard.parts.evidence_numbers import agreement
 from trust_core.dashboard.parts.evidence_panel import panel
-from trust_core.dashboard.parts.evidence_store import SAMPLES, Task, is_kept, kept
 from trust_core.dashboard.parts.evidence_words import PATIENT
 from trust_core.dashboard.parts.maps import seen_by_network
 from trust_core.dashboard.parts.pictures import Mask
-from trust_core.dashboard.run import worker
-from trust_core.dashboard.run.worker import DONE, FAILED, RUNNING, JobState
 from trust_core.dashboard.words import count, counted, duration
 from trust_core.errors import StoreError, TrustError
 from trust_core.explanation.evidence.occlusion import starts
@@ -55,10 +55,10 @@ def show_slow(
     stride = max(1, round(0.8 * asked.window))
     task = Task(str(row["sample_id"]), asked.against, asked.window, stride)
     folder = task.folder(audit)
-    phase = worker.state(folder, is_kept).phase
+    phase = jobs.state(folder, is_kept).phase
 
     def look() -> None:
-        state = worker.state(folder, is_kept)
+        state = jobs.state(folder, is_kept)
         if state.phase != phase:
             st.rerun()
         if phase == DONE:
@@ -116,7 +116,7 @@ def _progress(state: JobState, folder: Path) -> None:
     )
     st.progress(min(1.0, state.done / state.total) if state.total else 0.0)
     if st.button("Cancel", key="evidence-cancel"):
-        worker.cancel(folder)
+        jobs.cancel(folder)
         st.rerun()
 
 
@@ -139,7 +139,7 @@ def _offer(audit: Audit, task: Task, state: JobState) -> None:
     )
     if state.phase == FAILED:
         error(StoreError(state.sentence))
-    elif worker.read_job(task.folder(audit)):
+    elif jobs.read_job(task.folder(audit)):
         st.html('<p class="parts-note">It was stopped before it was complete.</p>')
 
 
@@ -147,6 +147,6 @@ def _start(audit: Audit, task: Task) -> None:
     folder = task.folder(audit)
     try:
         (folder / PROGRESS).unlink(missing_ok=True)  # of a run that was stopped
-        worker.start(evidence_job.arguments(audit, task), folder, PROGRAM)
+        jobs.start(evidence_job.arguments(audit, task), folder, PROGRAM)
     except TrustError as problem:
         st.toast(str(problem))

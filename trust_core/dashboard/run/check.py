@@ -6,6 +6,8 @@ from pathlib import Path
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from trust_core.audit.manifest import Identity, identify
+from trust_core.audit.settings import AuditSettings
 from trust_core.dashboard import frame
 from trust_core.dashboard.run import opened, told
 from trust_core.dashboard.run.model import bullets, meaning
@@ -14,14 +16,12 @@ from trust_core.dashboard.run.tables import drop_table
 from trust_core.dashboard.words import percent
 from trust_core.data.samples import Dataset
 from trust_core.errors import TrustError
-from trust_core.manifest import Identity, identify
 from trust_core.model.checks.predictions import try_expected
 from trust_core.model.checks.preflight import Preflight, preflight
 from trust_core.model.checks.sample_images import Preview, previews
 from trust_core.model.detector import Detector
 from trust_core.model.open import ModelOptions
 from trust_core.model.preprocessing import CHANNELS, INTERPOLATIONS, Preprocessing
-from trust_core.settings import AuditSettings
 
 LABELS = ("good", "defective")
 THUMBNAIL = 128

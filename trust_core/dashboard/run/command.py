@@ -10,10 +10,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from trust_core.audit.manifest import Identity
+from trust_core.audit.settings import AuditSettings
 from trust_core.errors import SettingsError
-from trust_core.manifest import Identity
 from trust_core.model.open import ModelOptions
-from trust_core.settings import AuditSettings
 
 PROGRAM = ("python", "-m", "trust_core")
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import streamlit as st
 
+from trust_core.audit import jobs
+from trust_core.audit.jobs import FAILED, JobState
 from trust_core.dashboard import frame
-from trust_core.dashboard.run import worker
-from trust_core.dashboard.run.worker import FAILED, JobState
 from trust_core.errors import StoreError, TrustError
 
 LONGEST_LOG = 20_000  # characters
@@ -18,7 +18,7 @@ def show_running(folder: Path, state: JobState, sentence: str, detail: str) -> N
     _bar(state)
     if st.button("Stop", key="stop"):
         with st.spinner("Stopping …"):
-            worker.cancel(folder)
+            jobs.cancel(folder)
         st.rerun()
 
 
@@ -31,7 +31,7 @@ def show_ended(folder: Path, state: JobState, sentence: str, detail: str) -> Non
         frame.error(StoreError(state.sentence))
     else:
         st.caption(state.sentence)
-    if worker.read_job(folder) is not None:
+    if jobs.read_job(folder) is not None:
         label = "Try again" if failed else "Resume"
         st.button(label, key="resume", type="primary", on_click=_resume, args=(folder,))
 
@@ -39,7 +39,7 @@ def show_ended(folder: Path, state: JobState, sentence: str, detail: str) -> Non
 def show_log(folder: Path) -> None:
     """The end of what the worker said, folded."""
     with st.expander("What the worker says"):
-        st.code(worker.log(folder)[-LONGEST_LOG:] or "Nothing yet.", language=None, wrap_lines=True)
+        st.code(jobs.log(folder)[-LONGEST_LOG:] or "Nothing yet.", language=None, wrap_lines=True)
 
 
 def _bar(state: JobState) -> None:
@@ -48,6 +48,6 @@ def _bar(state: JobState) -> None:
 
 def _resume(folder: Path) -> None:
     try:
-        worker.resume(folder)
+        jobs.resume(folder)
     except TrustError as problem:
         st.toast(str(problem))

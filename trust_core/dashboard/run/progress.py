@@ -5,14 +5,14 @@ from pathlib import Path
 
 import streamlit as st
 
+from trust_core.audit import jobs
+from trust_core.audit.jobs import DONE, FAILED, RUNNING, JobState
+from trust_core.audit.manifest import Identity
 from trust_core.dashboard import frame
-from trust_core.dashboard.run import worker
 from trust_core.dashboard.run.command import shell
 from trust_core.dashboard.run.job_view import show_ended, show_log, show_running
-from trust_core.dashboard.run.worker import DONE, FAILED, RUNNING, JobState
 from trust_core.dashboard.words import count, counted, duration
 from trust_core.errors import SettingsError, StoreError, TrustError
-from trust_core.manifest import Identity
 from trust_core.storage.audit_files import open_audit, read_manifest, workspace_folder
 
 RUN = "run"  # in the URL: the audit folder that is being made
@@ -27,7 +27,7 @@ def folder_of(name: str) -> Path:
     """
     folder = workspace_folder() / name
     plain = Path(name).name == name and name not in ("", ".", "..")
-    if not plain or (worker.read_job(folder) is None and not folder.is_dir()):
+    if not plain or (jobs.read_job(folder) is None and not folder.is_dir()):
         raise StoreError(
             f"There is no run '{name}' in {workspace_folder()}; it may have been deleted."
         )
@@ -38,7 +38,7 @@ def show_run(name: str) -> None:
     """The page of one run, whoever started it and whenever."""
     try:
         folder = folder_of(name)
-        phase = worker.state(folder).phase
+        phase = jobs.state(folder).phase
     except TrustError as problem:
         frame.error(problem)
         _set_up_another()
@@ -46,7 +46,7 @@ def show_run(name: str) -> None:
     # Only a running job is looked at again and again; its end draws the whole page once more.
     with st.container(key="run-view"):
         st.fragment(_view, run_every=EVERY if phase == RUNNING else None)(folder, phase)
-    job = worker.read_job(folder)
+    job = jobs.read_job(folder)
     if job is not None:
         st.caption("The command; in a terminal it does the same")
         st.code(shell(job.arguments), language="bash", wrap_lines=True)
@@ -55,8 +55,8 @@ def show_run(name: str) -> None:
 
 def unfinished_runs() -> None:
     """A line for each run that goes on, or could: coming back to the page must not lose it."""
-    for job in worker.unfinished()[:5]:
-        state = worker.state(job.folder)
+    for job in jobs.unfinished()[:5]:
+        state = jobs.state(job.folder)
         doing = "is running" if state.phase == RUNNING else "has not finished"
         with st.container(
             horizontal=True, vertical_alignment="center", key=f"job-{job.folder.name}"
@@ -88,22 +88,22 @@ def start(words: list[str], folder: Path, identity: Identity) -> None:
         SettingsError: the folder holds something else.
     """
     if folder.exists() and any(folder.iterdir()):
-        job, manifest = worker.read_job(folder), read_manifest(folder)
+        job, manifest = jobs.read_job(folder), read_manifest(folder)
         same = job is not None and list(job.arguments) == words
         if not same or manifest["model_pass"] != identity.model_pass:
             raise SettingsError(
                 f"The name {folder.name} is taken by another audit; choose another name."
             )
-        finished = worker.state(folder).phase == DONE and manifest["table"] == identity.table
+        finished = jobs.state(folder).phase == DONE and manifest["table"] == identity.table
     else:
         finished = False
-    if not finished and worker.state(folder).phase != RUNNING:
-        worker.start(words, folder)
+    if not finished and jobs.state(folder).phase != RUNNING:
+        jobs.start(words, folder)
     open_run(folder.name)
 
 
 def _view(folder: Path, phase: str) -> None:
-    state = worker.state(folder)
+    state = jobs.state(folder)
     if state.phase != phase:
         st.rerun()
     name = folder.name

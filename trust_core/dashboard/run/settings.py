@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from trust_core.audit.settings import AuditSettings
 from trust_core.dashboard import frame
 from trust_core.dashboard.run import told
 from trust_core.dashboard.run.opened import Facts
@@ -9,7 +10,6 @@ from trust_core.errors import TrustError
 from trust_core.explanation.cams import AGNOSTIC, SPECIFIC
 from trust_core.explanation.evidence.heatmaps import EVIDENCE_FORM
 from trust_core.explanation.perturbation import DIRECTIONS
-from trust_core.settings import AuditSettings
 
 TOWARDS = {"toward_defect": "towards a defect", "toward_good": "towards good"}
 

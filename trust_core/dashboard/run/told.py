@@ -9,12 +9,12 @@ from pathlib import Path
 
 import streamlit as st
 
+from trust_core.audit.settings import AuditSettings
 from trust_core.dashboard.run.command import DataOptions, numbers, one_number, size_of
 from trust_core.dashboard.run.opened import Facts
 from trust_core.data import uploads
 from trust_core.errors import SettingsError
 from trust_core.model.open import ModelOptions
-from trust_core.settings import AuditSettings
 
 MODEL, ARCH, SWAPPED, GOOD_OUTPUTS = "model", "arch", "swap", "outputs"
 DATA, GOOD, TABLE, GROUP_PATTERN, GROUP_COLUMN = "data", "good", "table", "group", "groupcolumn"

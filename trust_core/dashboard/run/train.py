@@ -4,8 +4,9 @@ from importlib.util import find_spec
 
 import streamlit as st
 
+from trust_core.audit import jobs
 from trust_core.dashboard import frame
-from trust_core.dashboard.run import told, worker
+from trust_core.dashboard.run import told
 from trust_core.dashboard.run.command import shell
 from trust_core.dashboard.run.data import choose_data
 from trust_core.dashboard.run.model import bullets
@@ -145,12 +146,12 @@ def _start(order: TrainOrder) -> None:
     words, folder = train_arguments(order), run_folder(order.out)
     if st.button("Start training", type="primary", key="start-training"):
         try:
-            job = worker.read_job(folder)
+            job = jobs.read_job(folder)
             same = job is not None and list(job.arguments) == words
             if order.out.exists() and not same:
                 raise StoreError(f"The name {order.out.stem} is taken; choose another name.")
-            if not order.out.exists() and worker.state(folder).phase != worker.RUNNING:
-                worker.start(words, folder)
+            if not order.out.exists() and jobs.state(folder).phase != jobs.RUNNING:
+                jobs.start(words, folder)
             open_training(order.out.stem)
             st.rerun()
         except TrustError as problem:

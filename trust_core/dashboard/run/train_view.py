@@ -9,8 +9,9 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from trust_core.audit import jobs
+from trust_core.audit.jobs import DONE, FAILED, RUNNING, JobState
 from trust_core.dashboard import frame
-from trust_core.dashboard.run import worker
 from trust_core.dashboard.run.command import shell, slug
 from trust_core.dashboard.run.job_view import show_ended, show_log, show_running
 from trust_core.dashboard.run.progress import open_run
@@ -19,7 +20,6 @@ from trust_core.dashboard.run.train_command import (
     network_file,
     run_folder,
 )
-from trust_core.dashboard.run.worker import DONE, FAILED, RUNNING, JobState
 from trust_core.dashboard.words import duration, of
 from trust_core.errors import StoreError, TrustError
 from trust_core.model.training.loop import best_epoch
@@ -50,13 +50,13 @@ def trainings() -> None:
 def show_training(name: str) -> None:
     """The page of one run, whoever started it and whenever."""
     folder = run_folder(network_file(name))
-    if slug(name) != name or worker.read_job(folder) is None:
+    if slug(name) != name or jobs.read_job(folder) is None:
         frame.error(StoreError(f"There is no training run '{name}'; it may have been deleted."))
         return
     phase = _state(folder).phase
     with st.container(key="training-view"):
         st.fragment(_view, run_every=EVERY if phase == RUNNING else None)(folder, phase)
-    job = worker.read_job(folder)
+    job = jobs.read_job(folder)
     if job is not None:
         st.caption("The command; in a terminal it does the same")
         st.code(shell(job.arguments), language="bash", wrap_lines=True)
@@ -68,7 +68,7 @@ def _model(folder: Path) -> Path:
 
 
 def _state(folder: Path) -> JobState:
-    return worker.state(folder, lambda place: _model(place).exists() and not place.exists())
+    return jobs.state(folder, lambda place: _model(place).exists() and not place.exists())
 
 
 def _view(folder: Path, phase: str) -> None:
@@ -113,19 +113,19 @@ def _finished(folder: Path, history: list[dict[str, Any]]) -> None:
 
 def _audit(folder: Path) -> None:
     """Start the audit of the trained network on its own data, or show it when it was started."""
-    job = worker.read_job(folder)
+    job = jobs.read_job(folder)
     assert job is not None
     for number in numbers(1):
         out = workspace_folder().resolve() / (
             folder.stem if number == 1 else f"{folder.stem}-{number}"
         )
         words = audit_arguments(job.arguments, out)
-        earlier = worker.read_job(out)
+        earlier = jobs.read_job(out)
         same = earlier is not None and list(earlier.arguments) == words
         if same or not out.exists():
             break
-    if worker.state(out).phase not in (DONE, RUNNING):
-        worker.start(words, out)
+    if jobs.state(out).phase not in (DONE, RUNNING):
+        jobs.start(words, out)
     st.query_params.pop(TRAIN, None)
     open_run(out.name)
 

@@ -3,8 +3,9 @@
 Whoever runs batches (here, a worker process, a cluster) runs this one function.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,10 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from trust_core.audit.settings import AuditSettings
+from trust_core.data.images import read_image
+from trust_core.data.samples import Dataset
+from trust_core.errors import UnreadableImage
 from trust_core.explanation.evidence.heatmaps import evidence_maps
 from trust_core.explanation.evidence.patch_gaussian import Conditional
 from trust_core.explanation.heatmaps import heatmaps, rounded
@@ -20,8 +25,37 @@ from trust_core.explanation.overlap import NOT_FINITE, SCORED, overlap
 from trust_core.explanation.perturbation import enhanced
 from trust_core.explanation.uncertainty import DOUBT_COLUMNS, doubts, flip_spread
 from trust_core.model.detector import Detector, Response
-from trust_core.settings import AuditSettings
+from trust_core.model.preprocessing import Preprocessing
 from trust_core.storage.shards import Half, Shard
+
+
+def read_batch(dataset: Dataset, preprocessing: Preprocessing, rows: slice) -> Batch:
+    """Decode and resize some images of the sample table; what cannot be read gets its reason."""
+    samples = dataset.samples.iloc[rows]
+    ids, paths = (samples[name].tolist() for name in ("sample_id", "path"))
+    return read_images(dataset.root, ids, paths, preprocessing)
+
+
+def read_images(
+    root: Path,
+    sample_ids: Sequence[str],
+    paths: Sequence[str],
+    preprocessing: Preprocessing,
+    contents: Sequence[bytes] | None = None,
+) -> Batch:
+    """The same from ids and paths, where there is no sample table; or from the files' bytes."""
+    reasons = np.full(len(paths), "", dtype=object)
+    channels = 1 if preprocessing.channels == "grey" else 3
+    pixels = np.zeros((len(paths), channels, *preprocessing.size), dtype=np.uint8)
+    for index, path in enumerate(paths):
+        try:
+            pixels[index] = preprocessing.pixels(
+                read_image(root / path, contents[index] if contents else None)
+            )
+        except UnreadableImage as error:
+            reasons[index] = str(error)
+    return Batch(np.array(sample_ids, dtype=object), reasons, pixels)
+
 
 UNREADABLE, NO_SCORE = "unreadable", "no score"
 OVERLAP_COLUMNS = ["iou_defect", "iou_good", "iou_difference", "status"]

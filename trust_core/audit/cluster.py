@@ -22,15 +22,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from trust_core.batches import read_images
+from trust_core.audit.engine import Halving
+from trust_core.audit.score import read_images, score_batch
+from trust_core.audit.settings import AuditSettings
 from trust_core.data.files import hash_files
 from trust_core.data.remote import is_archive, read_files, shown
 from trust_core.data.samples import Dataset
 from trust_core.errors import DataError, EngineError
-from trust_core.memory import Halving
 from trust_core.model.detector import Detector
-from trust_core.scoring import score_batch
-from trust_core.settings import AuditSettings
 from trust_core.storage.shards import Shard
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from trust_core.errors import StoreError
 from trust_core.storage.audit_files import MANIFEST, Audit, open_audit, workspace_folder
 
 if TYPE_CHECKING:
-    from trust_core.audit import Progress
+    from trust_core.audit.run import Progress
 
 NETWORK = Path(__file__).parent / "model" / "demo_network.safetensors"
 
@@ -28,11 +28,11 @@ def demo_audit(progress: Callable[["Progress"], None] = lambda _: None) -> Audit
         pass  # not there, or not finished: computed below, which says what is wrong with the rest
 
     # What follows needs torch, which takes seconds to load.
-    from trust_core.audit import run_audit
+    from trust_core.audit.run import run_audit
+    from trust_core.audit.settings import AuditSettings
     from trust_core.data.layouts import read_dataset
     from trust_core.decision.localization.pixel_counts import MASK_HEAD, make_counts
     from trust_core.model.open import ModelOptions, open_detector
-    from trust_core.settings import AuditSettings
 
     audit = run_audit(
         open_detector(NETWORK),

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from trust_core.allocator import ENVIRONMENT
+from trust_core.audit.allocator import ENVIRONMENT
 from trust_core.errors import StoreError
 from trust_core.storage.audit_files import (
     FINISHED,

@@ -12,6 +12,8 @@ from typing import Any
 
 import pandas as pd
 
+from trust_core.audit.score import map_key
+from trust_core.audit.settings import AuditSettings
 from trust_core.data.remote import shown
 from trust_core.data.samples import Dataset
 from trust_core.explanation.evidence.fit import MOST_IMAGES, open_paths
@@ -19,8 +21,6 @@ from trust_core.explanation.evidence.heatmaps import EVIDENCE_FORM
 from trust_core.explanation.heatmaps import map_forms
 from trust_core.explanation.overlap import COMPARISON_GRID
 from trust_core.model.detector import Detector
-from trust_core.scoring import map_key
-from trust_core.settings import AuditSettings
 from trust_core.storage.audit_files import SCHEMA_VERSION
 
 DIGEST_ROWS = 20_000

@@ -3,9 +3,9 @@
 import os
 from pathlib import Path
 
+from trust_core.audit.manifest import Identity
+from trust_core.audit.settings import AuditSettings
 from trust_core.errors import StoreError
-from trust_core.manifest import Identity
-from trust_core.settings import AuditSettings
 from trust_core.storage.audit_files import (
     EVIDENCE,
     FEATURES,

@@ -12,32 +12,41 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
-from trust_core.audit_folder import adopt, claim, default_folder, status, worth_keeping
-from trust_core.batches import read_batch
+from trust_core.audit.engine import Halving, fitting_batch, run_behind, run_local
+from trust_core.audit.folder import adopt, claim, default_folder, status, worth_keeping
+from trust_core.audit.manifest import OUTCOMES, count_outcomes, describe_audit, identify
+from trust_core.audit.precision_check import FULL, compare
+from trust_core.audit.score import (
+    NO_SCORE,
+    OVERLAP_COLUMNS,
+    UNREADABLE,
+    Batch,
+    overlap_columns,
+    read_batch,
+    score_batch,
+)
+from trust_core.audit.settings import AuditSettings
 from trust_core.data.samples import Dataset
 from trust_core.decision.indicators.stored import write_indicators
-from trust_core.engines import run_behind, run_local
 from trust_core.errors import DataError, StoreError
 from trust_core.explanation.evidence.fit import running_conditional
 from trust_core.explanation.uncertainty import DOUBT_COLUMNS
-from trust_core.manifest import OUTCOMES, count_outcomes, describe_audit, identify
-from trust_core.memory import Halving, fitting_batch
 from trust_core.model.detector import Detector
-from trust_core.precision import FULL, compare
-from trust_core.rescoring import rescore
-from trust_core.scoring import NO_SCORE, UNREADABLE, Batch, score_batch
-from trust_core.settings import AuditSettings
 from trust_core.storage.audit_files import (
     EVIDENCE,
     FINISHED,
     INDICATORS,
     MANIFEST,
+    MAPS,
     PROGRESS,
     RUNNING,
     SAMPLES,
+    SCORES,
     Audit,
     open_audit,
     read_manifest,
@@ -46,6 +55,7 @@ from trust_core.storage.audit_files import (
 from trust_core.storage.shards import (
     SHARDS,
     Shard,
+    TableWriter,
     merge,
     read_shard_samples,
     shard_path,
@@ -53,8 +63,28 @@ from trust_core.storage.shards import (
     write_table,
 )
 
+RESCORE_ROWS = 2048
+
+
+def rescore(folder: Path, manifest: dict[str, Any], rule: str) -> None:
+    """Score the kept maps with another mask rule, some rows at a time; no model runs."""
+    names = ["defect", "good", manifest["settings"]["agnostic"][0]]
+    files = {e["name"]: folder / MAPS / e["file"] for e in manifest["maps"] if e["name"] in names}
+    maps = {name: np.load(path, mmap_mode="r") for name, path in files.items()}
+    start = 0
+    with pq.ParquetFile(folder / SCORES) as before, TableWriter(folder / SCORES) as after:
+        for batch in before.iter_batches(RESCORE_ROWS):
+            scores = batch.to_pandas()
+            rows = slice(start, start + len(scores))
+            piece = {name: np.array(values[rows]) for name, values in maps.items()}
+            found = overlap_columns(scores["log_odds"].to_numpy(), piece, names[2], rule)
+            scores[OVERLAP_COLUMNS] = pd.DataFrame(found)
+            after.write(scores)
+            start += len(scores)
+
+
 if TYPE_CHECKING:
-    from trust_core.cluster import Cluster
+    from trust_core.audit.cluster import Cluster
 
 PROGRESS_SECONDS = 0.5
 PASS_COLUMNS = [
@@ -206,7 +236,7 @@ def _run_model(
     if cluster is None:
         results = run_local(missing, load, work)
     else:
-        from trust_core.cluster import run_on_cluster
+        from trust_core.audit.cluster import run_on_cluster
 
         jobs = {i: slice(starts[i], starts[i] + batch_size) for i in missing}
         results = run_on_cluster(cluster, detector, dataset, settings, surroundings, jobs)

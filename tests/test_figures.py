@@ -8,11 +8,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trust_core import figures
 from trust_core.decision.tradeoff import Curve, curve
-from trust_core.drawn_curves import CHOSEN_POINTS, OTHER_POINTS, SHIFT_POINTS, drawn
-from trust_core.figure_parts import number, shortened
-from trust_core.figures import ACCENT, GREY
+from trust_core.figures import tradeoff
+from trust_core.figures.elements import number, shortened
+from trust_core.figures.tradeoff import (
+    ACCENT,
+    CHOSEN_POINTS,
+    GREY,
+    OTHER_POINTS,
+    SHIFT_POINTS,
+    drawn,
+)
 
 
 def random_curve(count: int, seed: int = 0, unscored: int = 0) -> Curve:
@@ -33,7 +39,7 @@ def traces(figure: go.Figure) -> dict[object, go.Scatter]:
 
 
 def test_every_curve_is_drawn_point_by_point_as_it_is() -> None:
-    shown = traces(figures.tradeoff(CURVES, SHIFT, 0.5))
+    shown = traces(tradeoff.tradeoff(CURVES, SHIFT, 0.5))
     assert set(shown) == {None, 0.0, 0.5, 4.0}
     for strength, points in {**CURVES, None: SHIFT}.items():
         trace = shown[strength]
@@ -46,7 +52,7 @@ def test_every_curve_is_drawn_point_by_point_as_it_is() -> None:
 
 
 def test_the_chosen_strength_stands_out_and_threshold_shift_is_grey_and_dashed() -> None:
-    figure = figures.tradeoff(CURVES, SHIFT, 0.5)
+    figure = tradeoff.tradeoff(CURVES, SHIFT, 0.5)
     shown = traces(figure)
     assert figure.data[-1].meta == 0.5  # on top
     assert shown[0.5].line.width > shown[0.0].line.width
@@ -56,14 +62,14 @@ def test_the_chosen_strength_stands_out_and_threshold_shift_is_grey_and_dashed()
 
 
 def test_as_an_indicator_threshold_shift_is_the_only_line_and_can_be_clicked() -> None:
-    (line,) = figures.tradeoff({0.0: SHIFT}, SHIFT, 0.0, shift_only=True).data
+    (line,) = tradeoff.tradeoff({0.0: SHIFT}, SHIFT, 0.0, shift_only=True).data
     assert line.line.dash
     assert line.meta == 0.0
 
 
 def test_many_points_are_thinned_and_few_are_not() -> None:
     big = {e: random_curve(5000, int(e)) for e in (0.0, 1.0, 2.0)}
-    figure = figures.tradeoff(big, random_curve(5000, 9), 1.0)
+    figure = tradeoff.tradeoff(big, random_curve(5000, 9), 1.0)
     lengths = [len(trace.x) for trace in figure.data]
     assert lengths[0] <= SHIFT_POINTS
     assert max(lengths[1:-1]) <= OTHER_POINTS
@@ -94,7 +100,7 @@ def test_thinning_keeps_what_catches_one_more_at_the_lowest_loss() -> None:
 def test_the_mark_stands_on_the_point_and_the_rival_at_the_same_catch() -> None:
     points = curve(np.array([0.9, 0.7, 0.5, 0.3]), np.array([True, False, True, False]))
     shift = curve(np.array([0.1, 0.4, 0.2, 0.3]), np.array([True, False, True, False]))
-    layout = figures.mark_tradeoff(points, 0.6, shift)  # 1 of 2 caught, 1 of 2 re-inspected
+    layout = tradeoff.mark_tradeoff(points, 0.6, shift)  # 1 of 2 caught, 1 of 2 re-inspected
     line, rival, own = layout["shapes"]
     assert (own["xanchor"], own["yanchor"], own["fillcolor"]) == (0.5, 0.5, ACCENT)
     assert (rival["xanchor"], rival["yanchor"], rival["fillcolor"]) == (1.0, 0.5, GREY)
@@ -105,9 +111,9 @@ def test_the_mark_stands_on_the_point_and_the_rival_at_the_same_catch() -> None:
 
 
 def test_names_of_curves_make_room_for_the_marks() -> None:
-    names = [figures.name(0.5, 0.5, "near"), figures.name(0.9, 0.1, "far")]
+    names = [tradeoff.name(0.5, 0.5, "near"), tradeoff.name(0.9, 0.1, "far")]
     points = curve(np.array([0.9, 0.7, 0.5, 0.3]), np.array([True, False, True, False]))
-    texts = [n["text"] for n in figures.mark_tradeoff(points, 0.6, points, names)["annotations"]]
+    texts = [n["text"] for n in tradeoff.mark_tradeoff(points, 0.6, points, names)["annotations"]]
     assert "far" in texts
     assert "near" not in texts
 
@@ -115,15 +121,15 @@ def test_names_of_curves_make_room_for_the_marks() -> None:
 @pytest.mark.parametrize("missed", [True, False])
 def test_without_missed_defects_or_good_parts_nothing_is_marked(missed: bool) -> None:
     points = curve(np.array([0.1, 0.2]), np.array([missed, missed]))
-    assert figures.mark_tradeoff(points, 0.2, points)["shapes"] == []
-    figure = figures.tradeoff({0.0: points}, points, 0.0)
+    assert tradeoff.mark_tradeoff(points, 0.2, points)["shapes"] == []
+    figure = tradeoff.tradeoff({0.0: points}, points, 0.0)
     assert json.loads(figure.to_json())["data"][0]["name"] == "decision threshold"
 
 
 def test_a_heat_table_says_its_counts_and_carries_its_cells() -> None:
     counts = np.array([[0, 1200], [3, 2400]])
     taus = np.array([0.5, -0.25])
-    figure = figures.heat(counts, (0.0, 2.0), taus, 2400, "good parts", "#E69F00")
+    figure = tradeoff.heat(counts, (0.0, 2.0), taus, 2400, "good parts", "#E69F00")
     cells, texts = figure.data
     assert cells.z.tolist() == [[0, 0.5], [0.00125, 1]]
     assert list(texts.text) == ["0", "1,200", "3", "2,400"]
@@ -137,14 +143,14 @@ def test_a_heat_table_says_its_counts_and_carries_its_cells() -> None:
     ("threshold", "x"), [(0.5, 0), (0.4, 0.5), (0.3, 1), (0.0, 2), (9, 0), (-9, 2)]
 )
 def test_the_ring_stands_between_columns_in_proportion(threshold: float, x: float) -> None:
-    layout = figures.mark_heat((0.0, 2.0), np.array([0.5, 0.3, 0.0]), 2.0, threshold)
+    layout = tradeoff.mark_heat((0.0, 2.0), np.array([0.5, 0.3, 0.0]), 2.0, threshold)
     (ring,) = layout["shapes"]
     assert (ring["xanchor"], ring["yanchor"]) == (pytest.approx(x), 1)
     go.Layout(layout)
 
 
 def test_bars_say_caught_and_still_missed_and_escape_names() -> None:
-    figure = figures.kinds([("<b>pit</b>", 3, 4), ("crack", 0, 2)])
+    figure = tradeoff.kinds([("<b>pit</b>", 3, 4), ("crack", 0, 2)])
     caught, missed = figure.data
     assert (list(caught.x), list(missed.x)) == ([3, 0], [1, 2])
     assert missed.marker.pattern.shape == "/"  # not by colour alone
@@ -153,7 +159,7 @@ def test_bars_say_caught_and_still_missed_and_escape_names() -> None:
 
 
 def test_outcome_colours_differ() -> None:
-    assert len(set(figures.OUTCOME_COLOURS.values())) == len(figures.OUTCOME_COLOURS) == 5
+    assert len(set(tradeoff.OUTCOME_COLOURS.values())) == len(tradeoff.OUTCOME_COLOURS) == 5
 
 
 @pytest.mark.parametrize(

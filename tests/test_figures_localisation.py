@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from trust_core import figures_localisation as figures
 from trust_core.decision.localization.metrics import SIZES, THRESHOLDS, Masks, SizeClass, localize
+from trust_core.figures import localization as figures
 
 
 def masks() -> Masks:

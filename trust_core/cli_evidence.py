@@ -48,7 +48,7 @@ def run_evidence(options: argparse.Namespace) -> dict[str, Any]:
     from trust_core.decision.certify import plain
     from trust_core.explanation.evidence.fit import as_pixels
     from trust_core.explanation.evidence.forms import FORMS, evidence
-    from trust_core.explanation.evidence_picture import overlay, reach
+    from trust_core.figures.evidence import overlay, reach
     from trust_core.model.open import open_detector
     from trust_core.storage.audit_files import open_audit, write_json
 

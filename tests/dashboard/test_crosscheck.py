@@ -11,8 +11,8 @@ from tests.dashboard.ware import ARCHITECTURE, write_audit
 from tests.fakes import Part, passed_parts
 from trust_core.audit.reopen import reopened
 from trust_core.dashboard.parts.crosscheck import check, compared_form
-from trust_core.dashboard.parts.maps import maps_of
 from trust_core.errors import ModelError
+from trust_core.figures.part_maps import maps_of
 from trust_core.model.open import ModelOptions
 from trust_core.storage.audit_files import MANIFEST, Audit, open_audit
 

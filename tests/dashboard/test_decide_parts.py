@@ -10,7 +10,6 @@ import pandas as pd
 import pytest
 
 from tests.fakes import Part, passed_parts, random_parts, write_fake_audit
-from trust_core import figures_decide
 from trust_core.dashboard.decide.judged import judge_all
 from trust_core.dashboard.decide.options import CERTIFIED, CHEAPEST, OWN, RIVAL, on_line, options
 from trust_core.dashboard.decide.proof import plan_sentence, price_sentence
@@ -22,6 +21,7 @@ from trust_core.decision.line_costs import Line
 from trust_core.decision.operating_point import Point
 from trust_core.decision.tradeoff import curve
 from trust_core.decision.verdict import AMBER, GREEN, RED, Verdict, verdict
+from trust_core.figures import decide
 from trust_core.storage.audit_files import Audit
 
 LINE = Line(0.01, 1000, 100, 1)
@@ -166,12 +166,12 @@ def test_another_image_under_the_same_name_is_another_image(tmp_path: Path) -> N
 
 def test_the_chart_of_indicators_tells_by_shape_and_colour_and_escapes() -> None:
     rows = [
-        figures_decide.Contender("Heading"),
-        figures_decide.Contender("<b>x</b>", GREEN, 0.1, 0.05, 0.2, "3 of 9", chosen=True),
-        figures_decide.Contender("y", RED, -0.1, -0.2, -0.05, "9 of 9"),
-        figures_decide.Contender("rival", difference=0.0, cost="5 of 9"),
+        decide.Contender("Heading"),
+        decide.Contender("<b>x</b>", GREEN, 0.1, 0.05, 0.2, "3 of 9", chosen=True),
+        decide.Contender("y", RED, -0.1, -0.2, -0.05, "9 of 9"),
+        decide.Contender("rival", difference=0.0, cost="5 of 9"),
     ]
-    figure = figures_decide.contenders(rows, "cost")
+    figure = decide.contenders(rows, "cost")
     marks = next(t for t in figure.data if t.customdata is not None)
     assert list(marks.marker.symbol) == ["triangle-up", "triangle-down"]
     assert len(set(marks.marker.color)) == 2
@@ -184,7 +184,7 @@ def test_the_chart_of_indicators_tells_by_shape_and_colour_and_escapes() -> None
 
 
 def test_the_chart_of_the_plan_marks_what_is_needed() -> None:
-    figure = figures_decide.collected(Demand(0.95), 68)
+    figure = decide.collected(Demand(0.95), 68)
     assert list(figure.data[-1].x) == [59, 93, 124]
     assert "<b>68</b> you have" in [note.text for note in figure.layout.annotations]
     first = figure.data[1]
@@ -195,13 +195,13 @@ def test_the_chart_of_the_plan_marks_what_is_needed() -> None:
 @pytest.mark.parametrize("have", [0, 1, 5000])
 def test_the_chart_of_the_plan_stands_for_any_number(have: int) -> None:
     for demand in (Demand(0.5, 0.5), Demand(0.999, 0.999)):
-        figure = figures_decide.collected(demand, have)
+        figure = decide.collected(demand, have)
         assert figure.layout.xaxis.range[1] >= have
 
 
 def test_the_chart_of_costs_names_the_thresholds() -> None:
     line = (np.array([0.0, 50.0, 100.0]), np.array([0.4, 0.3, 0.9]))
-    marks = [figures_decide.Priced("Cheapest", 50, 0.3), figures_decide.Priced("Own", 100, 0.9)]
-    figure = figures_decide.costs(line, line, marks)
+    marks = [decide.Priced("Cheapest", 50, 0.3), decide.Priced("Own", 100, 0.9)]
+    figure = decide.costs(line, line, marks)
     assert [note.text for note in figure.layout.annotations] == ["Cheapest", "Own"]
     assert figure.data[0].line.dash == "6px,5px"

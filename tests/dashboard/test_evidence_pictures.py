@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 from PIL import Image
 
-from trust_core.dashboard.parts.evidence_pictures import (
+from trust_core.figures.evidence import (
     BOTH,
     DEFECT,
     GOOD,
@@ -20,7 +20,7 @@ from trust_core.dashboard.parts.evidence_pictures import (
     reduced,
     shown,
 )
-from trust_core.dashboard.parts.pictures import CASING, LINES, RAMPS
+from trust_core.figures.overlays import CASING, LINES, RAMPS
 
 WHOLE = (0.0, 0.0, 1.0, 1.0)
 

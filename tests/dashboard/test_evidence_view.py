@@ -20,9 +20,9 @@ from trust_core.dashboard.parts import evidence_scale, evidence_slow
 from trust_core.dashboard.parts.audited import audited_detector
 from trust_core.dashboard.parts.evidence_found import windows_for
 from trust_core.dashboard.parts.evidence_scale import FILE, display_scale
-from trust_core.dashboard.parts.thumbnails import source
 from trust_core.errors import StoreError
 from trust_core.explanation.evidence.forms import audit_conditional
+from trust_core.figures.thumbnails import source
 from trust_core.storage.audit_files import EVIDENCE, MANIFEST, Audit
 
 PARTS = [

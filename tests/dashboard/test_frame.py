@@ -13,7 +13,7 @@ from tests.dashboard.app import SECONDS, again, html
 from tests.fakes import passed_parts, write_fake_audit
 from trust_core.dashboard import frame
 from trust_core.errors import StoreError
-from trust_core.figures import ACCENT
+from trust_core.figures.tradeoff import ACCENT
 from trust_core.storage.audit_files import MANIFEST
 
 APP = Path(__file__).parents[2] / "app.py"

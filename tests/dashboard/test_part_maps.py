@@ -12,7 +12,9 @@ from PIL import Image
 from tests.fakes import Part, passed_parts, random_parts, write_fake_audit
 from trust_core.audit.run import rescore
 from trust_core.dashboard.parts import part_words
-from trust_core.dashboard.parts.maps import (
+from trust_core.decision.operating_point import Point
+from trust_core.decision.part_filter import Filters, page_of_parts, part_rows
+from trust_core.figures.part_maps import (
     SIDES,
     display_scale,
     fitted,
@@ -23,8 +25,6 @@ from trust_core.dashboard.parts.maps import (
     strip_picture,
     truth_mask,
 )
-from trust_core.decision.operating_point import Point
-from trust_core.decision.part_filter import Filters, page_of_parts, part_rows
 from trust_core.storage.audit_files import Audit
 
 POINT = Point("iou_difference", 0.0, 0.25, "tune")

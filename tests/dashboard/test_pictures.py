@@ -5,8 +5,8 @@ import io
 import numpy as np
 from PIL import Image
 
-from trust_core.dashboard.parts import pictures
-from trust_core.dashboard.parts.pictures import CASING, UNSEEN, Outline
+from trust_core.figures import overlays
+from trust_core.figures.overlays import CASING, UNSEEN, Outline
 
 WHOLE = (0.0, 0.0, 1.0, 1.0)
 RED = ((0, 0, 0), (255, 0, 0))
@@ -20,16 +20,16 @@ def block(height: int, width: int, top: int, left: int, bottom: int, right: int)
 
 def test_a_mask_keeps_its_cells_when_it_is_enlarged():
     mask = np.random.default_rng(0).random((64, 64)) > 0.5
-    large = pictures.spread_mask(mask, WHOLE, (64 * 5, 64 * 5))
+    large = overlays.spread_mask(mask, WHOLE, (64 * 5, 64 * 5))
     np.testing.assert_array_equal(large[2::5, 2::5], mask)
 
 
 def test_outside_what_was_seen_there_is_no_colour_and_less_light():
     box = (0.25, 0.25, 0.75, 0.75)
-    spread = pictures.spread(np.ones((2, 2), np.float32), box, (4, 4))
+    spread = overlays.spread(np.ones((2, 2), np.float32), box, (4, 4))
     np.testing.assert_array_equal(spread > 0, block(4, 4, 1, 1, 3, 3))
     photo = Image.new("RGB", (4, 4), (200, 200, 200))
-    grey = pictures.grey(photo, box)
+    grey = overlays.grey(photo, box)
     assert grey[1, 1].tolist() == [200, 200, 200]
     assert grey[0, 0].tolist() == [int(200 * UNSEEN)] * 3
 
@@ -37,37 +37,37 @@ def test_outside_what_was_seen_there_is_no_colour_and_less_light():
 def test_heat_is_clear_at_zero_and_full_at_the_end_of_the_scale():
     pixels = np.full((1, 4, 3), 100, np.uint8)
     share = np.array([[0.0, 0.5, 1.0, 7.0]], np.float32)
-    hot = pictures.heat(pixels, share, RED, 0.8)[0]
+    hot = overlays.heat(pixels, share, RED, 0.8)[0]
     assert hot[0].tolist() == [100, 100, 100]
     # Half way: colour (128, 0, 0), opacity 0.4.
     np.testing.assert_allclose(hot[1], [100 + 0.4 * 28, 60, 60], atol=1.5)
     # The end: colour (255, 0, 0), opacity 0.8; beyond it nothing changes.
     np.testing.assert_allclose(hot[2], [20 + 204, 20, 20], atol=1)
     np.testing.assert_array_equal(hot[2], hot[3])
-    np.testing.assert_array_equal(pictures.heat(pixels, share, RED, 0.0), pixels)
+    np.testing.assert_array_equal(overlays.heat(pixels, share, RED, 0.0), pixels)
 
 
 def test_edge_is_the_ring_of_a_mask_and_reaches_the_border_of_the_picture():
     mask = block(7, 7, 1, 1, 6, 6)
     ring = mask & ~block(7, 7, 2, 2, 5, 5)
-    np.testing.assert_array_equal(pictures.edge(mask, 1), ring)
-    np.testing.assert_array_equal(pictures.edge(mask, 2), mask & ~block(7, 7, 3, 3, 4, 4))
+    np.testing.assert_array_equal(overlays.edge(mask, 1), ring)
+    np.testing.assert_array_equal(overlays.edge(mask, 2), mask & ~block(7, 7, 3, 3, 4, 4))
     whole = np.ones((4, 4), bool)
-    np.testing.assert_array_equal(pictures.edge(whole, 1), whole & ~block(4, 4, 1, 1, 3, 3))
-    assert not pictures.edge(np.zeros((4, 4), bool), 3).any()
+    np.testing.assert_array_equal(overlays.edge(whole, 1), whole & ~block(4, 4, 1, 1, 3, 3))
+    assert not overlays.edge(np.zeros((4, 4), bool), 3).any()
 
 
 def test_growing_takes_the_four_neighbours():
     point = block(5, 5, 2, 2, 3, 3)
-    assert pictures.grown(point, 1).sum() == 5
-    assert pictures.grown(point, 2).sum() == 13
-    np.testing.assert_array_equal(pictures.grown(point, 0), point)
+    assert overlays.grown(point, 1).sum() == 5
+    assert overlays.grown(point, 2).sum() == 13
+    np.testing.assert_array_equal(overlays.grown(point, 0), point)
 
 
 def test_outlines_leave_the_inside_alone_and_have_a_dark_rim():
     pixels = np.full((12, 12, 3), 50, np.uint8)
     mask = block(12, 12, 3, 3, 9, 9)
-    drawn = pictures.outlined(pixels, [Outline(mask, (255, 255, 255))], 1)
+    drawn = overlays.outlined(pixels, [Outline(mask, (255, 255, 255))], 1)
     assert drawn[3, 5].tolist() == [255, 255, 255]
     assert drawn[2, 5].tolist() == list(CASING)
     assert drawn[5, 5].tolist() == [50, 50, 50]
@@ -78,7 +78,7 @@ def test_outlines_leave_the_inside_alone_and_have_a_dark_rim():
 def test_an_outline_around_a_mask_covers_none_of_it():
     pixels = np.full((20, 20, 3), 50, np.uint8)
     mask = block(20, 20, 9, 9, 11, 11)
-    drawn = pictures.outlined(pixels, [Outline(mask, (0, 255, 0), around=True)], 2)
+    drawn = overlays.outlined(pixels, [Outline(mask, (0, 255, 0), around=True)], 2)
     assert (drawn[mask] == 50).all()
     assert (drawn == (0, 255, 0)).all(2).any()
 
@@ -86,14 +86,14 @@ def test_an_outline_around_a_mask_covers_none_of_it():
 def test_a_dashed_line_has_gaps():
     mask = block(40, 40, 2, 2, 38, 38)
     pixels = np.zeros((40, 40, 3), np.uint8)
-    line = (pictures.outlined(pixels, [Outline(mask, (9, 99, 9), dashed=True)], 1) == 99).any(2)
-    assert 0.3 < line.sum() / pictures.edge(mask, 1).sum() < 0.7
+    line = (overlays.outlined(pixels, [Outline(mask, (9, 99, 9), dashed=True)], 1) == 99).any(2)
+    assert 0.3 < line.sum() / overlays.edge(mask, 1).sum() < 0.7
 
 
 def test_hatching_stays_within_what_both_masks_share():
     pixels = np.full((30, 30, 3), 50, np.uint8)
     mask = block(30, 30, 5, 5, 20, 20)
-    drawn = pictures.hatch(pixels, mask)
+    drawn = overlays.hatch(pixels, mask)
     changed = (drawn != 50).any(2)
     assert changed.any()
     assert not (changed & ~mask).any()
@@ -101,11 +101,11 @@ def test_hatching_stays_within_what_both_masks_share():
 
 
 def test_pictures_are_jpeg_of_the_size_asked_for():
-    picture = Image.open(io.BytesIO(pictures.as_jpeg(np.zeros((20, 30, 3), np.uint8))))
+    picture = Image.open(io.BytesIO(overlays.as_jpeg(np.zeros((20, 30, 3), np.uint8))))
     assert (picture.format, picture.size) == ("JPEG", (30, 20))
 
 
 def test_a_legend_begins_clear():
-    gradient = pictures.css_gradient(RED)
+    gradient = overlays.css_gradient(RED)
     assert gradient.startswith("linear-gradient(90deg,rgba(0,0,0,0.00)")
     assert gradient.endswith("rgba(255,0,0,1.00))")

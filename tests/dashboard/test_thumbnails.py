@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from tests.fakes import passed_parts, write_fake_audit
-from trust_core.dashboard.parts import thumbnails as module
-from trust_core.dashboard.parts.thumbnails import (
+from trust_core.figures import thumbnails as module
+from trust_core.figures.thumbnails import (
     PLACEHOLDER,
     SIDE,
     cache_folder,

@@ -17,8 +17,8 @@ from trust_core.data.roles import ROLES
 from trust_core.decision.indicators.registry import DEFAULT_INDICATOR, INDICATORS, THRESHOLD_SHIFT
 from trust_core.decision.operating_point import Point
 from trust_core.decision.tradeoff import RECALLS, Counts, Curve, Floats, curve
-from trust_core.drawn_curves import CHOSEN_POINTS, drawn
 from trust_core.errors import SettingsError
+from trust_core.figures.tradeoff import CHOSEN_POINTS, drawn
 from trust_core.storage.audit_columns import PassedColumns, numbers, text
 from trust_core.storage.audit_files import Audit
 from trust_core.storage.memory_cache import Kept

@@ -12,7 +12,7 @@ from trust_core.decision.indicators.registry import available
 from trust_core.decision.journal import open_seals
 from trust_core.decision.operating_point import Point
 from trust_core.errors import TrustError
-from trust_core.figure_parts import number
+from trust_core.figures.elements import number
 from trust_core.storage.audit_files import Audit
 
 TEST = "test"

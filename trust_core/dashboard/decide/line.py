@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping
 
 import streamlit as st
 
-from trust_core import figures_decide
 from trust_core.dashboard.chart import chart
 from trust_core.dashboard.decide.judged import stamp
 from trust_core.dashboard.decide.options import (
@@ -25,8 +24,9 @@ from trust_core.decision.curves import load
 from trust_core.decision.line_costs import Estimate, Line
 from trust_core.decision.operating_point import Point
 from trust_core.decision.tradeoff import Curve, Floats
-from trust_core.drawn_curves import CHOSEN_POINTS, drawn
-from trust_core.figures_decide import Priced
+from trust_core.figures import decide
+from trust_core.figures.decide import Priced
+from trust_core.figures.tradeoff import CHOSEN_POINTS, drawn
 from trust_core.storage.audit_files import Audit
 
 MARKED = (CERTIFIED, CHEAPEST, OWN)
@@ -119,7 +119,7 @@ def _costs(
     named: dict[int, str] = {}
     for label, index in at.items():
         named[index] = f"{named[index]}, {label.lower()}" if index in named else label
-    figure = figures_decide.costs(
+    figure = decide.costs(
         _drawn(again, cost, ours),
         _drawn(*priced(_audit, shift, line), shift),
         [Priced(label, float(again[i]), float(cost[i])) for i, label in named.items()],

@@ -5,7 +5,6 @@ from typing import Any
 
 import streamlit as st
 
-from trust_core import figures_decide
 from trust_core.dashboard.chart import chart
 from trust_core.dashboard.decide.judged import stamp
 from trust_core.dashboard.decide.words import brief, called, capital, foretold, share
@@ -19,6 +18,7 @@ from trust_core.decision.indicators.registry import THRESHOLD_SHIFT
 from trust_core.decision.journal import SEALED, entries
 from trust_core.decision.operating_point import Point
 from trust_core.errors import TrustError
+from trust_core.figures import decide
 from trust_core.storage.audit_columns import text
 from trust_core.storage.audit_files import Audit
 
@@ -193,5 +193,5 @@ def draw_plan(demand: Demand, have: int) -> None:
 
 @st.cache_data(max_entries=64, show_spinner=False)
 def _plan(demand: Demand, have: int) -> tuple[str, int]:
-    figure = figures_decide.collected(demand, have, range(OVERLOOKED + 1))
+    figure = decide.collected(demand, have, range(OVERLOOKED + 1))
     return figure.to_json(validate=False), int(figure.layout.height)

@@ -7,12 +7,12 @@ from typing import Any
 
 import streamlit as st
 
-from trust_core import figures_decide
 from trust_core.dashboard.chart import chart
 from trust_core.dashboard.decide.words import called, capital
 from trust_core.dashboard.frame import error
 from trust_core.errors import TrustError
-from trust_core.figures_decide import Contender
+from trust_core.figures import decide
+from trust_core.figures.decide import Contender
 from trust_core.storage.audit_files import Audit
 
 AXES = {
@@ -69,7 +69,7 @@ def show_tried(audit: Audit, role: str) -> None:
         f"<p>{escape(found.sentence)} {_better(found)}</p>"
         f'<p class="quiet">{escape(found.steady)}</p>'
     )
-    figure = figures_decide.contenders(found.rows, "")
+    figure = decide.contenders(found.rows, "")
     chart(
         figure.to_json(validate=False),
         int(figure.layout.height),

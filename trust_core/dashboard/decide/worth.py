@@ -6,7 +6,6 @@ from html import escape
 
 import streamlit as st
 
-from trust_core import figures_decide
 from trust_core.dashboard.chart import chart
 from trust_core.dashboard.decide.judged import (
     ABLATIONS,
@@ -21,7 +20,8 @@ from trust_core.decision.curves import load
 from trust_core.decision.indicators.registry import DEFAULT_INDICATOR, THRESHOLD_SHIFT
 from trust_core.decision.operating_point import Point
 from trust_core.decision.verdict import SAME_RANKING, Verdict, same_ranking
-from trust_core.figures_decide import Contender
+from trust_core.figures import decide
+from trust_core.figures.decide import Contender
 from trust_core.storage.audit_files import Audit
 
 OVERLAPS = (DEFAULT_INDICATOR, "iou_difference_shift", "best_overlap", "overlap_profile")
@@ -138,7 +138,7 @@ def _contenders(
     everyone = judge_all(_audit, role, strength)
     rows = list(_grouped(everyone, indicator, recall))
     title = f"Good parts re-inspected<br>to catch {share(recall)}"
-    figure = figures_decide.contenders(rows, title)
+    figure = decide.contenders(rows, title)
     return figure.to_json(validate=False), int(figure.layout.height)
 
 

@@ -4,13 +4,13 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from trust_core import figures_localisation as figures
 from trust_core.dashboard.chart import chart
 from trust_core.dashboard.localisation.asked import STRICT, Asked, write
 from trust_core.dashboard.localisation.loaded import drawn_thresholds, swept
 from trust_core.decision.localization.metrics import Localization
 from trust_core.decision.localization.pixel_counts import MaskCounts
-from trust_core.figure_parts import Layout
+from trust_core.figures import localization as figures
+from trust_core.figures.elements import Layout
 from trust_core.storage.audit_files import Audit
 
 

@@ -21,16 +21,15 @@ from trust_core.dashboard.localisation.asked import (
     write,
 )
 from trust_core.dashboard.localisation.words import LEGEND, agreement
-from trust_core.dashboard.parts.maps import fitted, seen_by_network, truth_mask
-from trust_core.dashboard.parts.mask_pictures import Seen, masks_picture
 from trust_core.dashboard.parts.part_words import plain
-from trust_core.dashboard.parts.thumbnails import PLACEHOLDER, source
 from trust_core.dashboard.words import count
 from trust_core.data.images import read_image
 from trust_core.decision.localization.metrics import Masks
 from trust_core.decision.localization.pixel_counts import cells_of
 from trust_core.decision.localization.report import Judged, parts_of
 from trust_core.errors import UnreadableImage
+from trust_core.figures.part_maps import Seen, fitted, masks_picture, seen_by_network, truth_mask
+from trust_core.figures.thumbnails import PLACEHOLDER, source
 from trust_core.storage.audit_files import Audit
 
 SHOWN, SIDE, LINE = 8, 220, 2

@@ -4,8 +4,8 @@ import torch
 from torch import Tensor
 
 from trust_core.audit.reopen import reopened
-from trust_core.dashboard.parts.thumbnails import source
 from trust_core.data.images import read_image
+from trust_core.figures.thumbnails import source
 from trust_core.model.detector import Detector
 from trust_core.storage.audit_files import Audit
 

@@ -8,7 +8,8 @@ import streamlit as st
 from PIL import Image
 
 from trust_core.dashboard.frame import error
-from trust_core.dashboard.parts.maps import (
+from trust_core.errors import SettingsError, TrustError
+from trust_core.figures.part_maps import (
     PartMaps,
     display_scale,
     fitted,
@@ -17,7 +18,6 @@ from trust_core.dashboard.parts.maps import (
     seen_by_network,
     with_map,
 )
-from trust_core.errors import SettingsError, TrustError
 from trust_core.storage.audit_files import Audit
 
 if TYPE_CHECKING:

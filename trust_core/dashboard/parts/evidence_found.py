@@ -7,10 +7,7 @@ import torch
 from PIL import Image
 
 from trust_core.dashboard.parts.audited import audited_detector, network_input
-from trust_core.dashboard.parts.evidence_pictures import Bits, Cells, evidence_panel
 from trust_core.dashboard.parts.evidence_scale import display_scale
-from trust_core.dashboard.parts.maps import seen_by_network
-from trust_core.dashboard.parts.pictures import Mask
 from trust_core.explanation.evidence.forms import (
     Evidence,
     audit_conditional,
@@ -18,6 +15,9 @@ from trust_core.explanation.evidence.forms import (
     lost_at_once,
 )
 from trust_core.explanation.evidence.patch_gaussian import Conditional
+from trust_core.figures.evidence import Bits, Cells, evidence_panel
+from trust_core.figures.overlays import Mask
+from trust_core.figures.part_maps import seen_by_network
 from trust_core.storage.audit_files import Audit
 
 PIXELS = 4 * 224 * 224  # of the batch that is timed

@@ -12,8 +12,8 @@ from typing import Any
 import streamlit as st
 
 from trust_core.dashboard.frame import STATIC
-from trust_core.dashboard.parts.evidence_pictures import Cells
-from trust_core.dashboard.parts.pictures import Box
+from trust_core.figures.evidence import Cells
+from trust_core.figures.overlays import Box
 
 STYLE = STATIC / "evidence.css"
 NARROWEST, WIDEST = 0.62, 1.6  # width of a frame as a multiple of its height

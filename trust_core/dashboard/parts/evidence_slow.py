@@ -25,11 +25,11 @@ from trust_core.dashboard.parts.evidence_found import (
 from trust_core.dashboard.parts.evidence_numbers import agreement
 from trust_core.dashboard.parts.evidence_panel import panel
 from trust_core.dashboard.parts.evidence_words import PATIENT
-from trust_core.dashboard.parts.maps import seen_by_network
-from trust_core.dashboard.parts.pictures import Mask
 from trust_core.dashboard.words import count, counted, duration
 from trust_core.errors import StoreError, TrustError
 from trust_core.explanation.evidence.occlusion import starts
+from trust_core.figures.overlays import Mask
+from trust_core.figures.part_maps import seen_by_network
 from trust_core.storage.audit_files import PROGRESS, Audit
 
 EVERY = timedelta(seconds=1)

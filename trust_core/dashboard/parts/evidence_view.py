@@ -21,13 +21,13 @@ from trust_core.dashboard.parts.evidence_found import (
 )
 from trust_core.dashboard.parts.evidence_numbers import for_and_against
 from trust_core.dashboard.parts.evidence_panel import STYLE, panel
-from trust_core.dashboard.parts.evidence_pictures import SIDES
 from trust_core.dashboard.parts.evidence_slow import show_slow
 from trust_core.dashboard.parts.evidence_words import AT_ONCE, MEANINGS, PATIENT, SIDE_NAMES
 from trust_core.dashboard.parts.heat_view import true_defect
-from trust_core.dashboard.parts.maps import photo_panel, seen_by_network
 from trust_core.errors import TrustError
 from trust_core.explanation.evidence.forms import Evidence
+from trust_core.figures.evidence import SIDES
+from trust_core.figures.part_maps import photo_panel, seen_by_network
 from trust_core.storage.audit_files import Audit
 
 

@@ -3,8 +3,8 @@
 import math
 
 from trust_core.dashboard.parts.evidence_numbers import Agreement
-from trust_core.dashboard.parts.evidence_pictures import BOTH, DEFECT, GOOD, css_signed
 from trust_core.dashboard.words import count, counted, duration, percent
+from trust_core.figures.evidence import BOTH, DEFECT, GOOD, css_signed
 
 FIRST_ORDER, PREDICTION_DIFFERENCE = "first-order", "prediction-difference"
 

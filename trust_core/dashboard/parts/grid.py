@@ -17,7 +17,6 @@ from trust_core.dashboard.frame import finding
 from trust_core.dashboard.parts.address import BEFORE, DEFAULTS, read_page, write
 from trust_core.dashboard.parts.lists import disputes, disputes_csv, parts_csv
 from trust_core.dashboard.parts.part_words import signed
-from trust_core.dashboard.parts.thumbnails import thumbnails
 from trust_core.dashboard.parts.tiles import flag_html, outcome_html, tile
 from trust_core.dashboard.seals import opened_sentence
 from trust_core.dashboard.words import (
@@ -40,6 +39,7 @@ from trust_core.decision.part_filter import (
     kinds,
     page_of_parts,
 )
+from trust_core.figures.thumbnails import thumbnails
 from trust_core.storage.audit_files import Audit
 
 STYLE = Path(__file__).parents[3] / "static" / "parts.css"

@@ -11,7 +11,11 @@ from PIL import Image
 
 from trust_core.dashboard.parts import part_words
 from trust_core.dashboard.parts.address import write
-from trust_core.dashboard.parts.maps import (
+from trust_core.dashboard.parts.tiles import tile
+from trust_core.decision.operating_point import Point
+from trust_core.errors import UnreadableImage
+from trust_core.figures.overlays import RAMPS, Mask, css_gradient
+from trust_core.figures.part_maps import (
     SIDES,
     STRIP_SIDE,
     display_scale,
@@ -23,11 +27,7 @@ from trust_core.dashboard.parts.maps import (
     strip_picture,
     truth_mask,
 )
-from trust_core.dashboard.parts.pictures import RAMPS, Mask, css_gradient
-from trust_core.dashboard.parts.thumbnails import Thumbnail, source
-from trust_core.dashboard.parts.tiles import tile
-from trust_core.decision.operating_point import Point
-from trust_core.errors import UnreadableImage
+from trust_core.figures.thumbnails import Thumbnail, source
 from trust_core.storage.audit_files import Audit
 
 OPACITY, BARE = "part-opacity", "part-bare"

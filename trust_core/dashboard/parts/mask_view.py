@@ -18,15 +18,20 @@ from trust_core.dashboard.localisation.controls import (
 )
 from trust_core.dashboard.localisation.words import LEGEND, part_numbers, part_sentence
 from trust_core.dashboard.parts.heat_view import true_defect
-from trust_core.dashboard.parts.maps import PANEL_LINE, photo_panel, seen_by_network
-from trust_core.dashboard.parts.mask_pictures import Seen, masks_picture
-from trust_core.dashboard.parts.pictures import Mask
 from trust_core.decision.localization.pixel_counts import (
     MASK_HEAD,
     MaskCounts,
     cells_of,
     count_part,
     sources,
+)
+from trust_core.figures.overlays import Mask
+from trust_core.figures.part_maps import (
+    PANEL_LINE,
+    Seen,
+    masks_picture,
+    photo_panel,
+    seen_by_network,
 )
 from trust_core.storage.audit_files import Audit
 

@@ -16,9 +16,7 @@ from trust_core.dashboard.parts.check_view import check_button
 from trust_core.dashboard.parts.dispute_view import dispute_button, show_disputes
 from trust_core.dashboard.parts.evidence_view import show_evidence
 from trust_core.dashboard.parts.heat_view import show_heatmaps
-from trust_core.dashboard.parts.maps import PANEL_SIDE, fitted
 from trust_core.dashboard.parts.mask_view import has_masks, show_mask
-from trust_core.dashboard.parts.thumbnails import PLACEHOLDER, jpeg, source, thumbnails
 from trust_core.dashboard.parts.tiles import flag_html, outcome_html, tile
 from trust_core.dashboard.seals import ask_to_open, closed
 from trust_core.dashboard.words import counted
@@ -26,6 +24,8 @@ from trust_core.data.images import read_image
 from trust_core.decision.operating_point import Point
 from trust_core.decision.part_filter import Filters, Place, part_rows, place_of
 from trust_core.errors import StoreError, UnreadableImage
+from trust_core.figures.part_maps import PANEL_SIDE, fitted
+from trust_core.figures.thumbnails import PLACEHOLDER, jpeg, source, thumbnails
 from trust_core.storage.audit_files import Audit
 
 GROUP_SHOWN = 24

@@ -8,9 +8,9 @@ from typing import Any
 
 import pandas as pd
 
-from trust_core.dashboard.parts.pictures import LINES
 from trust_core.dashboard.words import INDICATOR_NAMES, ROLE_NAMES, counted, number_text, percent
 from trust_core.decision.operating_point import Point
+from trust_core.figures.overlays import LINES
 from trust_core.storage.audit_files import Audit
 
 Row = Mapping[str, Any]

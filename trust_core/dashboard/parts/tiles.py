@@ -6,9 +6,9 @@ from html import escape
 import streamlit as st
 
 from trust_core.dashboard.parts.part_words import plain
-from trust_core.dashboard.parts.thumbnails import PLACEHOLDER, Thumbnail
 from trust_core.dashboard.words import OUTCOME_NAMES
-from trust_core.figures import GREY, OUTCOME_COLOURS
+from trust_core.figures.thumbnails import PLACEHOLDER, Thumbnail
+from trust_core.figures.tradeoff import GREY, OUTCOME_COLOURS
 
 # Colour, symbol and word: an outcome is never told by one of them alone.
 OUTCOME_SYMBOLS = {"FN": "▲", "TN": "●", "TP": "◆", "FP": "✕", "": "?"}

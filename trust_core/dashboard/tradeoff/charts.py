@@ -5,13 +5,13 @@ from collections.abc import Callable
 import plotly.graph_objects as go
 import streamlit as st
 
-from trust_core import figures
 from trust_core.dashboard.chart import chart
 from trust_core.decision.curves import Scores, heat_counts, heat_thresholds
 from trust_core.decision.indicators.registry import THRESHOLD_SHIFT
 from trust_core.decision.operating_point import Point
 from trust_core.decision.tradeoff import Floats
-from trust_core.figure_parts import Layout
+from trust_core.figures import tradeoff
+from trust_core.figures.elements import Layout
 from trust_core.storage.audit_files import Audit
 
 Choose = Callable[[float, float | None], None]
@@ -29,7 +29,7 @@ def draw_tradeoff(audit: Audit, scores: Scores, point: Point, choose: Choose) ->
         key="tradeoff",
         alt="Missed defects caught over good parts re-inspected: a curve for each strength, and a "
         "dashed one for just lowering the decision threshold. The operating point is marked.",
-        moving=figures.mark_tradeoff(points, point.threshold, shift, names),
+        moving=tradeoff.mark_tradeoff(points, point.threshold, shift, names),
         revision=f"{audit.key} {point.role}",
         on_choose=choose,
     )
@@ -44,14 +44,14 @@ def draw_heat(audit: Audit, scores: Scores, point: Point, choose: Choose, *, mis
         drawn[1],
         key="heat-caught" if missed else "heat-again",
         alt=f"{what} at each threshold and strength, as a table of counts.",
-        moving=figures.mark_heat(audit.strengths, drawn[2], point.strength, point.threshold),
+        moving=tradeoff.mark_heat(audit.strengths, drawn[2], point.strength, point.threshold),
         on_choose=choose,
     )
 
 
 def draw_kinds(rows: list[tuple[str, int, int]]) -> None:
     """Caught and still missed, by kind of defect."""
-    text, height = _text(figures.kinds(rows))
+    text, height = _text(tradeoff.kinds(rows))
     chart(text, height, key="kinds", alt="Missed defects caught and still missed, by kind.")
 
 
@@ -60,7 +60,7 @@ def _tradeoff(
     _scores: Scores, key: str, role: str, indicator: str, strength: float
 ) -> tuple[str, int, list[Layout]]:
     alone = indicator == THRESHOLD_SHIFT
-    figure = figures.tradeoff(_scores.curves, _scores.shift, strength, shift_only=alone)
+    figure = tradeoff.tradeoff(_scores.curves, _scores.shift, strength, shift_only=alone)
     names = [note.to_plotly_json() for note in figure.layout.annotations]
     return *_text(figure), names
 
@@ -73,13 +73,13 @@ def _heat(
     fn, tn = heat_counts(_scores, thresholds)
     points = next(iter(_scores.curves.values()))
     table = (
-        (fn, points.fn, "missed defects caught", figures.OUTCOME_COLOURS["TP"])
+        (fn, points.fn, "missed defects caught", tradeoff.OUTCOME_COLOURS["TP"])
         if missed
-        else (tn, points.tn, "good parts re-inspected", figures.OUTCOME_COLOURS["FP"])
+        else (tn, points.tn, "good parts re-inspected", tradeoff.OUTCOME_COLOURS["FP"])
     )
     counts, total, what, colour = table
     strengths = list(_scores.curves)
-    return *_text(figures.heat(counts, strengths, thresholds, total, what, colour)), thresholds
+    return *_text(tradeoff.heat(counts, strengths, thresholds, total, what, colour)), thresholds
 
 
 def _text(figure: go.Figure) -> tuple[str, int]:

@@ -6,8 +6,8 @@ from trust_core.dashboard.words import INDICATOR_NAMES, count, counted, interval
 from trust_core.decision.curves import Scores
 from trust_core.decision.indicators.registry import THRESHOLD_SHIFT
 from trust_core.decision.operating_point import Point
-from trust_core.figure_parts import number
-from trust_core.figures import same_catch
+from trust_core.figures.elements import number
+from trust_core.figures.tradeoff import same_catch
 
 
 @dataclass(frozen=True)

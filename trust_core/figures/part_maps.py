@@ -12,10 +12,10 @@ import numpy.typing as npt
 import torch
 from PIL import Image
 
-from trust_core.dashboard.parts import pictures
-from trust_core.dashboard.parts.pictures import LINES, RAMPS, Box, Mask, Outline
 from trust_core.data.images import read_mask
 from trust_core.explanation.overlap import mask_of
+from trust_core.figures import overlays
+from trust_core.figures.overlays import LINES, RAMPS, Box, Mask, Outline
 from trust_core.storage.audit_files import Audit
 
 PANEL_SIDE = 560  # pixels along the longer side: about twice what a panel has on a screen
@@ -79,7 +79,7 @@ def seen_by_network(audit: Audit, size: tuple[int, int]) -> Box:
     """What the network saw of a photograph of this (width, height)."""
     rule = audit.manifest["model"]["preprocessing"]
     height, width = rule["size"]
-    return pictures.seen_box(size, (height, width), rule["resize"])
+    return overlays.seen_box(size, (height, width), rule["resize"])
 
 
 def fitted(photo: Image.Image, side: int) -> Image.Image:
@@ -103,8 +103,8 @@ def photo_panel(photo: Image.Image, truth: Mask | None) -> bytes:
     """The photograph in its own colours, with the defect outlined where it is known."""
     pixels = np.asarray(photo.convert("RGB"))
     if truth is not None:
-        pixels = pictures.outlined(pixels, [_true(truth)], PANEL_LINE)
-    return pictures.as_jpeg(pixels)
+        pixels = overlays.outlined(pixels, [_true(truth)], PANEL_LINE)
+    return overlays.as_jpeg(pixels)
 
 
 def map_panel(
@@ -128,27 +128,27 @@ def map_panel(
         truth: the ground-truth mask at panel size, if it is to be outlined too.
     """
     size = (photo.height, photo.width)
-    pixels = pictures.grey(photo, box)
-    share = pictures.spread(maps.raw[side] / scale, box, size)
-    pixels = pictures.heat(pixels, share, RAMPS[side], opacity)
-    masks = {name: pictures.spread_mask(maps.masks[name], box, size) for name in (side, "agnostic")}
+    pixels = overlays.grey(photo, box)
+    share = overlays.spread(maps.raw[side] / scale, box, size)
+    pixels = overlays.heat(pixels, share, RAMPS[side], opacity)
+    masks = {name: overlays.spread_mask(maps.masks[name], box, size) for name in (side, "agnostic")}
     outlines = [Outline(masks["agnostic"], LINES["agnostic"], dashed=True)]
     if side != "agnostic":
-        pixels = pictures.hatch(pixels, masks[side] & masks["agnostic"])
+        pixels = overlays.hatch(pixels, masks[side] & masks["agnostic"])
         outlines.append(Outline(masks[side], LINES[side]))
     if truth is not None:
         outlines.append(_true(truth))
-    return pictures.as_jpeg(pictures.outlined(pixels, outlines, PANEL_LINE))
+    return overlays.as_jpeg(overlays.outlined(pixels, outlines, PANEL_LINE))
 
 
 def strip_picture(photo: Image.Image, box: Box, maps: PartMaps) -> bytes:
     """A small picture of all three masks over the grey photograph, without heat."""
     size = (photo.height, photo.width)
     outlines = [
-        Outline(pictures.spread_mask(maps.masks[side], box, size), LINES[side], side == "agnostic")
+        Outline(overlays.spread_mask(maps.masks[side], box, size), LINES[side], side == "agnostic")
         for side in ("agnostic", "good", "defect")
     ]
-    return pictures.as_jpeg(pictures.outlined(pictures.grey(photo, box), outlines, STRIP_LINE))
+    return overlays.as_jpeg(overlays.outlined(overlays.grey(photo, box), outlines, STRIP_LINE))
 
 
 def _true(mask: Mask) -> Outline:
@@ -159,3 +159,46 @@ def _mask(audit: Audit, values: npt.NDArray[np.float32], side: str) -> Mask:
     rule = str(audit.manifest["mask"])
     mask = mask_of(torch.from_numpy(values)[None], rule, specific=side != "agnostic")
     return np.asarray(mask[0].numpy())
+
+
+MASK_LINE, TRUE_LINE = LINES["defect"], LINES["truth"]
+RAMP = RAMPS["defect"]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a picture of masks is drawn from.
+
+    Attributes:
+        photo: the photograph, at the size of the picture.
+        box: what the network saw of it.
+        cells: what the predicted mask is cut from, `(h, w)`; None without an answer.
+        truth: the true mask at the size of the picture; None when nothing is marked or known.
+    """
+
+    photo: Image.Image
+    box: Box
+    cells: npt.NDArray[np.float32] | None
+    truth: Mask | None
+
+
+def masks_picture(seen: Seen, threshold: float, line: int, opacity: float = 0.0) -> bytes:
+    """The grey photograph with the predicted mask (solid) and the true one (dashed) outlined.
+
+    Args:
+        seen: what it is drawn from.
+        threshold: from which a pixel belongs to the predicted mask.
+        line: width of the outlines in pixels.
+        opacity: of the values themselves, drawn as heat up to 1; 0 leaves them out.
+    """
+    size = seen.photo.height, seen.photo.width
+    pixels = overlays.grey(seen.photo, seen.box)
+    outlines = []
+    if seen.cells is not None:
+        values = overlays.spread(seen.cells, seen.box, size)
+        if opacity:
+            pixels = overlays.heat(pixels, values, RAMP, opacity)
+        outlines.append(Outline(values >= np.float32(threshold), MASK_LINE))
+    if seen.truth is not None:
+        outlines.append(Outline(seen.truth, TRUE_LINE, dashed=True, around=True))
+    return overlays.as_jpeg(overlays.outlined(pixels, outlines, line))

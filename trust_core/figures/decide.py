@@ -10,8 +10,8 @@ import plotly.graph_objects as go
 from trust_core.decision.certificate import Demand, needed, proven
 from trust_core.decision.tradeoff import Floats
 from trust_core.decision.verdict import AMBER, GREEN, RED
-from trust_core.figure_parts import ACCENT, GREY, GRID, NONE, WHITE, frame, name, share_axis
-from trust_core.figures import OUTCOME_COLOURS
+from trust_core.figures.elements import ACCENT, GREY, GRID, NONE, WHITE, frame, name, share_axis
+from trust_core.figures.tradeoff import OUTCOME_COLOURS
 
 # Colour and shape say the same.
 VERDICT_COLOURS = {

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from trust_core.dashboard.parts.thumbnails import jpeg
+from trust_core.figures.thumbnails import jpeg
 from trust_core.model.placement import Box as Box  # for the views that draw
 from trust_core.model.placement import Mask as Mask
 from trust_core.model.placement import Values

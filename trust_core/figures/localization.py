@@ -9,8 +9,17 @@ import plotly.graph_objects as go
 from trust_core.decision.bootstrap import Estimate
 from trust_core.decision.localization.metrics import SizeClass
 from trust_core.decision.tradeoff import Floats
-from trust_core.figure_parts import ACCENT, GREY, WHITE, Layout, bare_axis, frame, name, share_axis
-from trust_core.figures import OUTCOME_COLOURS
+from trust_core.figures.elements import (
+    ACCENT,
+    GREY,
+    WHITE,
+    Layout,
+    bare_axis,
+    frame,
+    name,
+    share_axis,
+)
+from trust_core.figures.tradeoff import OUTCOME_COLOURS
 
 EDGE = {"color": WHITE, "width": 1.5}
 LINES = {  # metric: name, colour, dash

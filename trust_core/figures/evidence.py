@@ -10,9 +10,39 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from trust_core.dashboard.parts import pictures
-from trust_core.dashboard.parts.maps import PANEL_LINE
-from trust_core.dashboard.parts.pictures import LINES, RAMPS, Box, Mask, Outline, Pixels
+from trust_core.figures import overlays
+from trust_core.figures.overlays import LINES, RAMPS, Box, Mask, Outline, Pixels
+from trust_core.figures.part_maps import PANEL_LINE
+
+FOR, AGAINST = (213, 94, 0), (0, 114, 178)  # told apart with every kind of colour blindness
+STRONGEST = 0.85  # opacity at the end of the scale
+PERCENTILE = 99.5
+
+
+def reach(bits: npt.NDArray[np.float32]) -> float:
+    """How far evidence goes, in bits: the 99.5th percentile of its magnitude."""
+    return float(np.percentile(np.abs(bits), PERCENTILE))
+
+
+def overlay(
+    pixels: npt.NDArray[np.uint8], bits: npt.NDArray[np.float32], scale: float
+) -> npt.NDArray[np.uint8]:
+    """Evidence over the image in grey.
+
+    Args:
+        pixels: (c, H, W) as the network sees them.
+        bits: (H, W).
+        scale: bits at the end of the colours; 0 when there is no evidence at all.
+
+    Returns:
+        (H, W, 3).
+    """
+    grey = np.repeat(pixels.mean(0)[..., None], 3, axis=2)
+    share = np.clip(bits / scale if scale else np.zeros_like(bits), -1, 1)[..., None]
+    colour = np.where(share > 0, FOR, AGAINST)
+    alpha = STRONGEST * np.abs(share)
+    return np.rint((1 - alpha) * grey + alpha * colour).astype(np.uint8)
+
 
 Bits = npt.NDArray[np.float32]
 
@@ -91,14 +121,14 @@ def evidence_pixels(
     Returns:
         `(height, width, 3)` of the photograph.
     """
-    share = pictures.spread(bits / scale, box, (photo.height, photo.width))
-    pixels = pictures.grey(photo, box)
+    share = overlays.spread(bits / scale, box, (photo.height, photo.width))
+    pixels = overlays.grey(photo, box)
     for side, sign in SIGNS.items():
-        pixels = pictures.heat(pixels, sign * share, RAMPS[side], OPACITY)
-    pixels = pictures.outlined(pixels, [Outline(share >= STRONG, LINES[DEFECT])], LINE)
+        pixels = overlays.heat(pixels, sign * share, RAMPS[side], OPACITY)
+    pixels = overlays.outlined(pixels, [Outline(share >= STRONG, LINES[DEFECT])], LINE)
     if truth is None:
         return pixels
-    return pictures.outlined(pixels, [Outline(truth, LINES["truth"], around=True)], PANEL_LINE)
+    return overlays.outlined(pixels, [Outline(truth, LINES["truth"], around=True)], PANEL_LINE)
 
 
 def evidence_panel(
@@ -120,11 +150,11 @@ def evidence_panel(
         truth: the ground-truth mask at panel size, if it is to be outlined too.
     """
     bits = shown(reduced(bits), side)
-    return pictures.as_jpeg(evidence_pixels(photo, box, bits, scale, truth)), cells(bits)
+    return overlays.as_jpeg(evidence_pixels(photo, box, bits, scale, truth)), cells(bits)
 
 
 def css_signed() -> str:
     """The colours from the end of *good* over nothing to the end of *defective*, for a legend."""
-    good = pictures.css_gradient(RAMPS[GOOD]).replace("90deg", "270deg")
+    good = overlays.css_gradient(RAMPS[GOOD]).replace("90deg", "270deg")
     half = "/ 50% 100% no-repeat"
-    return f"{good} left {half},{pictures.css_gradient(RAMPS[DEFECT])} right {half}"
+    return f"{good} left {half},{overlays.css_gradient(RAMPS[DEFECT])} right {half}"

@@ -19,7 +19,7 @@ from torch import nn
 from torchvision.models import resnet18
 
 from tests.small import write_images
-from trust_core.cli import main
+from trust_core.cli.main import main
 from trust_core.storage.audit_files import open_audit
 
 INPUT = ["--size", "64x64", "--mean", "0.5", "--std", "0.25"]

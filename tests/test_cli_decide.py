@@ -8,7 +8,7 @@ import pytest
 
 from tests.decision.test_statement import KEYS, parts
 from tests.fakes import write_fake_audit
-from trust_core.cli import main
+from trust_core.cli.main import main
 
 
 @pytest.fixture

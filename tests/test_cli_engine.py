@@ -8,7 +8,7 @@ from tests.small import small_dataset, small_detector
 from trust_core.audit.cluster import Cluster
 from trust_core.audit.run import run_audit
 from trust_core.audit.settings import AuditSettings
-from trust_core.cli import main
+from trust_core.cli.main import main
 from trust_core.errors import EngineError
 
 

@@ -9,8 +9,8 @@ from PIL import Image
 
 from tests.small import write_images
 from tests.test_cli import INPUT, arguments, save_network
-from trust_core.cli import main
-from trust_core.cli_evidence import image_files
+from trust_core.cli.evidence import image_files
+from trust_core.cli.main import main
 from trust_core.figures.evidence import overlay, reach
 from trust_core.storage.audit_files import EVIDENCE
 

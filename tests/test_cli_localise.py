@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.fakes import random_parts, write_fake_audit
-from trust_core.cli import main
+from trust_core.cli.main import main
 from trust_core.decision.journal import entries
 from trust_core.decision.localization.metrics import METRICS
 from trust_core.storage.audit_files import SAMPLES, Audit

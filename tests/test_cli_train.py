@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from tests.parts import SIDE, write_parts
-from trust_core.cli import main
+from trust_core.cli.main import main
 
 SMALL = ["--encoder", "tu-test_efficientnet", "--decoder", "FPN32@4", "--size", "64"]
 QUICK = ["--epochs", "2", "--batch", "6", "--channels", "grey"]
@@ -138,14 +138,14 @@ def test_options_that_mean_nothing(data, tmp_path, capsys, more, sentence):
 
 
 def test_an_interrupted_run_says_that_it_goes_on(data, tmp_path, capsys, monkeypatch):
-    from trust_core import cli_train
+    from trust_core.cli import train
 
     def interrupt(*_):
         raise KeyboardInterrupt
 
     out = tmp_path / "network.safetensors"
     with monkeypatch.context() as patch:
-        patch.setattr(cli_train, "epoch_line", interrupt)
+        patch.setattr(train, "epoch_line", interrupt)
         assert main(command(data, out)) == 130
     assert "goes on where this one ended" in capsys.readouterr().err
     assert not out.exists()

@@ -9,7 +9,7 @@ import sys
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from trust_core.audit.allocator import keep_freed_memory
-from trust_core.cli import main
+from trust_core.cli.main import main
 
 
 def run() -> int:

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trust_core import cli, cli_options
 from trust_core.audit.manifest import Identity
 from trust_core.audit.settings import AuditSettings
+from trust_core.cli import main, options
 from trust_core.dashboard.run.command import (
     DataOptions,
     Order,
@@ -59,12 +59,12 @@ readings = st.builds(
 @given(options, readings, settings)
 def test_the_command_line_reads_back_what_was_said(options, reading, settings):
     order = Order(Path("/m/a b.pth"), Path("/d"), Path("/w/out"), options, reading, settings)
-    parsed = cli.build_parser().parse_args(arguments(order))
-    found = cli_options.model_options(parsed)
+    parsed = main.build_parser().parse_args(arguments(order))
+    found = options.model_options(parsed)
     assert found.defect_index in (options.defect_index, ()) or found.defect_index == (0,)
     for name in ("arch", "layers", "size", "resize", "interpolation", "channels", "mean", "std"):
         assert getattr(found, name) == getattr(options, name), name
-    assert cli_options.settings(parsed) == settings
+    assert options.settings(parsed) == settings
     assert (tuple(parsed.good), parsed.samples) == (reading.good, reading.samples)
     assert parsed.group_pattern == reading.group_pattern
     assert (parsed.model, parsed.data, parsed.out) == ("/m/a b.pth", "/d", Path("/w/out"))
@@ -79,8 +79,8 @@ def test_defaults_are_left_out_of_the_command():
 @pytest.mark.parametrize("good_index", [(1,), (0, 2)])
 def test_good_outputs_are_passed_on(good_index):
     order = Order(Path("m"), Path("d"), Path("o"), ModelOptions(good_index=good_index))
-    parsed = cli.build_parser().parse_args(arguments(order))
-    assert cli_options.model_options(parsed).good_index == good_index
+    parsed = main.build_parser().parse_args(arguments(order))
+    assert options.model_options(parsed).good_index == good_index
 
 
 def test_a_command_survives_a_shell():

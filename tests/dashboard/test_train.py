@@ -9,7 +9,7 @@ from streamlit.testing.v1 import AppTest
 
 from tests.parts import write_parts
 from trust_core.audit import jobs
-from trust_core.cli import build_parser
+from trust_core.cli.main import build_parser
 from trust_core.dashboard.run import train_view
 from trust_core.dashboard.run.command import DataOptions
 from trust_core.dashboard.run.train_command import (

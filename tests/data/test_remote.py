@@ -13,7 +13,7 @@ import pytest
 from tests.data.pictures import png, write_all
 from trust_core.audit.cluster import Order, _contents
 from trust_core.audit.settings import AuditSettings
-from trust_core.cli_options import dataset
+from trust_core.cli.options import dataset
 from trust_core.data import read_image
 from trust_core.data.remote import fetch, is_remote, read_files, shown
 from trust_core.errors import DataError, UnreadableImage

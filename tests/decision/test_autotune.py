@@ -15,7 +15,7 @@ from tests.fakes import Part, random_parts, write_fake_audit
 from tests.small import small_dataset, small_detector
 from trust_core.audit.run import run_audit
 from trust_core.audit.settings import AuditSettings
-from trust_core.cli import main
+from trust_core.cli.main import main
 from trust_core.decision.curves import curve_at
 from trust_core.decision.journal import entries
 from trust_core.decision.tradeoff import curve

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from trust_core.audit.demo import NETWORK
-from trust_core.cli import build_parser
+from trust_core.cli.main import build_parser
 from trust_core.data.demo.surfaces import AUDIT_SEED, render_part
 from trust_core.model.detector import Detector
 from trust_core.model.open import open_detector

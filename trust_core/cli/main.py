@@ -14,9 +14,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from trust_core import cli_audited
-from trust_core.cli_evidence import add_evidence, run_evidence, show_evidence
-from trust_core.cli_options import (
+from trust_core.cli import decisions
+from trust_core.cli.evidence import add_evidence, run_evidence, show_evidence
+from trust_core.cli.options import (
     Parser,
     add_data,
     add_engine,
@@ -27,15 +27,7 @@ from trust_core.cli_options import (
     model_options,
     settings,
 )
-from trust_core.cli_train import (
-    add_surfaces,
-    add_train,
-    run_surfaces,
-    run_train,
-    show_surfaces,
-    show_train,
-)
-from trust_core.cli_words import (
+from trust_core.cli.printing import (
     progress,
     say,
     show_audit,
@@ -47,6 +39,14 @@ from trust_core.cli_words import (
     show_inspection,
     show_localisation,
     show_tradeoff,
+)
+from trust_core.cli.train import (
+    add_surfaces,
+    add_train,
+    run_surfaces,
+    run_train,
+    show_surfaces,
+    show_train,
 )
 from trust_core.errors import TrustError
 
@@ -214,40 +214,40 @@ JOBS = {
     "audit": Job("score every part that the model calls good", _add_audit, _audit, show_audit),
     "tradeoff": Job(
         "missed defects caught, good parts lost",
-        cli_audited.add_tradeoff,
-        cli_audited.run_tradeoff,
+        decisions.add_tradeoff,
+        decisions.run_tradeoff,
         show_tradeoff,
     ),
     "certify": Job(
         "prove a threshold",
-        cli_audited.add_certify,
-        cli_audited.run_certify,
+        decisions.add_certify,
+        decisions.run_certify,
         show_certificate,
-        cli_audited.must_hold,
+        decisions.must_hold,
     ),
     "gate": Job(
         "exit 3 when a requirement is not met",
-        cli_audited.add_gate,
-        cli_audited.run_gate,
+        decisions.add_gate,
+        decisions.run_gate,
         show_gate,
-        cli_audited.must_hold,
+        decisions.must_hold,
     ),
     "autotune": Job(
         "try every overlap that the kept maps hold",
-        cli_audited.add_autotune,
-        cli_audited.run_autotune,
+        decisions.add_autotune,
+        decisions.run_autotune,
         show_autotune,
     ),
     "localise": Job(
         "do the masks mark the defects?",
-        cli_audited.add_localise,
-        cli_audited.run_localise,
+        decisions.add_localise,
+        decisions.run_localise,
         show_localisation,
     ),
     "decide": Job(
         "note an operating point, with its reason",
-        cli_audited.add_decide,
-        cli_audited.run_decide,
+        decisions.add_decide,
+        decisions.run_decide,
         show_decision,
     ),
     "inspect": Job("what a model file is, and its layers", _add_inspect, _inspect, show_inspection),

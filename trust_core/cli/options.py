@@ -26,7 +26,7 @@ def dataset(options: argparse.Namespace) -> "Dataset":
     What is behind an address is fetched once into the workspace, and a zip unpacked there; the
     tables beside the images may then be named by their place among them.
     """
-    from trust_core.cli_words import counting
+    from trust_core.cli.printing import counting
     from trust_core.data.archives import unpacked
     from trust_core.data.layouts import read_dataset
     from trust_core.data.remote import fetch, is_remote

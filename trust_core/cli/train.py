@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trust_core.cli_options import add_data, dataset, numbers, size
-from trust_core.cli_words import duration, say
+from trust_core.cli.options import add_data, dataset, numbers, size
+from trust_core.cli.printing import duration, say
 from trust_core.errors import SettingsError
 
 if TYPE_CHECKING:

@@ -4,8 +4,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trust_core.cli_options import add_model, model_options
-from trust_core.cli_words import counting, say
+from trust_core.cli.options import add_model, model_options
+from trust_core.cli.printing import counting, say
 from trust_core.errors import DataError, StoreError, UnreadableImage
 
 if TYPE_CHECKING:

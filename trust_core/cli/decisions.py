@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trust_core.cli_options import add_choice
-from trust_core.cli_words import counting
+from trust_core.cli.options import add_choice
+from trust_core.cli.printing import counting
 from trust_core.errors import NotMet
 
 if TYPE_CHECKING:

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import streamlit as st
 
-from trust_core.dashboard.address import read_point
-from trust_core.dashboard.export import csv
-from trust_core.dashboard.frame import HOME, RUN, finding, link, page
-from trust_core.dashboard.home import overview, panels
-from trust_core.dashboard.home.demo_start import demo_start
-from trust_core.dashboard.home.shelf import shelf
+from dashboard.csv_export import csv
+from dashboard.home import overview, panels
+from dashboard.home.audit_list import shelf
+from dashboard.home.demo_start import demo_start
+from dashboard.shell import HOME, RUN, finding, link, page
+from dashboard.url_state import read_point
 from trust_core.storage import workspace
 from trust_core.storage.audit_files import FINISHED, Audit
 

@@ -2,15 +2,14 @@
 
 import streamlit as st
 
-from trust_core.dashboard.address import read_point
-from trust_core.dashboard.decide import wants
-from trust_core.dashboard.decide.asked import TEST, ask_to_judge, choices, judged_on
-from trust_core.dashboard.decide.beside import ALONE, show_beside
-from trust_core.dashboard.decide.choose import choose_point, history, move_own
-from trust_core.dashboard.decide.judged import judge
-from trust_core.dashboard.decide.line import draw_costs, line_basis, line_sentence, line_table
-from trust_core.dashboard.decide.options import options
-from trust_core.dashboard.decide.proof import (
+from dashboard.decide import requirements
+from dashboard.decide.choose import choose_point, history, move_own
+from dashboard.decide.compare import ALONE, show_beside
+from dashboard.decide.indicator_table import badge, draw_all, left_out, table, two_costs
+from dashboard.decide.indicator_verdicts import judge
+from dashboard.decide.line import draw_costs, line_basis, line_sentence, line_table
+from dashboard.decide.options import options
+from dashboard.decide.proof import (
     ask_to_prove,
     certificate,
     choice_of,
@@ -21,19 +20,20 @@ from trust_core.dashboard.decide.proof import (
     proof_table,
     seals_sentence,
 )
-from trust_core.dashboard.decide.tried import show_tried
-from trust_core.dashboard.decide.words import costs, headline, ranking
-from trust_core.dashboard.decide.worth import badge, draw_all, left_out, table, two_costs
-from trust_core.dashboard.frame import STATIC, finding, page
-from trust_core.dashboard.other_audit import choose_other
-from trust_core.dashboard.seals import closed
+from dashboard.decide.question import TEST, ask_to_judge, choices, judged_on
+from dashboard.decide.sensitivity import show_tried
+from dashboard.decide.words import costs, headline, ranking
+from dashboard.other_audit import choose_other
+from dashboard.sealed_roles import closed
+from dashboard.shell import STATIC, finding, page
+from dashboard.url_state import read_point
 from trust_core.storage.audit_files import Audit
 
 
 @st.fragment
 def show(audit: Audit) -> None:
     """All that a control moves; a move runs this alone, on what was already computed."""
-    point, wanted = read_point(audit), wants.read_wants()
+    point, wanted = read_point(audit), requirements.read_wants()
     demand, line = wanted.demand, wanted.line
     role = "tune" if closed(audit, [TEST]) else TEST
     choice = choice_of(audit, point)
@@ -66,8 +66,8 @@ def show(audit: Audit) -> None:
         show_tried(audit, role)
 
     act("2 What do you want?", "What must be proven, and what an error costs on your line.")
-    wants.ask(wants.PROOF_FIELDS)
-    wants.ask(wants.LINE_FIELDS)
+    requirements.ask(requirements.PROOF_FIELDS)
+    requirements.ask(requirements.LINE_FIELDS)
 
     act("3 What is proven?", "" if told else "Nothing yet: the proof needs the sealed images.")
     if told and afforded:
@@ -113,5 +113,5 @@ def act(title: str, sentence: str, chart: str = "") -> None:
 opened = page("Decide")
 assert opened is not None  # `page` stops without one
 st.html(STATIC / "decide.css")
-wants.into_address()
+requirements.into_address()
 show(opened)

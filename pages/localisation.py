@@ -4,24 +4,18 @@ from functools import partial
 
 import streamlit as st
 
-from trust_core.dashboard.frame import STATIC, finding, marks_defects, page
-from trust_core.dashboard.localisation import words
-from trust_core.dashboard.localisation.asked import read_asked, write
-from trust_core.dashboard.localisation.beside import choose_marked, show_beside
-from trust_core.dashboard.localisation.charts import draw_sizes, draw_thresholds
-from trust_core.dashboard.localisation.contradicted import show_contradictions
-from trust_core.dashboard.localisation.controls import choices, explanation_note, sliders
-from trust_core.dashboard.localisation.counting import count_first
-from trust_core.dashboard.localisation.loaded import (
-    drawn_thresholds,
-    found,
-    judged,
-    kept_counts,
-    swept,
-)
-from trust_core.dashboard.localisation.worst import show_worst
-from trust_core.dashboard.parts.grid import STYLE
-from trust_core.dashboard.seals import ask_to_open, closed, opened_sentence
+from dashboard.localization import words
+from dashboard.localization.cache import drawn_thresholds, found, judged, kept_counts, swept
+from dashboard.localization.charts import draw_sizes, draw_thresholds
+from dashboard.localization.compare import choose_marked, show_beside
+from dashboard.localization.contradictions import show_contradictions
+from dashboard.localization.controls import choices, explanation_note, sliders
+from dashboard.localization.pixel_counting import count_first
+from dashboard.localization.url_state import read_asked, write
+from dashboard.localization.worst import show_worst
+from dashboard.parts.grid import STYLE
+from dashboard.sealed_roles import ask_to_open, closed, opened_sentence
+from dashboard.shell import STATIC, finding, marks_defects, page
 from trust_core.decision.curves import roles_of
 from trust_core.decision.localization.pixel_counts import MASK_HEAD, sources
 from trust_core.storage.audit_files import Audit

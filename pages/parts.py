@@ -2,11 +2,11 @@
 
 import streamlit as st
 
-from trust_core.dashboard.address import read_point
-from trust_core.dashboard.frame import page
-from trust_core.dashboard.parts.address import PART, read_filters, write
-from trust_core.dashboard.parts.grid import STYLE, show_grid
-from trust_core.dashboard.seals import ask_to_open, closed
+from dashboard.parts.grid import STYLE, show_grid
+from dashboard.parts.url_state import PART, read_filters, write
+from dashboard.sealed_roles import ask_to_open, closed
+from dashboard.shell import page
+from dashboard.url_state import read_point
 from trust_core.decision.curves import roles_of
 
 audit = page("Parts")
@@ -16,9 +16,7 @@ point = read_point(audit)
 filters = read_filters(audit, point)
 sealed = closed(audit, roles_of(point.role))
 if opened := st.query_params.get(PART):
-    from trust_core.dashboard.parts.part import (
-        show_part,  # brings torch, which the grid has no use for
-    )
+    from dashboard.parts.part import show_part
 
     show_part(audit, point, filters, opened)
 elif sealed:

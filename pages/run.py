@@ -2,31 +2,31 @@
 
 import streamlit as st
 
-from trust_core.dashboard import frame
-from trust_core.dashboard.run import drop, told
-from trust_core.dashboard.run.check import check, tell
-from trust_core.dashboard.run.command import Order, arguments, audit_name, shell, slug
-from trust_core.dashboard.run.data import choose_data
-from trust_core.dashboard.run.model import choose_model
-from trust_core.dashboard.run.progress import RUN, show_run, start, unfinished_runs
-from trust_core.dashboard.run.settings import choose_settings
-from trust_core.dashboard.run.train import invite, train_page
-from trust_core.dashboard.run.train_view import TRAIN
+from dashboard import shell
+from dashboard.run import form, upload_once
+from dashboard.run.check import check, tell
+from dashboard.run.command import Order, arguments, audit_name, shell, slug
+from dashboard.run.data import choose_data
+from dashboard.run.model import choose_model
+from dashboard.run.progress import RUN, show_run, start, unfinished_runs
+from dashboard.run.settings import choose_settings
+from dashboard.run.train import invite, train_page
+from dashboard.run.train_view import TRAIN
 from trust_core.errors import TrustError
 from trust_core.storage.audit_files import workspace_folder
 
-frame.page("Run", needs_audit=False)
-st.html(frame.STATIC / "run.css")
+shell.page("Run", needs_audit=False)
+st.html(shell.STATIC / "run.css")
 
 if run := st.query_params.get(RUN):
     show_run(run)
     st.stop()
 if training := st.query_params.get(TRAIN):
     train_page(training)
-    drop.all_arrived()
+    upload_once.all_arrived()
     st.stop()
 
-frame.finding(
+shell.finding(
     "Audit your own model on your own images.",
     "Which of the parts it calls good should be looked at again? Nothing leaves this machine.",
 )
@@ -55,7 +55,7 @@ with checking:
     else:
         st.caption("A few images go through the detector here, once model and data are chosen.")
 
-drop.all_arrived()
+upload_once.all_arrived()
 
 with st.container(border=True, key="step-start"):
     st.subheader("5 Start", anchor=False)
@@ -66,7 +66,7 @@ with st.container(border=True, key="step-start"):
     name = st.text_input("Name of the audit", placeholder=usual, key="name")
     folder = workspace_folder().resolve() / (slug(name) if name.strip() else usual)
     order = Order(
-        model[0], data.root, folder, checked.options, told.reading(), settings, checked.expect
+        model[0], data.root, folder, checked.options, form.reading(), settings, checked.expect
     )
     words = arguments(order)
     if st.button("Start the audit", type="primary", key="start"):
@@ -74,7 +74,7 @@ with st.container(border=True, key="step-start"):
             start(words, folder, checked.identity)
             st.rerun()
         except TrustError as problem:
-            frame.error(problem)
+            shell.error(problem)
     st.caption("The same from a terminal:")
     st.code(shell(words), language="bash", wrap_lines=True)
 

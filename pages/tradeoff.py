@@ -5,14 +5,14 @@ from functools import partial
 
 import streamlit as st
 
-from trust_core.dashboard.address import read_point
-from trust_core.dashboard.frame import STATIC, finding, page
-from trust_core.dashboard.seals import ask_to_open, closed, opened_sentence
-from trust_core.dashboard.tradeoff.charts import MOST_KINDS, draw_heat, draw_kinds, draw_tradeoff
-from trust_core.dashboard.tradeoff.controls import choices, click, keep, links, sliders
-from trust_core.dashboard.tradeoff.moves import move
-from trust_core.dashboard.tradeoff.weighed import detail, proven, table, weigh
-from trust_core.dashboard.words import caught_sentence
+from dashboard.sealed_roles import ask_to_open, closed, opened_sentence
+from dashboard.shell import STATIC, finding, page
+from dashboard.tradeoff.charts import MOST_KINDS, draw_heat, draw_kinds, draw_tradeoff
+from dashboard.tradeoff.controls import choices, click, keep, links, sliders
+from dashboard.tradeoff.moves import move
+from dashboard.tradeoff.words import detail, proven, table, weigh
+from dashboard.url_state import read_point
+from dashboard.words import caught_sentence
 from trust_core.decision.curves import by_kind, load, roles_of, stops
 from trust_core.storage.audit_files import Audit
 

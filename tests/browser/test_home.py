@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
+from dashboard.home import overview
 from tests.browser.server import Server, serve, settled
 from tests.fakes import passed_parts, write_fake_audit
-from trust_core.dashboard.home import overview
 from trust_core.storage.audit_files import open_audit
 from trust_core.storage.workspace import delete, display_name
 

@@ -8,8 +8,8 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
+from dashboard import url_state
 from tests.fakes import Part, passed_parts, write_fake_audit
-from trust_core.dashboard import address
 from trust_core.decision.journal import append, decide
 from trust_core.decision.operating_point import Point
 from trust_core.storage.audit_files import Audit
@@ -33,12 +33,12 @@ def query(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
 
 
 def test_default_catches_nine_tenths_of_the_missed_defects(audit: Audit, query: dict[str, str]):
-    assert address.read_point(audit) == DEFAULT
+    assert url_state.read_point(audit) == DEFAULT
 
 
 def test_the_url_names_the_point(audit: Audit, query: dict[str, str]):
     query |= {"ind": "log_odds", "eps": "4", "tau": "-1.5", "role": "all"}
-    assert address.read_point(audit) == Point("log_odds", 4.0, -1.5, "all")
+    assert url_state.read_point(audit) == Point("log_odds", 4.0, -1.5, "all")
 
 
 @pytest.mark.parametrize(
@@ -60,16 +60,16 @@ def test_a_value_that_means_nothing_is_passed_over(
     audit: Audit, query: dict[str, str], key: str, value: str
 ):
     query[key] = value
-    assert address.read_point(audit) == DEFAULT
+    assert url_state.read_point(audit) == DEFAULT
 
 
 def test_the_last_noted_point_is_the_default(audit: Audit, query: dict[str, str]):
     decide(audit, "iou_difference", 0.33, 1.0, "first")
     decide(audit, "iou_difference", 0.44, 4.0, "second thoughts")
     append(audit, "label_disputed", sample_id="x")
-    assert address.read_point(audit) == Point("iou_difference", 4.0, 0.44, "tune")
+    assert url_state.read_point(audit) == Point("iou_difference", 4.0, 0.44, "tune")
     query["eps"] = "0"
-    assert address.read_point(audit) == DEFAULT  # a τ of another strength would mean nothing
+    assert url_state.read_point(audit) == DEFAULT  # a τ of another strength would mean nothing
 
 
 @pytest.mark.parametrize(
@@ -89,13 +89,13 @@ def test_a_noted_point_of_other_scores_is_passed_over(
     noted |= {"threshold": 0.33, "strength": 1.0} | entry
     with (audit.folder / "decisions.jsonl").open("a") as journal:
         journal.write(json.dumps(noted) + "\n")
-    assert address.read_point(audit) == DEFAULT
+    assert url_state.read_point(audit) == DEFAULT
 
 
 def test_a_corrected_label_keeps_the_noted_point(audit: Audit, query: dict[str, str]):
     decide(audit, "iou_difference", 0.33, 1.0, "good")
     audit.manifest["table"] = "another"
-    assert address.read_point(audit).threshold == 0.33
+    assert url_state.read_point(audit).threshold == 0.33
 
 
 @pytest.mark.parametrize(
@@ -110,19 +110,19 @@ def test_the_default_threshold_is_always_finite(
     tmp_path: Path, query: dict[str, str], parts: list[Part], threshold: float
 ):
     audit = write_fake_audit(tmp_path / "demo", parts)
-    assert address.read_point(audit).threshold == threshold
+    assert url_state.read_point(audit).threshold == threshold
 
 
 def test_write_then_read(audit: Audit, query: dict[str, str]):
     point = Point("log_odds_shift", 4.0, 0.1 + 0.2, "test")
-    address.write_point(point)
+    url_state.write_point(point)
     assert query == {"ind": "log_odds_shift", "eps": "4", "tau": str(0.1 + 0.2), "role": "test"}
-    assert address.read_point(audit) == point
+    assert url_state.read_point(audit) == point
 
 
 def test_only_what_changed_is_written():
     def script() -> None:
-        from trust_core.dashboard.address import write_point
+        from dashboard.url_state import write_point
         from trust_core.decision.operating_point import Point
 
         write_point(Point("iou_difference", 0.0, 0.5, "tune"))
@@ -142,7 +142,7 @@ def test_only_what_changed_is_written():
 
 def test_links_keep_the_audit_and_the_point(query: dict[str, str]):
     query |= {"audit": "a b&c", "eps": "1", "tau": "0.3", "part": "x", "page": "2"}
-    url = urlsplit(address.page_url("parts", show="flagged", tau=0.25, kind=None))
+    url = urlsplit(url_state.page_url("parts", show="flagged", tau=0.25, kind=None))
     assert url.path == "parts"
     assert dict(parse_qsl(url.query)) == {
         "audit": "a b&c",
@@ -154,7 +154,7 @@ def test_links_keep_the_audit_and_the_point(query: dict[str, str]):
 
 def test_another_audit_starts_at_its_own_point(query: dict[str, str]):
     query |= {"audit": "demo", "eps": "1", "tau": "0.3"}
-    assert address.page_url("tradeoff", audit="other") == "tradeoff?audit=other"
-    assert address.page_url("run", audit=None) == "run?eps=1&tau=0.3"
+    assert url_state.page_url("tradeoff", audit="other") == "tradeoff?audit=other"
+    assert url_state.page_url("run", audit=None) == "run?eps=1&tau=0.3"
     query.clear()
-    assert address.page_url("") == "./"
+    assert url_state.page_url("") == "./"

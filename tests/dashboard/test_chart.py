@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from trust_core.dashboard import chart
+from dashboard import chart
 from trust_core.errors import StoreError
 
 

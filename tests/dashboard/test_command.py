@@ -7,10 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trust_core.audit.manifest import Identity
-from trust_core.audit.settings import AuditSettings
-from trust_core.cli import main, options
-from trust_core.dashboard.run.command import (
+from dashboard.run.command import (
     DataOptions,
     Order,
     arguments,
@@ -20,6 +17,9 @@ from trust_core.dashboard.run.command import (
     size_of,
     slug,
 )
+from trust_core.audit.manifest import Identity
+from trust_core.audit.settings import AuditSettings
+from trust_core.cli import main, options
 from trust_core.errors import SettingsError
 from trust_core.explanation.cams import AGNOSTIC, SPECIFIC
 from trust_core.model.open import ModelOptions

@@ -7,10 +7,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from dashboard.parts.crosscheck import check, compared_form
 from tests.dashboard.ware import ARCHITECTURE, write_audit
 from tests.fakes import Part, passed_parts
 from trust_core.audit.reopen import reopened
-from trust_core.dashboard.parts.crosscheck import check, compared_form
 from trust_core.errors import ModelError
 from trust_core.figures.part_maps import maps_of
 from trust_core.model.open import ModelOptions

@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from dashboard.decide.indicator_verdicts import judge_all
+from dashboard.decide.options import CERTIFIED, CHEAPEST, OWN, RIVAL, on_line, options
+from dashboard.decide.proof import plan_sentence, price_sentence
+from dashboard.decide.words import about, again_at, brief, foretold, headline, money
 from tests.fakes import Part, passed_parts, random_parts, write_fake_audit
-from trust_core.dashboard.decide.judged import judge_all
-from trust_core.dashboard.decide.options import CERTIFIED, CHEAPEST, OWN, RIVAL, on_line, options
-from trust_core.dashboard.decide.proof import plan_sentence, price_sentence
-from trust_core.dashboard.decide.words import about, again_at, brief, foretold, headline, money
 from trust_core.decision.certificate import Demand
 from trust_core.decision.compare_audits import beside
 from trust_core.decision.indicators.registry import INDICATORS, THRESHOLD_SHIFT, available

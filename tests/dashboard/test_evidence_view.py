@@ -10,16 +10,16 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
+from dashboard.parts import evidence_scale, evidence_slow
+from dashboard.parts.detector import audited_detector
+from dashboard.parts.evidence_cache import windows_for
+from dashboard.parts.evidence_scale import FILE, display_scale
 from tests.dashboard.app import again
 from tests.dashboard.test_parts import opened, query, texts
 from tests.dashboard.ware import write_audit
 from tests.fakes import Part, passed_parts
 from trust_core.audit import evidence_job
 from trust_core.audit.evidence_store import FOLDER, RESULT, Task, is_kept, keep, kept
-from trust_core.dashboard.parts import evidence_scale, evidence_slow
-from trust_core.dashboard.parts.audited import audited_detector
-from trust_core.dashboard.parts.evidence_found import windows_for
-from trust_core.dashboard.parts.evidence_scale import FILE, display_scale
 from trust_core.errors import StoreError
 from trust_core.explanation.evidence.forms import audit_conditional
 from trust_core.figures.thumbnails import source

@@ -5,14 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from trust_core.dashboard.parts import evidence_words
-from trust_core.dashboard.parts.evidence_numbers import (
-    Agreement,
-    agreement,
-    for_and_against,
-    strongest,
-)
-from trust_core.dashboard.parts.evidence_words import AT_ONCE, MEANINGS, PATIENT, bits_text
+from dashboard.parts import evidence_words
+from dashboard.parts.evidence_numbers import Agreement, agreement, for_and_against, strongest
+from dashboard.parts.evidence_words import AT_ONCE, MEANINGS, PATIENT, bits_text
 from trust_core.explanation.evidence.forms import FORMS, Evidence
 
 

@@ -6,7 +6,7 @@ from streamlit.testing.v1 import AppTest
 def page():
     import streamlit as st
 
-    from trust_core.dashboard.follow import follow
+    from dashboard.sync_widget import follow
 
     follow("level", float(st.query_params.get("level", 3)))
     st.slider("Level", 0.0, 9.0, key="level")

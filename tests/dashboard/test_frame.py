@@ -9,9 +9,9 @@ import streamlit as st
 from filelock import FileLock
 from streamlit.testing.v1 import AppTest
 
+from dashboard import shell
 from tests.dashboard.app import SECONDS, again, html
 from tests.fakes import passed_parts, write_fake_audit
-from trust_core.dashboard import frame
 from trust_core.errors import StoreError
 from trust_core.figures.tradeoff import ACCENT
 from trust_core.storage.audit_files import MANIFEST
@@ -43,9 +43,9 @@ def page(needs_audit: bool = True) -> None:
     """The script of a page that needs nothing but the frame."""
     import streamlit as st
 
-    from trust_core.dashboard import frame
+    from dashboard import shell
 
-    audit = frame.page("Trade-off", needs_audit=needs_audit)
+    audit = shell.page("Trade-off", needs_audit=needs_audit)
     st.text(f"opened: {audit.folder.name if audit else None}")
 
 
@@ -94,7 +94,7 @@ def test_the_switcher_opens_another_audit_and_forgets_the_operating_point(worksp
     audit(workspace, "demo")
     audit(workspace, "other")
     app = run(audit="demo", tau="0.3", eps="1", part="x", show="flagged")
-    app.selectbox(key=frame.SWITCHER).select("other")
+    app.selectbox(key=shell.SWITCHER).select("other")
     assert opened(again(app)) == "other"
     assert dict(app.query_params) == {"audit": "other"}
 
@@ -103,7 +103,7 @@ def test_the_switcher_tells_audits_of_one_name_apart(workspace: Path):
     for name in ("aaaaaaaaaaaa-01234567-half", "bbbbbbbbbbbb-01234567-half"):
         change(audit(workspace, name), data={"root": "/tiles", "layout": "CSV"})
     audit(workspace, "demo")
-    labels = run().selectbox(key=frame.SWITCHER).options
+    labels = run().selectbox(key=shell.SWITCHER).options
     assert sorted(labels) == ["Demo", "resnet18 on tiles (aaaaaa)", "resnet18 on tiles (bbbbbb)"]
 
 
@@ -122,7 +122,7 @@ def test_an_audit_that_is_not_there_is_an_error_with_a_way_on(workspace: Path, n
     assert opened(app) is None
     assert "There is no audit" in html(app)
     assert "<script>" not in html(app)
-    app.selectbox(key=frame.SWITCHER).select("demo")
+    app.selectbox(key=shell.SWITCHER).select("demo")
     assert opened(again(app)) == "demo"
 
 
@@ -150,27 +150,27 @@ def test_a_running_audit_tells_how_far_it_is_and_a_stopped_one_that_it_can_go_on
 
 
 def test_finding_marks_numbers_and_escapes_the_rest():
-    marked = frame._marked("1,204 parts of <b> at 3.5 %. It's 7.")
+    marked = shell._marked("1,204 parts of <b> at 3.5 %. It's 7.")
     assert marked == ("<b>1,204</b> parts of &lt;b&gt; at <b>3.5</b> %. It&#x27;s <b>7</b>.")
 
 
 def test_an_error_is_escaped():
     def script() -> None:
-        from trust_core.dashboard import frame
+        from dashboard import shell
         from trust_core.errors import StoreError
 
-        frame.error(StoreError("<img src=x> is damaged"))
+        shell.error(StoreError("<img src=x> is damaged"))
 
     assert "&lt;img src=x&gt; is damaged" in html(AppTest.from_function(script).run())
 
 
 def test_a_name_in_a_label_is_no_markdown():
-    assert frame.plain("a*b_[c](d) :red[e]") == r"a\*b\_\[c\]\(d\) \:red\[e\]"
+    assert shell.plain("a*b_[c](d) :red[e]") == r"a\*b\_\[c\]\(d\) \:red\[e\]"
 
 
 def test_every_page_in_the_bar_is_there():
-    assert [file for file in frame.PAGES if not (APP.parent / file).is_file()] == []
-    assert issubclass(frame.Unfinished, StoreError)
+    assert [file for file in shell.PAGES if not (APP.parent / file).is_file()] == []
+    assert issubclass(shell.Unfinished, StoreError)
 
 
 def test_the_dashboard_stays_on_this_machine_and_has_a_theme_of_its_own():
@@ -182,8 +182,8 @@ def test_the_dashboard_stays_on_this_machine_and_has_a_theme_of_its_own():
     for name in ("chartCategoricalColors", "chartSequentialColors", "chartDivergingColors"):
         assert len(config["theme"][name]) == 10, f"Streamlit drops {name} silently otherwise"
     for font in config["theme"]["fontFaces"]:
-        assert (frame.STATIC / Path(font["url"]).name).read_bytes().startswith(b"wOF2")
+        assert (shell.STATIC / Path(font["url"]).name).read_bytes().startswith(b"wOF2")
 
 
 def test_the_accent_of_the_frame_is_that_of_the_figures():
-    assert f"--ours: {ACCENT};" in (frame.STATIC / "frame.css").read_text()
+    assert f"--ours: {ACCENT};" in (shell.STATIC / "frame.css").read_text()

@@ -7,12 +7,12 @@ import pandas as pd
 import pytest
 from filelock import FileLock
 
+from dashboard.csv_export import csv
+from dashboard.home import overview, panels
+from dashboard.home.overview import Finding
 from tests.dashboard.app import again, html, links, open_page
 from tests.fakes import Part, passed_parts, write_fake_audit
 from trust_core.audit import jobs
-from trust_core.dashboard.export import csv
-from trust_core.dashboard.home import overview, panels
-from trust_core.dashboard.home.overview import Finding
 from trust_core.decision.operating_point import Point
 from trust_core.errors import StoreError
 from trust_core.storage.audit_files import MANIFEST, Audit

@@ -6,8 +6,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from dashboard.parts.disputes import dispute, disputes, disputes_csv, parts_csv
 from tests.fakes import Part, passed_parts, write_fake_audit
-from trust_core.dashboard.parts.lists import dispute, disputes, disputes_csv, parts_csv
 from trust_core.decision.journal import LABEL_DISPUTED, entries
 from trust_core.decision.operating_point import Point
 from trust_core.decision.part_filter import Filters

@@ -9,12 +9,12 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
+from dashboard.localization import pixel_counting
+from dashboard.localization.url_state import Asked
+from dashboard.localization.words import agreement, part_sentence, why_they_differ
+from dashboard.localization.worst import worst
 from tests.dashboard.app import again, fine, links, open_page
 from tests.fakes import random_parts, write_fake_audit
-from trust_core.dashboard.localisation import counting
-from trust_core.dashboard.localisation.asked import Asked
-from trust_core.dashboard.localisation.words import agreement, part_sentence, why_they_differ
-from trust_core.dashboard.localisation.worst import worst
 from trust_core.decision.journal import entries
 from trust_core.decision.localization.metrics import THRESHOLDS, Masks
 from trust_core.decision.localization.pixel_counts import MASK_HEAD, MaskCounts, make_counts
@@ -191,7 +191,7 @@ def test_counts_that_are_not_there_yet_are_made_by_a_process(
     monkeypatch.setenv("TRUST_CORE_WORKSPACE", str(tmp_path))
     made = write_fake_audit(tmp_path / "mine", random_parts(24), mask_head=True)
     asked = []
-    monkeypatch.setattr(counting.worker, "start", lambda words, folder: asked.append(words))
+    monkeypatch.setattr(pixel_counting.worker, "start", lambda words, folder: asked.append(words))
     app = opened()
     assert "are being counted" in texts(app)
     assert asked == [["localise", str(made.folder), "--source", "mask", "--json"]]

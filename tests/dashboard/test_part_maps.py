@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dashboard.parts import part_words
 from tests.fakes import Part, passed_parts, random_parts, write_fake_audit
 from trust_core.audit.run import rescore
-from trust_core.dashboard.parts import part_words
 from trust_core.decision.operating_point import Point
 from trust_core.decision.part_filter import Filters, page_of_parts, part_rows
 from trust_core.figures.part_maps import (

@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from dashboard.parts.disputes import disputes
 from tests.dashboard.app import again, fine, open_page
 from tests.fakes import Part, passed_parts, random_parts, write_fake_audit
-from trust_core.dashboard.parts.lists import disputes
 from trust_core.decision.journal import SEAL_OPENED, entries
 from trust_core.decision.operating_point import Point
 from trust_core.decision.part_filter import Filters, page_of_parts

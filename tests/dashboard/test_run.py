@@ -10,10 +10,10 @@ import pytest
 import torch
 from streamlit.testing.v1 import AppTest
 
+from dashboard.run import progress as run_progress
+from dashboard.run.upload_once import ARRIVED, Arrival
 from tests.dashboard.ware import SIDE, write_network, write_zip
 from trust_core.audit import jobs
-from trust_core.dashboard.run import progress as run_progress
-from trust_core.dashboard.run.drop import ARRIVED, Arrival
 from trust_core.data import uploads
 from trust_core.errors import ModelError
 

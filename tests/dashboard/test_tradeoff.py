@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from dashboard.tradeoff.words import Weighed, against, sides, table
 from tests.dashboard.app import fine, open_page, texts
 from tests.fakes import Part, passed_parts, random_parts, write_fake_audit
-from trust_core.dashboard.tradeoff.weighed import Weighed, against, sides, table
 from trust_core.decision.curves import report
 from trust_core.decision.journal import JOURNAL, entries
 from trust_core.storage.audit_files import Audit

@@ -7,12 +7,9 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from tests.parts import write_parts
-from trust_core.audit import jobs
-from trust_core.cli.main import build_parser
-from trust_core.dashboard.run import train_view
-from trust_core.dashboard.run.command import DataOptions
-from trust_core.dashboard.run.train_command import (
+from dashboard.run import train_view
+from dashboard.run.command import DataOptions
+from dashboard.run.train_command import (
     TrainOrder,
     audit_arguments,
     network_file,
@@ -20,6 +17,9 @@ from trust_core.dashboard.run.train_command import (
     run_folder,
     train_arguments,
 )
+from tests.parts import write_parts
+from trust_core.audit import jobs
+from trust_core.cli.main import build_parser
 
 APP = Path(__file__).parents[2] / "app.py"
 HISTORY = [

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import trust_core
-from trust_core.dashboard.wording import worded
+from dashboard.wording import worded
 
 ROOMS = ("data", "model", "explanation")
 PACKAGE = Path(trust_core.__file__).parent

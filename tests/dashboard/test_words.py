@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from trust_core.dashboard import words
+from dashboard import words
 from trust_core.data.roles import ROLES
 from trust_core.decision.indicators.registry import INDICATORS
 

@@ -136,7 +136,7 @@ def test_a_worker_outlives_the_server_that_started_it(folder):
     script = jobs.PROGRAM[1]
     server = (
         "import sys, pathlib\n"
-        "from trust_core.dashboard.run import worker\n"
+        "from dashboard.run import worker\n"
         f"jobs.PROGRAM = (sys.executable, {script!r})\n"
         f"jobs.start(['run', {str(folder)!r}], pathlib.Path({str(folder)!r}))\n"
     )

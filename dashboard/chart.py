@@ -1,0 +1,83 @@
+"""A Plotly chart that holds still while what it marks moves.
+
+`st.plotly_chart` (1.67) is a new element, drawn anew, whenever its figure changes in anything: each
+step of a slider would lose the zoom and flash. This one is told what moves, and moves only that.
+"""
+
+import os
+from collections.abc import Callable
+from importlib.metadata import version
+from typing import Any
+
+import streamlit as st
+from plotly.offline import get_plotlyjs
+
+from dashboard.shell import STATIC
+from trust_core.errors import StoreError
+
+NOTHING: dict[str, Any] = {}
+
+
+def chart(
+    figure: str,
+    height: int,
+    *,
+    key: str,
+    alt: str,
+    moving: dict[str, Any] = NOTHING,
+    revision: str = "",
+    on_choose: Callable[[float, float | None], None] | None = None,
+) -> None:
+    """Draw a figure, or move the marks on the one that is drawn.
+
+    Args:
+        figure: as JSON. As long as it is the same text, nothing of it is drawn again.
+        height: pixels.
+        key: of the element.
+        alt: one sentence that says what it shows.
+        moving: shapes and annotations, as `figures.mark_tradeoff` gives them.
+        revision: a zoom lives as long as this is the same.
+        on_choose: called with `(threshold, strength)` when a point or a cell is clicked: the first
+            two of its `customdata`, or the `meta` of its trace as the strength.
+    """
+
+    def choose() -> None:
+        point = st.session_state[key].chosen
+        if on_choose is not None and point:
+            on_choose(float(point["threshold"]), point.get("strength"))
+
+    data = {
+        "figure": figure,
+        "moving": moving,
+        "revision": revision,
+        "height": height,
+        "alt": alt,
+        "library": _library(),
+    }
+    _component()(data=data, key=key, height=height, on_chosen_change=choose)
+
+
+@st.cache_resource(show_spinner=False)
+def _component() -> Callable[..., Any]:
+    return st.components.v2.component(
+        "trust_core.chart",
+        html='<div class="chart"></div>',
+        js=(STATIC / "chart.js").read_text(encoding="utf-8"),
+        isolate_styles=False,  # Plotly puts its own styles into the page's head
+    )
+
+
+@st.cache_resource(show_spinner=False)
+def _library() -> str:
+    """Address of plotly.js, the one in the Python package, put where pages can load it."""
+    path = STATIC / f"plotly-{version('plotly')}.min.js"
+    try:
+        if not path.exists():
+            unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+            unfinished.write_text(get_plotlyjs(), encoding="utf-8")
+            unfinished.replace(path)
+    except OSError as error:
+        raise StoreError(
+            f"cannot write {path}: {error.strerror or error}; the charts need it there once"
+        ) from error
+    return f"app/static/{path.name}"

@@ -1,0 +1,197 @@
+"""Decide, 3: what is proven. The certificate, and what it would take."""
+
+from html import escape
+from typing import Any
+
+import streamlit as st
+
+from dashboard.chart import chart
+from dashboard.decide.indicator_verdicts import stamp
+from dashboard.decide.words import brief, called, capital, foretold, share
+from dashboard.sealed_roles import closed
+from dashboard.shell import error
+from dashboard.words import count, counted, moment, of
+from trust_core.decision.bootstrap import count_groups
+from trust_core.decision.certificate import Budget, Demand, needed, plan, proven
+from trust_core.decision.certify import Choice, certify, choose
+from trust_core.decision.indicators.registry import THRESHOLD_SHIFT
+from trust_core.decision.journal import SEALED, entries
+from trust_core.decision.operating_point import Point
+from trust_core.errors import TrustError
+from trust_core.figures import decide
+from trust_core.storage.audit_columns import text
+from trust_core.storage.audit_files import Audit
+
+WORTHLESS = 0.8  # loss of good parts above which a proof says little more than flagging all
+OVERLOOKED = 2  # curves of the planner, beside that of none
+
+
+def choice_of(audit: Audit, point: Point) -> Choice:
+    """The indicator and strength in the URL as what is certified, with the reason they have."""
+    usual = _usual(audit, stamp(audit), len(entries(audit)))
+    if (usual.indicator, usual.strength) == (point.indicator, point.strength):
+        return usual
+    return choose(audit, point.indicator, point.strength)
+
+
+def certificate(audit: Audit, wanted: Demand | Budget, choice: Choice) -> dict[str, Any] | None:
+    """What `certify` says; None while a seal is closed."""
+    if closed(audit, SEALED):
+        return None
+    return _certificate(audit, stamp(audit), len(entries(audit)), wanted, choice)
+
+
+def missed_parts(audit: Audit, role: str) -> int:
+    """Groups of a role that hold a missed defect; no score of theirs is looked at."""
+    missed = text(audit, "outcome").equal("FN") & text(audit, "role").equal(role)
+    return count_groups(text(audit, "group").codes, missed)
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _usual(_audit: Audit, key: str, decided: int) -> Choice:
+    return choose(_audit)
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _certificate(
+    _audit: Audit, key: str, decided: int, wanted: Demand | Budget, choice: Choice
+) -> dict[str, Any]:
+    return certify(_audit, wanted, choice)
+
+
+def ask_to_prove(audit: Audit, demand: Demand, choice: Choice) -> None:
+    """What lies sealed, what it could prove, and the deliberate act of opening it."""
+    have = missed_parts(audit, "certify")
+    roles = " and ".join(closed(audit, SEALED))
+    with st.container(border=True, key="seal-proof"):
+        least = needed(demand)
+        st.html(
+            f"<p><b>{foretold(have, least, demand.recall)}</b></p><p>A proof holds for the "
+            f"indicator that was chosen before the sealed images were seen: now "
+            f"{escape(called(choice.indicator))} at strength {choice.strength:g}. Opening the "
+            f"images kept for {roles} is noted in the audit, with your name and the time, and "
+            "stands on the certificate.</p>"
+        )
+        sure = st.checkbox(f"I have chosen, and want {roles} opened", key="proof-sure")
+        if st.button("Prove it", disabled=not sure, key="proof-open", type="primary"):
+            try:
+                certify(audit, demand, choice)
+                st.rerun()
+            except TrustError as problem:
+                error(problem)
+
+
+def price_sentence(told: dict[str, Any]) -> str:
+    """What the certified threshold costs, beside the one that threshold shift can certify."""
+    if not told["certified"]:
+        return ""
+    mine, shift = (_lost(proof) for proof in (told, told["threshold_shift"]))
+    if told["indicator"] == THRESHOLD_SHIFT or not shift:
+        return f"It re-inspects {mine} of test." if mine else ""
+    said = f"It re-inspects {mine} of test; {called(THRESHOLD_SHIFT)} proves the same with {shift}."
+    if told["test"]["tn_loss"] > WORTHLESS:
+        said += " Flagging every part would prove it too: such a proof is worth little."
+    return said
+
+
+def _lost(proof: dict[str, Any]) -> str:
+    counts = proof["test"]["counts"]
+    if "flagged_tn" not in counts:
+        return ""
+    return of(counts["flagged_tn"], counts["tn"], "good parts")
+
+
+def proof_table(told: dict[str, Any]) -> str:
+    """The certified threshold beside that of threshold shift, as HTML."""
+    rows = [("ours", called(told["indicator"]), told)]
+    if told["indicator"] != THRESHOLD_SHIFT:
+        rows.append(("rival", called(THRESHOLD_SHIFT), told["threshold_shift"]))
+    heads = (
+        "", "Threshold", "Missed parts caught, on certify", "Good parts re-inspected, on certify",
+        "Missed defects caught, on test", "Good parts re-inspected, on test",
+    )  # fmt: skip
+    body = ""
+    for kind, name, proof in rows:
+        cells = [
+            _threshold(proof),
+            of(proof["groups_caught"], proof["groups"], "parts") if proof["certified"] else "–",
+            _counted(proof, "tn"), _counted(proof["test"], "fn"), _counted(proof["test"], "tn"),
+        ]  # fmt: skip
+        inside = "".join(f"<td>{cell}</td>" for cell in cells)
+        body += f'<tr class="{kind}"><th>{capital(name)}</th>{inside}</tr>'
+    head = "".join(f"<th>{text}</th>" for text in heads)
+    return (
+        f'<div class="wide"><table class="numbers"><thead><tr>{head}</tr></thead>'
+        f"<tbody>{body}</tbody></table></div>"
+    )
+
+
+def _threshold(proof: dict[str, Any]) -> str:
+    if not proof["certified"]:
+        return "cannot be certified"
+    return "flags only the unscored" if proof["threshold"] is None else brief(proof["threshold"])
+
+
+def _counted(measured: dict[str, Any], outcome: str) -> str:
+    """`74 of 555` with its interval; a dash where nothing was measured."""
+    counts = measured["counts"]
+    if f"flagged_{outcome}" not in counts or not counts[outcome]:
+        return "–"
+    low, high = measured["fn_recall_interval" if outcome == "fn" else "tn_loss_interval"]
+    told = f"<b>{count(counts[f'flagged_{outcome}'])}</b> of {count(counts[outcome])}"
+    if low is None or low == high:  # a bootstrap of all caught is a point: it says nothing
+        return told
+    return f"{told}<small>{100 * low:.0f} to {100 * high:.0f} %</small>"
+
+
+def seals_sentence(told: dict[str, Any]) -> str:
+    """Who opened what, as HTML, and whether the choice came first."""
+    seals = "; ".join(
+        f"{seal['role']} on {moment(str(seal['when']))} by {escape(str(seal['who']))}"
+        for seal in told["seals"]
+    )
+    first = (
+        "The indicator was chosen before the sealed images were seen."
+        if told["chosen_blind"]
+        else "The journal does not show that this indicator was chosen before the sealed images "
+        "were seen; a choice made after a look is not covered by the proof."
+    )
+    return f"{first} Seals opened: {seals}."
+
+
+def plan_sentence(demand: Demand, have: int) -> str:
+    """How many missed parts must be collected for the wanted proof."""
+    wanted = plan(demand, OVERLOOKED)
+    rest = ", ".join(
+        f"{count(n)} if {k} {'is' if k == 1 else 'are'}" for k, n in wanted.items() if k
+    )
+    if not have:
+        stand = "You have none yet."
+    else:
+        best = proven(have, have, demand.confidence)
+        stand = (
+            f"You have {counted(have, 'missed parts')} for it: all of them caught would prove "
+            f"{int(1000 * best) / 10:g} %."
+        )
+    return (
+        f"{share(demand.recall)}, {share(demand.confidence)} sure, takes {count(wanted[0])} missed "
+        f"parts if none is overlooked, {rest}. {stand} Hatched: cannot be proven."
+    )
+
+
+def draw_plan(demand: Demand, have: int) -> None:
+    """What a number of missed parts proves."""
+    text, height = _plan(demand, have)
+    chart(
+        text,
+        height,
+        key="plan",
+        alt="The share of missed parts that can be proven to be caught, over the number of missed "
+        "parts it is proven on. Above the hatched border nothing can be proven.",
+    )
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _plan(demand: Demand, have: int) -> tuple[str, int]:
+    figure = decide.collected(demand, have, range(OVERLOOKED + 1))
+    return figure.to_json(validate=False), int(figure.layout.height)

@@ -1,0 +1,130 @@
+"""What the reader wants of the line: recall, confidence, and what an error costs; all in the URL.
+
+A link to another page does not carry these, so the session remembers the last ones.
+"""
+
+from dataclasses import dataclass
+
+import streamlit as st
+
+from dashboard.sync_widget import follow
+from trust_core.decision.certificate import Budget, Demand
+from trust_core.decision.line_costs import Line
+
+MEMORY = "decide-wants"
+
+
+@dataclass(frozen=True)
+class Field:
+    """One number to fill in; `key` is its name in the URL."""
+
+    key: str
+    label: str
+    usual: float
+    least: float
+    most: float
+    step: float
+    help: str
+    format: str = "%g"
+
+
+FIELDS = (
+    Field(
+        "recall", "Missed parts to catch, %", 95, 50, 99.9, 1,
+        "The share of the parts with a missed defect that must be sent to re-inspection. "
+        "It must be proven, not just seen.",
+    ),
+    Field(
+        "sure", "How sure, %", 95, 50, 99.9, 1,
+        "The confidence of the proof: at 95 %, one proof in twenty may be wrong.",
+    ),
+    Field(
+        "afford",
+        "Good parts you can afford to re-inspect, %",
+        10,
+        0,
+        100,
+        1,
+        "The other way to ask: what can be proven when no more than this share of the good parts "
+        "goes to re-inspection?",
+    ),
+    Field(
+        "rate", "Defective parts on the line, %", 1, 0, 100, 0.1,
+        "Of all parts that reach the detector. Data sets hold far more defects than a line does.",
+    ),
+    Field("shift", "Parts a shift", 1000, 0, 1e7, 100, "Parts that reach the detector in a shift."),
+    Field(
+        "escape", "Cost of an escape", 100, 0, 1e9, 10,
+        "What one defective part costs that leaves the building, in your currency.",
+    ),
+    Field(
+        "again", "Cost of a re-inspection", 1, 0, 1e9, 0.5,
+        "What it costs to look at one part again, in the same currency.",
+    ),
+)  # fmt: skip
+PROOF_FIELDS, LINE_FIELDS = FIELDS[:3], FIELDS[3:]
+
+
+@dataclass(frozen=True)
+class Wants:
+    """What is wanted.
+
+    Attributes:
+        demand: what must be proven.
+        budget: the same the other way round.
+        line: the line it is for.
+    """
+
+    demand: Demand
+    budget: Budget
+    line: Line
+
+
+def read_wants() -> Wants:
+    """What the URL says; where it is silent, what was last filled in, else what is usual."""
+    value = {field.key: _value(field) for field in FIELDS}
+    sure = value["sure"] / 100
+    return Wants(
+        Demand(value["recall"] / 100, sure),
+        Budget(value["afford"] / 100, sure),
+        Line(value["rate"] / 100, value["shift"], value["escape"], value["again"]),
+    )
+
+
+def into_address() -> None:
+    """Put what was last filled in into a URL that is silent, so that it can be shared."""
+    for field in FIELDS:
+        kept = st.session_state.get(MEMORY, {}).get(field.key)
+        if kept is not None and field.key not in st.query_params:
+            st.query_params[field.key] = f"{kept:.12g}"
+
+
+def ask(fields: tuple[Field, ...]) -> None:
+    """The fields, side by side."""
+    for column, field in zip(st.columns(len(fields)), fields, strict=True):
+        follow(f"want-{field.key}", _value(field))
+        column.number_input(
+            field.label,
+            float(field.least),
+            float(field.most),
+            step=float(field.step),
+            format=field.format,
+            help=field.help,
+            key=f"want-{field.key}",
+            on_change=_filled_in,
+            args=(field.key,),
+        )
+
+
+def _filled_in(key: str) -> None:
+    value = st.session_state[f"want-{key}"]
+    st.query_params[key] = f"{value:.12g}"
+    st.session_state[MEMORY] = st.session_state.get(MEMORY, {}) | {key: value}
+
+
+def _value(field: Field) -> float:
+    try:
+        value = float(st.query_params[field.key])
+    except (KeyError, ValueError):
+        value = float(st.session_state.get(MEMORY, {}).get(field.key, field.usual))
+    return value if field.least <= value <= field.most else float(field.usual)

@@ -1,0 +1,108 @@
+"""The controls of the page Localisation; all of them live in the URL."""
+
+from collections.abc import Mapping
+
+import streamlit as st
+
+from dashboard.localization.url_state import AREAS, FORMS, LOOSE, STRICT, Asked, write
+from dashboard.localization.words import source_name
+from dashboard.parts.grid import ROLE_CHOICES
+from dashboard.sync_widget import follow
+from trust_core.decision.localization.metrics import THRESHOLDS
+from trust_core.decision.localization.pixel_counts import MASK_HEAD, sources
+from trust_core.storage.audit_files import Audit
+
+FORM_NAMES = {LOOSE: "any mask", STRICT: "a touching mask"}
+HELP = {
+    "mask": "A pixel belongs to the predicted mask when its value is at least this. Probabilities "
+    "of a mask head are taken as they are; a heatmap as share of its colour scale, which is one "
+    "for the whole data set.",
+    "area": "A predicted mask smaller than this share of the part counts as empty.",
+    "form": "Loose: a defective part counts as found when its mask is not empty. Strict: only when "
+    "the mask and the true defect have a pixel in common.",
+}
+
+
+def threshold_slider(asked: Asked) -> None:
+    """From which value on a pixel belongs to the mask."""
+    follow("mask", asked.threshold)
+    st.slider(
+        "Mask threshold",
+        float(THRESHOLDS[0]),
+        float(THRESHOLDS[-1]),
+        step=0.01,
+        key="mask",
+        help=HELP["mask"],
+        on_change=_moved,
+        args=("mask",),
+    )
+
+
+def sliders(asked: Asked) -> None:
+    """Mask threshold, minimum area and the form of the recall."""
+    threshold_slider(asked)
+    follow("area", asked.min_area)
+    st.select_slider(
+        "Smallest mask that counts",
+        AREAS,
+        format_func=_area,
+        key="area",
+        help=HELP["area"],
+        on_change=_moved,
+        args=("area",),
+    )
+    follow("form", asked.form)
+    st.segmented_control(
+        "A defect counts as found by",
+        FORMS,
+        format_func=FORM_NAMES.__getitem__,
+        key="form",
+        help=HELP["form"],
+        on_change=_moved,
+        args=("form",),
+    )
+
+
+def choices(audit: Audit, asked: Asked) -> None:
+    """What the masks are made from, and on which parts."""
+    source_choice(audit, asked)
+    _choice("role", "On these parts", ROLE_CHOICES, asked.role)
+
+
+def source_choice(audit: Audit, asked: Asked) -> None:
+    """What the masks are made from: the mask head, or a heatmap but that of the good class."""
+    known = [name for name in sources(audit) if name.rpartition(".")[2] != "good"]
+    _choice("source", "Masks from", {name: source_name(name) for name in known}, asked.source)
+
+
+def _choice(key: str, label: str, names: Mapping[str, str], here: str) -> None:
+    follow(key, here)
+    st.selectbox(
+        label,
+        list(names),
+        format_func=names.__getitem__,
+        key=key,
+        on_change=_moved,
+        args=(key,),
+    )
+
+
+def explanation_note(asked: Asked, *, mask_head: bool) -> str:
+    """What is judged when it is not a mask head; "" when it is."""
+    if asked.source == MASK_HEAD:
+        return ""
+    why = "" if mask_head else "This network has no mask head. "
+    return (
+        f"{why}Judged here is the explanation: where the heatmap reaches the threshold. It says "
+        "where the network looked, not what it would mark."
+    )
+
+
+def _area(share: float) -> str:
+    return f"{100 * share:g} %" if share else "any"
+
+
+def _moved(key: str) -> None:
+    value = st.session_state[key]
+    if value is not None:  # a segmented control that is clicked again lets go of its choice
+        write(**{key: value})

@@ -1,0 +1,98 @@
+"""What the page Localisation keeps in the URL; the part view reads the same."""
+
+from dataclasses import dataclass
+
+import streamlit as st
+
+from dashboard.url_state import CHOICES, TUNE
+from trust_core.decision.localization.pixel_counts import column_of, find_source
+from trust_core.decision.localization.report import DEFAULT_THRESHOLD
+from trust_core.errors import SettingsError
+from trust_core.storage.audit_files import Audit
+
+AREAS = (0.0, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05)
+LOOSE, STRICT = "loose", "strict"
+FORMS = (LOOSE, STRICT)
+MISSED, FALSE_ALARM, LOWEST = "missed", "false-alarm", "lowest"
+WORST = (MISSED, FALSE_ALARM, LOWEST)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is looked at.
+
+    Attributes:
+        source: of the masks: the mask head, or a kept map.
+        threshold: from which a pixel belongs to the mask.
+        min_area: share of the picture below which a mask counts as empty.
+        form: of Seg_Recall, one of `FORMS`.
+        worst: which parts are shown, one of `WORST`; "" = the first of which there are any.
+        role: which images.
+        beside: mask threshold of the audit that is put beside; that of the open one when None.
+    """
+
+    source: str
+    threshold: float
+    min_area: float
+    form: str
+    worst: str
+    role: str
+    beside: float | None = None
+
+
+DEFAULTS = {"area": "0", "form": LOOSE, "worst": "", "role": TUNE}
+
+
+def read_asked(audit: Audit) -> Asked:
+    """The view in the URL; what means nothing for this audit is passed over."""
+    query = st.query_params
+    try:
+        source = find_source(audit, query.get("source"))
+    except SettingsError:
+        source = find_source(audit, None)
+    area = query.get("area", "")
+    areas = {f"{share:g}": share for share in AREAS}
+    return Asked(
+        source,
+        _threshold("mask") or DEFAULT_THRESHOLD,
+        areas.get(area, 0.0),
+        _one_of("form", FORMS),
+        _one_of("worst", WORST),
+        _one_of("role", CHOICES),
+        _threshold("beside"),
+    )
+
+
+def write(**changes: object) -> None:
+    """Write query parameters; None and what is the default leave the URL."""
+    for name, value in changes.items():
+        text = f"{value:g}" if isinstance(value, float) else str(value)
+        if value is None or text == DEFAULTS.get(name):
+            st.query_params.pop(name, None)
+        else:
+            st.query_params[name] = text
+
+
+def part_query(asked: Asked) -> dict[str, object]:
+    """Query parameters of a link to the part view, so that it shows the same masks."""
+    return {
+        "look": "mask",
+        "source": asked.source,
+        "mask": asked.threshold,
+        "area": asked.min_area or None,
+        "role": asked.role,
+    }
+
+
+def _threshold(name: str) -> float | None:
+    try:
+        threshold = float(st.query_params.get(name, ""))
+        column_of(threshold)
+    except (ValueError, SettingsError):
+        return None
+    return threshold
+
+
+def _one_of(name: str, known: tuple[str, ...]) -> str:
+    value = st.query_params.get(name, "")
+    return value if value in known else DEFAULTS[name]

@@ -1,0 +1,45 @@
+"""The button "this label is wrong", and what was said with it."""
+
+from collections.abc import Mapping
+from html import escape
+from typing import Any
+
+import streamlit as st
+
+from dashboard.parts import part_words
+from dashboard.parts.disputes import dispute, disputes
+from dashboard.words import moment
+from trust_core.storage.audit_files import Audit
+
+LONGEST_NOTE = 500
+
+
+def dispute_button(audit: Audit, row: Mapping[str, Any]) -> None:
+    """A form that notes why the label of a part is wrong. The label itself stays."""
+    with st.popover("This label is wrong", icon=":material/flag:", width="content"):
+        with st.form(f"dispute-{row['sample_id']}", border=False, clear_on_submit=True):
+            note = st.text_area(
+                f"It is labelled {part_words.plain(part_words.label(row))}. What is it really?",
+                key=f"dispute-note-{row['sample_id']}",
+                placeholder="for example: a scratch at the lower edge",
+                max_chars=LONGEST_NOTE,
+            )
+            st.caption("Noted with your name and the time. The label is not changed.")
+            sent = st.form_submit_button("Note it", type="primary")
+        if sent and note.strip():
+            dispute(audit, str(row["sample_id"]), note)
+            st.rerun()
+        if sent:
+            st.html('<p class="parts-note">Say in a few words what is wrong with it.</p>')
+
+
+def show_disputes(audit: Audit, sample_id: str) -> None:
+    """What was said of the label of this part."""
+    for entry in disputes(audit):
+        if entry["sample_id"] == sample_id:
+            st.html(
+                '<p class="part-remark"><b>This label was called wrong</b> on '
+                f"{escape(moment(entry['when']))} by {escape(entry['who'])}: "
+                f"“{escape(entry['note'])}”. It still counts as it is: correct it in the data set "
+                "and run the audit again; the model is not run anew.</p>"
+            )

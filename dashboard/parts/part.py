@@ -1,0 +1,184 @@
+"""One part opened: its photograph and heatmaps, what they say in words, and its neighbours."""
+
+from functools import partial
+from html import escape
+from pathlib import Path
+
+import pandas as pd
+import streamlit as st
+from PIL import Image
+
+from dashboard.parts import part_words
+from dashboard.parts.check_view import check_button
+from dashboard.parts.dispute_view import dispute_button, show_disputes
+from dashboard.parts.evidence_view import show_evidence
+from dashboard.parts.heat_view import show_heatmaps
+from dashboard.parts.mask_view import has_masks, show_mask
+from dashboard.parts.tiles import flag_html, outcome_html, tile
+from dashboard.parts.url_state import EVIDENCE, HEATMAPS, LOOK, MASK, read_look, write
+from dashboard.sealed_roles import ask_to_open, closed
+from dashboard.shell import error, finding
+from dashboard.sync_widget import follow
+from dashboard.words import counted
+from trust_core.data.images import read_image
+from trust_core.decision.operating_point import Point
+from trust_core.decision.part_filter import Filters, Place, part_rows, place_of
+from trust_core.errors import StoreError, UnreadableImage
+from trust_core.figures.part_maps import PANEL_SIDE, fitted
+from trust_core.figures.thumbnails import PLACEHOLDER, jpeg, source, thumbnails
+from trust_core.storage.audit_files import Audit
+
+GROUP_SHOWN = 24
+LOOKS = {HEATMAPS: "Heatmaps", EVIDENCE: "Evidence, pixel by pixel", MASK: "Predicted mask"}
+NO_SUCH_PART = (
+    "This audit has no such part. The link may belong to another audit: choose it at the top right."
+)
+
+
+def show_part(audit: Audit, point: Point, filters: Filters, sample_id: str) -> None:
+    """Draw the part that the URL names, whatever the filters leave."""
+    photos, scores = part_rows(audit, point, sample_id)
+    if photos.empty:
+        _back()
+        error(StoreError(NO_SUCH_PART))
+        return
+    row = photos[photos["sample_id"] == sample_id].iloc[0]
+    sealed = closed(audit, [row["role"]])
+    if sealed:
+        _back()
+        ask_to_open(audit, sealed, f"part {row['path']}")
+        return
+    with st.container(key="part-steps", horizontal=True, vertical_alignment="center"):
+        _steps(_place(audit, audit.key, point, filters, sample_id))
+        st.space("stretch")
+        look = _look(audit)
+        dispute_button(audit, row)
+    finding(*part_words.finding(row))
+    show_disputes(audit, sample_id)
+    photo = _photo(audit, row["path"])
+    if isinstance(photo, str):
+        _missing_photo(photo)
+    elif scores.empty:
+        st.image(jpeg(photo), width=PANEL_SIDE // 2)
+    elif look == EVIDENCE:
+        show_evidence(audit, row, photo)
+    elif look == MASK:
+        show_mask(audit, row, photo)
+    else:
+        show_heatmaps(audit, row, scores, photo, point)
+    with st.container(key="part-below", horizontal=True, gap="large"):
+        st.html(part_words.facts(audit, row, point), width=560)
+        with st.container(width="stretch"):
+            if look == HEATMAPS and not scores.empty and not isinstance(photo, str):
+                check_button(audit, row, scores.iloc[0], photo)
+    _group(audit, photos, sample_id)
+
+
+def _steps(place: Place) -> None:
+    """Back to the grid, previous and next: buttons with their keys."""
+    _back()
+    st.button(
+        "Previous",
+        key="part-previous",
+        icon=":material/chevron_left:",
+        shortcut="Left",
+        disabled=place.previous is None,
+        on_click=partial(write, part=place.previous, view=None),
+    )
+    st.button(
+        "Next",
+        key="part-next",
+        icon=":material/chevron_right:",
+        icon_position="right",
+        shortcut="Right",
+        disabled=place.following is None,
+        on_click=partial(write, part=place.following, view=None),
+    )
+    told = f"{place.number:,} of {counted(place.total, 'parts')} in the grid"
+    absent = "not among the parts that the grid's filters leave"
+    st.html(f'<p class="parts-note">{told if place.number else absent}</p>')
+
+
+def _back() -> None:
+    st.button(
+        "All parts",
+        key="part-back",
+        icon=":material/grid_view:",
+        shortcut="Esc",
+        on_click=partial(write, part=None, view=None),
+    )
+
+
+def _group(audit: Audit, photos: pd.DataFrame, sample_id: str) -> None:
+    """Every photo of the physical part."""
+    if len(photos) < 2:
+        return
+    shown = photos.head(GROUP_SHOWN)
+    st.html(part_words.group_heading(photos, len(shown)))
+    pictures = thumbnails(audit, shown[["sample_id", "path"]].itertuples(index=False))
+    with st.container(key="part-group"):
+        for index, (row, picture) in enumerate(
+            zip(shown.to_dict("records"), pictures, strict=True)
+        ):
+            tile(
+                f"group-{index}",
+                picture,
+                outcome_html(row["outcome"]) + flag_html(bool(row["flagged"])),
+                f"Open photo {Path(row['path']).name}",
+                partial(write, part=row["sample_id"], view=None),
+                here=row["sample_id"] == sample_id,
+            )
+    if len(photos) > len(shown):
+        st.button(
+            "All photos of this group in the grid",
+            key="part-whole-group",
+            on_click=partial(
+                write, part=None, view=None, page=None, show=None, group=photos["group"].iloc[0]
+            ),
+        )
+
+
+def _look(audit: Audit) -> str:
+    """What stands beside the photograph, and the choice of it."""
+    key = "part-look"
+    looks = [name for name in LOOKS if name != MASK or has_masks(audit)]
+    look = read_look()
+    look = look if look in looks else HEATMAPS
+    follow(key, look)
+    st.segmented_control(
+        "Beside the photograph",
+        looks,
+        format_func=LOOKS.__getitem__,
+        key=key,
+        on_change=lambda: write(**{LOOK: st.session_state[key]}),
+        label_visibility="collapsed",
+        width="content",
+    )
+    return look
+
+
+def _missing_photo(reason: str) -> None:
+    with st.container(key="part-missing"):
+        st.image(PLACEHOLDER, width=200, alt="no picture")
+        st.html(
+            f"<p><b>{escape(reason)}</b></p><p>The scores below were measured when the audit ran; "
+            "the picture returns when the file is back in its place.</p>"
+        )
+
+
+def _photo(audit: Audit, path: str) -> Image.Image | str:
+    """The photograph at panel size, or the sentence why there is none (never kept)."""
+    try:
+        return _decoded(audit, audit.key, path)
+    except UnreadableImage as problem:
+        return str(problem)
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def _decoded(_audit: Audit, key: str, path: str) -> Image.Image:
+    return fitted(read_image(source(_audit, path)), PANEL_SIDE)
+
+
+@st.cache_data(max_entries=256, show_spinner=False)
+def _place(_audit: Audit, key: str, point: Point, filters: Filters, sample_id: str) -> Place:
+    return place_of(_audit, point, filters, sample_id)

@@ -1,0 +1,161 @@
+"""What the page of one part says, as sentences and escaped HTML. No Streamlit."""
+
+import math
+import re
+from collections.abc import Mapping
+from html import escape
+from typing import Any
+
+import pandas as pd
+
+from dashboard.words import INDICATOR_NAMES, ROLE_NAMES, counted, number_text, percent
+from trust_core.decision.operating_point import Point
+from trust_core.figures.overlays import LINES
+from trust_core.storage.audit_files import Audit
+
+Row = Mapping[str, Any]
+DASH = "–"
+
+
+def label(row: Row) -> str:
+    """The label as the data gives it: `good`, or `defective (crack)`."""
+    kind = f" ({row['kind']})" if row["kind"] else ""
+    return f"defective{kind}" if row["label"] else "good"
+
+
+def plain(text: str) -> str:
+    """Text that Markdown leaves as it is: file names and labels come from outside."""
+    return re.sub(r"([\\`*_{}\[\]()#+\-.!$:~<>|&])", r"\\\1", text)
+
+
+def signed(value: float) -> str:
+    """A number from −1 to 1 with its sign; a dash for none."""
+    return DASH if math.isnan(value) else f"{value:+.2f}".replace("-", "−")
+
+
+def finding(row: Row) -> tuple[str, str]:
+    """The sentence on top, and what stands below it."""
+    p = f"defect probability {percent(float(row['p_defect']))}"
+    what = f" ({row['kind']})" if row["kind"] else ""
+    told = {
+        ("FN", True): f"A missed defect{what} that is flagged: called good at a {p}, but sent to "
+        "re-inspection.",
+        ("FN", False): f"A missed defect{what} that is overlooked: called good at a {p}, and not "
+        "flagged.",
+        ("TN", True): f"A good part that is flagged: called good at a {p}, and yet sent to "
+        "re-inspection.",
+        ("TN", False): f"A good part that passes: called good at a {p}, and not flagged.",
+        ("TP", False): f"A caught defect{what}: called defective at a {p}.",
+        ("FP", False): f"A false alarm: a good part called defective at a {p}.",
+    }
+    sentence = told.get((row["outcome"], bool(row["flagged"])), "This image could not be read.")
+    return sentence, str(row["path"])
+
+
+def panels(score: Row, truth: str) -> dict[str, tuple[str, str]]:
+    """Title and sentence of each picture; `truth` says what is known of the true defect."""
+    return {
+        "photo": ("Photograph", truth),
+        "defect": ("Defect map", _overlap("Evidence for a defect", float(score["iou_defect"]))),
+        "good": ("Good map", _overlap("Evidence for a good part", float(score["iou_good"]))),
+        "agnostic": ("Where it looks", "Where the network looks at all, whatever it decides."),
+    }
+
+
+def _overlap(what: str, share: float) -> str:
+    if math.isnan(share):
+        return f"{what}; no overlap can be measured."
+    return f"{what}; overlaps {percent(share)} with where it looks."
+
+
+def difference(score: Row) -> str:
+    """Δ with both overlaps, as HTML."""
+    at = f"at adversarial strength ε = {score['strength']:g}"
+    if math.isnan(float(score["iou_difference"])):
+        return (
+            f"No IoU difference {at}: {escape(str(score['status']))}. A part without a score is "
+            "always flagged."
+        )
+    defect, good = float(score["iou_defect"]), float(score["iou_good"])
+    return (
+        f"The defect map overlaps <b>{percent(defect)}</b> with where the network looks; the good "
+        f"map <b>{percent(good)}</b>. IoU difference Δ = {defect:.2f} − {good:.2f} = "
+        f"<b>{signed(float(score['iou_difference']))}</b> {at}. "
+        '<span class="parts-note">Overlap: area in both masks, of the area in either.</span>'
+    )
+
+
+def legend() -> str:
+    """What the lines mean; each has its own style, not only a colour."""
+    items = [
+        (_line("truth"), "true defect"),
+        (_line("defect"), "defect mask"),
+        (_line("good"), "good mask"),
+        (_line("agnostic", "dashed"), "where it looks"),
+        ('<i class="both"></i>', "in both"),
+    ]
+    spans = "".join(f"<span>{picture}{text}</span>" for picture, text in items)
+    return f'<div class="line-legend">{spans}</div>'
+
+
+def _line(name: str, style: str = "solid") -> str:
+    red, green, blue = LINES[name]
+    return f'<i><b style="border-top:3px {style} rgb({red},{green},{blue})"></b></i>'
+
+
+def strip_heading(passed: bool, strengths: int, direction: str) -> str:
+    """Heading of the pictures of all strengths, as HTML."""
+    way = "a good part" if direction == "toward_good" else "a defect"
+    told = (
+        f"Every pixel nudged a little towards {way}, in {counted(strengths, 'strengths')} ε "
+        "(steps of 1/255): how the masks move."
+        if passed
+        else "Called defective, so measured at ε = 0 only: further strengths are for parts called "
+        "good."
+    )
+    return f'<h3 class="part-heading">Adversarial strengths <small>{told}</small></h3>'
+
+
+def strip_caption(score: Row) -> str:
+    """The words below one strength, as HTML."""
+    p = 1 / (1 + math.exp(-max(-700.0, min(700.0, float(score["log_odds"])))))
+    return (
+        f"<span><b>ε = {score['strength']:g}</b></span>"
+        f"<span>Δ {signed(float(score['iou_difference']))} · p {percent(p)}</span>"
+    )
+
+
+def group_heading(photos: pd.DataFrame, shown: int) -> str:
+    """Heading of the photos of a group, as HTML."""
+    flagged, total = int(photos["flagged"].sum()), len(photos)
+    told = f"{counted(total, 'photos')} of one physical part or lot; {flagged or 'none'} flagged"
+    told += f"; the first {shown} are here" if shown < total else ""
+    name = escape(str(photos["group"].iloc[0]))
+    return f'<h3 class="part-heading">Group {name} <small>{told}.</small></h3>'
+
+
+def facts(audit: Audit, row: Row, point: Point) -> str:
+    """What is known of the part, as an HTML list of terms."""
+    p = float(row["p_defect"])
+    threshold = audit.manifest["settings"]["decision_threshold"]
+    rule = "by the largest output" if threshold is None else f"defective from {percent(threshold)}"
+    decided = {"1": "defective", "0": "good"}.get(str(row["predicted"]), "none")
+    score = float(row["indicator"])
+    side = "flagged" if row["flagged"] else "not flagged"
+    told = f"{signed(score) if row['passed'] else DASH}"
+    name = INDICATOR_NAMES.get(point.indicator, point.indicator)
+    at = f"{name}, ε = {point.strength:g}; {side} at a threshold of {number_text(point.threshold)}"
+    group = "its own" if row["group"] == row["sample_id"] else str(row["group"])
+    terms = {
+        "Label": label(row),
+        "Detector says": f"{decided} ({rule})",
+        "Defect probability": DASH if math.isnan(p) else f"{100 * p:.1f} %",
+        "Score": f"{told} ({at})" if row["passed"] else f"{DASH} (only parts called good have one)",
+        "Group": group,
+        "Images": f"{row['role']}, {ROLE_NAMES.get(row['role'], '')}",
+        "File": str(row["path"]),
+        "sha256": str(row["sha256"]),
+        "Status": " – ".join(filter(None, (str(row["status"]), str(row["reason"])))),
+    }
+    items = "".join(f"<dt>{term}</dt><dd>{escape(text)}</dd>" for term, text in terms.items())
+    return f'<dl class="part-facts">{items}</dl>'

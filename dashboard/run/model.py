@@ -1,0 +1,119 @@
+"""Run, step 1: the model file, and what it was recognised as."""
+
+from collections.abc import Iterable
+from html import escape
+from pathlib import Path
+
+import streamlit as st
+
+from dashboard import shell
+from dashboard.run import cache, form
+from dashboard.run.cache import Facts
+from dashboard.run.picker import pick
+from dashboard.wording import worded
+from trust_core.data import uploads
+from trust_core.errors import TrustError
+from trust_core.model.outputs import Convention
+
+
+def choose_model() -> tuple[Path, Facts] | None:
+    """Draw the step.
+
+    Returns:
+        The model file and what it is; None while something is missing.
+    """
+    path = pick(
+        form.MODEL,
+        upload="Drop a model file",
+        hint="Weights as .safetensors, .pt, .pth or .onnx. They are opened without running code.",
+        server="or choose one on the server",
+        known=uploads.models,
+        keep=uploads.store,
+        changed=form.forget_model,
+    )
+    if path is None:
+        return None
+    try:
+        facts = cache.facts(path, form.told(form.ARCH) or None)
+    except TrustError as problem:
+        shell.error(problem)
+        _ask_architecture("Its architecture, if you know it")
+        return None
+    height, width = facts.preprocessing.size
+    tiles(
+        {
+            "Recognised as": facts.architecture.rpartition("/")[2],
+            "Outputs": str(facts.outputs),
+            "Input by default": f"{height}×{width}, {facts.preprocessing.channels}",
+            "Explained at": facts.layer,
+        }
+    )
+    answered = _ask_meaning(facts)
+    with st.expander("Details, or another architecture"):
+        bullets(facts.notes)
+        _ask_architecture("Take it as another architecture")
+    return (path, facts) if answered else None
+
+
+def tiles(facts: dict[str, str]) -> None:
+    """A few facts side by side, each with its name above."""
+    cells = "".join(
+        f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>"
+        for name, value in facts.items()
+    )
+    st.html(f'<dl class="tiles">{cells}</dl>')
+
+
+def bullets(sentences: Iterable[str], kind: str = "notes") -> None:
+    """The core's sentences as a list, `notes` or `warnings`; a file name is never markup."""
+    items = "".join(f"<li>{escape(worded(sentence))}</li>" for sentence in sentences)
+    if items:
+        st.html(f'<ul class="{kind}">{items}</ul>')
+
+
+def meaning(convention: Convention) -> str:
+    """What the outputs mean, in words."""
+    if convention.outputs == 1:
+        return f"A positive output means {'defective' if convention.sign > 0 else 'good'}"
+    named = {"defective": convention.defect, "good": convention.good}
+    parts = [
+        f"{'outputs' if len(indices) > 1 else 'output'} {', '.join(map(str, indices))} = {name}"
+        for name, indices in named.items()
+    ]
+    return "; ".join(parts).capitalize()
+
+
+def _ask_meaning(facts: Facts) -> bool:
+    """Ask what the outputs mean, where a rule cannot know; True when it is known."""
+    if facts.convention is None or facts.outputs > 2:
+        good = st.pills(
+            f"The network has {facts.outputs} outputs. Which of them mean a good part?",
+            [str(index) for index in range(facts.outputs)],
+            selection_mode="multi",
+            key=form.GOOD_OUTPUTS,
+            bind="query-params",
+        )
+        if not good and facts.convention is None:
+            st.caption("All others then mean a defect. The order is that of the training.")
+            return False
+        return True
+    st.toggle(
+        f"{meaning(facts.convention)}. Swap it",
+        key=form.SWAPPED,
+        bind="query-params",
+        help="Step 3 shows on real images whether the outputs are read the right way round.",
+    )
+    return True
+
+
+def _ask_architecture(label: str) -> None:
+    chosen = form.told(form.ARCH)
+    st.selectbox(
+        label,
+        list(dict.fromkeys([*([chosen] if chosen else []), *cache.architecture_names()])),
+        index=None,
+        key=form.ARCH,
+        accept_new_options=True,
+        placeholder="Type a name, as resnet18 or timm/tf_efficientnet_lite0",
+        bind="query-params",
+    )

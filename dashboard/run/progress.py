@@ -1,0 +1,162 @@
+"""Run, step 5 and after: the command, and a worker that is looked at once a second."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import streamlit as st
+
+from dashboard import shell
+from dashboard.run.command import shell
+from dashboard.run.job_view import show_ended, show_log, show_running
+from dashboard.words import count, counted, duration
+from trust_core.audit import jobs
+from trust_core.audit.jobs import DONE, FAILED, RUNNING, JobState
+from trust_core.audit.manifest import Identity
+from trust_core.errors import SettingsError, StoreError, TrustError
+from trust_core.storage.audit_files import open_audit, read_manifest, workspace_folder
+
+RUN = "run"  # in the URL: the audit folder that is being made
+EVERY = timedelta(seconds=1)
+
+
+def folder_of(name: str) -> Path:
+    """The audit folder of a run in the URL.
+
+    Raises:
+        StoreError: not a plain name, or nothing was ever started there.
+    """
+    folder = workspace_folder() / name
+    plain = Path(name).name == name and name not in ("", ".", "..")
+    if not plain or (jobs.read_job(folder) is None and not folder.is_dir()):
+        raise StoreError(
+            f"There is no run '{name}' in {workspace_folder()}; it may have been deleted."
+        )
+    return folder
+
+
+def show_run(name: str) -> None:
+    """The page of one run, whoever started it and whenever."""
+    try:
+        folder = folder_of(name)
+        phase = jobs.state(folder).phase
+    except TrustError as problem:
+        shell.error(problem)
+        _set_up_another()
+        return
+    # Only a running job is looked at again and again; its end draws the whole page once more.
+    with st.container(key="run-view"):
+        st.fragment(_view, run_every=EVERY if phase == RUNNING else None)(folder, phase)
+    job = jobs.read_job(folder)
+    if job is not None:
+        st.caption("The command; in a terminal it does the same")
+        st.code(shell(job.arguments), language="bash", wrap_lines=True)
+    _set_up_another()
+
+
+def unfinished_runs() -> None:
+    """A line for each run that goes on, or could: coming back to the page must not lose it."""
+    for job in jobs.unfinished()[:5]:
+        state = jobs.state(job.folder)
+        doing = "is running" if state.phase == RUNNING else "has not finished"
+        with st.container(
+            horizontal=True, vertical_alignment="center", key=f"job-{job.folder.name}"
+        ):
+            st.markdown(f"**{job.folder.name}** {doing}: {_images(state)}.", width="content")
+            st.button(
+                "Show it",
+                key=f"show-{job.folder.name}",
+                on_click=open_run,
+                args=(job.folder.name,),
+            )
+
+
+def open_run(name: str) -> None:
+    """Show a run; the URL then says so."""
+    st.query_params[RUN] = name
+
+
+def start(words: list[str], folder: Path, identity: Identity) -> None:
+    """Start the worker and show it; an audit that runs or is finished is only shown.
+
+    Args:
+        words: what follows `python -m trust_core`.
+        folder: the audit folder.
+        identity: of the audit that is wanted.
+
+    Raises:
+        StoreError: the worker cannot be started.
+        SettingsError: the folder holds something else.
+    """
+    if folder.exists() and any(folder.iterdir()):
+        job, manifest = jobs.read_job(folder), read_manifest(folder)
+        same = job is not None and list(job.arguments) == words
+        if not same or manifest["model_pass"] != identity.model_pass:
+            raise SettingsError(
+                f"The name {folder.name} is taken by another audit; choose another name."
+            )
+        finished = jobs.state(folder).phase == DONE and manifest["table"] == identity.table
+    else:
+        finished = False
+    if not finished and jobs.state(folder).phase != RUNNING:
+        jobs.start(words, folder)
+    open_run(folder.name)
+
+
+def _view(folder: Path, phase: str) -> None:
+    state = jobs.state(folder)
+    if state.phase != phase:
+        st.rerun()
+    name = folder.name
+    if phase == DONE:
+        _finished(folder)
+        return
+    if phase == RUNNING:
+        left = state.seconds_left
+        show_running(
+            folder,
+            state,
+            f"{_images(state)}." if state.total else "The model and the images are being read.",
+            f"{name}: {state.rate:.1f} images a second, {duration(left)} left."
+            if left
+            else f"{name}: it goes on when this page is closed.",
+        )
+    else:
+        how = "Failed" if phase == FAILED else "Stopped"
+        show_ended(folder, state, f"{how} after {_images(state)}.", name)
+    show_log(folder)
+
+
+def _finished(folder: Path) -> None:
+    try:
+        counts = open_audit(folder).manifest["counts"]
+    except TrustError as problem:
+        shell.error(problem)
+        return
+    passed = counts["fn"] + counts["tn"]
+    shell.finding(
+        f"Finished: {counted(counts['fn'], 'missed defects')} among "
+        f"{counted(passed, 'parts')} called good.",
+        f"{folder.name}: {counted(counts['tp'], 'defects')} caught, "
+        f"{counted(counts['fp'], 'false alarms')}.",
+    )
+    st.progress(1.0)
+    with st.container(horizontal=True):
+        shell.link(
+            "See how many it can catch", "pages/tradeoff.py", primary=True, audit=folder.name
+        )
+        shell.link("Look at the parts", "pages/parts.py", audit=folder.name)
+    show_log(folder)
+
+
+def _images(state: JobState) -> str:
+    if not state.total:
+        return "no image done yet"
+    return f"{count(state.done)} of {counted(state.total, 'images')} done"
+
+
+def _leave() -> None:
+    st.query_params.pop(RUN, None)
+
+
+def _set_up_another() -> None:
+    st.button("Set up another audit", type="tertiary", on_click=_leave)

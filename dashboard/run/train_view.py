@@ -1,0 +1,170 @@
+"""A training run: how far it is, what each epoch gave, and the audit of what came out."""
+
+import json
+from datetime import timedelta
+from itertools import count as numbers
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from dashboard import shell
+from dashboard.run.command import shell, slug
+from dashboard.run.job_view import show_ended, show_log, show_running
+from dashboard.run.progress import open_run
+from dashboard.run.train_command import audit_arguments, network_file, run_folder
+from dashboard.words import duration, of
+from trust_core.audit import jobs
+from trust_core.audit.jobs import DONE, FAILED, RUNNING, JobState
+from trust_core.errors import StoreError, TrustError
+from trust_core.model.training.loop import best_epoch
+from trust_core.storage.audit_files import PROGRESS, workspace_folder
+from trust_core.storage.workspace import NETWORKS
+
+TRAIN, NEW = "train", "new"  # in the URL: the network that is being made
+EVERY = timedelta(seconds=1)
+SHOWN = 8  # epochs in the table, the last ones
+
+
+def open_training(name: str) -> None:
+    """Show a training run, or the form; the URL then says so."""
+    st.query_params[TRAIN] = name
+
+
+def trainings() -> None:
+    """A line for each training run that goes on, or could."""
+    for path in sorted((workspace_folder().resolve() / NETWORKS).glob("*.training"))[:5]:
+        doing = "is being trained" if _state(path).phase == RUNNING else "has not finished"
+        with st.container(horizontal=True, vertical_alignment="center", key=f"net-{path.stem}"):
+            st.markdown(f"**{path.stem}** {doing}.", width="content")
+            st.button(
+                "Show it", key=f"show-net-{path.stem}", on_click=open_training, args=(path.stem,)
+            )
+
+
+def show_training(name: str) -> None:
+    """The page of one run, whoever started it and whenever."""
+    folder = run_folder(network_file(name))
+    if slug(name) != name or jobs.read_job(folder) is None:
+        shell.error(StoreError(f"There is no training run '{name}'; it may have been deleted."))
+        return
+    phase = _state(folder).phase
+    with st.container(key="training-view"):
+        st.fragment(_view, run_every=EVERY if phase == RUNNING else None)(folder, phase)
+    job = jobs.read_job(folder)
+    if job is not None:
+        st.caption("The command; in a terminal it does the same")
+        st.code(shell(job.arguments), language="bash", wrap_lines=True)
+    st.button("Train another", type="tertiary", on_click=open_training, args=(NEW,))
+
+
+def _model(folder: Path) -> Path:
+    return folder.with_suffix(".safetensors")
+
+
+def _state(folder: Path) -> JobState:
+    return jobs.state(folder, lambda place: _model(place).exists() and not place.exists())
+
+
+def _view(folder: Path, phase: str) -> None:
+    state = _state(folder)
+    if state.phase != phase:
+        st.rerun()
+    history = _history(folder)
+    if phase == DONE:
+        _finished(folder, history)
+        return
+    if phase == RUNNING:
+        left = f", {duration(state.seconds_left)} left" if state.seconds_left else ""
+        show_running(
+            folder,
+            state,
+            _last(history) or "The images are being read, and the first epoch begins.",
+            f"{folder.stem}: it goes on when this page is closed{left}.",
+        )
+    else:
+        show_ended(folder, state, "Failed." if phase == FAILED else "Stopped.", folder.stem)
+    _table(history)
+    show_log(folder)
+
+
+def _finished(folder: Path, history: list[dict[str, Any]]) -> None:
+    best = best_epoch(history)
+    shell.finding(
+        f"Trained: {_in_words(best)}.",
+        f"{folder.stem}, as it was after pass {best['epoch']} of {len(history)}. An audit tells "
+        "what it misses, and whether that can be found.",
+    )
+    st.progress(1.0)
+    if st.button("Audit this network", type="primary", key="audit-it"):
+        try:
+            _audit(folder)
+            st.rerun()
+        except TrustError as problem:
+            shell.error(problem)
+    _table(history)
+    show_log(folder)
+
+
+def _audit(folder: Path) -> None:
+    """Start the audit of the trained network on its own data, or show it when it was started."""
+    job = jobs.read_job(folder)
+    assert job is not None
+    for number in numbers(1):
+        out = workspace_folder().resolve() / (
+            folder.stem if number == 1 else f"{folder.stem}-{number}"
+        )
+        words = audit_arguments(job.arguments, out)
+        earlier = jobs.read_job(out)
+        same = earlier is not None and list(earlier.arguments) == words
+        if same or not out.exists():
+            break
+    if jobs.state(out).phase not in (DONE, RUNNING):
+        jobs.start(words, out)
+    st.query_params.pop(TRAIN, None)
+    open_run(out.name)
+
+
+def _history(folder: Path) -> list[dict[str, Any]]:
+    """What each finished epoch gave, of a run that goes on or has ended."""
+    kept = _model(folder).with_suffix(".history.csv")
+    try:
+        if kept.exists():
+            return [dict(row) for row in pd.read_csv(kept).to_dict("records")]
+        return list(json.loads((folder / PROGRESS).read_text(encoding="utf-8"))["history"])
+    except (OSError, ValueError, KeyError):
+        return []  # not written yet
+
+
+def _in_words(row: dict[str, Any]) -> str:
+    caught = of(row["tune_caught"], row["tune_defective"], "defective parts")
+    return (
+        f"{caught} caught, {of(row['tune_false_alarms'], row['tune_good'], 'good parts')} alarmed"
+    )
+
+
+def _last(history: list[dict[str, Any]]) -> str:
+    return f"After pass {len(history)}: {_in_words(history[-1])}." if history else ""
+
+
+def _table(history: list[dict[str, Any]]) -> None:
+    """The last epochs, on the parts it does not learn from."""
+    if not history:
+        return
+    best = best_epoch(history)["epoch"]
+    rows = history[-SHOWN:]
+    st.caption("On the parts that choose the pass; the best ranking is kept")
+    st.table(
+        {
+            "Pass": [f"{row['epoch']}{', the best' * (row['epoch'] == best)}" for row in rows],
+            "Defective parts caught": [
+                f"{row['tune_caught']:,} of {row['tune_defective']:,}" for row in rows
+            ],
+            "Good parts alarmed": [
+                f"{row['tune_false_alarms']:,} of {row['tune_good']:,}" for row in rows
+            ],
+            "Ranking (1 is perfect)": [f"{row['tune_average_precision']:.2f}" for row in rows],
+        },
+        border="horizontal",
+    )

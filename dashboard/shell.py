@@ -1,0 +1,215 @@
+"""The frame that every page stands in: theme, top bar, which audit is open, the finding, errors.
+
+A page may be the very first request to a fresh server, so `page` sets everything up by itself.
+"""
+
+import re
+from collections import Counter
+from html import escape
+from pathlib import Path
+
+import streamlit as st
+
+from dashboard.sync_widget import follow
+from dashboard.url_state import AUDIT, kept
+from dashboard.wording import worded
+from dashboard.words import GLOSSARY, counted
+from trust_core.decision.localization.pixel_counts import has_truth
+from trust_core.errors import StoreError, TrustError
+from trust_core.storage import workspace
+from trust_core.storage.audit_files import FINISHED, Audit, open_audit
+from trust_core.storage.memory_cache import give_back
+
+PRODUCT = "Second Look"
+STATIC = Path(__file__).parents[2] / "static"
+HOME, RUN = "app.py", "pages/run.py"
+PAGES = {  # file: what the link says
+    HOME: "Home",
+    "pages/tradeoff.py": "Trade-off",
+    "pages/parts.py": "Parts",
+    "pages/decide.py": "Decide",
+    "pages/localisation.py": "Localisation",
+    RUN: "Run",
+}
+ONLY_WITH_MASKS = "pages/localisation.py"  # nothing to see there without true masks
+LAST_OPENED, SWITCHER = "last_opened", "open_audit"
+MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~:$&])")
+NUMBER = re.compile(r"(\d[\d,.]*\d|\d)")
+
+
+class Unfinished(StoreError):
+    """The audit is still running, or was stopped."""
+
+
+def page(title: str, *, needs_audit: bool = True) -> Audit | None:
+    """Set the page up and open the audit that the URL names.
+
+    The first call of every page. Without an audit in the URL it is the one this session opened
+    last, the only one, the demo, or the newest.
+
+    Args:
+        title: of the page, as its link in the top bar says.
+        needs_audit: False for a page that has something to say without one.
+
+    Returns:
+        The open audit; None (only without `needs_audit`) when none can be opened. With
+        `needs_audit` the script stops there, and the page says why and where to go.
+    """
+    st.set_page_config(
+        page_title=f"{title} · {PRODUCT}",
+        page_icon=str(STATIC / "icon.png"),
+        layout="wide",
+        initial_sidebar_state="collapsed",
+    )
+    give_back()  # what the page before needed
+    st.html(STATIC / "frame.css")
+    finished = {e.folder: e for e in workspace.entries() if e.status == FINISHED}
+    name = st.query_params.get(AUDIT) or _usual(finished)
+    audit, problem = _open(name)
+    _top_bar(title, finished, name if audit else None, masks=bool(audit and marks_defects(audit)))
+    if audit:
+        st.session_state[LAST_OPENED] = name
+        if st.query_params.get(AUDIT) != audit.folder.name:
+            st.query_params[AUDIT] = audit.folder.name
+        return audit
+    if problem:
+        error(problem)
+    elif needs_audit:
+        finding("No audit is open yet.", "This page shows what an audit found. Open one first.")
+    if needs_audit:
+        with st.container(horizontal=True):
+            link("Go to Home", HOME, audit=None)
+            if isinstance(problem, Unfinished):
+                link("See how it stands", RUN, audit=None, run=name)
+            else:
+                link("Audit your own model", RUN, audit=None)
+        st.stop()
+    return None
+
+
+def finding(sentence: str, detail: str = "") -> None:
+    """The one sentence on top of a page: the finding in words with its counts, numbers marked."""
+    below = f"<p>{escape(detail)}</p>" if detail else ""
+    st.html(f'<div class="finding"><h1>{_marked(sentence)}</h1>{below}</div>')
+
+
+def error(problem: TrustError) -> None:
+    """A problem the reader can do something about; the page lives on."""
+    kind = "problem unfinished" if isinstance(problem, Unfinished) else "problem"
+    st.html(f'<div class="{kind}" role="alert"><p>{escape(worded(str(problem)))}</p></div>')
+
+
+def link(label: str, file: str, *, primary: bool = False, **query: object) -> None:
+    """A link to a page, looking like a button, that keeps the open audit and operating point.
+
+    Args:
+        label: what it says.
+        file: a key of `PAGES`.
+        primary: the one thing to do next.
+        query: query parameters to change; None leaves one out.
+    """
+    kind = "primary" if primary else "secondary"
+    slug = Path(file).stem
+    with st.container(key=f"go-{kind}-{slug}-{_slug(label)}", width="content"):
+        st.page_link(file, label=label, query_params=kept(**query))
+
+
+def marks_defects(audit: Audit) -> bool:
+    """Whether the data of an audit has true masks."""
+    return _marks_defects(audit, audit.key)
+
+
+def plain(text: str) -> str:
+    """Text for a label that Streamlit would read as Markdown: every sign stands for itself."""
+    return MARKDOWN.sub(r"\\\1", text)
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _marks_defects(_audit: Audit, key: str) -> bool:
+    return has_truth(_audit)
+
+
+def _usual(finished: dict[str, workspace.Entry]) -> str | None:
+    last = st.session_state.get(LAST_OPENED)
+    for name in (last, workspace.DEMO, *finished):
+        if name in finished:
+            return name
+    return None
+
+
+def _open(name: str | None) -> tuple[Audit | None, TrustError | None]:
+    if name is None:
+        return None, None
+    try:
+        folder = workspace.folder_of(name)
+        entry = workspace.entry(folder)
+        if entry.status == workspace.RUNNING:
+            images = counted(entry.total, "images") if entry.total else "its images"
+            raise Unfinished(
+                f"{entry.name} is still running: {entry.done:,} of {images} are done. "
+                "What it found appears here when it has finished."
+            )
+        if entry.status == workspace.STOPPED:
+            raise Unfinished(
+                f"{entry.name} was stopped before it finished; resume it to see what it found."
+            )
+        return open_audit(folder), None
+    except TrustError as problem:
+        return None, problem
+
+
+def _top_bar(
+    title: str, finished: dict[str, workspace.Entry], name: str | None, *, masks: bool
+) -> None:
+    with st.container(
+        key="topbar", horizontal=True, vertical_alignment="center", gap="medium", wrap=False
+    ):
+        with st.container(key="brand", width="content"):
+            st.page_link(HOME, label=PRODUCT, query_params=kept())
+        with st.container(key="nav", horizontal=True, gap="xsmall", width="stretch"):
+            for file, label in PAGES.items():
+                if file == ONLY_WITH_MASKS and not masks and label != title:
+                    continue
+                here = "-here" if label == title else ""
+                with st.container(key=f"nav-{Path(file).stem}{here}", width="content"):
+                    st.page_link(file, label=label, query_params=kept())
+        with st.popover("Words", type="tertiary", width="content", key="words"):
+            words = "".join(f"<dt>{w}</dt><dd>{meaning}</dd>" for w, meaning in GLOSSARY.items())
+            st.html(f'<dl class="words">{words}</dl>')
+        if finished:
+            names = Counter(entry.name for entry in finished.values())
+            follow(SWITCHER, name)
+            st.selectbox(
+                "Open audit",
+                list(finished),
+                format_func=lambda folder: (
+                    finished[folder].name
+                    if names[finished[folder].name] == 1
+                    else f"{finished[folder].name} ({folder[:6]})"
+                ),
+                key=SWITCHER,
+                on_change=_switch,
+                label_visibility="collapsed",
+                placeholder="Choose an audit",
+                width=240,
+            )
+
+
+def _switch() -> None:
+    """Open the chosen audit; point, part and filters of another one would mean nothing here."""
+    for key in [k for k in st.query_params if k != AUDIT]:
+        del st.query_params[key]
+    st.query_params[AUDIT] = st.session_state[SWITCHER]
+
+
+def _marked(sentence: str) -> str:
+    """The sentence as HTML, escaped, its numbers in bold."""
+    pieces = NUMBER.split(sentence)
+    return "".join(
+        f"<b>{escape(piece)}</b>" if index % 2 else escape(piece)
+        for index, piece in enumerate(pieces)
+    )
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"\W+", "-", text.lower())

@@ -1,0 +1,86 @@
+"""The charts of the Trade-off page: figures kept as text, marks made anew at each move."""
+
+from collections.abc import Callable
+
+import plotly.graph_objects as go
+import streamlit as st
+
+from dashboard.chart import chart
+from trust_core.decision.curves import Scores, heat_counts, heat_thresholds
+from trust_core.decision.indicators.registry import THRESHOLD_SHIFT
+from trust_core.decision.operating_point import Point
+from trust_core.decision.tradeoff import Floats
+from trust_core.figures import tradeoff
+from trust_core.figures.elements import Layout
+from trust_core.storage.audit_files import Audit
+
+Choose = Callable[[float, float | None], None]
+MOST_KINDS = 9
+
+
+def draw_tradeoff(audit: Audit, scores: Scores, point: Point, choose: Choose) -> None:
+    """The trade-off curves, with the operating point marked on the chosen one."""
+    text, height, names = _tradeoff(scores, audit.key, point.role, point.indicator, point.strength)
+    points = scores.curves[point.strength]
+    shift = points if point.indicator == THRESHOLD_SHIFT else scores.shift
+    chart(
+        text,
+        height,
+        key="tradeoff",
+        alt="Missed defects caught over good parts re-inspected: a curve for each strength, and a "
+        "dashed one for just lowering the decision threshold. The operating point is marked.",
+        moving=tradeoff.mark_tradeoff(points, point.threshold, shift, names),
+        revision=f"{audit.key} {point.role}",
+        on_choose=choose,
+    )
+
+
+def draw_heat(audit: Audit, scores: Scores, point: Point, choose: Choose, *, missed: bool) -> None:
+    """Missed defects caught, or good parts re-inspected, at every threshold and strength."""
+    drawn = _heat(scores, audit.key, point.role, point.indicator, missed)
+    what = "Missed defects caught" if missed else "Good parts re-inspected"
+    chart(
+        drawn[0],
+        drawn[1],
+        key="heat-caught" if missed else "heat-again",
+        alt=f"{what} at each threshold and strength, as a table of counts.",
+        moving=tradeoff.mark_heat(audit.strengths, drawn[2], point.strength, point.threshold),
+        on_choose=choose,
+    )
+
+
+def draw_kinds(rows: list[tuple[str, int, int]]) -> None:
+    """Caught and still missed, by kind of defect."""
+    text, height = _text(tradeoff.kinds(rows))
+    chart(text, height, key="kinds", alt="Missed defects caught and still missed, by kind.")
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _tradeoff(
+    _scores: Scores, key: str, role: str, indicator: str, strength: float
+) -> tuple[str, int, list[Layout]]:
+    alone = indicator == THRESHOLD_SHIFT
+    figure = tradeoff.tradeoff(_scores.curves, _scores.shift, strength, shift_only=alone)
+    names = [note.to_plotly_json() for note in figure.layout.annotations]
+    return *_text(figure), names
+
+
+@st.cache_data(max_entries=32, show_spinner=False)
+def _heat(
+    _scores: Scores, key: str, role: str, indicator: str, missed: bool
+) -> tuple[str, int, Floats]:
+    thresholds = heat_thresholds(_scores)
+    fn, tn = heat_counts(_scores, thresholds)
+    points = next(iter(_scores.curves.values()))
+    table = (
+        (fn, points.fn, "missed defects caught", tradeoff.OUTCOME_COLOURS["TP"])
+        if missed
+        else (tn, points.tn, "good parts re-inspected", tradeoff.OUTCOME_COLOURS["FP"])
+    )
+    counts, total, what, colour = table
+    strengths = list(_scores.curves)
+    return *_text(tradeoff.heat(counts, strengths, thresholds, total, what, colour)), thresholds
+
+
+def _text(figure: go.Figure) -> tuple[str, int]:
+    return figure.to_json(validate=False), int(figure.layout.height)

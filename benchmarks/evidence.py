@@ -35,7 +35,7 @@ from trust_core.explanation.evidence.forms import Evidence, evidence
 from trust_core.explanation.evidence.patch_gaussian import Conditional
 from trust_core.model.detector import Detector
 from trust_core.model.open import ModelOptions, open_detector
-from trust_core.storage.audit_files import workspace_folder
+from trust_core.storage.workspace import workspace_folder
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 WINDOW, STRIDE, SAMPLES = 10, 8, 10

@@ -38,7 +38,7 @@ from trust_core.explanation.evidence.forms import FINE, FORMS, evidence
 from trust_core.explanation.evidence.patch_gaussian import Conditional
 from trust_core.model.detector import Detector
 from trust_core.model.open import ModelOptions, open_detector
-from trust_core.storage.audit_files import workspace_folder
+from trust_core.storage.workspace import workspace_folder
 
 WINDOW, SAMPLES, STEPS, BLUR = 16, 10, 24, 20.0
 STRIDE, FINE_STRIDE = 12, 3  # where a window costs a forward, and where it does not

@@ -28,7 +28,8 @@ from trust_core.model.open import open_detector
 from trust_core.model.training.network import OBJECTIVES
 from trust_core.model.training.settings import TrainingSettings
 from trust_core.model.training.train import train
-from trust_core.storage.audit_files import Audit, open_audit, workspace_folder
+from trust_core.storage.audit_files import Audit, open_audit
+from trust_core.storage.workspace import workspace_folder
 
 TILES = Path(__file__).resolve().parents[2] / "shared" / "data" / "magnetic_tile"
 SETTINGS = TrainingSettings(weights="imagenet", channels="grey", size=(192, 192), batch=16)

@@ -9,7 +9,7 @@ from pathlib import Path
 from streamlit.testing.v1 import AppTest
 
 from tests.browser.server import ROOT
-from trust_core.storage.audit_files import WORKSPACE_VARIABLE
+from trust_core.storage.workspace import WORKSPACE_VARIABLE
 
 
 class Visit:

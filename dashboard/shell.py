@@ -21,7 +21,7 @@ from trust_core.storage.audit_files import FINISHED, Audit, open_audit
 from trust_core.storage.memory_cache import give_back
 
 PRODUCT = "Second Look"
-STATIC = Path(__file__).parents[2] / "static"
+STATIC = Path(__file__).parents[1] / "static"
 HOME, RUN = "app.py", "pages/run.py"
 PAGES = {  # file: what the link says
     HOME: "Home",

@@ -12,7 +12,8 @@ from playwright.sync_api import Page, expect, sync_playwright
 
 from tests.browser.server import launch, serve, settled
 from trust_core.audit.demo import demo_audit
-from trust_core.storage.audit_files import Audit, workspace_folder
+from trust_core.storage.audit_files import Audit
+from trust_core.storage.workspace import workspace_folder
 
 ROOT = Path(__file__).parents[1]
 LARGE, LAPTOP = (1440, 900), (1280, 720)

@@ -5,7 +5,7 @@ import streamlit as st
 from dashboard import shell
 from dashboard.run import form, upload_once
 from dashboard.run.check import check, tell
-from dashboard.run.command import Order, arguments, audit_name, shell, slug
+from dashboard.run.command import Order, arguments, audit_name, shell_command, slug
 from dashboard.run.data import choose_data
 from dashboard.run.model import choose_model
 from dashboard.run.progress import RUN, show_run, start, unfinished_runs
@@ -13,7 +13,7 @@ from dashboard.run.settings import choose_settings
 from dashboard.run.train import invite, train_page
 from dashboard.run.train_view import TRAIN
 from trust_core.errors import TrustError
-from trust_core.storage.audit_files import workspace_folder
+from trust_core.storage.workspace import workspace_folder
 
 shell.page("Run", needs_audit=False)
 st.html(shell.STATIC / "run.css")
@@ -76,6 +76,6 @@ with st.container(border=True, key="step-start"):
         except TrustError as problem:
             shell.error(problem)
     st.caption("The same from a terminal:")
-    st.code(shell(words), language="bash", wrap_lines=True)
+    st.code(shell_command(words), language="bash", wrap_lines=True)
 
 tell(checked, data, settings)

@@ -20,13 +20,12 @@ from dashboard.decide.options import (
 )
 from dashboard.decide.words import about, brief, money
 from dashboard.words import percent
-from trust_core.decision.curves import load
+from trust_core.decision.curves import CHOSEN_POINTS, drawn, load
 from trust_core.decision.line_costs import Estimate, Line
 from trust_core.decision.operating_point import Point
 from trust_core.decision.tradeoff import Curve, Floats
 from trust_core.figures import decide
 from trust_core.figures.decide import Priced
-from trust_core.figures.tradeoff import CHOSEN_POINTS, drawn
 from trust_core.storage.audit_files import Audit
 
 MARKED = (CERTIFIED, CHEAPEST, OWN)

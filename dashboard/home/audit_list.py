@@ -10,8 +10,8 @@ from dashboard.shell import HOME, RUN, error, plain
 from dashboard.url_state import AUDIT
 from trust_core.errors import TrustError
 from trust_core.storage import workspace
-from trust_core.storage.audit_files import FINISHED, workspace_folder
-from trust_core.storage.workspace import DAMAGED, RUNNING, STOPPED, Entry
+from trust_core.storage.audit_files import FINISHED
+from trust_core.storage.workspace import DAMAGED, RUNNING, STOPPED, Entry, workspace_folder
 
 COLUMNS = (4, 3, 2.2, 2.6, 1.4, 1.2)
 HEADS = ("Audit", "Status", "Images", "Started", "On disk", "")

@@ -10,7 +10,7 @@ from dashboard.shell import error
 from dashboard.url_state import AUDIT
 from trust_core.errors import TrustError
 from trust_core.storage import workspace
-from trust_core.storage.audit_files import workspace_folder
+from trust_core.storage.workspace import workspace_folder
 
 ARGUMENTS = ["demo", "--json"]
 POLL_SECONDS = 1.0

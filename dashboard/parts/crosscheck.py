@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from dashboard.parts.detector import network_input
+from trust_core.audit.reopen import network_input
 from trust_core.explanation.gradcam_package import PACKAGE_MAPS, PREFIX, package_map
 from trust_core.model.detector import Detector
 from trust_core.storage.audit_files import Audit

@@ -6,8 +6,9 @@ import streamlit as st
 import torch
 from PIL import Image
 
-from dashboard.parts.detector import audited_detector, network_input
+from dashboard.parts.detector import audited_detector
 from dashboard.parts.evidence_scale import display_scale
+from trust_core.audit.reopen import network_input
 from trust_core.explanation.evidence.forms import (
     Evidence,
     audit_conditional,

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from dashboard.parts.detector import network_input
 from trust_core.audit.evidence_store import FOLDER
+from trust_core.audit.reopen import network_input
 from trust_core.errors import StoreError, UnreadableImage
 from trust_core.explanation.evidence.forms import evidence
 from trust_core.explanation.evidence.patch_gaussian import Conditional

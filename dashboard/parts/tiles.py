@@ -7,8 +7,9 @@ import streamlit as st
 
 from dashboard.parts.part_words import plain
 from dashboard.words import OUTCOME_NAMES
+from trust_core.figures.elements import GREY
 from trust_core.figures.thumbnails import PLACEHOLDER, Thumbnail
-from trust_core.figures.tradeoff import GREY, OUTCOME_COLOURS
+from trust_core.figures.tradeoff import OUTCOME_COLOURS
 
 # Colour, symbol and word: an outcome is never told by one of them alone.
 OUTCOME_SYMBOLS = {"FN": "▲", "TN": "●", "TP": "◆", "FP": "✕", "": "?"}

@@ -102,7 +102,7 @@ def arguments(order: Order) -> list[str]:
     return [*words, f"--out={order.out}", "--json"]
 
 
-def shell(words: Iterable[str]) -> str:
+def shell_command(words: Iterable[str]) -> str:
     """The command to copy into a terminal."""
     return shlex.join([*PROGRAM, *words])
 

@@ -6,14 +6,15 @@ from pathlib import Path
 import streamlit as st
 
 from dashboard import shell
-from dashboard.run.command import shell
+from dashboard.run.command import shell_command
 from dashboard.run.job_view import show_ended, show_log, show_running
 from dashboard.words import count, counted, duration
 from trust_core.audit import jobs
 from trust_core.audit.jobs import DONE, FAILED, RUNNING, JobState
 from trust_core.audit.manifest import Identity
 from trust_core.errors import SettingsError, StoreError, TrustError
-from trust_core.storage.audit_files import open_audit, read_manifest, workspace_folder
+from trust_core.storage.audit_files import open_audit, read_manifest
+from trust_core.storage.workspace import workspace_folder
 
 RUN = "run"  # in the URL: the audit folder that is being made
 EVERY = timedelta(seconds=1)
@@ -49,7 +50,7 @@ def show_run(name: str) -> None:
     job = jobs.read_job(folder)
     if job is not None:
         st.caption("The command; in a terminal it does the same")
-        st.code(shell(job.arguments), language="bash", wrap_lines=True)
+        st.code(shell_command(job.arguments), language="bash", wrap_lines=True)
     _set_up_another()
 
 

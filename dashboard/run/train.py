@@ -6,7 +6,7 @@ import streamlit as st
 
 from dashboard import shell
 from dashboard.run import form
-from dashboard.run.command import shell
+from dashboard.run.command import shell_command
 from dashboard.run.data import choose_data
 from dashboard.run.model import bullets
 from dashboard.run.train_command import (
@@ -157,7 +157,7 @@ def _start(order: TrainOrder) -> None:
         except TrustError as problem:
             shell.error(problem)
     st.caption("The same from a terminal:")
-    st.code(shell(words), language="bash", wrap_lines=True)
+    st.code(shell_command(words), language="bash", wrap_lines=True)
 
 
 def _leave() -> None:

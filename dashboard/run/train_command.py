@@ -9,8 +9,7 @@ import pandas as pd
 
 from dashboard.run.command import DataOptions, Order, arguments, slug
 from trust_core.data.samples import Dataset
-from trust_core.storage.audit_files import workspace_folder
-from trust_core.storage.workspace import NETWORKS
+from trust_core.storage.workspace import NETWORKS, workspace_folder
 
 OBJECTIVES = {
     "joint": "label and mask together",

@@ -10,7 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import shell
-from dashboard.run.command import shell, slug
+from dashboard.run.command import shell_command, slug
 from dashboard.run.job_view import show_ended, show_log, show_running
 from dashboard.run.progress import open_run
 from dashboard.run.train_command import audit_arguments, network_file, run_folder
@@ -19,8 +19,8 @@ from trust_core.audit import jobs
 from trust_core.audit.jobs import DONE, FAILED, RUNNING, JobState
 from trust_core.errors import StoreError, TrustError
 from trust_core.model.training.loop import best_epoch
-from trust_core.storage.audit_files import PROGRESS, workspace_folder
-from trust_core.storage.workspace import NETWORKS
+from trust_core.storage.audit_files import PROGRESS
+from trust_core.storage.workspace import NETWORKS, workspace_folder
 
 TRAIN, NEW = "train", "new"  # in the URL: the network that is being made
 EVERY = timedelta(seconds=1)
@@ -55,7 +55,7 @@ def show_training(name: str) -> None:
     job = jobs.read_job(folder)
     if job is not None:
         st.caption("The command; in a terminal it does the same")
-        st.code(shell(job.arguments), language="bash", wrap_lines=True)
+        st.code(shell_command(job.arguments), language="bash", wrap_lines=True)
     st.button("Train another", type="tertiary", on_click=open_training, args=(NEW,))
 
 

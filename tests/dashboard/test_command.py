@@ -13,13 +13,14 @@ from dashboard.run.command import (
     arguments,
     audit_name,
     numbers,
-    shell,
+    shell_command,
     size_of,
     slug,
 )
 from trust_core.audit.manifest import Identity
 from trust_core.audit.settings import AuditSettings
-from trust_core.cli import main, options
+from trust_core.cli import main
+from trust_core.cli import options as cli_options
 from trust_core.errors import SettingsError
 from trust_core.explanation.cams import AGNOSTIC, SPECIFIC
 from trust_core.model.open import ModelOptions
@@ -60,11 +61,11 @@ readings = st.builds(
 def test_the_command_line_reads_back_what_was_said(options, reading, settings):
     order = Order(Path("/m/a b.pth"), Path("/d"), Path("/w/out"), options, reading, settings)
     parsed = main.build_parser().parse_args(arguments(order))
-    found = options.model_options(parsed)
+    found = cli_options.model_options(parsed)
     assert found.defect_index in (options.defect_index, ()) or found.defect_index == (0,)
     for name in ("arch", "layers", "size", "resize", "interpolation", "channels", "mean", "std"):
         assert getattr(found, name) == getattr(options, name), name
-    assert options.settings(parsed) == settings
+    assert cli_options.settings(parsed) == settings
     assert (tuple(parsed.good), parsed.samples) == (reading.good, reading.samples)
     assert parsed.group_pattern == reading.group_pattern
     assert (parsed.model, parsed.data, parsed.out) == ("/m/a b.pth", "/d", Path("/w/out"))
@@ -80,12 +81,12 @@ def test_defaults_are_left_out_of_the_command():
 def test_good_outputs_are_passed_on(good_index):
     order = Order(Path("m"), Path("d"), Path("o"), ModelOptions(good_index=good_index))
     parsed = main.build_parser().parse_args(arguments(order))
-    assert options.model_options(parsed).good_index == good_index
+    assert cli_options.model_options(parsed).good_index == good_index
 
 
 def test_a_command_survives_a_shell():
     words = arguments(Order(Path("/m/it's $(here).pth"), Path("/d e"), Path("/o")))
-    assert shlex.split(shell(words)) == ["python", "-m", "trust_core", *words]
+    assert shlex.split(shell_command(words)) == ["python", "-m", "trust_core", *words]
 
 
 def test_the_name_tells_model_and_data_and_changes_with_the_audit():

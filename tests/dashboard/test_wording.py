@@ -17,8 +17,8 @@ JARGON = re.compile(r"(?<![\w/.-])--[a-z]|BatchNorm")
 
 def sentences() -> Iterator[str]:
     """Every text of the core that speaks of an option or of such a layer, values left open."""
-    files = [path for room in ROOMS for path in (PACKAGE / room).glob("*.py")]
-    for path in [*files, PACKAGE / "audit.py", PACKAGE / "settings.py"]:
+    files = [path for room in ROOMS for path in (PACKAGE / room).rglob("*.py")]
+    for path in [*files, PACKAGE / "audit" / "run.py", PACKAGE / "audit" / "settings.py"]:
         tree = ast.parse(path.read_text(encoding="utf-8"))
         pieces = {id(n.value) for n in ast.walk(tree) if isinstance(n, ast.Expr)}  # docstrings
         for node in ast.walk(tree):

@@ -5,7 +5,7 @@ from xml.etree import ElementTree as Xml
 
 import pytest
 
-from tests.decision.test_statement import DELTA, parts
+from tests.decision.test_certify import DELTA, parts
 from tests.fakes import passed_parts, write_fake_audit
 from trust_core.decision.certificate import Demand
 from trust_core.decision.certify import certify

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 from trust_core.data.demo.surfaces import SAMPLES_FILE, SETTINGS_FILE, generate
 from trust_core.errors import StoreError
-from trust_core.storage.audit_files import MANIFEST, Audit, open_audit, workspace_folder
+from trust_core.storage.audit_files import MANIFEST, Audit, open_audit
+from trust_core.storage.workspace import workspace_folder
 
 if TYPE_CHECKING:
     from trust_core.audit.run import Progress
 
-NETWORK = Path(__file__).parent / "model" / "demo_network.safetensors"
+NETWORK = Path(__file__).parents[1] / "model" / "demo_network.safetensors"
 
 
 def demo_audit(progress: Callable[["Progress"], None] = lambda _: None) -> Audit:

@@ -11,9 +11,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from dashboard.parts.detector import network_input
 from trust_core.audit.evidence_store import SAMPLES, Task, keep
-from trust_core.audit.reopen import reopened
+from trust_core.audit.reopen import network_input, reopened
 from trust_core.errors import StoreError, TrustError
 from trust_core.explanation.evidence.forms import audit_conditional, evidence
 from trust_core.storage.audit_files import PROGRESS, Audit, open_audit, write_json

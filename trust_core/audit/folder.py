@@ -16,10 +16,10 @@ from trust_core.storage.audit_files import (
     SAMPLES,
     SCORES,
     read_manifest,
-    workspace_folder,
     write_json,
 )
 from trust_core.storage.shards import SHARDS
+from trust_core.storage.workspace import workspace_folder
 
 
 def default_folder(identity: Identity, settings: AuditSettings) -> Path:

@@ -24,15 +24,8 @@ from typing import IO, Any
 
 from trust_core.audit.allocator import ENVIRONMENT
 from trust_core.errors import StoreError
-from trust_core.storage.audit_files import (
-    FINISHED,
-    MANIFEST,
-    PROGRESS,
-    read_manifest,
-    workspace_folder,
-    write_json,
-)
-from trust_core.storage.workspace import JOBS
+from trust_core.storage.audit_files import FINISHED, MANIFEST, PROGRESS, read_manifest, write_json
+from trust_core.storage.workspace import JOBS, workspace_folder
 
 PROGRAM = (sys.executable, "-m", "trust_core")
 RUNNING, DONE, STOPPED, FAILED = "running", "finished", "stopped", "failed"

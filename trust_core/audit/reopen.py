@@ -4,8 +4,13 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import torch
+from torch import Tensor
+
+from trust_core.data.images import read_image
 from trust_core.errors import ModelError
 from trust_core.explanation.evidence.fit import used_preprocessing
+from trust_core.figures.thumbnails import source
 from trust_core.model.detector import Detector
 from trust_core.model.open import ModelOptions, open_detector
 from trust_core.storage.audit_files import Audit
@@ -66,3 +71,13 @@ def reopened(
     if detector.architecture != model["architecture"]:  # the weights fit several; the images chose
         detector = opening(path, replace(options, arch=model["architecture"]))
     return detector
+
+
+def network_input(audit: Audit, detector: Detector, path: str) -> Tensor:
+    """What the detector sees of a photograph of the audit, `(c, H, W)` in [0, 1].
+
+    Raises:
+        UnreadableImage: the file is gone or cannot be decoded.
+    """
+    pixels = detector.preprocessing.pixels(read_image(source(audit, path)))
+    return (torch.from_numpy(pixels).float() / 255).to(detector.device)

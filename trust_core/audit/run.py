@@ -63,30 +63,11 @@ from trust_core.storage.shards import (
     write_table,
 )
 
-RESCORE_ROWS = 2048
-
-
-def rescore(folder: Path, manifest: dict[str, Any], rule: str) -> None:
-    """Score the kept maps with another mask rule, some rows at a time; no model runs."""
-    names = ["defect", "good", manifest["settings"]["agnostic"][0]]
-    files = {e["name"]: folder / MAPS / e["file"] for e in manifest["maps"] if e["name"] in names}
-    maps = {name: np.load(path, mmap_mode="r") for name, path in files.items()}
-    start = 0
-    with pq.ParquetFile(folder / SCORES) as before, TableWriter(folder / SCORES) as after:
-        for batch in before.iter_batches(RESCORE_ROWS):
-            scores = batch.to_pandas()
-            rows = slice(start, start + len(scores))
-            piece = {name: np.array(values[rows]) for name, values in maps.items()}
-            found = overlap_columns(scores["log_odds"].to_numpy(), piece, names[2], rule)
-            scores[OVERLAP_COLUMNS] = pd.DataFrame(found)
-            after.write(scores)
-            start += len(scores)
-
-
 if TYPE_CHECKING:
     from trust_core.audit.cluster import Cluster
 
 PROGRESS_SECONDS = 0.5
+RESCORE_ROWS = 2048
 PASS_COLUMNS = [
     *("sample_id", "log_odds", "p_defect", "predicted", "status", "reason"),
     *DOUBT_COLUMNS,
@@ -296,3 +277,20 @@ def _finish(
     write_json(folder / MANIFEST, manifest)
     shutil.rmtree(folder / SHARDS, ignore_errors=True)
     (folder / PROGRESS).unlink(missing_ok=True)
+
+
+def rescore(folder: Path, manifest: dict[str, Any], rule: str) -> None:
+    """Score the kept maps with another mask rule, some rows at a time; no model runs."""
+    names = ["defect", "good", manifest["settings"]["agnostic"][0]]
+    files = {e["name"]: folder / MAPS / e["file"] for e in manifest["maps"] if e["name"] in names}
+    maps = {name: np.load(path, mmap_mode="r") for name, path in files.items()}
+    start = 0
+    with pq.ParquetFile(folder / SCORES) as before, TableWriter(folder / SCORES) as after:
+        for batch in before.iter_batches(RESCORE_ROWS):
+            scores = batch.to_pandas()
+            rows = slice(start, start + len(scores))
+            piece = {name: np.array(values[rows]) for name, values in maps.items()}
+            found = overlap_columns(scores["log_odds"].to_numpy(), piece, names[2], rule)
+            scores[OVERLAP_COLUMNS] = pd.DataFrame(found)
+            after.write(scores)
+            start += len(scores)

@@ -28,35 +28,6 @@ from trust_core.model.detector import Detector, Response
 from trust_core.model.preprocessing import Preprocessing
 from trust_core.storage.shards import Half, Shard
 
-
-def read_batch(dataset: Dataset, preprocessing: Preprocessing, rows: slice) -> Batch:
-    """Decode and resize some images of the sample table; what cannot be read gets its reason."""
-    samples = dataset.samples.iloc[rows]
-    ids, paths = (samples[name].tolist() for name in ("sample_id", "path"))
-    return read_images(dataset.root, ids, paths, preprocessing)
-
-
-def read_images(
-    root: Path,
-    sample_ids: Sequence[str],
-    paths: Sequence[str],
-    preprocessing: Preprocessing,
-    contents: Sequence[bytes] | None = None,
-) -> Batch:
-    """The same from ids and paths, where there is no sample table; or from the files' bytes."""
-    reasons = np.full(len(paths), "", dtype=object)
-    channels = 1 if preprocessing.channels == "grey" else 3
-    pixels = np.zeros((len(paths), channels, *preprocessing.size), dtype=np.uint8)
-    for index, path in enumerate(paths):
-        try:
-            pixels[index] = preprocessing.pixels(
-                read_image(root / path, contents[index] if contents else None)
-            )
-        except UnreadableImage as error:
-            reasons[index] = str(error)
-    return Batch(np.array(sample_ids, dtype=object), reasons, pixels)
-
-
 UNREADABLE, NO_SCORE = "unreadable", "no score"
 OVERLAP_COLUMNS = ["iou_defect", "iou_good", "iou_difference", "status"]
 Floats = npt.NDArray[np.float64]
@@ -293,3 +264,31 @@ def _masks(clean: Response, readable: npt.NDArray[np.bool_]) -> Half | None:
     half: Half = clean.mask_logits[:, 0].sigmoid().half().cpu().numpy()
     half[~readable] = np.nan
     return half
+
+
+def read_batch(dataset: Dataset, preprocessing: Preprocessing, rows: slice) -> Batch:
+    """Decode and resize some images of the sample table; what cannot be read gets its reason."""
+    samples = dataset.samples.iloc[rows]
+    ids, paths = (samples[name].tolist() for name in ("sample_id", "path"))
+    return read_images(dataset.root, ids, paths, preprocessing)
+
+
+def read_images(
+    root: Path,
+    sample_ids: Sequence[str],
+    paths: Sequence[str],
+    preprocessing: Preprocessing,
+    contents: Sequence[bytes] | None = None,
+) -> Batch:
+    """The same from ids and paths, where there is no sample table; or from the files' bytes."""
+    reasons = np.full(len(paths), "", dtype=object)
+    channels = 1 if preprocessing.channels == "grey" else 3
+    pixels = np.zeros((len(paths), channels, *preprocessing.size), dtype=np.uint8)
+    for index, path in enumerate(paths):
+        try:
+            pixels[index] = preprocessing.pixels(
+                read_image(root / path, contents[index] if contents else None)
+            )
+        except UnreadableImage as error:
+            reasons[index] = str(error)
+    return Batch(np.array(sample_ids, dtype=object), reasons, pixels)

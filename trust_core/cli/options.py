@@ -31,7 +31,7 @@ def dataset(options: argparse.Namespace) -> "Dataset":
     from trust_core.data.layouts import read_dataset
     from trust_core.data.remote import fetch, is_remote
     from trust_core.model.weights import file_sha256
-    from trust_core.storage.audit_files import workspace_folder
+    from trust_core.storage.workspace import workspace_folder
 
     address = options.data if is_remote(options.data) else ""
     source = Path(options.data)

@@ -12,8 +12,7 @@ from typing import BinaryIO
 
 from trust_core.data.archives import extract
 from trust_core.errors import DataError, SettingsError
-from trust_core.storage.audit_files import workspace_folder
-from trust_core.storage.workspace import NETWORKS
+from trust_core.storage.workspace import NETWORKS, workspace_folder
 
 FOLDERS_VARIABLE = "TRUST_CORE_FOLDERS"
 UPLOADS = "uploads"

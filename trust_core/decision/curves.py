@@ -18,12 +18,14 @@ from trust_core.decision.indicators.registry import DEFAULT_INDICATOR, INDICATOR
 from trust_core.decision.operating_point import Point
 from trust_core.decision.tradeoff import RECALLS, Counts, Curve, Floats, curve
 from trust_core.errors import SettingsError
-from trust_core.figures.tradeoff import CHOSEN_POINTS, drawn
 from trust_core.storage.audit_columns import PassedColumns, numbers, text
 from trust_core.storage.audit_files import Audit
 from trust_core.storage.memory_cache import Kept
 
 ALL_ROLES = "all"
+CHOSEN_POINTS = 600  # of the curve that is moved over: as many are drawn, and can be stood on
+
+Indices = npt.NDArray[np.int64]
 
 
 def roles_of(role: str) -> tuple[str, ...]:
@@ -332,3 +334,21 @@ def heat_counts(scores: Scores, thresholds: Sequence[float] | Floats) -> tuple[C
     fn = [points.flagged_fn[row] for points, row in zip(curves, rows, strict=True)]
     tn = [points.flagged_tn[row] for points, row in zip(curves, rows, strict=True)]
     return np.stack(fn), np.stack(tn)
+
+
+def drawn(points: Curve, limit: int) -> Indices:
+    """Indices of at most `limit` points that stand for a curve, ascending; all when they are few.
+
+    First come the points that catch one more missed defect at the lowest loss, then points at even
+    steps along the curve. Both ends are among them.
+    """
+    count = len(points.thresholds)
+    if count <= limit:
+        return np.arange(count)
+    gains = np.flatnonzero(np.diff(points.flagged_fn, prepend=-1))
+    if len(gains) > limit // 2:
+        gains = gains[np.linspace(0, len(gains) - 1, limit // 2).round().astype(int)]
+    way = points.flagged_fn / max(1, points.fn) + points.flagged_tn / max(1, points.tn)
+    steps = np.linspace(way[0], way[-1], limit - len(gains) - 2)
+    even = np.searchsorted(way, steps).clip(0, count - 1)
+    return np.unique(np.concatenate(([0, count - 1], gains, even)))

@@ -13,9 +13,9 @@ from html import escape
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import plotly.graph_objects as go
 
+from trust_core.decision.curves import CHOSEN_POINTS, drawn
 from trust_core.decision.tradeoff import Counts, Curve, Floats
 from trust_core.figures.elements import (
     ACCENT,
@@ -33,31 +33,9 @@ from trust_core.figures.elements import (
     shortened,
     spot,
 )
-from trust_core.figures.elements import ACCENT as ACCENT  # for pages: all colours are had from here
-from trust_core.figures.elements import GREY as GREY
 
-CHOSEN_POINTS, OTHER_POINTS, SHIFT_POINTS = 600, 160, 300
+OTHER_POINTS, SHIFT_POINTS = 160, 300
 ROOM = 0.055  # that a name needs around it, as a share of the picture
-
-Indices = npt.NDArray[np.int64]
-
-
-def drawn(points: Curve, limit: int) -> Indices:
-    """Indices of at most `limit` points that stand for a curve, ascending; all when they are few.
-
-    First come the points that catch one more missed defect at the lowest loss, then points at even
-    steps along the curve. Both ends are among them.
-    """
-    count = len(points.thresholds)
-    if count <= limit:
-        return np.arange(count)
-    gains = np.flatnonzero(np.diff(points.flagged_fn, prepend=-1))
-    if len(gains) > limit // 2:
-        gains = gains[np.linspace(0, len(gains) - 1, limit // 2).round().astype(int)]
-    way = points.flagged_fn / max(1, points.fn) + points.flagged_tn / max(1, points.tn)
-    steps = np.linspace(way[0], way[-1], limit - len(gains) - 2)
-    even = np.searchsorted(way, steps).clip(0, count - 1)
-    return np.unique(np.concatenate(([0, count - 1], gains, even)))
 
 
 def curve_names(curves: Mapping[float, Curve], shift: Curve, chosen: float) -> list[Layout]:

@@ -42,16 +42,6 @@ QUERIES: dict[str, str | bool | int | float | list[str]] = {
     "enable_external_file_cache": "false",
 }
 
-WORKSPACE_VARIABLE = "TRUST_CORE_WORKSPACE"
-
-
-def workspace_folder() -> Path:
-    """The folder of audits that were given no place of their own.
-
-    `$TRUST_CORE_WORKSPACE`, or `workspace` in the current folder.
-    """
-    return Path(os.environ.get(WORKSPACE_VARIABLE, "workspace"))
-
 
 def write_json(path: Path, content: object) -> None:
     """Write JSON (never NaN) atomically: a reader sees the old file or the new one."""

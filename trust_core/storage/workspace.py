@@ -7,6 +7,7 @@ was started here.
 import glob
 import hashlib
 import json
+import os
 import re
 import shutil
 from collections.abc import Mapping
@@ -25,7 +26,6 @@ from trust_core.storage.audit_files import (
     Audit,
     open_audit,
     read_manifest,
-    workspace_folder,
     write_json,
 )
 
@@ -36,6 +36,16 @@ LOCK_FILE = ".lock"  # held by whoever writes the audit
 JOBS, CACHE, NETWORKS = "jobs", "cache", "networks"  # folders of the workspace without audits
 LONGEST_NAME = 80
 HASHES = re.compile(r"[0-9a-f]{12}-[0-9a-f]{8}-\w+")  # a folder that nobody gave a name
+
+WORKSPACE_VARIABLE = "TRUST_CORE_WORKSPACE"
+
+
+def workspace_folder() -> Path:
+    """The folder of audits that were given no place of their own.
+
+    `$TRUST_CORE_WORKSPACE`, or `workspace` in the current folder.
+    """
+    return Path(os.environ.get(WORKSPACE_VARIABLE, "workspace"))
 
 
 @dataclass(frozen=True)

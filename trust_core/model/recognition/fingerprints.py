@@ -3,8 +3,9 @@
 Building all of timm takes minutes; comparing 24-number sketches takes a millisecond. A sketch is a
 MinHash (Broder, "On the resemblance and containment of documents", 1997) of the entries
 `key:shape`: the share of equal numbers estimates the share of equal entries. It only makes the
-short list; what is on it is built and compared key by key. `python -m trust_core.model.recognition.fingerprints`
-writes `architectures.json` anew for the installed versions.
+short list; what is on it is built and compared key by key. `python -m
+trust_core.model.recognition.fingerprints` writes `architectures.json` anew for the installed
+versions.
 """
 
 import base64

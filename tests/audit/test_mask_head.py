@@ -12,8 +12,9 @@ from trust_core.audit.run import read_batch, run_audit
 from trust_core.audit.settings import AuditSettings
 from trust_core.model.detector import Detector
 from trust_core.model.outputs import Convention, mask_logits_of
-from trust_core.storage.audit_files import MASKS, WORKSPACE_VARIABLE
+from trust_core.storage.audit_files import MASKS
 from trust_core.storage.shards import read_shard, shard_path, write_shard
+from trust_core.storage.workspace import WORKSPACE_VARIABLE
 
 SETTINGS = AuditSettings(strengths=(0, 2))
 

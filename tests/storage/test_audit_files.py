@@ -14,13 +14,12 @@ from trust_core.storage.audit_files import (
     MANIFEST,
     SAMPLES,
     SCORES,
-    WORKSPACE_VARIABLE,
     Audit,
     open_audit,
     read_manifest,
-    workspace_folder,
     write_json,
 )
+from trust_core.storage.workspace import WORKSPACE_VARIABLE, workspace_folder
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.decision.test_autotune import invented
+from tests.decision.tuning.test_autotune import invented
 from trust_core.decision.cross_validation import base_score
 from trust_core.decision.tuning.autotune import auroc_of
 from trust_core.decision.tuning.candidates import Rescored

@@ -7,8 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
+from tests.cli.test_main import INPUT, arguments, save_network
 from tests.small import write_images
-from tests.test_cli import INPUT, arguments, save_network
 from trust_core.cli.evidence import image_files
 from trust_core.cli.main import main
 from trust_core.figures.evidence import overlay, reach

@@ -6,7 +6,7 @@ from xml.etree import ElementTree as Xml
 
 import pytest
 
-from tests.decision.test_statement import KEYS, parts
+from tests.decision.test_certify import KEYS, parts
 from tests.fakes import write_fake_audit
 from trust_core.cli.main import main
 

@@ -1,1 +1,1 @@
-"""TODO package doc."""
+"""One audit: settings, scoring of batches, engines, run, manifest, folder, worker processes."""

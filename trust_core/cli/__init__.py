@@ -1,1 +1,1 @@
-"""TODO package doc."""
+"""The command line: `python -m trust_core JOB ...`."""

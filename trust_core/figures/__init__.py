@@ -1,1 +1,1 @@
-"""TODO package doc."""
+"""Plotly figures and picture overlays from plain data."""

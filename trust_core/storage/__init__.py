@@ -1,1 +1,1 @@
-"""TODO package doc."""
+"""An audit on disk: its files, columns, shards; the workspace of audits; a memory cache."""

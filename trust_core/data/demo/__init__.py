@@ -1,1 +1,1 @@
-"""TODO package doc."""
+"""Generated demo data: textured surfaces with small defects and exact masks."""

@@ -1,1 +1,1 @@
-"""TODO package doc."""
+"""Indicators: one number a passed image; registry, stored ones, feature distances."""

@@ -1,1 +1,1 @@
-"""TODO package doc."""
+"""How well masks mark the defects (arXiv 2510.13226): pixel counts and metrics."""

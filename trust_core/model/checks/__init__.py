@@ -1,1 +1,1 @@
-"""TODO package doc."""
+"""Checks before an audit: preprocessing, class convention, BatchNorm, predictions."""

@@ -1,1 +1,1 @@
-"""TODO package doc."""
+"""Which architecture a state dict belongs to, among all that are known."""

@@ -1,1 +1,1 @@
-"""TODO package doc."""
+"""Training of multi-task networks: network, data, steps, losses, checkpoints."""

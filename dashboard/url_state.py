@@ -12,7 +12,7 @@ import streamlit as st
 from trust_core.decision.curves import ALL_ROLES, load, readable
 from trust_core.decision.indicators.registry import DEFAULT_INDICATOR, available
 from trust_core.decision.journal import OPERATING_POINT, entries
-from trust_core.decision.operating_point import Point
+from trust_core.decision.operating_point import OperatingPoint
 from trust_core.storage.audit_files import Audit
 
 AUDIT = "audit"
@@ -22,7 +22,7 @@ POINT = {"indicator": "ind", "strength": "eps", "threshold": "tau", "role": "rol
 WANTED_RECALL = 0.9
 
 
-def read_point(audit: Audit) -> Point:
+def read_point(audit: Audit) -> OperatingPoint:
     """The operating point in the URL, made whole for this audit.
 
     What the URL leaves open comes from the last operating point noted in the audit; without one it
@@ -43,10 +43,10 @@ def read_point(audit: Audit) -> Point:
         else:
             threshold = default_threshold(audit, indicator, strength)
     role = query.get("role", TUNE)
-    return Point(indicator, strength, threshold, role if role in CHOICES else TUNE)
+    return OperatingPoint(indicator, strength, threshold, role if role in CHOICES else TUNE)
 
 
-def write_point(point: Point) -> None:
+def write_point(point: OperatingPoint) -> None:
     """Write the operating point into the URL; only what changed."""
     for name, key in POINT.items():
         text = _text(getattr(point, name))
@@ -54,7 +54,7 @@ def write_point(point: Point) -> None:
             st.query_params[key] = text
 
 
-def noted_point(audit: Audit) -> Point | None:
+def noted_point(audit: Audit) -> OperatingPoint | None:
     """The last operating point noted in the audit for these scores; None when there is none."""
     manifest = audit.manifest
     for entry in reversed(entries(audit)):
@@ -69,7 +69,7 @@ def noted_point(audit: Audit) -> Point | None:
             and str(entry.get("indicator")) in available(audit)
             and entry.get("strength") in audit.strengths
         ):
-            return Point(entry["indicator"], float(entry["strength"]), threshold, TUNE)
+            return OperatingPoint(entry["indicator"], float(entry["strength"]), threshold, TUNE)
     return None
 
 

@@ -18,14 +18,14 @@ from trust_core.decision.journal import (
     decide,
     entries,
 )
-from trust_core.decision.operating_point import Point
+from trust_core.decision.operating_point import OperatingPoint
 from trust_core.errors import TrustError
 from trust_core.storage.audit_files import Audit
 
 SHOWN = 12  # entries of the history
 
 
-def choose_point(audit: Audit, point: Point, options: Mapping[str, Option]) -> None:
+def choose_point(audit: Audit, point: OperatingPoint, options: Mapping[str, Option]) -> None:
     """Choose one of the thresholds, say why, and have it noted."""
     open_to = {key: o for key, o in options.items() if key == OWN or math.isfinite(o.threshold)}
     scores = {o.indicator: load(audit, "tune", o.indicator) for o in open_to.values()}
@@ -50,7 +50,9 @@ def choose_point(audit: Audit, point: Point, options: Mapping[str, Option]) -> N
             option = open_to[chosen]
             try:
                 decide(audit, option.indicator, option.threshold, option.strength, why)
-                write_point(Point(option.indicator, option.strength, option.threshold, point.role))
+                write_point(
+                    OperatingPoint(option.indicator, option.strength, option.threshold, point.role)
+                )
                 st.rerun()
             except TrustError as problem:
                 error(problem)

@@ -18,7 +18,7 @@ from dashboard.decide.indicator_verdicts import (
 from dashboard.decide.words import VERDICTS, again_at, called, capital, share
 from trust_core.decision.curves import load
 from trust_core.decision.indicators.registry import DEFAULT_INDICATOR, THRESHOLD_SHIFT
-from trust_core.decision.operating_point import Point
+from trust_core.decision.operating_point import OperatingPoint
 from trust_core.decision.verdict import SAME_RANKING, Verdict, same_ranking
 from trust_core.figures import decide
 from trust_core.figures.decide import Contender
@@ -49,7 +49,7 @@ def _word(judged: Verdict) -> str:
     return f'<span class="word {judged.colour}"><i>{sign}</i> {word}</span>'
 
 
-def two_costs(audit: Audit, role: str, point: Point, recall: float) -> str:
+def two_costs(audit: Audit, role: str, point: OperatingPoint, recall: float) -> str:
     """Good parts re-inspected for the wanted recall, by the indicator and by its rival, as HTML."""
     scores = load(audit, role, point.indicator)
     if not scores.shift.fn:
@@ -68,7 +68,7 @@ def two_costs(audit: Audit, role: str, point: Point, recall: float) -> str:
     )
 
 
-def draw_all(audit: Audit, role: str, point: Point, recall: float) -> None:
+def draw_all(audit: Audit, role: str, point: OperatingPoint, recall: float) -> None:
     """All indicators on one chart; its place is held while they are compared for the first time."""
     at = (role, point.indicator, point.strength, recall)
     place = st.empty()
@@ -85,7 +85,7 @@ def draw_all(audit: Audit, role: str, point: Point, recall: float) -> None:
         )
 
 
-def table(audit: Audit, role: str, point: Point, recall: float) -> str:
+def table(audit: Audit, role: str, point: OperatingPoint, recall: float) -> str:
     """All numbers of all indicators as HTML."""
     heads = (
         "", "Against the lowered threshold", "Pairs ranked right (AUROC)", "Lead, 95 % interval",

@@ -22,7 +22,7 @@ from dashboard.decide.words import about, brief, money
 from dashboard.words import percent
 from trust_core.decision.curves import CHOSEN_POINTS, drawn, load
 from trust_core.decision.line_costs import Estimate, Line
-from trust_core.decision.operating_point import Point
+from trust_core.decision.operating_point import OperatingPoint
 from trust_core.decision.tradeoff import Curve, Floats
 from trust_core.figures import decide
 from trust_core.figures.decide import Priced
@@ -89,7 +89,9 @@ def line_table(audit: Audit, role: str, options: Mapping[str, Option], line: Lin
     )
 
 
-def draw_costs(audit: Audit, point: Point, options: Mapping[str, Option], line: Line) -> None:
+def draw_costs(
+    audit: Audit, point: OperatingPoint, options: Mapping[str, Option], line: Line
+) -> None:
     """Expected cost over re-inspections, with the thresholds named."""
     marks = tuple((NAMES[k], o.threshold) for k, o in options.items() if k in MARKED)
     text, height = _costs(audit, stamp(audit), point.indicator, point.strength, marks, line)

@@ -11,7 +11,7 @@ from dashboard.decide.indicator_verdicts import stamp
 from trust_core.decision.curves import load, scored, stops
 from trust_core.decision.indicators.registry import THRESHOLD_SHIFT
 from trust_core.decision.line_costs import Estimate, Line, Rates, cheapest, on_the_line, outcomes
-from trust_core.decision.operating_point import Point
+from trust_core.decision.operating_point import OperatingPoint
 from trust_core.decision.tradeoff import Curve, Floats
 from trust_core.errors import SettingsError
 from trust_core.storage.audit_columns import text
@@ -44,7 +44,7 @@ class Option:
 
 
 def options(
-    audit: Audit, point: Point, line: Line, certificate: dict[str, Any] | None
+    audit: Audit, point: OperatingPoint, line: Line, certificate: dict[str, Any] | None
 ) -> dict[str, Option]:
     """The thresholds there are, by key; the certified ones only when they are."""
     found = []
@@ -91,7 +91,7 @@ def rates(audit: Audit, role: str) -> tuple[float, float]:
     return fn / max(1, fn + tp), fp / max(1, fp + tn)
 
 
-def _cheapest(audit: Audit, point: Point, line: Line) -> float | None:
+def _cheapest(audit: Audit, point: OperatingPoint, line: Line) -> float | None:
     """The threshold of least cost on `tune`, made round; None where there is nothing to weigh."""
     points = load(audit, "tune", point.indicator).curves[point.strength]
     try:

@@ -16,7 +16,7 @@ from trust_core.decision.certificate import Budget, Demand, needed, plan, proven
 from trust_core.decision.certify import Choice, certify, choose
 from trust_core.decision.indicators.registry import THRESHOLD_SHIFT
 from trust_core.decision.journal import SEALED, entries
-from trust_core.decision.operating_point import Point
+from trust_core.decision.operating_point import OperatingPoint
 from trust_core.errors import TrustError
 from trust_core.figures import decide
 from trust_core.storage.audit_columns import text
@@ -26,7 +26,7 @@ WORTHLESS = 0.8  # loss of good parts above which a proof says little more than 
 OVERLOOKED = 2  # curves of the planner, beside that of none
 
 
-def choice_of(audit: Audit, point: Point) -> Choice:
+def choice_of(audit: Audit, point: OperatingPoint) -> Choice:
     """The indicator and strength in the URL as what is certified, with the reason they have."""
     usual = _usual(audit, stamp(audit), len(entries(audit)))
     if (usual.indicator, usual.strength) == (point.indicator, point.strength):

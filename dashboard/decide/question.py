@@ -10,7 +10,7 @@ from dashboard.tradeoff.moves import chosen
 from dashboard.words import HELP
 from trust_core.decision.indicators.registry import available
 from trust_core.decision.journal import open_seals
-from trust_core.decision.operating_point import Point
+from trust_core.decision.operating_point import OperatingPoint
 from trust_core.errors import TrustError
 from trust_core.figures.elements import number
 from trust_core.storage.audit_files import Audit
@@ -22,7 +22,7 @@ PREVIEW = (
 )
 
 
-def choices(audit: Audit, point: Point) -> None:
+def choices(audit: Audit, point: OperatingPoint) -> None:
     """Which indicator, and at which strength; both in the URL."""
     follow("indicator", point.indicator)
     follow("strength", point.strength)

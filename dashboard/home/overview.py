@@ -18,7 +18,7 @@ from dashboard.words import (
 from trust_core.data.roles import ROLES
 from trust_core.decision.curves import load
 from trust_core.decision.indicators.registry import THRESHOLD_SHIFT
-from trust_core.decision.operating_point import Point
+from trust_core.decision.operating_point import OperatingPoint
 from trust_core.storage.audit_files import Audit
 
 CHANNELS = {"rgb": "in colour", "bgr": "in colour, blue first", "grey": "in grey"}
@@ -84,7 +84,7 @@ class Finding:
         return f"{count(self.flagged_fn) if self.flagged_fn else 'none'} of the {count(self.fn)}"
 
 
-def finding(audit: Audit, point: Point) -> Finding:
+def finding(audit: Audit, point: OperatingPoint) -> Finding:
     """The finding on `tune` at an operating point."""
     scores = load(audit, TUNE, point.indicator)
     ours, shift = scores.curves[point.strength], scores.shift
@@ -97,7 +97,7 @@ def finding(audit: Audit, point: Point) -> Finding:
     return Finding(ours.fn, ours.tn, caught, again, rival)
 
 
-def basis(point: Point) -> str:
+def basis(point: OperatingPoint) -> str:
     """What the finding was measured on, and by which operating point."""
     return (
         f"On the images for choosing the threshold (tune), flagging by "

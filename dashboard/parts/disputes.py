@@ -4,12 +4,12 @@ import pandas as pd
 
 from dashboard.csv_export import csv
 from trust_core.decision.journal import LABEL_DISPUTED, append, entries
-from trust_core.decision.operating_point import Point
+from trust_core.decision.operating_point import OperatingPoint
 from trust_core.decision.part_filter import Filters, listed
 from trust_core.storage.audit_files import Audit
 
 
-def parts_csv(audit: Audit, point: Point, filters: Filters) -> bytes:
+def parts_csv(audit: Audit, point: OperatingPoint, filters: Filters) -> bytes:
     """The parts that the filters leave, with the settings that flagged them in every row."""
     table = listed(audit, point, filters).rename(columns={"p_defect": "p"})
     table = table.assign(

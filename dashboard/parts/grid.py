@@ -29,7 +29,7 @@ from dashboard.words import (
     percent,
 )
 from trust_core.decision.curves import roles_of
-from trust_core.decision.operating_point import Point
+from trust_core.decision.operating_point import OperatingPoint
 from trust_core.decision.part_filter import (
     ORDERS,
     PAGE_SIZE,
@@ -70,7 +70,7 @@ ROLE_CHOICES = {
 }
 
 
-def show_grid(audit: Audit, point: Point, filters: Filters) -> None:
+def show_grid(audit: Audit, point: OperatingPoint, filters: Filters) -> None:
     """Draw the finding, the filters, one page of tiles, and what can be taken away."""
     number = _counts(audit, audit.key, point, filters)
     finding(*_sentence(audit, point, filters, number))
@@ -97,7 +97,7 @@ def show_grid(audit: Audit, point: Point, filters: Filters) -> None:
 
 
 def _sentence(
-    audit: Audit, point: Point, filters: Filters, number: dict[str, int]
+    audit: Audit, point: OperatingPoint, filters: Filters, number: dict[str, int]
 ) -> tuple[str, str]:
     name = INDICATOR_NAMES.get(point.indicator, point.indicator)
     at = f"{name} at least {number_text(point.threshold)}"
@@ -124,7 +124,7 @@ def _sentence(
     return f"{among}{caught}.", f"Flagged when: {at}. {key} {seal}"
 
 
-def _movement(before: Point, point: Point) -> str:
+def _movement(before: OperatingPoint, point: OperatingPoint) -> str:
     """What is other than at the earlier operating point; the threshold when nothing is."""
     name = INDICATOR_NAMES.get(before.indicator, before.indicator)
     changes = {
@@ -138,7 +138,9 @@ def _movement(before: Point, point: Point) -> str:
     return f"Moving {' and '.join(moves)}"
 
 
-def _controls(audit: Audit, point: Point, filters: Filters, number: dict[str, int]) -> None:
+def _controls(
+    audit: Audit, point: OperatingPoint, filters: Filters, number: dict[str, int]
+) -> None:
     shown = [key for key in SHOWN if key != "changed" or filters.before is not None]
     shown = [key for key in shown if key != "unscored" or number[key] or filters.show == key]
     _keep("show", filters.show)
@@ -259,7 +261,9 @@ def _foot(total: int, page: int, pages: int) -> None:
         )
 
 
-def _downloads(audit: Audit, point: Point, filters: Filters, number: dict[str, int]) -> None:
+def _downloads(
+    audit: Audit, point: OperatingPoint, filters: Filters, number: dict[str, int]
+) -> None:
     st.html(
         '<p class="parts-note">Every row names the model, the data and the settings. Cells that a '
         "spreadsheet would run as a formula are quoted.</p>"
@@ -295,12 +299,14 @@ def _downloads(audit: Audit, point: Point, filters: Filters, number: dict[str, i
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
-def _counts(_audit: Audit, key: str, point: Point, filters: Filters) -> dict[str, int]:
+def _counts(_audit: Audit, key: str, point: OperatingPoint, filters: Filters) -> dict[str, int]:
     return counts(_audit, point, filters)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
-def _page(_audit: Audit, key: str, point: Point, filters: Filters, page: int) -> pd.DataFrame:
+def _page(
+    _audit: Audit, key: str, point: OperatingPoint, filters: Filters, page: int
+) -> pd.DataFrame:
     return page_of_parts(_audit, point, filters, page)
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 from dashboard.parts import part_words
 from dashboard.parts.tiles import tile
 from dashboard.parts.url_state import write
-from trust_core.decision.operating_point import Point
+from trust_core.decision.operating_point import OperatingPoint
 from trust_core.errors import UnreadableImage
 from trust_core.figures.overlays import RAMPS, Mask, css_gradient
 from trust_core.figures.part_maps import (
@@ -34,7 +34,11 @@ OPACITY, BARE = "part-opacity", "part-bare"
 
 
 def show_heatmaps(
-    audit: Audit, row: Mapping[str, Any], scores: pd.DataFrame, photo: Image.Image, point: Point
+    audit: Audit,
+    row: Mapping[str, Any],
+    scores: pd.DataFrame,
+    photo: Image.Image,
+    point: OperatingPoint,
 ) -> None:
     """Draw the maps at the strength in the URL (`view`), and the strip of all strengths.
 
@@ -51,7 +55,7 @@ def show_heatmaps(
     _strip(audit, scores, strength, photo, bool(row["passed"]))
 
 
-def _strength(scores: pd.DataFrame, point: Point) -> float:
+def _strength(scores: pd.DataFrame, point: OperatingPoint) -> float:
     """The strength in the URL (`view`), else the operating point's, else 0."""
     known = scores["strength"].tolist()
     for wanted in (st.query_params.get("view", ""), f"{point.strength:g}"):

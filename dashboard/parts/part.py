@@ -21,7 +21,7 @@ from dashboard.shell import error, finding
 from dashboard.sync_widget import follow
 from dashboard.words import counted
 from trust_core.data.images import read_image
-from trust_core.decision.operating_point import Point
+from trust_core.decision.operating_point import OperatingPoint
 from trust_core.decision.part_filter import Filters, Place, part_rows, place_of
 from trust_core.errors import StoreError, UnreadableImage
 from trust_core.figures.part_maps import PANEL_SIDE, fitted
@@ -35,7 +35,7 @@ NO_SUCH_PART = (
 )
 
 
-def show_part(audit: Audit, point: Point, filters: Filters, sample_id: str) -> None:
+def show_part(audit: Audit, point: OperatingPoint, filters: Filters, sample_id: str) -> None:
     """Draw the part that the URL names, whatever the filters leave."""
     photos, scores = part_rows(audit, point, sample_id)
     if photos.empty:
@@ -180,5 +180,7 @@ def _decoded(_audit: Audit, key: str, path: str) -> Image.Image:
 
 
 @st.cache_data(max_entries=256, show_spinner=False)
-def _place(_audit: Audit, key: str, point: Point, filters: Filters, sample_id: str) -> Place:
+def _place(
+    _audit: Audit, key: str, point: OperatingPoint, filters: Filters, sample_id: str
+) -> Place:
     return place_of(_audit, point, filters, sample_id)

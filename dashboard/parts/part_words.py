@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from dashboard.words import INDICATOR_NAMES, ROLE_NAMES, counted, number_text, percent
-from trust_core.decision.operating_point import Point
+from trust_core.decision.operating_point import OperatingPoint
 from trust_core.figures.overlays import LINES
 from trust_core.storage.audit_files import Audit
 
@@ -134,7 +134,7 @@ def group_heading(photos: pd.DataFrame, shown: int) -> str:
     return f'<h3 class="part-heading">Group {name} <small>{told}.</small></h3>'
 
 
-def facts(audit: Audit, row: Row, point: Point) -> str:
+def facts(audit: Audit, row: Row, point: OperatingPoint) -> str:
     """What is known of the part, as an HTML list of terms."""
     p = float(row["p_defect"])
     threshold = audit.manifest["settings"]["decision_threshold"]

@@ -9,7 +9,7 @@ import streamlit as st
 from trust_core.decision.indicators.registry import available
 from trust_core.decision.localization.metrics import THRESHOLDS
 from trust_core.decision.localization.report import CONTRADICTIONS, Contradiction
-from trust_core.decision.operating_point import Point
+from trust_core.decision.operating_point import OperatingPoint
 from trust_core.decision.part_filter import ORDERS, SHOWN, Filters
 from trust_core.storage.audit_files import Audit
 
@@ -48,7 +48,7 @@ class Asked:
     against: str
 
 
-def read_filters(audit: Audit, point: Point) -> Filters:
+def read_filters(audit: Audit, point: OperatingPoint) -> Filters:
     """The filters in the URL; what means nothing is passed over."""
     query = st.query_params
     show, sort = query.get("show", "").lower(), query.get("sort", "")
@@ -63,7 +63,7 @@ def read_filters(audit: Audit, point: Point) -> Filters:
     )
 
 
-def before_in_url(before: Point, point: Point) -> dict[str, object]:
+def before_in_url(before: OperatingPoint, point: OperatingPoint) -> dict[str, object]:
     """Query parameters of an earlier operating point: its threshold, and what else was other."""
     found: dict[str, object] = {"from": before.threshold}
     if before.strength != point.strength:
@@ -123,13 +123,13 @@ def _one_of(name: str, known: list[str]) -> str:
     return known[-1]
 
 
-def _before(audit: Audit, point: Point) -> Point | None:
+def _before(audit: Audit, point: OperatingPoint) -> OperatingPoint | None:
     query = st.query_params
     threshold, strength = _number(query.get("from")), _number(query.get("fromeps"))
     if threshold is None:
         return None
     indicator = query.get("fromind", "")
-    return Point(
+    return OperatingPoint(
         indicator if indicator in available(audit) else point.indicator,
         point.strength if strength is None or strength not in audit.strengths else strength,
         threshold,

@@ -8,7 +8,7 @@ import streamlit as st
 from dashboard.chart import chart
 from trust_core.decision.curves import Scores, heat_counts, heat_thresholds
 from trust_core.decision.indicators.registry import THRESHOLD_SHIFT
-from trust_core.decision.operating_point import Point
+from trust_core.decision.operating_point import OperatingPoint
 from trust_core.decision.tradeoff import Floats
 from trust_core.figures import tradeoff
 from trust_core.figures.elements import Layout
@@ -18,7 +18,7 @@ Choose = Callable[[float, float | None], None]
 MOST_KINDS = 9
 
 
-def draw_tradeoff(audit: Audit, scores: Scores, point: Point, choose: Choose) -> None:
+def draw_tradeoff(audit: Audit, scores: Scores, point: OperatingPoint, choose: Choose) -> None:
     """The trade-off curves, with the operating point marked on the chosen one."""
     text, height, names = _tradeoff(scores, audit.key, point.role, point.indicator, point.strength)
     points = scores.curves[point.strength]
@@ -35,7 +35,9 @@ def draw_tradeoff(audit: Audit, scores: Scores, point: Point, choose: Choose) ->
     )
 
 
-def draw_heat(audit: Audit, scores: Scores, point: Point, choose: Choose, *, missed: bool) -> None:
+def draw_heat(
+    audit: Audit, scores: Scores, point: OperatingPoint, choose: Choose, *, missed: bool
+) -> None:
     """Missed defects caught, or good parts re-inspected, at every threshold and strength."""
     drawn = _heat(scores, audit.key, point.role, point.indicator, missed)
     what = "Missed defects caught" if missed else "Good parts re-inspected"

@@ -15,7 +15,7 @@ from dashboard.words import HELP, INDICATOR_NAMES
 from trust_core.decision.curves import Scores, changed, load, stops
 from trust_core.decision.indicators.registry import THRESHOLD_SHIFT, available
 from trust_core.decision.journal import decide
-from trust_core.decision.operating_point import Point
+from trust_core.decision.operating_point import OperatingPoint
 from trust_core.errors import TrustError
 from trust_core.figures.elements import number
 from trust_core.storage.audit_files import Audit
@@ -31,7 +31,7 @@ def click(audit: Audit, threshold: float, strength: float | None) -> None:
     move(audit, CLICK, threshold=stops(points, threshold)[1], strength=strength)
 
 
-def sliders(audit: Audit, point: Point, positions: list[float]) -> None:
+def sliders(audit: Audit, point: OperatingPoint, positions: list[float]) -> None:
     """Threshold and strength; they follow the URL, so a click moves them too."""
     follow("threshold", point.threshold)
     follow("strength", point.strength)
@@ -57,7 +57,7 @@ def sliders(audit: Audit, point: Point, positions: list[float]) -> None:
         )
 
 
-def choices(audit: Audit, point: Point) -> None:
+def choices(audit: Audit, point: OperatingPoint) -> None:
     """Which indicator, and on which parts."""
     for field, label, names in (
         ("indicator", "Suspicious by", {n: INDICATOR_NAMES[n] for n in available(audit)}),
@@ -75,7 +75,7 @@ def choices(audit: Audit, point: Point) -> None:
         )
 
 
-def links(audit: Audit, point: Point, scores: Scores) -> None:
+def links(audit: Audit, point: OperatingPoint, scores: Scores) -> None:
     """To the parts behind the counts."""
     at: dict[str, Any] = {"tau": point.threshold}
     before = moved_from(audit, point)
@@ -92,7 +92,7 @@ def links(audit: Audit, point: Point, scores: Scores) -> None:
     st.html(f'<p class="moved">{told}</p>')  # numbers and words of ours
 
 
-def keep(audit: Audit, point: Point) -> None:
+def keep(audit: Audit, point: OperatingPoint) -> None:
     """Note the operating point in the audit, with a reason."""
     with st.form("keep", border=False, clear_on_submit=True):
         why = st.text_input(

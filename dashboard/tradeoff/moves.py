@@ -10,20 +10,21 @@ from typing import Any
 import streamlit as st
 
 from dashboard.url_state import default_threshold, read_point, write_point
-from trust_core.decision.operating_point import Point
+from trust_core.decision.operating_point import OperatingPoint
 from trust_core.storage.audit_files import Audit
 
 MOVED = "moved"
 CLICK = "click"
 
 
-def move(audit: Audit, by: str, **changes: Any) -> None:  # noqa: ANN401 - fields of Point
+def move(audit: Audit, by: str, **changes: Any) -> None:  # noqa: ANN401 - fields of OperatingPoint
     """Move the operating point in the URL.
 
     Args:
         audit: the open audit.
         by: the control; two movements by one slider in a row count as one, two clicks as two.
-        changes: fields of `Point`. Another indicator without a threshold starts at its own default.
+        changes: fields of `OperatingPoint`. Another indicator without a threshold starts at its own
+            default.
     """
     now = read_point(audit)
     if "indicator" in changes and "threshold" not in changes:
@@ -34,7 +35,7 @@ def move(audit: Audit, by: str, **changes: Any) -> None:  # noqa: ANN401 - field
     write_point(replace(now, **changes))
 
 
-def moved_from(audit: Audit, point: Point) -> Point | None:
+def moved_from(audit: Audit, point: OperatingPoint) -> OperatingPoint | None:
     """Where the last movement began; None when nothing moved, or on other images since."""
     key, _, before = st.session_state.get(MOVED, ("", "", None))
     return before if key == audit.key and before and before.role == point.role else None

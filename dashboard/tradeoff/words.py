@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from dashboard.words import INDICATOR_NAMES, count, counted, interval, of, percent
 from trust_core.decision.curves import Scores
 from trust_core.decision.indicators.registry import THRESHOLD_SHIFT
-from trust_core.decision.operating_point import Point
+from trust_core.decision.operating_point import OperatingPoint
 from trust_core.figures.elements import number
 from trust_core.figures.tradeoff import same_catch
 
@@ -30,7 +30,7 @@ class Weighed:
     rival: int | None
 
 
-def weigh(scores: Scores, point: Point) -> Weighed:
+def weigh(scores: Scores, point: OperatingPoint) -> Weighed:
     """Count what an operating point does."""
     points = scores.curves[point.strength]
     index = points.at(point.threshold)
@@ -41,7 +41,7 @@ def weigh(scores: Scores, point: Point) -> Weighed:
     return Weighed(caught, points.fn, again, points.tn, int(scores.shift.flagged_tn[other]))
 
 
-def detail(weighed: Weighed, point: Point) -> str:
+def detail(weighed: Weighed, point: OperatingPoint) -> str:
     """The sentence below the finding: where the point stands, and the rival beside it."""
     if point.indicator == THRESHOLD_SHIFT:
         return (

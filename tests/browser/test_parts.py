@@ -9,13 +9,13 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.conftest import settled
-from trust_core.decision.operating_point import Point
+from trust_core.decision.operating_point import OperatingPoint
 from trust_core.decision.part_filter import PAGE_SIZE, Filters, page_of_parts
 from trust_core.storage.audit_files import Audit, open_audit
 
 Visit = Callable[..., Page]
 START = "parts?audit=demo&eps=0&tau=0.2"
-POINT = Point("iou_difference", 0.0, 0.2, "tune")
+POINT = OperatingPoint("iou_difference", 0.0, 0.2, "tune")
 
 
 @pytest.fixture

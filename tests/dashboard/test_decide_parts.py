@@ -18,7 +18,7 @@ from trust_core.decision.certificate import Demand
 from trust_core.decision.compare_audits import beside
 from trust_core.decision.indicators.registry import INDICATORS, THRESHOLD_SHIFT, available
 from trust_core.decision.line_costs import Line
-from trust_core.decision.operating_point import Point
+from trust_core.decision.operating_point import OperatingPoint
 from trust_core.decision.tradeoff import curve
 from trust_core.decision.verdict import AMBER, GREEN, RED, Verdict, verdict
 from trust_core.figures import decide
@@ -122,7 +122,7 @@ def test_every_indicator_of_the_audit_is_judged_the_rival_last(audit: Audit) -> 
 
 
 def test_the_thresholds_to_choose_from(audit: Audit) -> None:
-    point = Point("iou_difference", 0.0, 0.1, "tune")
+    point = OperatingPoint("iou_difference", 0.0, 0.1, "tune")
     assert set(options(audit, point, LINE, None)) == {CHEAPEST, OWN}
     found = options(audit, point, LINE, certificate(30, 45))
     assert list(found) == [CERTIFIED, CHEAPEST, OWN, RIVAL]
@@ -132,7 +132,9 @@ def test_the_thresholds_to_choose_from(audit: Audit) -> None:
 
 def test_the_line_counts_what_the_threshold_flags(audit: Audit) -> None:
     counts = audit.manifest["counts_by_role"]["tune"]
-    everything = options(audit, Point("iou_difference", 0.0, -2.0, "tune"), LINE, None)[OWN]
+    everything = options(audit, OperatingPoint("iou_difference", 0.0, -2.0, "tune"), LINE, None)[
+        OWN
+    ]
     told = on_line(audit, "tune", everything, LINE)
     missed = counts["fn"] / (counts["fn"] + counts["tp"])
     passed = counts["tn"] / (counts["tn"] + counts["fp"])

@@ -13,7 +13,7 @@ from dashboard.home.overview import Finding
 from tests.dashboard.app import again, html, links, open_page
 from tests.fakes import Part, passed_parts, write_fake_audit
 from trust_core.audit import jobs
-from trust_core.decision.operating_point import Point
+from trust_core.decision.operating_point import OperatingPoint
 from trust_core.errors import StoreError
 from trust_core.storage.audit_files import MANIFEST, Audit
 from trust_core.storage.workspace import entries
@@ -103,7 +103,7 @@ def test_the_rival_is_always_told(flagged_fn: int, flagged_tn: int, rival: int, 
 
 
 def test_the_rival_of_threshold_shift_is_nobody(demo: Audit):
-    found = overview.finding(demo, Point("p_defect", 0.0, 0.0, "tune"))
+    found = overview.finding(demo, OperatingPoint("p_defect", 0.0, 0.0, "tune"))
     assert (found.flagged_fn, found.flagged_tn, found.rival) == (10, 5, None)
 
 

@@ -9,11 +9,11 @@ import pytest
 from dashboard.parts.disputes import dispute, disputes, disputes_csv, parts_csv
 from tests.fakes import Part, passed_parts, write_fake_audit
 from trust_core.decision.journal import LABEL_DISPUTED, entries
-from trust_core.decision.operating_point import Point
+from trust_core.decision.operating_point import OperatingPoint
 from trust_core.decision.part_filter import Filters
 from trust_core.storage.audit_files import Audit
 
-POINT = Point("iou_difference", 0.0, 0.25, "tune")
+POINT = OperatingPoint("iou_difference", 0.0, 0.25, "tune")
 
 
 @pytest.fixture

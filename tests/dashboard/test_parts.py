@@ -11,12 +11,12 @@ from dashboard.parts.disputes import disputes
 from tests.dashboard.app import again, fine, open_page
 from tests.fakes import Part, passed_parts, random_parts, write_fake_audit
 from trust_core.decision.journal import SEAL_OPENED, entries
-from trust_core.decision.operating_point import Point
+from trust_core.decision.operating_point import OperatingPoint
 from trust_core.decision.part_filter import Filters, page_of_parts
 from trust_core.figures.thumbnails import source
 from trust_core.storage.audit_files import Audit
 
-POINT = Point("iou_difference", 0.0, 0.25, "tune")
+POINT = OperatingPoint("iou_difference", 0.0, 0.25, "tune")
 
 
 @pytest.fixture

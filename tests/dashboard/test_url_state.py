@@ -11,12 +11,14 @@ from streamlit.testing.v1 import AppTest
 from dashboard import url_state
 from tests.fakes import Part, passed_parts, write_fake_audit
 from trust_core.decision.journal import append, decide
-from trust_core.decision.operating_point import Point
+from trust_core.decision.operating_point import OperatingPoint
 from trust_core.storage.audit_files import Audit
 
 MISSED = [0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0.05]
 GOOD = [0.65, 0.05, 0.0]
-DEFAULT = Point("iou_difference", 0.0, 0.1, "tune")  # 9 of 10 missed defects score at least 0.1
+DEFAULT = OperatingPoint(
+    "iou_difference", 0.0, 0.1, "tune"
+)  # 9 of 10 missed defects score at least 0.1
 
 
 @pytest.fixture
@@ -38,7 +40,7 @@ def test_default_catches_nine_tenths_of_the_missed_defects(audit: Audit, query: 
 
 def test_the_url_names_the_point(audit: Audit, query: dict[str, str]):
     query |= {"ind": "log_odds", "eps": "4", "tau": "-1.5", "role": "all"}
-    assert url_state.read_point(audit) == Point("log_odds", 4.0, -1.5, "all")
+    assert url_state.read_point(audit) == OperatingPoint("log_odds", 4.0, -1.5, "all")
 
 
 @pytest.mark.parametrize(
@@ -67,7 +69,7 @@ def test_the_last_noted_point_is_the_default(audit: Audit, query: dict[str, str]
     decide(audit, "iou_difference", 0.33, 1.0, "first")
     decide(audit, "iou_difference", 0.44, 4.0, "second thoughts")
     append(audit, "label_disputed", sample_id="x")
-    assert url_state.read_point(audit) == Point("iou_difference", 4.0, 0.44, "tune")
+    assert url_state.read_point(audit) == OperatingPoint("iou_difference", 4.0, 0.44, "tune")
     query["eps"] = "0"
     assert url_state.read_point(audit) == DEFAULT  # a τ of another strength would mean nothing
 
@@ -114,7 +116,7 @@ def test_the_default_threshold_is_always_finite(
 
 
 def test_write_then_read(audit: Audit, query: dict[str, str]):
-    point = Point("log_odds_shift", 4.0, 0.1 + 0.2, "test")
+    point = OperatingPoint("log_odds_shift", 4.0, 0.1 + 0.2, "test")
     url_state.write_point(point)
     assert query == {"ind": "log_odds_shift", "eps": "4", "tau": str(0.1 + 0.2), "role": "test"}
     assert url_state.read_point(audit) == point
@@ -123,9 +125,9 @@ def test_write_then_read(audit: Audit, query: dict[str, str]):
 def test_only_what_changed_is_written():
     def script() -> None:
         from dashboard.url_state import write_point
-        from trust_core.decision.operating_point import Point
+        from trust_core.decision.operating_point import OperatingPoint
 
-        write_point(Point("iou_difference", 0.0, 0.5, "tune"))
+        write_point(OperatingPoint("iou_difference", 0.0, 0.5, "tune"))
 
     app = AppTest.from_function(script)
     app.query_params["tau"] = "0.5"

@@ -20,7 +20,7 @@ from trust_core.decision.curves import (
     stops,
 )
 from trust_core.decision.indicators.registry import INDICATORS
-from trust_core.decision.operating_point import Point
+from trust_core.decision.operating_point import OperatingPoint
 from trust_core.decision.tradeoff import curve
 from trust_core.errors import SettingsError
 from trust_core.storage.audit_files import Audit
@@ -131,14 +131,14 @@ def test_parts_that_change_side(tmp_path: Path) -> None:
     audit = write_fake_audit(tmp_path / "few", passed_parts([0.9, 0.5, math.nan], [0.6, 0.2]))
     scores = load(audit, "tune", "iou_difference")
 
-    def at(threshold: float) -> Point:
-        return Point("iou_difference", 0.0, threshold, "tune")
+    def at(threshold: float) -> OperatingPoint:
+        return OperatingPoint("iou_difference", 0.0, threshold, "tune")
 
     assert changed(scores, scores, at(0.5), at(0.8)) == ((1, 1), (0, 0))
     assert changed(scores, scores, at(0.8), at(0.5)) == ((0, 0), (1, 1))
     assert changed(scores, scores, at(0.5), at(0.5)) == ((0, 0), (0, 0))
     p = load(audit, "tune", "p_defect")  # falls from part to part: 0.45, 0.37, 0.29, 0.21, 0.13
-    point = Point("p_defect", 0.0, 0.2, "tune")
+    point = OperatingPoint("p_defect", 0.0, 0.2, "tune")
     assert changed(p, scores, point, at(0.8)) == ((1, 1), (0, 0))
 
 

@@ -12,7 +12,7 @@ import pytest
 from tests.fakes import Part, passed_parts, random_parts, write_fake_audit
 from trust_core.decision.curves import indicator_scores, roles_of
 from trust_core.decision.indicators.registry import INDICATORS
-from trust_core.decision.operating_point import Point
+from trust_core.decision.operating_point import OperatingPoint
 from trust_core.decision.part_filter import (
     ORDERS,
     PAGE_SIZE,
@@ -28,7 +28,7 @@ from trust_core.decision.part_filter import (
 )
 from trust_core.storage.audit_files import Audit
 
-POINT = Point("iou_difference", 1.0, 0.05, "tune")
+POINT = OperatingPoint("iou_difference", 1.0, 0.05, "tune")
 
 
 @pytest.fixture(scope="module")
@@ -36,13 +36,15 @@ def audit(tmp_path_factory: pytest.TempPathFactory) -> Audit:
     return write_fake_audit(tmp_path_factory.mktemp("parts") / "audit", random_parts(240))
 
 
-def expected(audit: Audit, point: Point, before: Point | None = None) -> pd.DataFrame:
+def expected(
+    audit: Audit, point: OperatingPoint, before: OperatingPoint | None = None
+) -> pd.DataFrame:
     """Every image of the role, with its indicator and flags, by the functions of the core."""
     samples = audit.query("SELECT * FROM samples ORDER BY sample_id")
     samples = samples[samples["role"].isin(roles_of(point.role))]
     passed = audit.passed(roles_of(point.role))
 
-    def indicator(at: Point) -> pd.Series:
+    def indicator(at: OperatingPoint) -> pd.Series:
         scored = indicator_scores(passed, at.indicator, at.strength)
         return samples["sample_id"].map(scored.set_index("sample_id")["indicator"])
 
@@ -68,7 +70,7 @@ BRUTE = {
 }
 
 
-def every_page(audit: Audit, point: Point, filters: Filters) -> pd.DataFrame:
+def every_page(audit: Audit, point: OperatingPoint, filters: Filters) -> pd.DataFrame:
     pages = [page_of_parts(audit, point, filters, 1)]
     while len(pages[-1]) == PAGE_SIZE:
         pages.append(page_of_parts(audit, point, filters, len(pages) + 1))
@@ -82,9 +84,9 @@ def test_every_choice_is_held_to_pandas():
 @pytest.mark.parametrize("indicator", INDICATORS)
 @pytest.mark.parametrize("strength", [0.0, 4.0])
 def test_indicator_and_flag_are_those_of_the_core(audit: Audit, indicator: str, strength: float):
-    values = expected(audit, Point(indicator, strength, 0.0, "all"))
+    values = expected(audit, OperatingPoint(indicator, strength, 0.0, "all"))
     middle = float(values["indicator"].median())  # of a score itself: ≥ has to hold with equality
-    point = Point(indicator, strength, middle, "all")
+    point = OperatingPoint(indicator, strength, middle, "all")
     want = expected(audit, point).set_index("sample_id")
     have = every_page(audit, point, Filters()).set_index("sample_id").loc[want.index]
     assert want["flagged"].any()
@@ -159,7 +161,7 @@ def test_what_a_reader_types_is_only_text(audit: Audit, text: str):
 def test_unscored_parts_are_flagged_and_come_first(tmp_path: Path):
     parts = passed_parts([math.nan, 0.4], [0.3, -0.2])
     audit = write_fake_audit(tmp_path / "audit", parts)
-    found = page_of_parts(audit, Point("iou_difference", 0.0, 9.0, "tune"), Filters(), 1)
+    found = page_of_parts(audit, OperatingPoint("iou_difference", 0.0, 9.0, "tune"), Filters(), 1)
     assert found["flagged"].tolist() == [True, False, False, False]
     assert math.isnan(found["indicator"].iloc[0])
     assert found["indicator"].tolist()[1:] == pytest.approx([0.4, 0.3, -0.2])
@@ -168,7 +170,7 @@ def test_unscored_parts_are_flagged_and_come_first(tmp_path: Path):
 def test_parts_that_were_not_passed_are_never_flagged(tmp_path: Path):
     parts = [Part(True, 0.9, (0.8,)), Part(False, 0.8, (0.8,)), *passed_parts([0.1], [])]
     audit = write_fake_audit(tmp_path / "audit", parts)
-    found = page_of_parts(audit, Point("iou_difference", 0.0, -1.0, "tune"), Filters(), 1)
+    found = page_of_parts(audit, OperatingPoint("iou_difference", 0.0, -1.0, "tune"), Filters(), 1)
     flags = dict(zip(found["outcome"], found["flagged"], strict=True))
     assert flags == {"FN": True, "TP": False, "FP": False}
 
@@ -177,18 +179,18 @@ def test_changed_side_tells_both_ways(tmp_path: Path):
     audit = write_fake_audit(tmp_path / "audit", passed_parts([0.5, 0.3], [0.35, 0.1]))
     lower = counts(
         audit,
-        Point("iou_difference", 0.0, 0.2, "tune"),
+        OperatingPoint("iou_difference", 0.0, 0.2, "tune"),
         Filters(before=replace(POINT, strength=0.0, threshold=0.4)),
     )
     wanted = {"changed": 2, "gained_fn": 1, "gained_tn": 1, "lost_fn": 0, "lost_tn": 0}
     assert {name: lower[name] for name in wanted} == wanted
     higher = counts(
         audit,
-        Point("iou_difference", 0.0, 0.4, "tune"),
+        OperatingPoint("iou_difference", 0.0, 0.4, "tune"),
         Filters(before=replace(POINT, strength=0.0, threshold=0.2)),
     )
     assert (higher["lost_fn"], higher["lost_tn"], higher["gained_fn"]) == (1, 1, 0)
-    nothing = counts(audit, Point("iou_difference", 0.0, 0.4, "tune"), Filters())
+    nothing = counts(audit, OperatingPoint("iou_difference", 0.0, 0.4, "tune"), Filters())
     assert nothing["changed"] == 0
 
 

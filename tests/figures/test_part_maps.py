@@ -12,7 +12,7 @@ from PIL import Image
 from dashboard.parts import part_words
 from tests.fakes import Part, passed_parts, random_parts, write_fake_audit
 from trust_core.audit.run import rescore
-from trust_core.decision.operating_point import Point
+from trust_core.decision.operating_point import OperatingPoint
 from trust_core.decision.part_filter import Filters, page_of_parts, part_rows
 from trust_core.figures.part_maps import (
     SIDES,
@@ -27,7 +27,7 @@ from trust_core.figures.part_maps import (
 )
 from trust_core.storage.audit_files import Audit
 
-POINT = Point("iou_difference", 0.0, 0.25, "tune")
+POINT = OperatingPoint("iou_difference", 0.0, 0.25, "tune")
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +116,7 @@ def test_the_true_defect_is_outlined_and_not_covered(tmp_path: Path):
 )
 def test_the_sentence_on_top(tmp_path: Path, part: Part, threshold: float, words: str):
     audit = write_fake_audit(tmp_path / "audit", [part, Part(False, 0.1, (0.0,))])
-    point = Point("iou_difference", 0.0, threshold, "tune")
+    point = OperatingPoint("iou_difference", 0.0, threshold, "tune")
     path = f"{part.kind or 'defective' if part.defective else 'good'}/0000.png"
     row = page_of_parts(audit, point, Filters(search=path), 1).iloc[0]
     sentence, below = part_words.finding(row)

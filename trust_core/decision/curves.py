@@ -15,7 +15,7 @@ import pandas as pd
 
 from trust_core.data.roles import ROLES
 from trust_core.decision.indicators.registry import DEFAULT_INDICATOR, INDICATORS, THRESHOLD_SHIFT
-from trust_core.decision.operating_point import Point
+from trust_core.decision.operating_point import OperatingPoint
 from trust_core.decision.tradeoff import RECALLS, Counts, Curve, Floats, curve
 from trust_core.errors import SettingsError
 from trust_core.storage.audit_columns import PassedColumns, numbers, text
@@ -294,7 +294,7 @@ def by_kind(
 
 
 def changed(
-    now: Scores, before: Scores, point: Point, earlier: Point
+    now: Scores, before: Scores, point: OperatingPoint, earlier: OperatingPoint
 ) -> tuple[tuple[int, int], tuple[int, int]]:
     """Images that change side between two operating points on the same images.
 

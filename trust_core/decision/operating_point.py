@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Point:
+class OperatingPoint:
     """An operating point, and the images it is looked at on.
 
     Attributes:

@@ -17,7 +17,7 @@ import pandas as pd
 from trust_core.decision.curves import roles_of
 from trust_core.decision.indicators.registry import INDICATORS
 from trust_core.decision.localization.report import Contradiction, contradicting
-from trust_core.decision.operating_point import Point
+from trust_core.decision.operating_point import OperatingPoint
 from trust_core.storage.audit_columns import Flags, Floats, PassedColumns, Places, numbers, text
 from trust_core.storage.audit_files import Audit
 from trust_core.storage.memory_cache import Kept
@@ -46,7 +46,7 @@ class Filters:
     group: str = ""
     search: str = ""
     sort: str = "suspicious"
-    before: Point | None = None
+    before: OperatingPoint | None = None
     contra: Contradiction | None = None
 
 
@@ -61,7 +61,11 @@ class Parts:
     """
 
     def __init__(
-        self, audit: Audit, point: Point, filters: Filters, roles: Sequence[str] | None = None
+        self,
+        audit: Audit,
+        point: OperatingPoint,
+        filters: Filters,
+        roles: Sequence[str] | None = None,
     ) -> None:
         self.audit, self.point, self.filters = audit, point, filters
         self.roles = roles_of(point.role) if roles is None else roles
@@ -230,7 +234,7 @@ class Place:
     following: str | None
 
 
-def page_of_parts(audit: Audit, point: Point, filters: Filters, page: int) -> pd.DataFrame:
+def page_of_parts(audit: Audit, point: OperatingPoint, filters: Filters, page: int) -> pd.DataFrame:
     """The parts of one page, at most `PAGE_SIZE` rows.
 
     Args:
@@ -247,14 +251,14 @@ def page_of_parts(audit: Audit, point: Point, filters: Filters, page: int) -> pd
     return parts.rows(parts.ordered()[first : first + PAGE_SIZE])
 
 
-def listed(audit: Audit, point: Point, filters: Filters) -> pd.DataFrame:
+def listed(audit: Audit, point: OperatingPoint, filters: Filters) -> pd.DataFrame:
     """All parts the filters leave, in order, as they are taken away as a file."""
     parts = Parts(audit, point, filters)
     table = parts.rows(parts.ordered(), 'path, label, kind, "group", role, outcome, p_defect')
     return table.drop(columns=["passed", "flagged_before"])
 
 
-def counts(audit: Audit, point: Point, filters: Filters) -> dict[str, int]:
+def counts(audit: Audit, point: OperatingPoint, filters: Filters) -> dict[str, int]:
     """How many parts each key of `SHOWN` would leave, and `flagged_fn`, `flagged_tn`.
 
     Also of the parts that change side from `filters.before` to the present point:
@@ -277,7 +281,7 @@ def kinds(audit: Audit, role: str) -> list[str]:
     return [name for name in kind.names[there] if name]
 
 
-def place_of(audit: Audit, point: Point, filters: Filters, sample_id: str) -> Place:
+def place_of(audit: Audit, point: OperatingPoint, filters: Filters, sample_id: str) -> Place:
     """Where a part stands in the order of the grid, for previous and next."""
     order = Parts(audit, point, filters).ordered()
     here = np.flatnonzero(np.isin(order, places_where(audit, "sample_id = $1", [sample_id])))
@@ -293,7 +297,9 @@ def place_of(audit: Audit, point: Point, filters: Filters, sample_id: str) -> Pl
     return Place(number + 1, len(order), *(names.get(int(place)) for place in beside))
 
 
-def part_rows(audit: Audit, point: Point, sample_id: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+def part_rows(
+    audit: Audit, point: OperatingPoint, sample_id: str
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """One part, and every photo of its group, whatever the filters.
 
     Returns:

@@ -8,8 +8,8 @@ import torch
 from captum.attr import FeatureAblation
 from torch import Tensor, nn
 
-from tests.explanation.networks import TinyResNet, make
 from tests.explanation.evidence.test_patch_gaussian import direct, random_conditional
+from tests.explanation.networks import TinyResNet, make
 from trust_core.errors import SettingsError, Stopped
 from trust_core.explanation.evidence.forms import FORMS, Evidence, evidence, lost_at_once
 from trust_core.explanation.evidence.occlusion import LAPLACE_K, LAPLACE_N, apart, spread, starts

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from tests.explanation.networks import TinyResNet, make
 from tests.explanation.evidence.test_patch_gaussian import random_conditional
+from tests.explanation.networks import TinyResNet, make
 from tests.small import small_dataset, small_detector
 from trust_core.audit.manifest import identify
 from trust_core.audit.run import run_audit

@@ -12,7 +12,7 @@ AXES = ("layer", "specific", "agnostic", "mask", "variant", "strength")
 
 
 @dataclass(frozen=True)
-class Point:
+class Neighbour:
     """A neighbour of the choice.
 
     Attributes:
@@ -47,7 +47,7 @@ class Sensitivity:
     """
 
     role: str
-    points: tuple[Point, ...]
+    points: tuple[Neighbour, ...]
     sentence: str
 
 
@@ -59,7 +59,7 @@ def sensitivity(rescored: Rescored, choice: Choice, role: str) -> Sensitivity:
         for value, neighbour in _along(rescored, choice, axis):
             if neighbour not in known:
                 known[neighbour] = _measured(rescored, neighbour, role)
-            points.append(Point(axis, value, neighbour == choice, *known[neighbour]))
+            points.append(Neighbour(axis, value, neighbour == choice, *known[neighbour]))
     mine = known[choice][-1]
     others = [measured[-1] for other, measured in known.items() if other != choice]
     same = sum(colour == mine for colour in others)

@@ -31,7 +31,9 @@ def views(rounds: int) -> dict[str, Any]:
         colour = torch.rand(3, *size, generator=draw)
         grey = colour[:1].expand(3, -1, -1)
         jobs: dict[str, Callable[[], Any]] = {
-            "bare": lambda d=detector, x=colour: d.respond(x[None], input_gradient=True),
+            "bare": lambda d=detector, x=colour: d.forward_with_gradients(
+                x[None], input_gradient=True
+            ),
             "colour": lambda d=detector, x=colour: evidence(d, x, conditional, check=False),
             "grey": lambda d=detector, x=grey: evidence(d, x, conditional, check=False),
             "checked": lambda d=detector, x=grey: evidence(d, x, conditional),

@@ -93,7 +93,7 @@ def asked(form: str) -> Method:
 
 def grad_cam(ware: Tiles, pixels: Tensor) -> Floats:
     """The program's Grad-CAM of *defective* at the last layer, at the input's size."""
-    response = ware.detector.respond(pixels[None])
+    response = ware.detector.forward_with_gradients(pixels[None])
     layer = ware.detector.layers[0]
     made = gradcam(response.activations[layer], response.gradients[layer])
     size = pixels.shape[1:]

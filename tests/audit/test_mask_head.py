@@ -88,7 +88,7 @@ def test_what_is_no_mask(output):
 def test_a_detector_says_its_grid_and_answers_on_it():
     detector = masked_detector()
     pixels = torch.rand(3, 3, SIDE, SIDE)
-    response = detector.respond(pixels, input_gradient=True)
+    response = detector.forward_with_gradients(pixels, input_gradient=True)
     assert detector.mask_grid == (16, 16)
     mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in ((0.5,) * 3, (0.25,) * 3))
     masks, logits = detector.module((pixels - mean) / std)
@@ -96,7 +96,7 @@ def test_a_detector_says_its_grid_and_answers_on_it():
     torch.testing.assert_close(response.logits, logits.detach())
     assert not response.mask_logits.requires_grad
     assert small_detector().mask_grid is None
-    assert small_detector().respond(pixels).mask_logits is None
+    assert small_detector().forward_with_gradients(pixels).mask_logits is None
 
 
 def test_masks_are_kept_row_for_row(finished, dataset):
@@ -110,7 +110,7 @@ def test_masks_are_kept_row_for_row(finished, dataset):
     batch = read_batch(dataset, detector.preprocessing, slice(0, None))
     assert list(batch.sample_ids) == list(samples["sample_id"])
     pixels = torch.from_numpy(batch.pixels).float() / 255
-    probabilities = detector.respond(pixels).mask_logits[:, 0].sigmoid().numpy()
+    probabilities = detector.forward_with_gradients(pixels).mask_logits[:, 0].sigmoid().numpy()
     np.testing.assert_allclose(masks, probabilities, atol=1e-3)
 
 

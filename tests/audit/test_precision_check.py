@@ -32,8 +32,8 @@ def test_the_network_is_rounded_and_the_decision_is_not(layers, input_gradient):
         build("timm/test_resnet"), Preprocessing((64, 64)), choose_convention(2), layers
     )
     pixels = torch.rand(3, 3, 64, 64, generator=torch.Generator().manual_seed(0))
-    full = detector.respond(pixels, input_gradient=input_gradient)
-    low = detector.respond(pixels, input_gradient=input_gradient, precision="bf16")
+    full = detector.forward_with_gradients(pixels, input_gradient=input_gradient)
+    low = detector.forward_with_gradients(pixels, input_gradient=input_gradient, precision="bf16")
     (layer,) = detector.layers
     for name in ("log_odds", "logits"):
         one, two = getattr(full, name), getattr(low, name)
@@ -42,7 +42,10 @@ def test_the_network_is_rounded_and_the_decision_is_not(layers, input_gradient):
         assert torch.allclose(one, two, rtol=0.1, atol=0.1)
         assert not torch.equal(two, two.bfloat16().float())  # finer than bf16 could tell
     assert low.activations[layer].dtype == low.gradients[layer].dtype == torch.float32
-    assert torch.equal(detector.respond(pixels).log_odds, detector.respond(pixels).log_odds)
+    assert torch.equal(
+        detector.forward_with_gradients(pixels).log_odds,
+        detector.forward_with_gradients(pixels).log_odds,
+    )
     assert not torch.is_autocast_enabled("cpu")
     if input_gradient:
         cosine = torch.nn.functional.cosine_similarity(

@@ -293,13 +293,13 @@ def test_two_runs_do_not_write_one_folder(dataset, tmp_path):
 def test_the_cost_is_one_backward_and_a_forward_for_each_strength(dataset, tmp_path, monkeypatch):
     detector = small_detector()
     calls = []
-    original = detector.respond
+    original = detector.forward_with_gradients
 
     def counted(pixels, *, input_gradient=False, **options):
         calls.append((len(pixels), input_gradient))
         return original(pixels, input_gradient=input_gradient, **options)
 
-    monkeypatch.setattr(detector, "respond", counted)
+    monkeypatch.setattr(detector, "forward_with_gradients", counted)
     audit = run_audit(detector, dataset, SETTINGS, tmp_path / "a", batch_size=40)
     passed = audit.manifest["counts"]["fn"] + audit.manifest["counts"]["tn"]
     assert calls == [(40, True), (passed, False), (passed, False)]

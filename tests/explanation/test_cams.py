@@ -38,7 +38,7 @@ def reference_map(form: str, detector: Detector, layer: str, pixels: Tensor, tar
 
 def assert_parity(detector: Detector, pixels: Tensor, target) -> None:
     layer = detector.layers[0]
-    response = detector.respond(pixels)
+    response = detector.forward_with_gradients(pixels)
     for form, make_map in SPECIFIC.items():
         seen = 0.0
         for sign in (1, -1):
@@ -85,7 +85,7 @@ def test_specific_maps_equal_the_package_on_an_earlier_layer():
 def test_gradcam_is_hirescam_before_pooling_and_a_linear_layer():
     torch.manual_seed(7)
     detector = make(TinyResNet())
-    response = detector.respond(torch.rand(4, 3, 32, 32))
+    response = detector.forward_with_gradients(torch.rand(4, 3, 32, 32))
     activations, gradients = (
         next(iter(r.values())) for r in (response.activations, response.gradients)
     )

@@ -72,7 +72,7 @@ def test_maps_are_taken_after_a_relu_that_is_no_module(form: str):
     torch.manual_seed(3)
     detector = make(FunctionalReLU(), layers=("conv",))
     pixels = torch.rand(2, 3, 32, 32)
-    assert (detector.respond(pixels).activations["conv"] >= 0).all()
+    assert (detector.forward_with_gradients(pixels).activations["conv"] >= 0).all()
     assert_equal_to_ours(detector, pixels, form)
 
 
@@ -94,7 +94,7 @@ def test_other_maps_of_tokens_have_the_grid(name: str, layout: str):
 
 def assert_equal_to_ours(detector: Detector, pixels: torch.Tensor, form: str) -> None:
     layer = detector.layers[0]
-    response = detector.respond(pixels)
+    response = detector.forward_with_gradients(pixels)
     for sign in (1, -1):
         ours = SPECIFIC[form](response.activations[layer], sign * response.gradients[layer])
         theirs = package_map(detector, form, pixels, layer, sign)
@@ -109,7 +109,7 @@ def test_ablation_drops_each_channel_of_the_tapped_layer():
     )
     detector = make(network, side=16)
     pixels = torch.rand(1, 3, 16, 16)
-    (activations,) = detector.respond(pixels).activations.values()
+    (activations,) = detector.forward_with_gradients(pixels).activations.values()
     assert activations.min() == 0
     evidence = network[4].weight[1] - network[4].weight[0]
     drops = evidence * activations.mean((2, 3))[0] / detector.log_odds(pixels)

@@ -29,7 +29,7 @@ def test_heatmaps_are_the_maps_of_both_sides():
     torch.manual_seed(0)
     detector = make(TinyResNet())
     pixels = torch.rand(2, 3, 32, 32)
-    response = detector.respond(pixels)
+    response = detector.forward_with_gradients(pixels)
     layer = detector.layers[0]
     made = heatmaps(
         detector, pixels, response, layer, ("gradcam", "layercam"), ("norm", "package-gradcam")

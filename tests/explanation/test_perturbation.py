@@ -50,7 +50,7 @@ def test_fgsm_is_a_plain_autograd_transcription():
     network = TinyResNet().eval()
     detector = make(network)
     pixels = torch.rand(3, 3, 32, 32)
-    gradient = detector.respond(pixels, input_gradient=True).input_gradient
+    gradient = detector.forward_with_gradients(pixels, input_gradient=True).input_gradient
     for direction, sign in (("toward_defect", 1), ("toward_good", -1)):
         moved = fgsm(pixels, gradient, 4, direction)
         for image, ours in zip(pixels, moved, strict=True):

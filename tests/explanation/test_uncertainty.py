@@ -16,7 +16,7 @@ GREY = torch.rand(5, 1, SIDE, SIDE).expand(-1, 3, -1, -1).contiguous()
 
 def test_two_outputs_by_hand():
     detector = small_detector()
-    response = detector.respond(PIXELS, input_gradient=True)
+    response = detector.forward_with_gradients(PIXELS, input_gradient=True)
     found = doubts(PIXELS, response)
     for logits, largest, energy in zip(
         response.logits.tolist(), found["max_logit"], found["energy"], strict=True
@@ -31,20 +31,20 @@ def test_two_outputs_by_hand():
 
 
 def test_a_grey_image_has_one_derivative_a_pixel():
-    response = small_detector().respond(GREY, input_gradient=True)
+    response = small_detector().forward_with_gradients(GREY, input_gradient=True)
     summed = response.input_gradient.double().sum(1).flatten(1).norm(dim=1) * math.sqrt(3)
     np.testing.assert_allclose(doubts(GREY, response)["gradient_norm"], summed, rtol=1e-6)
 
 
 def test_with_one_output_only_the_gradient_is_news():
-    found = doubts(PIXELS, small_detector(1).respond(PIXELS, input_gradient=True))
+    found = doubts(PIXELS, small_detector(1).forward_with_gradients(PIXELS, input_gradient=True))
     assert np.isnan(found["max_logit"]).all()
     assert np.isnan(found["energy"]).all()
     assert np.isfinite(found["gradient_norm"]).all()
 
 
 def test_without_a_gradient_its_norm_is_unknown():
-    found = doubts(PIXELS, small_detector().respond(PIXELS))
+    found = doubts(PIXELS, small_detector().forward_with_gradients(PIXELS))
     assert np.isnan(found["gradient_norm"]).all()
     assert np.isfinite(found["energy"]).all()
 

@@ -75,8 +75,8 @@ def test_parity_with_a_plain_autograd_run(name):
     detector = detector_of(module, channels="grey" if "in_chans" in options else "rgb")
     pixels = pixels_for(detector)
     z, activation, gradient, dx, layer = plain_run(module, detector, pixels)
-    response = detector.respond(pixels, input_gradient=True)
-    again = detector.respond(pixels)
+    response = detector.forward_with_gradients(pixels, input_gradient=True)
+    again = detector.forward_with_gradients(pixels)
     assert close(detector.log_odds(pixels), z)
     for each in (response, again):
         assert close(each.log_odds, z)
@@ -99,17 +99,20 @@ def test_features_are_what_the_last_linear_reads():
     module = build("torchvision/resnet18")
     detector = detector_of(module)
     pixels = pixels_for(detector)
-    response = detector.respond(pixels)
+    response = detector.forward_with_gradients(pixels)
     assert close(module.fc(response.features), response.logits)
-    assert detector_of(build("torchvision/squeezenet1_1")).respond(pixels).features is None
+    assert (
+        detector_of(build("torchvision/squeezenet1_1")).forward_with_gradients(pixels).features
+        is None
+    )
 
 
 def test_results_do_not_depend_on_the_batch():
     detector = detector_of(build("torchvision/mobilenet_v3_small").train())
     pixels = pixels_for(detector, 6)
-    whole = detector.respond(pixels, input_gradient=True)
+    whole = detector.forward_with_gradients(pixels, input_gradient=True)
     for index in range(6):
-        alone = detector.respond(pixels[index : index + 1], input_gradient=True)
+        alone = detector.forward_with_gradients(pixels[index : index + 1], input_gradient=True)
         assert close(alone.log_odds, whole.log_odds[index : index + 1])
         name = detector.layers[0]
         assert close(alone.gradients[name], whole.gradients[name][index : index + 1])
@@ -124,21 +127,24 @@ def test_log_odds_of_one_and_three_outputs():
     logits = three.logits(pixels)
     wanted = logits[:, [0, 2]].exp().sum(1).log() - logits[:, 1]
     assert close(three.log_odds(pixels), wanted)
-    x = three.respond(pixels).activations["relu"].clone().requires_grad_()
+    x = three.forward_with_gradients(pixels).activations["relu"].clone().requires_grad_()
     logits = three.module.head(x.mean((2, 3)))
     z = logits[:, [0, 2]].exp().sum(1).log() - logits[:, 1]
     (gradient,) = torch.autograd.grad(z.sum(), x)
-    assert close(three.respond(pixels).gradients["relu"], gradient)
+    assert close(three.forward_with_gradients(pixels).gradients["relu"], gradient)
 
 
 def test_several_layers_at_once():
     module = build("torchvision/resnet18")
     detector = detector_of(module, layers=("layer2", "layer4", "layer3"))
     pixels = pixels_for(detector)
-    response, bare = detector.respond(pixels, input_gradient=True), detector.respond(pixels)
+    response, bare = (
+        detector.forward_with_gradients(pixels, input_gradient=True),
+        detector.forward_with_gradients(pixels),
+    )
     assert response.activations.keys() == {"layer2", "layer3", "layer4"}
     for name in detector.layers:
-        alone = detector_of(module, layers=(name,)).respond(pixels)
+        alone = detector_of(module, layers=(name,)).forward_with_gradients(pixels)
         for each in (response, bare):
             assert close(each.activations[name], alone.activations[name])
             assert close(each.gradients[name], alone.gradients[name])
@@ -164,10 +170,10 @@ def test_no_graph_below_the_layer_and_one_forward():
     below, above = detector.module.layer2[1], detector.module.avgpool[1]
     pixels = pixels_for(detector)
     below.seen.clear(), above.seen.clear()
-    detector.respond(pixels)
+    detector.forward_with_gradients(pixels)
     assert (below.seen, above.seen) == ([False], [True])
     below.seen.clear(), above.seen.clear()
-    detector.respond(pixels, input_gradient=True)
+    detector.forward_with_gradients(pixels, input_gradient=True)
     assert (below.seen, above.seen) == ([True], [True])
     below.seen.clear(), above.seen.clear()
     detector.log_odds(pixels)
@@ -183,7 +189,7 @@ def test_one_backward_without_parameter_gradients(monkeypatch):
     module = build("torchvision/resnet18")
     detector = detector_of(module)
     calls.clear()
-    detector.respond(pixels_for(detector), input_gradient=True)
+    detector.forward_with_gradients(pixels_for(detector), input_gradient=True)
     assert len(calls) == 1
     assert all(weight.grad is None for weight in module.parameters())
 
@@ -194,7 +200,7 @@ def test_no_graph_at_all_where_the_decision_reads_an_average():
     detector = detector_of(module)
     above = detector.module.avgpool[1]
     above.seen.clear()
-    detector.respond(pixels_for(detector))
+    detector.forward_with_gradients(pixels_for(detector))
     assert above.seen == [False]
 
 
@@ -236,13 +242,13 @@ def test_the_users_module_is_never_touched_and_no_hook_stays_after_an_exception(
     detector = detector_of(module)
     pixels = pixels_for(detector)
     own = state_of(detector.module)
-    detector.respond(pixels, input_gradient=True)
-    detector.respond(pixels, precision="bf16")
+    detector.forward_with_gradients(pixels, input_gradient=True)
+    detector.forward_with_gradients(pixels, precision="bf16")
     detector.log_odds(pixels)
     assert unchanged(before, state_of(module))
     assert unchanged(own, state_of(detector.module))
     detector.module.fc[0].armed = True
-    for call in (detector.respond, detector.log_odds):
+    for call in (detector.forward_with_gradients, detector.log_odds):
         with pytest.raises(RuntimeError, match="out of memory"):
             call(pixels)
         assert unchanged(own, state_of(detector.module))
@@ -299,8 +305,10 @@ def test_memory_format_is_channels_last_where_the_network_bears_it():
         logits = module((pixels - mean) / std)
         assert close(detector.log_odds(pixels), (logits[:, 1] - logits[:, 0]).detach())
         assert close(
-            detector.respond(pixels).gradients[detector.layers[0]],
-            detector.respond(pixels, input_gradient=True).gradients[detector.layers[0]],
+            detector.forward_with_gradients(pixels).gradients[detector.layers[0]],
+            detector.forward_with_gradients(pixels, input_gradient=True).gradients[
+                detector.layers[0]
+            ],
         )
     assert seen[Tiny].is_contiguous(memory_format=torch.channels_last)
     assert seen[Flat].is_contiguous()
@@ -334,7 +342,10 @@ def test_gradients_shared_out_from_an_average_equal_those_of_autograd(name, outp
     assert bool(detector._averages) == averaged
     pixels = pixels_for(detector)
     # With the input's gradient asked for, everything comes from one autograd graph.
-    plain, shared = detector.respond(pixels, input_gradient=True), detector.respond(pixels)
+    plain, shared = (
+        detector.forward_with_gradients(pixels, input_gradient=True),
+        detector.forward_with_gradients(pixels),
+    )
     (layer,) = detector.layers
     assert plain.gradients[layer].any()
     assert close(shared.gradients[layer], plain.gradients[layer], 1e-5)
@@ -362,7 +373,10 @@ class Half(Tiny):
 def test_what_is_not_the_whole_average_is_derived_by_autograd(network):
     detector = detector_of(network(), layers=("relu",))
     pixels = pixels_for(detector)
-    plain, bare = detector.respond(pixels, input_gradient=True), detector.respond(pixels)
+    plain, bare = (
+        detector.forward_with_gradients(pixels, input_gradient=True),
+        detector.forward_with_gradients(pixels),
+    )
     assert not detector._averages
     assert close(bare.gradients["relu"], plain.gradients["relu"], 1e-6)
 
@@ -371,9 +385,10 @@ def test_the_caller_may_have_switched_gradients_off():
     detector = detector_of(build("timm/test_resnet"))
     pixels = pixels_for(detector)
     with torch.no_grad():
-        inside = detector.respond(pixels, input_gradient=True)
+        inside = detector.forward_with_gradients(pixels, input_gradient=True)
     assert close(
-        inside.input_gradient, detector.respond(pixels, input_gradient=True).input_gradient
+        inside.input_gradient,
+        detector.forward_with_gradients(pixels, input_gradient=True).input_gradient,
     )
     assert not pixels.requires_grad
 
@@ -381,11 +396,13 @@ def test_the_caller_may_have_switched_gradients_off():
 def test_threads_do_not_disturb_each_other():
     detector = detector_of(build("timm/test_resnet"))
     batches = [pixels_for(detector, 2, seed) for seed in range(4)]
-    wanted = [detector.respond(batch).gradients[detector.layers[0]] for batch in batches]
+    wanted = [
+        detector.forward_with_gradients(batch).gradients[detector.layers[0]] for batch in batches
+    ]
     found = {}
 
     def work(index):
-        found[index] = detector.respond(batches[index]).gradients[detector.layers[0]]
+        found[index] = detector.forward_with_gradients(batches[index]).gradients[detector.layers[0]]
 
     threads = [threading.Thread(target=work, args=(index,)) for index in range(4)]
     [thread.start() for thread in threads]
@@ -400,8 +417,8 @@ def test_a_grey_input_is_repeated_for_a_network_that_reads_three_channels():
     )
     rgb = detector_of(module)
     pixels = pixels_for(grey)
-    one = grey.respond(pixels, input_gradient=True)
-    three = rgb.respond(pixels.expand(-1, 3, -1, -1), input_gradient=True)
+    one = grey.forward_with_gradients(pixels, input_gradient=True)
+    three = rgb.forward_with_gradients(pixels.expand(-1, 3, -1, -1), input_gradient=True)
     assert close(one.log_odds, three.log_odds)
     assert close(one.input_gradient, three.input_gradient.sum(1, keepdim=True))
 
@@ -416,7 +433,7 @@ def test_double_precision_is_kept_and_half_is_refused():
 def test_gradient_checks_out_numerically():
     detector = detector_of(Tiny().double(), size=(8, 8))
     pixels = pixels_for(detector, 1).double()
-    gradient = detector.respond(pixels, input_gradient=True).input_gradient
+    gradient = detector.forward_with_gradients(pixels, input_gradient=True).input_gradient
     step = torch.zeros_like(pixels)
     step[0, 1, 3, 4] = 1e-6
     slope = (detector.log_odds(pixels + step) - detector.log_odds(pixels - step)) / 2e-6

@@ -61,7 +61,7 @@ def test_the_layer_by_rule(name, options, layer, grid, layout, activated):
     assert detector._layers[layer].layout == layout
     assert any("no non-linearity" in note for note in detector.notes) == (not activated)
     if activated:
-        activation = detector.respond(torch.rand(2, 3, 64, 64)).activations[layer]
+        activation = detector.forward_with_gradients(torch.rand(2, 3, 64, 64)).activations[layer]
         assert activation.min() >= (-0.4 if "v3" in name or "lcnet" in name else 0)
 
 
@@ -80,7 +80,9 @@ def test_tokens_lie_where_their_patches_are():
     black = torch.zeros(1, 3, 64, 64)
     white = black.clone()
     white[:, :, 16:32, 48:64] = 1  # the patch in row 1, column 3
-    activations = detector.respond(torch.cat([black, white])).activations["patch_embed"]
+    activations = detector.forward_with_gradients(torch.cat([black, white])).activations[
+        "patch_embed"
+    ]
     changed = (activations[0] != activations[1]).any(0)
     assert changed.nonzero().tolist() == [[1, 3]]
 
@@ -99,13 +101,13 @@ def test_layer_grids_lists_in_call_order_and_names_can_be_chosen():
 
 def test_a_chosen_layer_is_taken_after_its_functional_relu():
     detector = open_at(build("torchvision/densenet121"), layers=("features.norm5",))
-    response = detector.respond(torch.rand(2, 3, 64, 64))
+    response = detector.forward_with_gradients(torch.rand(2, 3, 64, 64))
     assert response.activations["features.norm5"].min() == 0
 
 
 def test_an_in_place_relu_after_the_layer_does_not_reach_the_activations():
     detector = open_at(Tiny(), layers=("stem", "relu"))
-    response = detector.respond(torch.rand(2, 3, 64, 64))
+    response = detector.forward_with_gradients(torch.rand(2, 3, 64, 64))
     assert response.activations["stem"].min() == 0  # relu follows: applied
     assert response.activations["relu"].shape[2:] == (16, 16)  # called twice: the last call
 

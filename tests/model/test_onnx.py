@@ -34,7 +34,9 @@ def test_a_converted_network_keeps_its_outputs_and_gradients(tmp_path, name):
     assert detector.preprocessing.size == (64, 96)
     own = Detector(module, Preprocessing((64, 96), mean=(0.5,), std=(0.25,)), choose_convention(2))
     pixels = torch.rand(2, 3, 64, 96)
-    one, two = (each.respond(pixels, input_gradient=True) for each in (detector, own))
+    one, two = (
+        each.forward_with_gradients(pixels, input_gradient=True) for each in (detector, own)
+    )
     assert torch.allclose(one.log_odds, two.log_odds, atol=1e-4)
     assert torch.allclose(one.input_gradient, two.input_gradient, atol=1e-4)
     assert list(detector.grids.values()) == list(own.grids.values())

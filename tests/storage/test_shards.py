@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from trust_core.storage import shards
 
+from trust_core.storage import shards
 from trust_core.storage.audit_files import FEATURES, MAPS, SAMPLES, SCORES
 from trust_core.storage.shards import Shard, merge, read_shard, shard_path, write_shard, write_table
 

@@ -66,7 +66,7 @@ def score_batch(
         surroundings: what evidence is measured against; needed for the form `evidence` alone.
     """
     pixels = torch.from_numpy(batch.pixels).to(detector.device).float().div_(255)
-    clean = detector.respond(
+    clean = detector.forward_with_gradients(
         pixels,
         input_gradient=len(settings.strengths) > 1 or settings.evidence,
         precision=settings.precision,
@@ -92,7 +92,7 @@ def score_batch(
         for strength, x in zip(settings.strengths[1:], moved, strict=True):
             # Evidence is the slope at x_ε itself, so each strength costs it a whole backward; the
             # other maps need a graph above their layer alone.
-            response = detector.respond(
+            response = detector.forward_with_gradients(
                 x, input_gradient=settings.evidence, precision=settings.precision, masks=False
             )
             block = _score(detector, settings, x, response, strength, rows[passed], surroundings)
@@ -203,7 +203,9 @@ def _chosen(chosen: npt.NDArray[np.bool_], *tensors: Tensor) -> tuple[Tensor, ..
 
 
 def _input_gradient(detector: Detector, pixels: Tensor, precision: str) -> Tensor:
-    response = detector.respond(pixels, input_gradient=True, precision=precision, masks=False)
+    response = detector.forward_with_gradients(
+        pixels, input_gradient=True, precision=precision, masks=False
+    )
     gradient = response.input_gradient
     assert gradient is not None
     return gradient

@@ -90,14 +90,14 @@ def _interrupt(*_: object) -> NoReturn:
 
 def _audit(options: argparse.Namespace) -> dict[str, Any]:
     from trust_core.audit.run import run_audit
-    from trust_core.model.checks.alternatives import settle
+    from trust_core.model.checks.alternatives import choose_architecture
     from trust_core.model.checks.predictions import compare_expected
     from trust_core.model.checks.preflight import preflight
     from trust_core.model.open import open_detector
 
     asked, where, said = settings(options), cluster(options), model_options(options)
     images = dataset(options)
-    detector = settle(open_detector(Path(options.model), said), images)
+    detector = choose_architecture(open_detector(Path(options.model), said), images)
     say([*detector.notes, *images.notes])
     check = preflight(detector, images, strengths=len(asked.strengths) - 1)
     findings = [*check.findings, *check.warnings]

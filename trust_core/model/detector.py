@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from trust_core.errors import ModelError, SettingsError
 from trust_core.model.layers import Layer, Trace, choose_layer, trace_layers
-from trust_core.model.modules import computing, dtype_of, kept_by_graphs, own_copy, reads
+from trust_core.model.modules import computing, dtype_of, input_channels, kept_by_graphs, own_copy
 from trust_core.model.outputs import Convention, logits_of, mask_logits_of
 from trust_core.model.preprocessing import Preprocessing
 
@@ -102,10 +102,10 @@ class Detector:
         self.alternatives: tuple[str, ...] = ()
         self.device = torch.device(device)
         self._lock = threading.RLock()
-        self.channels = reads(module) or preprocessing.input_channels
+        self.channels = input_channels(module) or preprocessing.input_channels
         self.mask_grid: tuple[int, int] | None = None
         self.bytes_per_image = 0
-        trace = self._settle()
+        trace = self._trace_in_best_format()
         self._features = trace.features
         self._last = trace.default
         self._all_layers = trace.layers
@@ -146,7 +146,7 @@ class Detector:
         with self._lock, torch.no_grad(), self._computing():
             return self._forward(self._checked(pixels))
 
-    def respond(
+    def forward_with_gradients(
         self,
         pixels: Tensor,
         *,
@@ -290,7 +290,7 @@ class Detector:
         last = self.module.get_submodule(self._last) if self._last else None
         return computing(precision, self.device, last, self._dtype)
 
-    def _settle(self) -> Trace:
+    def _trace_in_best_format(self) -> Trace:
         """A trace in channels-last, the faster memory format, or plain where that does not run."""
         try:
             return self._trace(torch.channels_last)
@@ -348,9 +348,9 @@ class Detector:
         if not averaged.keys() >= set(self.layers):
             return {}
         noise = self._noise()
-        plain = self.respond(noise).gradients
+        plain = self.forward_with_gradients(noise).gradients
         self._averages = {name: averaged[name] for name in self.layers}
-        shared = self.respond(noise).gradients
+        shared = self.forward_with_gradients(noise).gradients
         apart = [(shared[n] - plain[n]).abs().max() / plain[n].abs().max() for n in self.layers]
         return self._averages if max(apart) < CLOSE else {}
 

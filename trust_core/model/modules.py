@@ -96,7 +96,7 @@ def dtype_of(module: nn.Module) -> torch.dtype:
     return dtype
 
 
-def reads(module: nn.Module) -> int | None:
+def input_channels(module: nn.Module) -> int | None:
     """Number of channels that the first convolution reads, if there is one."""
     return next((p.in_channels for p in module.modules() if isinstance(p, nn.Conv2d)), None)
 

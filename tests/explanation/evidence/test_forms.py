@@ -210,7 +210,11 @@ def test_what_the_network_does_not_see_has_no_evidence(form):
 
 def test_gradient_times_input_and_saliency_are_limits_of_the_first_order_form():
     detector, pixels = detector_of(bent_network()), image()
-    gradient = detector.respond(pixels[None], input_gradient=True).input_gradient[0, 0].numpy()
+    gradient = (
+        detector.forward_with_gradients(pixels[None], input_gradient=True)
+        .input_gradient[0, 0]
+        .numpy()
+    )
     given = random_conditional(1, 1)
     times = ask(detector, pixels, given, "gradient-x-input", window=1, stride=1)
     np.testing.assert_allclose(times.bits, gradient * pixels[0].numpy() / math.log(2), atol=1e-6)

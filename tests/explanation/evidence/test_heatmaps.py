@@ -47,7 +47,7 @@ def test_a_batch_has_the_first_order_evidence_of_its_images():
     pixels = torch.rand(3, 3, 64, 128)
     pixels[1] = pixels[1, :1]  # a grey one among them
     given = random_conditional(10, 2, channels=3)
-    gradient = detector.respond(pixels, input_gradient=True).input_gradient
+    gradient = detector.forward_with_gradients(pixels, input_gradient=True).input_gradient
     found = evidence_maps(pixels, gradient, given)
     for image, cells in zip(pixels, found, strict=True):
         bits = evidence(detector, image, given, stride=5, check=False).bits
@@ -58,7 +58,7 @@ def test_a_batch_has_the_first_order_evidence_of_its_images():
 def test_the_signed_part_is_specific_and_the_magnitude_agnostic():
     detector = make(TinyResNet())
     pixels = torch.rand(2, 3, 32, 32)
-    response, bits = detector.respond(pixels), torch.randn(2, 64, 64)
+    response, bits = detector.forward_with_gradients(pixels), torch.randn(2, 64, 64)
     made = heatmaps(
         detector,
         pixels,
@@ -98,7 +98,7 @@ def test_an_audit_keeps_evidence_as_its_maps(ware, audit):
         "SELECT scores.*, path FROM scores JOIN samples USING (sample_id) WHERE strength = 0"
     ).iloc[3]
     pixels = as_pixels(detector.preprocessing, dataset.root / row["path"])[None]
-    gradient = detector.respond(pixels, input_gradient=True).input_gradient
+    gradient = detector.forward_with_gradients(pixels, input_gradient=True).input_gradient
     bits = evidence_maps(pixels, gradient, audit_conditional(audit))[0].numpy()
     kept = {
         name: audit.maps(name)[row["row"]] * row[f"scale_{name}"] for name in ("defect", "good")

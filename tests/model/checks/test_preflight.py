@@ -11,7 +11,7 @@ from tests.model.networks import Tiny
 from trust_core.data.layouts import read_dataset
 from trust_core.data.samples import Dataset
 from trust_core.errors import DataError
-from trust_core.model.checks.alternatives import settle
+from trust_core.model.checks.alternatives import choose_architecture
 from trust_core.model.checks.batchnorm import norm_mismatch
 from trust_core.model.checks.preflight import preflight
 from trust_core.model.checks.sample_images import glance
@@ -138,11 +138,11 @@ def test_statistics_point_to_the_right_padding(shared, tiles):
     """Wrongly taken as its twin, the shared network is put right by the images alone."""
     path: Path = shared / "models/magnetic_tile_lite0.pth"
     right = open_detector(path, ModelOptions(**TILES))
-    assert settle(right, tiles, images=16) is right
+    assert choose_architecture(right, tiles, images=16) is right
     wrong = open_detector(path, ModelOptions(arch="efficientnet_lite0", **TILES))
-    assert settle(wrong, tiles, images=16) is wrong  # the user has said so
+    assert choose_architecture(wrong, tiles, images=16) is wrong  # the user has said so
     wrong.alternatives = ("timm/tf_efficientnet_lite0",)
-    settled = settle(wrong, tiles, images=16)
+    settled = choose_architecture(wrong, tiles, images=16)
     assert settled.architecture == "timm/tf_efficientnet_lite0"
     assert "was taken after all" in settled.notes[-1]
     pixels = glance(tiles, right.preprocessing, 4).pixels

@@ -176,7 +176,7 @@ def test_a_network_for_masks_alone_decides_by_its_mask_and_says_so(tmp_path):
     detector = open_detector(tmp_path / "bare.safetensors", ModelOptions(size=(64, 64)))
     assert detector.architecture == "multitask/mask:Unet16:resnet18"
     assert any("gives a mask but no decision" in note for note in detector.notes)
-    response = detector.respond(torch.rand(2, 3, 64, 64))
+    response = detector.forward_with_gradients(torch.rand(2, 3, 64, 64))
     torch.testing.assert_close(response.log_odds, response.mask_logits.amax((1, 2, 3)))
 
 

@@ -113,10 +113,10 @@ def test_a_detector_decides_the_same_without_making_a_mask(tmp_path, form):
     decoded = []
     if detector.module.decoder is not None:
         detector.module.decoder.register_forward_hook(lambda *_: decoded.append(1))
-    whole = detector.respond(pixels, input_gradient=True)
+    whole = detector.forward_with_gradients(pixels, input_gradient=True)
     made = len(decoded)
     assert (whole.mask_logits is None) == (form == "label")
-    bare = detector.respond(pixels, input_gradient=True, masks=False)
+    bare = detector.forward_with_gradients(pixels, input_gradient=True, masks=False)
     torch.testing.assert_close(detector.log_odds(pixels), whole.log_odds)
     assert len(decoded) == (made if form.startswith("joint") else 3 * made)
     assert bare.mask_logits is None

@@ -139,7 +139,7 @@ class Question:
         """The log-odds of images (n, c, H, W), (n,), and ∂z/∂x, of their shape."""
         self._ask(len(images))
         self.backwards += len(images)
-        response = self._detector.respond(self._shown(images), input_gradient=True)
+        response = self._detector.forward_with_gradients(self._shown(images), input_gradient=True)
         gradient = response.input_gradient
         assert gradient is not None
         if len(self.seen) < self._channels:

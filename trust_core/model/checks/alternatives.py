@@ -23,7 +23,7 @@ CLEARLY_BETTER = 0.7  # of the mismatch; the right settings gave 0.55 or less wh
 NORMALISATIONS = ((IMAGENET_MEAN, IMAGENET_STD), ((0.5,), (0.5,)), ((0.0,), (1.0,)))
 
 
-def settle(detector: Detector, dataset: Dataset, *, images: int = 32) -> Detector:
+def choose_architecture(detector: Detector, dataset: Dataset, *, images: int = 32) -> Detector:
     """The detector in the architecture that its weights were trained in, as far as images tell.
 
     Args:

@@ -75,9 +75,11 @@ def preflight(
     pixels, labels = seen.pixels, seen.labels
     decoding = (time.perf_counter() - start) / (len(labels) + seen.unreadable)
     batches = list(torch.split(pixels, batch))
-    detector.respond(batches[0][:1], input_gradient=True)
-    z, clean = _timed(lambda: [detector.respond(x, input_gradient=True).log_odds for x in batches])
-    _, again = _timed(lambda: [detector.respond(x).log_odds for x in batches])
+    detector.forward_with_gradients(batches[0][:1], input_gradient=True)
+    z, clean = _timed(
+        lambda: [detector.forward_with_gradients(x, input_gradient=True).log_odds for x in batches]
+    )
+    _, again = _timed(lambda: [detector.forward_with_gradients(x).log_odds for x in batches])
     log_odds = torch.cat(z).cpu().numpy().astype(float)
     clean, again = clean / len(labels), again / len(labels)
     passed = float((log_odds < 0).mean())

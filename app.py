@@ -11,6 +11,7 @@ from dashboard.home.audit_list import shelf
 from dashboard.home.demo_start import demo_start
 from dashboard.shell import HOME, RUN, finding, link, page
 from dashboard.url_state import read_point
+from dashboard.words import shift_sentence
 from trust_core.storage import workspace
 from trust_core.storage.audit_files import FINISHED, Audit
 
@@ -53,13 +54,13 @@ def home() -> None:
     entries = workspace.entries()
     if audit:
         point = read_point(audit)
-        found = overview.finding(audit, point)
+        counts = overview.flag_counts(audit, point)
         st.html(f'<p class="purpose">{escape(PURPOSE)}</p>')
         words, bars = st.columns((3, 2), gap="large")
         with words:
-            finding(found.sentence, found.rival_sentence)
+            finding(overview.finding_sentence(counts), shift_sentence(counts))
             st.html(f'<p class="purpose">{escape(overview.basis(point))}</p>')
-        bars.html(panels.proof(found))
+        bars.html(panels.proof(counts, point.indicator))
         ways()
         st.space("small")
         what_is_audited(audit)

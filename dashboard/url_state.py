@@ -22,6 +22,17 @@ POINT = {"indicator": "ind", "strength": "eps", "threshold": "tau", "role": "rol
 WANTED_RECALL = 0.9
 
 
+def number(name: str) -> float | None:
+    """The number of a query parameter; None where it is missing, no number or not finite."""
+    return _finite(st.query_params.get(name))
+
+
+def strength_of(name: str, audit: Audit) -> float | None:
+    """The strength of a query parameter; None where it is none of the audit's."""
+    strength = number(name)
+    return strength if strength in audit.strengths else None
+
+
 def read_point(audit: Audit) -> OperatingPoint:
     """The operating point in the URL, made whole for this audit.
 
@@ -33,10 +44,10 @@ def read_point(audit: Audit) -> OperatingPoint:
     indicator = query.get("ind", "")
     if indicator not in available(audit):
         indicator = noted.indicator if noted else DEFAULT_INDICATOR
-    strength = _number(query.get("eps"))
-    if strength not in audit.strengths:
+    strength = strength_of("eps", audit)
+    if strength is None:
         strength = noted.strength if noted else default_strength(audit, indicator)
-    threshold = _number(query.get("tau"))
+    threshold = number("tau")
     if threshold is None:
         if noted and (noted.indicator, noted.strength) == (indicator, strength):
             threshold = noted.threshold
@@ -63,7 +74,7 @@ def noted_point(audit: Audit) -> OperatingPoint | None:
         scored = str(entry.get("audit", "")).split("-")
         if (scored[0], scored[-1]) != (manifest["model_pass"], manifest["mask"]):
             continue
-        threshold = _number(entry.get("threshold"))
+        threshold = _finite(entry.get("threshold"))
         if (
             threshold is not None
             and str(entry.get("indicator")) in available(audit)
@@ -113,12 +124,12 @@ def page_url(page: str, **query: object) -> str:
     return (page or "./") + (f"?{parameters}" if parameters else "")
 
 
-def _number(value: object) -> float | None:
+def _finite(value: object) -> float | None:
     try:
-        number = float(value)  # type: ignore[arg-type]
+        found = float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError):
         return None
-    return number if math.isfinite(number) else None
+    return found if math.isfinite(found) else None
 
 
 def _text(value: object) -> str:

@@ -5,6 +5,8 @@ import time
 
 from scipy.stats import beta
 
+from trust_core.decision.operating_point import FlagCounts
+
 OUTCOME_NAMES = {
     "TP": "caught defect",
     "FN": "missed defect",
@@ -137,6 +139,18 @@ def caught_sentence(flagged_fn: int, fn: int, flagged_tn: int, tn: int) -> str:
     caught = f"{of(flagged_fn, fn, 'missed defects')} caught" if fn else "no defect was missed"
     again = f"{of(flagged_tn, tn, 'good parts')} re-inspected" if tn else "no good part was passed"
     return f"{caught}; {again}"
+
+
+def shift_sentence(counts: FlagCounts) -> str:
+    """Good parts that just lowering the decision threshold asks for the same catch."""
+    if counts.shift_tn is None:
+        return ""
+    more = counts.shift_tn - counts.flagged_tn
+    again = f"{counted(counts.shift_tn, 'good parts')} for the same catch, {count(abs(more))} "
+    again += "more" if more > 0 else "fewer"
+    if not more:
+        again = "as many good parts for the same catch"
+    return f"Just lowering the decision threshold would re-inspect {again}."
 
 
 def number_text(value: float) -> str:

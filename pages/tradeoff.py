@@ -10,10 +10,11 @@ from dashboard.shell import STATIC, finding, page
 from dashboard.tradeoff.charts import MOST_KINDS, draw_heat, draw_kinds, draw_tradeoff
 from dashboard.tradeoff.controls import choices, click, keep, links, sliders
 from dashboard.tradeoff.moves import move
-from dashboard.tradeoff.words import detail, proven, table, weigh
+from dashboard.tradeoff.words import detail, proven, table
 from dashboard.url_state import read_point
 from dashboard.words import caught_sentence
 from trust_core.decision.curves import by_kind, load, roles_of, stops
+from trust_core.decision.operating_point import count_flags
 from trust_core.storage.audit_files import Audit
 
 
@@ -34,9 +35,9 @@ def show(audit: Audit) -> None:
         choices(audit, point)
         return
     point = replace(point, threshold=here)
-    weighed = weigh(scores, point)
-    told = caught_sentence(weighed.caught, weighed.missed, weighed.again, weighed.good)
-    finding(f"{told}.", f"{detail(weighed, point)} {opened_sentence(audit, roles)}")
+    counts = count_flags(scores.curves[point.strength], scores.shift, point)
+    told = caught_sentence(counts.flagged_fn, counts.fn, counts.flagged_tn, counts.tn)
+    finding(f"{told}.", f"{detail(counts, point)} {opened_sentence(audit, roles)}")
     choose = partial(click, audit)
 
     left, right = st.columns([2, 1], gap="large")
@@ -49,7 +50,7 @@ def show(audit: Audit) -> None:
         )
     with right:
         sliders(audit, point, positions)
-        st.html(table(weighed))
+        st.html(table(counts))
         choices(audit, point)
         links(audit, point, scores)
 
@@ -60,10 +61,10 @@ def show(audit: Audit) -> None:
     )
     left, right = st.columns(2, gap="large")
     with left:
-        heading("", f"Missed defects caught, of {weighed.missed:,}")
+        heading("", f"Missed defects caught, of {counts.fn:,}")
         draw_heat(audit, scores, point, choose, missed=True)
     with right:
-        heading("", f"Good parts re-inspected, of {weighed.good:,}")
+        heading("", f"Good parts re-inspected, of {counts.tn:,}")
         draw_heat(audit, scores, point, choose, missed=False)
 
     left, right = st.columns(2, gap="large")
@@ -74,7 +75,7 @@ def show(audit: Audit) -> None:
         else:
             st.caption("The data names no kinds for the missed defects.")
     with right:
-        heading("Keep this operating point", proven(weighed))
+        heading("Keep this operating point", proven(counts))
         keep(audit, point)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import streamlit as st
 
 from dashboard.sync_widget import follow
+from dashboard.url_state import number
 from trust_core.decision.certificate import Budget, Demand
 from trust_core.decision.line_costs import Line
 
@@ -123,8 +124,7 @@ def _filled_in(key: str) -> None:
 
 
 def _value(field: Field) -> float:
-    try:
-        value = float(st.query_params[field.key])
-    except (KeyError, ValueError):
+    value = number(field.key)
+    if value is None:
         value = float(st.session_state.get(MEMORY, {}).get(field.key, field.usual))
     return value if field.least <= value <= field.most else float(field.usual)

@@ -1,6 +1,5 @@
 """What Home says of an audit: the finding at its operating point, and what was audited."""
 
-from dataclasses import dataclass
 from pathlib import PurePath
 
 import pandas as pd
@@ -17,84 +16,34 @@ from dashboard.words import (
 )
 from trust_core.data.roles import ROLES
 from trust_core.decision.curves import load
-from trust_core.decision.indicators.registry import THRESHOLD_SHIFT
-from trust_core.decision.operating_point import OperatingPoint
+from trust_core.decision.operating_point import FlagCounts, OperatingPoint, count_flags
 from trust_core.storage.audit_files import Audit
 
 CHANNELS = {"rgb": "in colour", "bgr": "in colour, blue first", "grey": "in grey"}
 
 
-@dataclass(frozen=True)
-class Finding:
-    """What flagging at an operating point does on `tune`, with its rival beside it.
-
-    Attributes:
-        fn: missed defects.
-        tn: good parts that passed.
-        flagged_fn: missed defects that are flagged.
-        flagged_tn: good parts that are flagged.
-        rival: parts that just lowering the decision threshold re-inspects to catch as many; None
-            when that is the indicator itself.
-    """
-
-    fn: int
-    tn: int
-    flagged_fn: int
-    flagged_tn: int
-    rival: int | None
-
-    @property
-    def flagged(self) -> int:
-        """Parts sent to re-inspection."""
-        return self.flagged_fn + self.flagged_tn
-
-    @property
-    def sentence(self) -> str:
-        """What is called good, how much of it is wrong, and what re-inspection would catch."""
-        passed = counted(self.fn + self.tn, "parts")
-        if not self.fn:
-            return f"The detector calls {passed} good. None of them is a defect."
-        wrong = "1 of them is a defect" if self.fn == 1 else f"{count(self.fn)} of them are defects"
-        start = f"The detector calls {passed} good. {wrong} it missed."
-        if not self.flagged:
-            return f"{start} None is sent to re-inspection yet."
-        again = (
-            "the most suspicious part"
-            if self.flagged == 1
-            else f"the {count(self.flagged)} most suspicious parts"
-        )
-        return f"{start} Re-inspecting {again} would catch {self._caught}."
-
-    @property
-    def rival_sentence(self) -> str:
-        """What just lowering the decision threshold asks for the same catch."""
-        if not self.flagged_fn or self.rival is None:
-            return ""
-        start = "Just lowering the decision threshold would catch as many with"
-        more = self.rival - self.flagged
-        if not more:
-            return f"{start} the same number of re-inspections."
-        verdict = f"{count(abs(more))} {'more' if more > 0 else 'fewer'}"
-        return f"{start} {counted(self.rival, 're-inspections')}: {verdict}."
-
-    @property
-    def _caught(self) -> str:
-        if self.flagged_fn == self.fn:
-            return "it" if self.fn == 1 else f"all {count(self.fn)}"
-        return f"{count(self.flagged_fn) if self.flagged_fn else 'none'} of the {count(self.fn)}"
-
-
-def finding(audit: Audit, point: OperatingPoint) -> Finding:
-    """The finding on `tune` at an operating point."""
+def flag_counts(audit: Audit, point: OperatingPoint) -> FlagCounts:
+    """What an operating point flags on `tune`."""
     scores = load(audit, TUNE, point.indicator)
-    ours, shift = scores.curves[point.strength], scores.shift
-    at = ours.at(point.threshold)
-    caught, again = int(ours.flagged_fn[at]), int(ours.flagged_tn[at])
-    rival = None
-    if point.indicator != THRESHOLD_SHIFT:
-        reached = int((shift.flagged_fn < caught).sum())  # the first point that catches as many
-        rival = int(shift.flagged_fn[reached] + shift.flagged_tn[reached])
-    return Finding(ours.fn, ours.tn, caught, again, rival)
+    return count_flags(scores.curves[point.strength], scores.shift, point)
+
+
+def finding_sentence(counts: FlagCounts) -> str:
+    """What is called good, how much of it is wrong, and what re-inspection would catch."""
+    fn, caught, flagged = counts.fn, counts.flagged_fn, counts.flagged_fn + counts.flagged_tn
+    passed = counted(fn + counts.tn, "parts")
+    if not fn:
+        return f"The detector calls {passed} good. None of them is a defect."
+    wrong = "1 of them is a defect" if fn == 1 else f"{count(fn)} of them are defects"
+    start = f"The detector calls {passed} good. {wrong} it missed."
+    if not flagged:
+        return f"{start} None is sent to re-inspection yet."
+    again = f"the {count(flagged)} most suspicious parts"
+    again = "the most suspicious part" if flagged == 1 else again
+    found = f"{count(caught) if caught else 'none'} of the {count(fn)}"
+    if caught == fn:
+        found = "it" if fn == 1 else f"all {count(fn)}"
+    return f"{start} Re-inspecting {again} would catch {found}."
 
 
 def basis(point: OperatingPoint) -> str:

@@ -3,34 +3,37 @@
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
-from dashboard.home.overview import Finding
 from dashboard.words import count, counted
+from trust_core.decision.indicators.registry import THRESHOLD_SHIFT
+from trust_core.decision.operating_point import FlagCounts
 
 
-def proof(found: Finding) -> str:
-    """The finding as bars: missed defects caught, and the re-inspections it takes, by two ways."""
-    if not found.fn:
+def proof(counts: FlagCounts, indicator: str) -> str:
+    """The finding as bars: missed defects caught, and the good parts re-inspected for them."""
+    if not counts.fn:
         return ""
-    overlooked = found.fn - found.flagged_fn
-    most = max(found.flagged, found.rival or 0, 1)
+    overlooked = counts.fn - counts.flagged_fn
     shift = "Lowering the threshold"
-    ways = [(shift, found.flagged, "rival")]
-    if found.rival is not None:
-        ways = [("Second Look", found.flagged, "ours"), (shift, found.rival, "rival")]
+    ways = [("Second Look", counts.flagged_tn, "ours")]
+    if indicator == THRESHOLD_SHIFT:
+        ways = [(shift, counts.flagged_tn, "rival")]
+    elif counts.shift_tn is not None:
+        ways.append((shift, counts.shift_tn, "rival"))
+    most = max(1, *(parts for _, parts, _ in ways))
     caught = (
-        f'<figure class="proof"><figcaption>{counted(found.fn, "missed defects")}</figcaption>'
-        f'<div class="bar">{_part("caught", found.flagged_fn, found.fn)}'
-        f"{_part('missed', overlooked, found.fn)}</div>"
-        f'<p><span class="key caught">▲ {count(found.flagged_fn)} caught</span>'
+        f'<figure class="proof"><figcaption>{counted(counts.fn, "missed defects")}</figcaption>'
+        f'<div class="bar">{_part("caught", counts.flagged_fn, counts.fn)}'
+        f"{_part('missed', overlooked, counts.fn)}</div>"
+        f'<p><span class="key caught">▲ {count(counts.flagged_fn)} caught</span>'
         f'<span class="key missed">✕ {count(overlooked)} still overlooked</span></p></figure>'
     )
     rows = "".join(
-        f'<tr><th scope="row">{name}</th><td><div class="bar thin">{_part(kind, value, most)}</div>'
-        f"</td><td>{count(value)}</td></tr>"
-        for name, value, kind in ways
+        f'<tr><th scope="row">{name}</th><td><div class="bar thin">{_part(kind, parts, most)}</div>'
+        f"</td><td>{count(parts)}</td></tr>"
+        for name, parts, kind in ways
     )
     return (
-        f'{caught}<figure class="proof"><figcaption>Parts re-inspected for that</figcaption>'
+        f'{caught}<figure class="proof"><figcaption>Good parts re-inspected for that</figcaption>'
         f"<table>{rows}</table></figure>"
     )
 

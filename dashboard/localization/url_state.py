@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from dashboard.url_state import CHOICES, TUNE
+from dashboard.url_state import CHOICES, TUNE, number
 from trust_core.decision.localization.pixel_counts import column_of, find_source
 from trust_core.decision.localization.report import DEFAULT_THRESHOLD
 from trust_core.errors import SettingsError
@@ -54,13 +54,25 @@ def read_asked(audit: Audit) -> Asked:
     areas = {f"{share:g}": share for share in AREAS}
     return Asked(
         source,
-        _threshold("mask") or DEFAULT_THRESHOLD,
+        mask_threshold("mask") or DEFAULT_THRESHOLD,
         areas.get(area, 0.0),
         _one_of("form", FORMS),
         _one_of("worst", WORST),
         _one_of("role", CHOICES),
-        _threshold("beside"),
+        mask_threshold("beside"),
     )
+
+
+def mask_threshold(name: str) -> float | None:
+    """The mask threshold of a query parameter; None where it is none of `THRESHOLDS`."""
+    threshold = number(name)
+    if threshold is None:
+        return None
+    try:
+        column_of(threshold)
+    except SettingsError:
+        return None
+    return threshold
 
 
 def write(**changes: object) -> None:
@@ -82,15 +94,6 @@ def part_query(asked: Asked) -> dict[str, object]:
         "area": asked.min_area or None,
         "role": asked.role,
     }
-
-
-def _threshold(name: str) -> float | None:
-    try:
-        threshold = float(st.query_params.get(name, ""))
-        column_of(threshold)
-    except (ValueError, SettingsError):
-        return None
-    return threshold
 
 
 def _one_of(name: str, known: tuple[str, ...]) -> str:

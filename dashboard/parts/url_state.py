@@ -1,13 +1,13 @@
 """What the page of parts keeps in the URL: filters, order, page, and the part that is open."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import streamlit as st
 
+from dashboard.localization.url_state import mask_threshold
+from dashboard.url_state import number, strength_of
 from trust_core.decision.indicators.registry import available
-from trust_core.decision.localization.metrics import THRESHOLDS
 from trust_core.decision.localization.report import CONTRADICTIONS, Contradiction
 from trust_core.decision.operating_point import OperatingPoint
 from trust_core.decision.part_filter import ORDERS, SHOWN, Filters
@@ -110,10 +110,10 @@ def read_page(pages: int) -> int:
 
 def _contradiction() -> Contradiction | None:
     kind = st.query_params.get("contra", "")
-    threshold, area = (_number(st.query_params.get(name)) for name in ("mask", "area"))
-    if kind not in CONTRADICTIONS or threshold is None or threshold not in THRESHOLDS:
+    threshold = mask_threshold("mask")
+    if kind not in CONTRADICTIONS or threshold is None:
         return None
-    return Contradiction(kind, threshold, area or 0.0)
+    return Contradiction(kind, threshold, number("area") or 0.0)
 
 
 def _one_of(name: str, known: list[str]) -> str:
@@ -125,21 +125,13 @@ def _one_of(name: str, known: list[str]) -> str:
 
 def _before(audit: Audit, point: OperatingPoint) -> OperatingPoint | None:
     query = st.query_params
-    threshold, strength = _number(query.get("from")), _number(query.get("fromeps"))
+    threshold, strength = number("from"), strength_of("fromeps", audit)
     if threshold is None:
         return None
     indicator = query.get("fromind", "")
     return OperatingPoint(
         indicator if indicator in available(audit) else point.indicator,
-        point.strength if strength is None or strength not in audit.strengths else strength,
+        point.strength if strength is None else strength,
         threshold,
         point.role,
     )
-
-
-def _number(text: str | None) -> float | None:
-    try:
-        value = float(text or "")
-    except ValueError:
-        return None
-    return None if math.isnan(value) else value

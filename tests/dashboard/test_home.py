@@ -1,6 +1,7 @@
 """Home: the finding, what was audited, the audits; and the page of a newcomer."""
 
 import json
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -9,11 +10,10 @@ from filelock import FileLock
 
 from dashboard.csv_export import csv
 from dashboard.home import overview, panels
-from dashboard.home.overview import Finding
 from tests.dashboard.app import again, html, links, open_page
 from tests.fakes import Part, passed_parts, write_fake_audit
 from trust_core.audit import jobs
-from trust_core.decision.operating_point import OperatingPoint
+from trust_core.decision.operating_point import FlagCounts
 from trust_core.errors import StoreError
 from trust_core.storage.audit_files import MANIFEST, Audit
 from trust_core.storage.workspace import entries
@@ -47,7 +47,7 @@ def test_the_finding_stands_first_with_its_counts(demo: Audit):
         "Re-inspecting the <b>10</b> most suspicious parts would catch <b>9</b> of the <b>10</b>."
     ) in said
     # p falls from part to part, so the first nine by p are missed defects: one part fewer.
-    assert "would catch as many with 9 re-inspections: 1 fewer." in said
+    assert "would re-inspect no good parts for the same catch, 1 fewer." in said
 
 
 def test_the_operating_point_of_the_url_is_the_one_shown(demo: Audit):
@@ -83,33 +83,24 @@ def test_the_operating_point_of_the_url_is_the_one_shown(demo: Audit):
     ],
 )
 def test_sentences(counts: tuple[int, int, int, int, int], sentence: str):
-    assert Finding(*counts).sentence == sentence
-
-
-@pytest.mark.parametrize(
-    ("flagged_fn", "flagged_tn", "rival", "sentence"),
-    [
-        (6, 4, 10, "with the same number of re-inspections."),
-        (6, 4, 1210, "with 1,210 re-inspections: 1,200 more."),
-        (6, 4, 7, "with 7 re-inspections: 3 fewer."),
-        (0, 4, 0, ""),
-        (6, 4, None, ""),
-    ],
-)
-def test_the_rival_is_always_told(flagged_fn: int, flagged_tn: int, rival: int, sentence: str):
-    found = Finding(10, 2000, flagged_fn, flagged_tn, rival)
-    start = "Just lowering the decision threshold would catch as many " if sentence else ""
-    assert found.rival_sentence == start + sentence
-
-
-def test_the_rival_of_threshold_shift_is_nobody(demo: Audit):
-    found = overview.finding(demo, OperatingPoint("p_defect", 0.0, 0.0, "tune"))
-    assert (found.flagged_fn, found.flagged_tn, found.rival) == (10, 5, None)
+    assert overview.finding_sentence(FlagCounts(*counts)) == sentence
 
 
 def test_bars_tell_the_counts_and_no_bar_is_drawn_when_nothing_was_missed():
-    assert "✕ 21 still overlooked" in panels.proof(Finding(87, 1117, 66, 8, 120))
-    assert panels.proof(Finding(0, 9, 0, 2, 0)) == ""
+    bars = panels.proof(FlagCounts(87, 1117, 66, 8, 54), "iou_difference")
+    assert "✕ 21 still overlooked" in bars
+    assert "Good parts re-inspected for that" in bars
+    assert re.findall(r"<td>(\d+)</td>", bars) == ["8", "54"]
+    assert panels.proof(FlagCounts(0, 9, 0, 2, None), "iou_difference") == ""
+
+
+@pytest.mark.parametrize(
+    ("indicator", "name"),
+    [("p_defect", "Lowering the threshold"), ("iou_difference", "Second Look")],
+)
+def test_without_a_comparison_one_bar_stands_alone(indicator: str, name: str):
+    bars = panels.proof(FlagCounts(9, 99, 0, 2, None), indicator)
+    assert re.findall(r'<th scope="row">([^<]+)', bars) == [name]
 
 
 def test_what_was_audited(demo: Audit):

@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from dashboard.tradeoff.words import Weighed, against, sides, table
+from dashboard.tradeoff.words import sides, table
 from tests.dashboard.app import fine, open_page, texts
 from tests.fakes import Part, passed_parts, random_parts, write_fake_audit
 from trust_core.decision.curves import report
 from trust_core.decision.journal import JOURNAL, entries
+from trust_core.decision.operating_point import FlagCounts
 from trust_core.storage.audit_files import Audit
 
 COUNTS = re.compile(r"(\d+) of (\d+) missed defects caught; (\d+) of (\d+) good parts")
@@ -108,7 +109,9 @@ def test_the_rival_stands_beside(audit: Audit) -> None:
     caught, missed, again, _ = counts(app)
     shift = report(audit)["threshold_shift"]["points"]
     rival = next(p["flagged_tn"] for p in shift if p["flagged_fn"] >= caught)
-    assert f"would re-inspect {rival} for the same catch" in texts(app)
+    told = f"would re-inspect {rival} good parts for the same catch, {abs(rival - again)} "
+    assert told in texts(app)
+    assert told in texts(open_page(audit="mine", eps="0", tau="0.1"))  # Home says the same
     assert "would re-inspect" not in texts(opened(ind="p_defect"))
     assert 0 < caught < missed
     assert again != rival
@@ -209,24 +212,9 @@ def test_kinds_are_escaped_in_the_chart(tmp_path: Path, monkeypatch: pytest.Monk
     assert "<img" not in drawn
 
 
-@pytest.mark.parametrize(
-    ("rival", "says"),
-    [
-        (121, "re-inspect 121 for the same catch, 47 more."),
-        (74, "re-inspect as many for the same catch."),
-        (70, "re-inspect 70 for the same catch, 4 fewer."),
-    ],
-)
-def test_the_rival_in_words(rival: int, says: str) -> None:
-    weighed = Weighed(66, 87, 74, 1204, rival)
-    assert against(weighed).endswith(says)
-    assert "1,204" in table(weighed)
-
-
-def test_without_a_comparison_none_is_made() -> None:
-    weighed = Weighed(0, 0, 3, 0, None)
-    assert against(weighed) == ""
-    assert "instead" not in table(weighed)
+def test_the_table_tells_the_rival_where_there_is_one() -> None:
+    assert "by the lowered threshold instead" in table(FlagCounts(87, 1204, 66, 74, 121))
+    assert "instead" not in table(FlagCounts(0, 3, 0, 3, None))
 
 
 def test_sides_name_only_what_changed() -> None:

@@ -9,8 +9,12 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from dashboard import url_state
+from dashboard.decide.requirements import read_wants
+from dashboard.localization.url_state import mask_threshold
+from dashboard.parts.url_state import read_filters
 from tests.fakes import Part, passed_parts, write_fake_audit
 from trust_core.decision.journal import append, decide
+from trust_core.decision.localization.report import Contradiction
 from trust_core.decision.operating_point import OperatingPoint
 from trust_core.storage.audit_files import Audit
 
@@ -160,3 +164,18 @@ def test_another_audit_starts_at_its_own_point(query: dict[str, str]):
     assert url_state.page_url("run", audit=None) == "run?eps=1&tau=0.3"
     query.clear()
     assert url_state.page_url("") == "./"
+
+
+@pytest.mark.parametrize("text", ["inf", "-inf", "nan", "1e999", "x", ""])
+def test_no_page_takes_a_number_that_is_none(audit: Audit, query: dict[str, str], text: str):
+    query |= dict.fromkeys(("from", "fromeps", "tau", "eps", "mask", "area", "recall"), text)
+    query["contra"] = "good_marked"
+    point = url_state.read_point(audit)
+    assert point == DEFAULT
+    filters = read_filters(audit, point)
+    assert filters.before is None
+    assert filters.contra is None
+    query["mask"] = "0.5"
+    assert read_filters(audit, point).contra == Contradiction("good_marked", 0.5, 0.0)
+    assert mask_threshold("beside") is None
+    assert read_wants().demand.recall == 0.95

@@ -10,6 +10,7 @@ from scipy.stats import binomtest
 from dashboard import words
 from trust_core.data.roles import ROLES
 from trust_core.decision.indicators.registry import INDICATORS
+from trust_core.decision.operating_point import FlagCounts
 
 
 @pytest.mark.parametrize(("n", "text"), [(0, "0"), (74, "74"), (1204, "1,204")])
@@ -120,3 +121,17 @@ def test_every_indicator_outcome_and_role_has_a_name():
     assert set(words.OUTCOME_NAMES) == {"TP", "FN", "TN", "FP", ""}
     assert set(words.ROLE_NAMES) == set(ROLES)
     assert set(words.HELP) <= {"tau", "eps", *INDICATORS}
+
+
+@pytest.mark.parametrize(
+    ("shift_tn", "says"),
+    [
+        (121, "would re-inspect 121 good parts for the same catch, 47 more."),
+        (74, "would re-inspect as many good parts for the same catch."),
+        (70, "would re-inspect 70 good parts for the same catch, 4 fewer."),
+        (None, ""),
+    ],
+)
+def test_the_rival_in_words(shift_tn: int | None, says: str):
+    told = words.shift_sentence(FlagCounts(87, 1204, 66, 74, shift_tn))
+    assert told.removeprefix("Just lowering the decision threshold ") == says

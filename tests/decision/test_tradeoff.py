@@ -115,6 +115,12 @@ def test_a_recall_is_compared_in_counts(count: int, recall: float):
     assert points.flagged_fn[index] == math.ceil(round(recall * count, 6))
 
 
+def test_a_catch_is_reached_at_the_lowest_loss():
+    points = curve(np.array([0.9, 0.7, 0.7, 0.5]), np.array([False, True, True, False]))
+    assert [points.at_caught(caught) for caught in (0, 1, 2)] == [0, 2, 2]  # ties catch two at once
+    assert curve(np.array([0.5]), np.array([False])).at_caught(0) is None
+
+
 def test_the_highest_recall_is_always_reached_even_when_a_miss_has_no_score():
     points = curve(np.array([NAN, 0.1, 0.9]), np.array([True, True, False]))
     assert points.tn_loss_at(1.0) == 1.0

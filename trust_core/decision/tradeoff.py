@@ -4,6 +4,7 @@ Notation: `N` passed images, `K` distinct scores. A passed image with score ≥ 
 unscored one counts as +∞ and is always flagged.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,11 +60,12 @@ class Curve:
 
     def at_recall(self, recall: float) -> int | None:
         """Index of the first point, with the lowest TN loss, that reaches an FN recall."""
-        if not self.fn:
-            return None
         # Compared in counts: 0.95 · 20 must be 19, whatever the floating point says.
-        enough = np.ceil(recall * self.fn - 1e-9)
-        return int(np.argmax(self.flagged_fn >= enough))
+        return self.at_caught(math.ceil(recall * self.fn - 1e-9))
+
+    def at_caught(self, caught: int) -> int | None:
+        """Index of the first point, with the lowest TN loss, that flags so many missed defects."""
+        return int(np.argmax(self.flagged_fn >= caught)) if self.fn else None
 
     def gains(self) -> "Curve":
         """The points that catch one more missed defect: all that a wanted recall can lead to."""

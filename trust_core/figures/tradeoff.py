@@ -134,7 +134,7 @@ def mark_tradeoff(
     if not (math.isfinite(x) and math.isfinite(y)):
         return {"shapes": [], "annotations": list(names)}
     shapes, texts = [], []
-    rival = same_catch(shift, int(points.flagged_fn[index]))
+    rival = shift.at_caught(int(points.flagged_fn[index]))
     if rival is not None and points is not shift:
         rival_x, rival_y = float(shift.tn_loss[rival]), float(shift.fn_recall[rival])
         # A line at the height of the point: how much further threshold shift has to go.
@@ -154,11 +154,6 @@ def _apart(curve_name: Layout, texts: Sequence[Layout]) -> bool:
     return all(
         abs(curve_name["x"] - t["x"]) > wide or abs(curve_name["y"] - t["y"]) > high for t in texts
     )
-
-
-def same_catch(shift: Curve, caught: int) -> int | None:
-    """Index on the curve of threshold shift that catches at least as many missed defects."""
-    return shift.at_recall(caught / shift.fn) if shift.fn else None
 
 
 def heat(

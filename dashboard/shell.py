@@ -22,16 +22,15 @@ from trust_core.storage.memory_cache import give_back
 
 PRODUCT = "Second Look"
 STATIC = Path(__file__).parents[1] / "static"
-HOME, RUN = "app.py", "pages/run.py"
+HOME, RUN, LOCALIZATION = "app.py", "pages/run.py", "pages/localization.py"
 PAGES = {  # file: what the link says
     HOME: "Home",
     "pages/tradeoff.py": "Trade-off",
     "pages/parts.py": "Parts",
     "pages/decide.py": "Decide",
-    "pages/localisation.py": "Localisation",
+    LOCALIZATION: "Localization",
     RUN: "Run",
 }
-ONLY_WITH_MASKS = "pages/localisation.py"  # nothing to see there without true masks
 LAST_OPENED, SWITCHER = "last_opened", "open_audit"
 MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~:$&])")
 NUMBER = re.compile(r"(\d[\d,.]*\d|\d)")
@@ -168,7 +167,7 @@ def _top_bar(
             st.page_link(HOME, label=PRODUCT, query_params=kept())
         with st.container(key="nav", horizontal=True, gap="xsmall", width="stretch"):
             for file, label in PAGES.items():
-                if file == ONLY_WITH_MASKS and not masks and label != title:
+                if file == LOCALIZATION and not masks and label != title:  # nothing to see there
                     continue
                 here = "-here" if label == title else ""
                 with st.container(key=f"nav-{Path(file).stem}{here}", width="content"):

@@ -33,7 +33,7 @@ def addresses(audit: Audit) -> dict[str, str]:
         "parts": "parts?audit=demo",
         "part": f"parts?audit=demo&part={part}",
         "evidence-view": f"parts?audit=demo&part={part}&look=evidence",
-        "localisation": "localisation?audit=demo",
+        "localization": "localization?audit=demo",
         "decide": "decide?audit=demo",
         "run": "run",
     }

@@ -1,1 +1,1 @@
-"""The page Localisation: do the masks mark the defects?"""
+"""The page Localization: do the masks mark the defects?"""

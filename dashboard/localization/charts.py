@@ -1,4 +1,4 @@
-"""The charts of the page Localisation: figures kept as text, what moves made anew."""
+"""The charts of the page Localization: figures kept as text, what moves made anew."""
 
 from collections.abc import Callable
 

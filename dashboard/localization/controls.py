@@ -1,4 +1,4 @@
-"""The controls of the page Localisation; all of them live in the URL."""
+"""The controls of the page Localization; all of them live in the URL."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""What the page Localisation keeps in the URL; the part view reads the same."""
+"""What the page Localization keeps in the URL; the part view reads the same."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""The localisation metrics in words, and as cards. No Streamlit."""
+"""The localization metrics in words, and as cards. No Streamlit."""
 
 import math
 from collections.abc import Mapping

@@ -48,7 +48,7 @@ def show_mask(audit: Audit, row: Mapping[str, Any], photo: Image.Image) -> None:
         row: the part's row of the sample table.
         photo: its photograph at panel size.
     """
-    st.html(STATIC / "localisation.css")
+    st.html(STATIC / "localization.css")
     asked = read_asked(audit)
     truth, told = true_defect(audit, row, photo)
     key = audit.key, asked.source, str(row["sample_id"])

@@ -1,4 +1,4 @@
-"""Localisation in a real browser: first request, the slider moves the cards, a part opens."""
+"""Localization in a real browser: first request, the slider moves the cards, a part opens."""
 
 import re
 import shutil
@@ -36,7 +36,8 @@ def test_from_the_first_request_to_a_part(
     page: Page, masked: Audit, workspace: Path, tmp_path: Path
 ) -> None:
     with serve(workspace, tmp_path / "log") as fresh:
-        page.goto(f"{fresh.url}/localisation?audit=masked")
+        page.goto(f"{fresh.url}/localisation?audit=masked")  # the address of old links
+        expect(page).to_have_url(re.compile(r"/localization\?audit=masked$"))
         # The pixels are counted first, by a process of their own; then the page comes by itself.
         expect(page.locator(".card")).to_have_count(5, timeout=60_000)
         settled(page)

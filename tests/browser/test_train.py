@@ -91,7 +91,7 @@ def test_a_joint_network_is_trained_and_audited_to_the_end(tab, own, data):
     settled(tab)
     audit.click()
     expect(tab.get_by_text("Finished:")).to_be_visible(timeout=MINUTES)
-    tab.goto(f"{own.server.url}/localisation?audit=blots")
+    tab.goto(f"{own.server.url}/localization?audit=blots")
     settled(tab)
     expect(tab.get_by_text("The mask marks")).to_be_visible(timeout=MINUTES)
     expect(tab.get_by_text("Decisions that contradict their own mask")).to_be_visible()

@@ -153,7 +153,7 @@ def test_the_slow_method_is_started_computed_compared_and_kept(
     audit: Audit, row: pd.Series, monkeypatch: pytest.MonkeyPatch
 ):
     asked = []
-    monkeypatch.setattr(evidence_slow.worker, "start", lambda *given: asked.append(given))
+    monkeypatch.setattr(evidence_slow.jobs, "start", lambda *given: asked.append(given))
     app = looked(row)
     assert "64 windows, up to 640 passes through the network" in texts(app)
     app.button(key="evidence-start").click()

@@ -1,4 +1,4 @@
-"""The Localisation page: its words are the report's, its controls and its URL are one."""
+"""The Localization page: its words are the report's, its controls and its URL are one."""
 
 import math
 import re
@@ -46,7 +46,7 @@ def audit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Audit:
     return made
 
 
-def opened(page: str = "localisation", **query: str) -> AppTest:
+def opened(page: str = "localization", **query: str) -> AppTest:
     return open_page(page, audit="mine", **query)
 
 
@@ -121,11 +121,11 @@ def test_without_a_mask_head_it_offers_the_heatmap_and_says_so(
 
 
 def test_without_true_masks_there_is_no_page_and_no_link_to_it(audit: Audit) -> None:
-    assert "Localisation" in links(opened("decide"))
+    assert "Localization" in links(opened("decide"))
     samples = audit.query("SELECT * FROM samples ORDER BY sample_id").assign(mask_path="")
     samples.to_parquet(audit.folder / SAMPLES, index=False)
     st.cache_data.clear()
-    assert "Localisation" not in links(opened("decide"))
+    assert "Localization" not in links(opened("decide"))
     app = opened()
     assert "marks no defect, so there is nothing to compare with" in texts(app)
 
@@ -151,6 +151,12 @@ def test_another_audit_stands_beside_this_one(audit: Audit, tmp_path: Path) -> N
     told = texts(app)
     assert re.search(r"Part by part,\s+mine\s+agrees better with the true masks than\s+other", told)
     assert "Its mask threshold" in [slider.label for slider in app.slider]
+
+
+def test_the_old_address_leads_to_the_page_with_all_it_says(audit: Audit) -> None:
+    app = again(opened("localisation", mask="0.8", area="0.02"))
+    assert (query(app, "audit"), query(app, "mask"), query(app, "area")) == ("mine", "0.8", "0.02")
+    assert recall(app) == recall(opened(mask="0.8", area="0.02"))
 
 
 @pytest.mark.parametrize(
@@ -191,7 +197,7 @@ def test_counts_that_are_not_there_yet_are_made_by_a_process(
     monkeypatch.setenv("TRUST_CORE_WORKSPACE", str(tmp_path))
     made = write_fake_audit(tmp_path / "mine", random_parts(24), mask_head=True)
     asked = []
-    monkeypatch.setattr(pixel_counting.worker, "start", lambda words, folder: asked.append(words))
+    monkeypatch.setattr(pixel_counting.jobs, "start", lambda words, folder: asked.append(words))
     app = opened()
     assert "are being counted" in texts(app)
     assert asked == [["localise", str(made.folder), "--source", "mask", "--json"]]

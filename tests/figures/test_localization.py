@@ -1,4 +1,4 @@
-"""Figures of localisation: what they show is what they were given."""
+"""Figures of localization: what they show is what they were given."""
 
 import numpy as np
 

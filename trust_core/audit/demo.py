@@ -43,5 +43,5 @@ def demo_audit(progress: Callable[["Progress"], None] = lambda _: None) -> Audit
         origin={"path": str(NETWORK), "options": asdict(ModelOptions())},
         progress=progress,
     )
-    make_counts(audit, MASK_HEAD)  # or the page Localisation would begin with a wait
+    make_counts(audit, MASK_HEAD)  # or the page Localization would begin with a wait
     return audit

@@ -1,4 +1,4 @@
-"""Figures of localisation, as pure data → Plotly, in the colours of `figures`."""
+"""Figures of localization, as pure data → Plotly, in the colours of `figures`."""
 
 from collections.abc import Mapping, Sequence
 from html import escape

@@ -28,7 +28,7 @@ from trust_core.model.placement import seen_box, spread
 from trust_core.storage.audit_files import PROGRESS, Audit, write_json
 
 MASK_HEAD = "mask"
-FOLDER = "localisation"
+FOLDER = "localisation"  # as audits on disk have it
 COUNTS, UNFINISHED, LOCK = "counts.npy", "counts.unfinished", ".lock"
 CHUNK = 256  # images between two reports of progress
 READERS = min(8, os.cpu_count() or 1)

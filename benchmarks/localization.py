@@ -1,6 +1,6 @@
-"""What the metrics of localisation cost: counting the pixels once, then each move of the slider.
+"""What the metrics of localization cost: counting the pixels once, then each move of the slider.
 
-    python -m benchmarks.localisation [--quick] --json
+    python -m benchmarks.localization [--quick] --json
 
 `images_per_second`: counting made-up parts of 320 × 240 pixels with masks, at all thresholds.
 `slider_ms`: all metrics with their intervals from the kept counts, by number of images; the least

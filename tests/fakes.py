@@ -141,7 +141,7 @@ def write_fake_audit(
     write_table(folder / SAMPLES, samples)
     write_table(folder / SCORES, scores)
     grid = {"grid": list(MASK_GRID)} if mask_head else None
-    write_json(folder / MANIFEST, _manifest(root, samples, settings, seed) | {"mask_head": grid})
+    write_json(folder / MANIFEST, _manifest(root, samples, scores, settings, seed) | {"mask_head": grid})
     if mask_head:
         np.save(folder / MASKS, _masks(root, samples, seed))
     passed = samples[samples["outcome"].isin(["FN", "TN"])]
@@ -246,9 +246,10 @@ def _masks(root: Path, samples: pd.DataFrame, seed: int) -> np.ndarray:
 
 
 def _manifest(
-    root: Path, samples: pd.DataFrame, settings: AuditSettings, seed: int
+    root: Path, samples: pd.DataFrame, scores: pd.DataFrame, settings: AuditSettings, seed: int
 ) -> dict[str, object]:
-    digest = hashlib.sha256(repr((samples.to_dict("list"), settings, seed)).encode()).hexdigest()
+    content = samples.to_dict("list"), scores.to_dict("list"), settings, seed
+    digest = hashlib.sha256(repr(content).encode()).hexdigest()
     maps = [
         {
             "name": name,

@@ -9,7 +9,7 @@ from dashboard.csv_export import csv
 from dashboard.home import overview, panels
 from dashboard.home.audit_list import shelf
 from dashboard.home.demo_start import demo_start
-from dashboard.shell import HOME, RUN, finding, link, page
+from dashboard.shell import HOME, RUN, link, page, show_finding
 from dashboard.url_state import read_point
 from dashboard.words import shift_sentence
 from trust_core.storage import workspace
@@ -58,7 +58,7 @@ def home() -> None:
         st.html(f'<p class="purpose">{escape(PURPOSE)}</p>')
         words, bars = st.columns((3, 2), gap="large")
         with words:
-            finding(overview.finding_sentence(counts), shift_sentence(counts))
+            show_finding(overview.finding_sentence(counts), shift_sentence(counts))
             st.html(f'<p class="purpose">{escape(overview.basis(point))}</p>')
         bars.html(panels.proof(counts, point.indicator))
         ways()
@@ -73,7 +73,7 @@ def home() -> None:
 
 def welcome(entries: list[workspace.Entry]) -> None:
     """The first thing a newcomer reads."""
-    finding(
+    show_finding(
         "A defect that is called good leaves the building without an alarm. "
         "Which parts should you look at again?",
         PURPOSE,

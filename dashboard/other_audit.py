@@ -2,8 +2,8 @@
 
 import streamlit as st
 
-from dashboard.shell import error
-from dashboard.sync_widget import follow
+from dashboard.shell import show_error
+from dashboard.url_state import sync_widget
 from trust_core.errors import TrustError
 from trust_core.storage import workspace
 from trust_core.storage.audit_files import FINISHED, Audit, open_audit
@@ -28,7 +28,7 @@ def choose_other(audit: Audit, alone: str) -> Audit | None:
         st.html(f'<p class="quiet">{alone}</p>')
         return None
     wanted = st.query_params.get(WITH)
-    follow(KEY, wanted if wanted in names else None)
+    sync_widget(KEY, wanted if wanted in names else None)
     st.selectbox(
         "The other audit",
         list(names),
@@ -44,7 +44,7 @@ def choose_other(audit: Audit, alone: str) -> Audit | None:
     try:
         return open_audit(workspace.folder_of(wanted))
     except TrustError as problem:
-        error(problem)
+        show_error(problem)
         return None
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from dashboard.shell import finding
+from dashboard.shell import show_finding
 from dashboard.words import ROLE_NAMES, moment
 from trust_core.decision.journal import SEAL_OPENED, SEALED, entries, open_seals
 from trust_core.storage.audit_files import Audit
@@ -36,7 +36,7 @@ def ask_to_open(audit: Audit, roles: Sequence[str], why: str) -> None:
         why: what the images would be looked at for; kept in the journal.
     """
     names = " and ".join(roles)
-    finding(
+    show_finding(
         f"The images kept for {names} are sealed.",
         "A threshold that is chosen while looking at them proves nothing any more. Opening the "
         "seal is noted in the audit, with your name and the time, and stands on every certificate.",

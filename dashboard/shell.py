@@ -10,8 +10,8 @@ from pathlib import Path
 
 import streamlit as st
 
-from dashboard.sync_widget import follow
-from dashboard.url_state import AUDIT, kept
+from dashboard.markup import bold_numbers
+from dashboard.url_state import AUDIT, link_query, sync_widget
 from dashboard.wording import worded
 from dashboard.words import GLOSSARY, counted
 from trust_core.decision.localization.pixel_counts import has_truth
@@ -32,8 +32,6 @@ PAGES = {  # file: what the link says
     RUN: "Run",
 }
 LAST_OPENED, SWITCHER = "last_opened", "open_audit"
-MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~:$&])")
-NUMBER = re.compile(r"(\d[\d,.]*\d|\d)")
 
 
 class Unfinished(StoreError):
@@ -72,9 +70,11 @@ def page(title: str, *, needs_audit: bool = True) -> Audit | None:
             st.query_params[AUDIT] = audit.folder.name
         return audit
     if problem:
-        error(problem)
+        show_error(problem)
     elif needs_audit:
-        finding("No audit is open yet.", "This page shows what an audit found. Open one first.")
+        show_finding(
+            "No audit is open yet.", "This page shows what an audit found. Open one first."
+        )
     if needs_audit:
         with st.container(horizontal=True):
             link("Go to Home", HOME, audit=None)
@@ -86,13 +86,13 @@ def page(title: str, *, needs_audit: bool = True) -> Audit | None:
     return None
 
 
-def finding(sentence: str, detail: str = "") -> None:
+def show_finding(sentence: str, detail: str = "") -> None:
     """The one sentence on top of a page: the finding in words with its counts, numbers marked."""
     below = f"<p>{escape(detail)}</p>" if detail else ""
-    st.html(f'<div class="finding"><h1>{_marked(sentence)}</h1>{below}</div>')
+    st.html(f'<div class="finding"><h1>{bold_numbers(sentence)}</h1>{below}</div>')
 
 
-def error(problem: TrustError) -> None:
+def show_error(problem: TrustError) -> None:
     """A problem the reader can do something about; the page lives on."""
     kind = "problem unfinished" if isinstance(problem, Unfinished) else "problem"
     st.html(f'<div class="{kind}" role="alert"><p>{escape(worded(str(problem)))}</p></div>')
@@ -110,17 +110,12 @@ def link(label: str, file: str, *, primary: bool = False, **query: object) -> No
     kind = "primary" if primary else "secondary"
     slug = Path(file).stem
     with st.container(key=f"go-{kind}-{slug}-{_slug(label)}", width="content"):
-        st.page_link(file, label=label, query_params=kept(**query))
+        st.page_link(file, label=label, query_params=link_query(**query))
 
 
 def marks_defects(audit: Audit) -> bool:
     """Whether the data of an audit has true masks."""
     return _marks_defects(audit, audit.key)
-
-
-def plain(text: str) -> str:
-    """Text for a label that Streamlit would read as Markdown: every sign stands for itself."""
-    return MARKDOWN.sub(r"\\\1", text)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
@@ -164,20 +159,20 @@ def _top_bar(
         key="topbar", horizontal=True, vertical_alignment="center", gap="medium", wrap=False
     ):
         with st.container(key="brand", width="content"):
-            st.page_link(HOME, label=PRODUCT, query_params=kept())
+            st.page_link(HOME, label=PRODUCT, query_params=link_query())
         with st.container(key="nav", horizontal=True, gap="xsmall", width="stretch"):
             for file, label in PAGES.items():
                 if file == LOCALIZATION and not masks and label != title:  # nothing to see there
                     continue
                 here = "-here" if label == title else ""
                 with st.container(key=f"nav-{Path(file).stem}{here}", width="content"):
-                    st.page_link(file, label=label, query_params=kept())
+                    st.page_link(file, label=label, query_params=link_query())
         with st.popover("Words", type="tertiary", width="content", key="words"):
             words = "".join(f"<dt>{w}</dt><dd>{meaning}</dd>" for w, meaning in GLOSSARY.items())
             st.html(f'<dl class="words">{words}</dl>')
         if finished:
             names = Counter(entry.name for entry in finished.values())
-            follow(SWITCHER, name)
+            sync_widget(SWITCHER, name)
             st.selectbox(
                 "Open audit",
                 list(finished),
@@ -199,15 +194,6 @@ def _switch() -> None:
     for key in [k for k in st.query_params if k != AUDIT]:
         del st.query_params[key]
     st.query_params[AUDIT] = st.session_state[SWITCHER]
-
-
-def _marked(sentence: str) -> str:
-    """The sentence as HTML, escaped, its numbers in bold."""
-    pieces = NUMBER.split(sentence)
-    return "".join(
-        f"<b>{escape(piece)}</b>" if index % 2 else escape(piece)
-        for index, piece in enumerate(pieces)
-    )
 
 
 def _slug(text: str) -> str:

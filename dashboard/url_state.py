@@ -5,7 +5,6 @@ over, as if it were not there.
 """
 
 import math
-from urllib.parse import urlencode
 
 import streamlit as st
 
@@ -20,6 +19,16 @@ TUNE = "tune"
 CHOICES = (TUNE, "certify", "test", ALL_ROLES)
 POINT = {"indicator": "ind", "strength": "eps", "threshold": "tau", "role": "role"}
 WANTED_RECALL = 0.9
+
+
+def sync_widget(key: str, value: object) -> None:
+    """Let the widget of this key stand at a value; before it is drawn.
+
+    Where it stands already, nothing is said: an assignment is sent to the browser, and would put
+    back a slider that a person has moved on in the meantime.
+    """
+    if key not in st.session_state or st.session_state[key] != value:
+        st.session_state[key] = value
 
 
 def number(name: str) -> float | None:
@@ -108,7 +117,7 @@ def _usual_points(_audit: Audit, key: str, indicator: str) -> dict[float, tuple[
     return points
 
 
-def kept(**changes: object) -> dict[str, str]:
+def link_query(**changes: object) -> dict[str, str]:
     """Query parameters of a link: the open audit and operating point, changed; None leaves one out.
 
     Another audit starts at its own operating point.
@@ -116,12 +125,6 @@ def kept(**changes: object) -> dict[str, str]:
     keys = () if changes.get(AUDIT) else (AUDIT, *POINT.values())
     query: dict[str, object] = {k: st.query_params[k] for k in keys if k in st.query_params}
     return {k: _text(value) for k, value in (query | changes).items() if value is not None}
-
-
-def page_url(page: str, **query: object) -> str:
-    """Relative address of a page, `""` for Home: `tradeoff?audit=demo&eps=0.5`."""
-    parameters = urlencode(kept(**query))
-    return (page or "./") + (f"?{parameters}" if parameters else "")
 
 
 def _finite(value: object) -> float | None:

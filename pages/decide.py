@@ -25,7 +25,7 @@ from dashboard.decide.sensitivity import show_tried
 from dashboard.decide.words import costs, headline, ranking
 from dashboard.other_audit import choose_other
 from dashboard.sealed_roles import closed
-from dashboard.shell import STATIC, finding, page
+from dashboard.shell import STATIC, page, show_finding
 from dashboard.url_state import read_point
 from trust_core.storage.audit_files import Audit
 
@@ -42,7 +42,7 @@ def show(audit: Audit) -> None:
     afforded = certificate(audit, wanted.budget, choice)
 
     st.html(badge(judged, role))
-    finding(headline(judged, point.indicator), f"{costs(judged)} {ranking(judged)}".strip())
+    show_finding(headline(judged, point.indicator), f"{costs(judged)} {ranking(judged)}".strip())
     st.html(f'<p class="quiet">{judged_on(audit, role)}</p>')
 
     act(

@@ -15,7 +15,7 @@ from dashboard.localization.url_state import read_asked, write
 from dashboard.localization.worst import show_worst
 from dashboard.parts.grid import STYLE
 from dashboard.sealed_roles import ask_to_open, closed, opened_sentence
-from dashboard.shell import STATIC, finding, marks_defects, page
+from dashboard.shell import STATIC, marks_defects, page, show_finding
 from trust_core.decision.curves import roles_of
 from trust_core.decision.localization.pixel_counts import MASK_HEAD, sources
 from trust_core.storage.audit_files import Audit
@@ -36,7 +36,7 @@ def show(audit: Audit) -> None:
         return
     seen, told = judged(audit, counts, asked), found(audit, counts, asked)
     basis = f"{words.basis(seen, told, asked)} {opened_sentence(audit, roles)}"
-    finding(words.finding(told, asked), basis.strip())
+    show_finding(words.finding(told, asked), basis.strip())
     if note := explanation_note(asked, mask_head=MASK_HEAD in sources(audit)):
         st.html(f'<p class="explained">{note}</p>')
     st.html(words.cards(told, asked))
@@ -82,7 +82,7 @@ st.html(STATIC / "localization.css")
 if marks_defects(opened):
     show(opened)
 else:
-    finding(
+    show_finding(
         "The data of this audit marks no defect, so there is nothing to compare with.",
         "Audit a data set with a mask for each defective part: beside its image, in a folder "
         "ground_truth, or named in a table.",

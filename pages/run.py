@@ -26,7 +26,7 @@ if training := st.query_params.get(TRAIN):
     upload_once.all_arrived()
     st.stop()
 
-shell.finding(
+shell.show_finding(
     "Audit your own model on your own images.",
     "Which of the parts it calls good should be looked at again? Nothing leaves this machine.",
 )
@@ -74,7 +74,7 @@ with st.container(border=True, key="step-start"):
             start(words, folder, checked.identity)
             st.rerun()
         except TrustError as problem:
-            shell.error(problem)
+            shell.show_error(problem)
     st.caption("The same from a terminal:")
     st.code(shell_command(words), language="bash", wrap_lines=True)
 

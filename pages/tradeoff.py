@@ -6,7 +6,7 @@ from functools import partial
 import streamlit as st
 
 from dashboard.sealed_roles import ask_to_open, closed, opened_sentence
-from dashboard.shell import STATIC, finding, page
+from dashboard.shell import STATIC, page, show_finding
 from dashboard.tradeoff.charts import MOST_KINDS, draw_heat, draw_kinds, draw_tradeoff
 from dashboard.tradeoff.controls import choices, click, keep, links, sliders
 from dashboard.tradeoff.moves import move
@@ -31,13 +31,13 @@ def show(audit: Audit) -> None:
     scores = load(audit, point.role, point.indicator)
     positions, here = stops(scores.curves[point.strength], point.threshold)
     if not positions:
-        finding("None of these parts has a score.", "There is no threshold to choose on them.")
+        show_finding("None of these parts has a score.", "There is no threshold to choose on them.")
         choices(audit, point)
         return
     point = replace(point, threshold=here)
     counts = count_flags(scores.curves[point.strength], scores.shift, point)
     told = caught_sentence(counts.flagged_fn, counts.fn, counts.flagged_tn, counts.tn)
-    finding(f"{told}.", f"{detail(counts, point)} {opened_sentence(audit, roles)}")
+    show_finding(f"{told}.", f"{detail(counts, point)} {opened_sentence(audit, roles)}")
     choose = partial(click, audit)
 
     left, right = st.columns([2, 1], gap="large")

@@ -141,7 +141,9 @@ def write_fake_audit(
     write_table(folder / SAMPLES, samples)
     write_table(folder / SCORES, scores)
     grid = {"grid": list(MASK_GRID)} if mask_head else None
-    write_json(folder / MANIFEST, _manifest(root, samples, scores, settings, seed) | {"mask_head": grid})
+    write_json(
+        folder / MANIFEST, _manifest(root, samples, scores, settings, seed) | {"mask_head": grid}
+    )
     if mask_head:
         np.save(folder / MASKS, _masks(root, samples, seed))
     passed = samples[samples["outcome"].isin(["FN", "TN"])]

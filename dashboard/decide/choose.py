@@ -8,7 +8,7 @@ import streamlit as st
 
 from dashboard.decide.options import CHEAPEST, NAMES, OWN, Option
 from dashboard.decide.words import brief, capital, caught_and_lost, flags
-from dashboard.shell import error, link
+from dashboard.shell import link, show_error
 from dashboard.url_state import write_point
 from dashboard.words import moment
 from trust_core.decision.curves import load
@@ -55,7 +55,7 @@ def choose_point(audit: Audit, point: OperatingPoint, options: Mapping[str, Opti
                 )
                 st.rerun()
             except TrustError as problem:
-                error(problem)
+                show_error(problem)
 
 
 def move_own() -> None:

@@ -9,7 +9,7 @@ from dashboard.chart import chart
 from dashboard.decide.indicator_verdicts import stamp
 from dashboard.decide.words import brief, called, capital, foretold, share
 from dashboard.sealed_roles import closed
-from dashboard.shell import error
+from dashboard.shell import show_error
 from dashboard.words import count, counted, moment, of
 from trust_core.decision.bootstrap import count_groups
 from trust_core.decision.certificate import Budget, Demand, needed, plan, proven
@@ -78,7 +78,7 @@ def ask_to_prove(audit: Audit, demand: Demand, choice: Choice) -> None:
                 certify(audit, demand, choice)
                 st.rerun()
             except TrustError as problem:
-                error(problem)
+                show_error(problem)
 
 
 def price_sentence(told: dict[str, Any]) -> str:

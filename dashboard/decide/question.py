@@ -4,9 +4,9 @@ import streamlit as st
 
 from dashboard.decide.words import called, capital
 from dashboard.sealed_roles import opened_sentence
-from dashboard.shell import error
-from dashboard.sync_widget import follow
+from dashboard.shell import show_error
 from dashboard.tradeoff.moves import chosen
+from dashboard.url_state import sync_widget
 from dashboard.words import HELP
 from trust_core.decision.indicators.registry import available
 from trust_core.decision.journal import open_seals
@@ -24,8 +24,8 @@ PREVIEW = (
 
 def choices(audit: Audit, point: OperatingPoint) -> None:
     """Which indicator, and at which strength; both in the URL."""
-    follow("indicator", point.indicator)
-    follow("strength", point.strength)
+    sync_widget("indicator", point.indicator)
+    sync_widget("strength", point.strength)
     st.selectbox(
         "Indicator",
         available(audit),
@@ -60,5 +60,5 @@ def ask_to_judge(audit: Audit) -> None:
                 open_seals(audit, [TEST], "the verdict on the indicator was looked at")
                 st.rerun()
             except TrustError as problem:
-                error(problem)
+                show_error(problem)
         st.caption("Opening is noted in the audit, with your name and the time.")

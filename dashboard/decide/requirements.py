@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from dashboard.sync_widget import follow
-from dashboard.url_state import number
+from dashboard.url_state import number, sync_widget
 from trust_core.decision.certificate import Budget, Demand
 from trust_core.decision.line_costs import Line
 
@@ -103,7 +102,7 @@ def into_address() -> None:
 def ask(fields: tuple[Field, ...]) -> None:
     """The fields, side by side."""
     for column, field in zip(st.columns(len(fields)), fields, strict=True):
-        follow(f"want-{field.key}", _value(field))
+        sync_widget(f"want-{field.key}", _value(field))
         column.number_input(
             field.label,
             float(field.least),

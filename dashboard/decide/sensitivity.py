@@ -9,7 +9,7 @@ import streamlit as st
 
 from dashboard.chart import chart
 from dashboard.decide.words import called, capital
-from dashboard.shell import error
+from dashboard.shell import show_error
 from trust_core.errors import TrustError
 from trust_core.figures import decide
 from trust_core.figures.decide import Contender
@@ -60,7 +60,7 @@ def show_tried(audit: Audit, role: str) -> None:
         with st.spinner("Scoring every choice …"):
             found = _tried(audit, audit.key, role)
     except TrustError as problem:
-        error(problem)
+        show_error(problem)
         return
     if not st.session_state.get(wanted):
         st.session_state[wanted] = True

@@ -6,7 +6,8 @@ from html import escape
 import streamlit as st
 
 from dashboard import words
-from dashboard.shell import HOME, RUN, error, plain
+from dashboard.markup import escape_markdown
+from dashboard.shell import HOME, RUN, show_error
 from dashboard.url_state import AUDIT
 from trust_core.errors import TrustError
 from trust_core.storage import workspace
@@ -41,7 +42,7 @@ def _rows(names: set[str], running: bool, opened: str | None) -> None:
         for entry in entries:
             if entry.folder in names:
                 _row(entry, entry.folder == opened)
-    st.caption(plain(f"They lie in {workspace_folder().resolve()}."))
+    st.caption(escape_markdown(f"They lie in {workspace_folder().resolve()}."))
 
 
 def _row(entry: Entry, here: bool) -> None:
@@ -49,9 +50,11 @@ def _row(entry: Entry, here: bool) -> None:
         name, status, images, started, disk, more = st.columns(COLUMNS, vertical_alignment="center")
     with name:
         if entry.status == FINISHED and not here:
-            st.page_link(HOME, label=plain(entry.name), query_params={AUDIT: entry.folder})
+            st.page_link(
+                HOME, label=escape_markdown(entry.name), query_params={AUDIT: entry.folder}
+            )
         elif entry.status in (RUNNING, STOPPED):
-            st.page_link(RUN, label=plain(entry.name), query_params={"run": entry.folder})
+            st.page_link(RUN, label=escape_markdown(entry.name), query_params={"run": entry.folder})
         else:
             note = " <small>open</small>" if here else ""
             st.html(f'<span class="name">{escape(entry.name)}{note}</span>')
@@ -88,7 +91,7 @@ def _attempt(change: Callable[..., None], *arguments: str) -> None:
     try:
         change(*arguments)
     except TrustError as problem:
-        error(problem)
+        show_error(problem)
         return
     if not (workspace_folder() / st.query_params.get(AUDIT, "")).is_dir():
         st.query_params.clear()

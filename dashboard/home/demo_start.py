@@ -6,7 +6,7 @@ from types import ModuleType
 import streamlit as st
 
 from dashboard import words
-from dashboard.shell import error
+from dashboard.shell import show_error
 from dashboard.url_state import AUDIT
 from trust_core.errors import TrustError
 from trust_core.storage import workspace
@@ -30,7 +30,7 @@ def _start() -> None:
     try:
         _worker().start(ARGUMENTS, workspace_folder() / workspace.DEMO)
     except TrustError as problem:
-        error(problem)
+        show_error(problem)
         return
     st.rerun()
 

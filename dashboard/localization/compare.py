@@ -13,7 +13,7 @@ from dashboard.localization.words import agreement, source_name
 from dashboard.other_audit import choose_other
 from dashboard.sealed_roles import closed
 from dashboard.shell import marks_defects
-from dashboard.sync_widget import follow
+from dashboard.url_state import sync_widget
 from dashboard.words import counted, percent
 from trust_core.decision.bootstrap import Estimate
 from trust_core.decision.curves import ALL_ROLES, roles_of
@@ -86,7 +86,7 @@ def show_beside(audit: Audit, counts: MaskCounts, other: Audit, asked: Asked) ->
 
 def _own_threshold(asked: Asked) -> None:
     """The mask threshold of the other audit: probabilities and heatmaps do not share one."""
-    follow("beside-threshold", asked.beside or asked.threshold)
+    sync_widget("beside-threshold", asked.beside or asked.threshold)
     st.slider(
         "Its mask threshold",
         float(THRESHOLDS[0]),

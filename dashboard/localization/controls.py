@@ -7,7 +7,7 @@ import streamlit as st
 from dashboard.localization.url_state import AREAS, FORMS, LOOSE, STRICT, Asked, write
 from dashboard.localization.words import source_name
 from dashboard.parts.grid import ROLE_CHOICES
-from dashboard.sync_widget import follow
+from dashboard.url_state import sync_widget
 from trust_core.decision.localization.metrics import THRESHOLDS
 from trust_core.decision.localization.pixel_counts import MASK_HEAD, sources
 from trust_core.storage.audit_files import Audit
@@ -25,7 +25,7 @@ HELP = {
 
 def threshold_slider(asked: Asked) -> None:
     """From which value on a pixel belongs to the mask."""
-    follow("mask", asked.threshold)
+    sync_widget("mask", asked.threshold)
     st.slider(
         "Mask threshold",
         float(THRESHOLDS[0]),
@@ -41,7 +41,7 @@ def threshold_slider(asked: Asked) -> None:
 def sliders(asked: Asked) -> None:
     """Mask threshold, minimum area and the form of the recall."""
     threshold_slider(asked)
-    follow("area", asked.min_area)
+    sync_widget("area", asked.min_area)
     st.select_slider(
         "Smallest mask that counts",
         AREAS,
@@ -51,7 +51,7 @@ def sliders(asked: Asked) -> None:
         on_change=_moved,
         args=("area",),
     )
-    follow("form", asked.form)
+    sync_widget("form", asked.form)
     st.segmented_control(
         "A defect counts as found by",
         FORMS,
@@ -76,7 +76,7 @@ def source_choice(audit: Audit, asked: Asked) -> None:
 
 
 def _choice(key: str, label: str, names: Mapping[str, str], here: str) -> None:
-    follow(key, here)
+    sync_widget(key, here)
     st.selectbox(
         label,
         list(names),

@@ -6,7 +6,7 @@ from pathlib import Path
 import streamlit as st
 
 from dashboard.localization.url_state import Asked
-from dashboard.shell import error, finding
+from dashboard.shell import show_error, show_finding
 from dashboard.words import count, counted, duration
 from trust_core.audit import jobs
 from trust_core.audit.jobs import RUNNING, JobState
@@ -21,7 +21,9 @@ TRIED = "counting"  # of this session: the folders whose counting was started he
 def count_first(audit: Audit, asked: Asked) -> None:
     """Start the counting unless it runs, and show how far it is; the page is drawn at its end."""
     folder = counts_folder(audit, asked.source)
-    finding("The pixels of these masks are being counted.", "Once for this audit; then it is kept.")
+    show_finding(
+        "The pixels of these masks are being counted.", "Once for this audit; then it is kept."
+    )
     try:
         running = _state(folder).phase == RUNNING
         tried = st.session_state.setdefault(TRIED, set())
@@ -30,12 +32,12 @@ def count_first(audit: Audit, asked: Asked) -> None:
             jobs.start(["localise", str(audit.folder), "--source", asked.source, "--json"], folder)
             running = True
     except TrustError as problem:
-        error(problem)
+        show_error(problem)
         return
     if running:
         st.fragment(_show, run_every=EVERY)(audit, asked)
         return
-    error(StoreError(_state(folder).sentence or "The counting ended without a word."))
+    show_error(StoreError(_state(folder).sentence or "The counting ended without a word."))
     if st.button("Try again", key="count-again", type="primary"):
         tried.discard(str(folder))
         st.rerun()

@@ -19,9 +19,8 @@ from dashboard.localization.url_state import (
     write,
 )
 from dashboard.localization.words import LEGEND, agreement
-from dashboard.parts.part_words import plain
-from dashboard.sync_widget import follow
-from dashboard.url_state import kept
+from dashboard.markup import escape_markdown
+from dashboard.url_state import link_query, sync_widget
 from dashboard.words import count
 from trust_core.data.images import read_image
 from trust_core.decision.localization.metrics import Masks
@@ -53,7 +52,7 @@ def show_worst(audit: Audit, judged: Judged, asked: Asked) -> None:
     masks = judged.masks.without_small(asked.min_area)
     rows = {kind: worst(masks, judged, kind) for kind in WORST}
     kind = asked.worst or next((kind for kind in WORST if len(rows[kind])), MISSED)
-    follow("worst", kind)
+    sync_widget("worst", kind)
     st.segmented_control(
         "Which parts",
         WORST,
@@ -90,8 +89,8 @@ def _tile(part: pd.Series, picture: bytes | None, caption: str, asked: Asked) ->
         st.image(picture or PLACEHOLDER, width="stretch", alt=label)
         st.html(f'<div class="tile-words">{caption}</div>')
         with st.container(key=f"over-{part.sample_id}"):
-            query = kept(part=part.sample_id, **part_query(asked))
-            st.page_link(PARTS, label=plain(label), query_params=query)
+            query = link_query(part=part.sample_id, **part_query(asked))
+            st.page_link(PARTS, label=escape_markdown(label), query_params=query)
 
 
 def _caption(masks: Masks, row: int, kind: str) -> str:

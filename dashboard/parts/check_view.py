@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 from PIL import Image
 
-from dashboard.shell import error
+from dashboard.shell import show_error
 from trust_core.errors import SettingsError, TrustError
 from trust_core.figures.part_maps import (
     PartMaps,
@@ -63,7 +63,7 @@ def _show(
             raise SettingsError("The package grad-cam has no map of this form to compare with.")
         found = _checks(audit, audit.key, str(row["sample_id"]), str(row["path"]), maps)
     except TrustError as problem:
-        error(problem)
+        show_error(problem)
         return
     st.html(f'<p class="part-check">{_verdict(audit, form, found)}</p>')
     small = fitted(photo, SIDE)

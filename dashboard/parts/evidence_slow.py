@@ -21,7 +21,7 @@ from dashboard.parts.evidence_numbers import agreement
 from dashboard.parts.evidence_panel import panel
 from dashboard.parts.evidence_words import PATIENT
 from dashboard.parts.url_state import Asked
-from dashboard.shell import error
+from dashboard.shell import show_error
 from dashboard.words import count, counted, duration
 from trust_core.audit import evidence_job, jobs
 from trust_core.audit.evidence_store import SAMPLES, Task, is_kept, kept
@@ -89,7 +89,7 @@ def _result(
         part = task.sample_id, str(row["path"])
         same = found_evidence(audit, *part, asked.form, asked.window, task.stride)
     except TrustError as problem:
-        error(problem)
+        show_error(problem)
         return
     key = (audit.key, task)
     picture, cells = found_panel(audit, photo, slow.bits, truth, scale, asked.side, key)
@@ -127,7 +127,7 @@ def _offer(audit: Audit, task: Task, state: JobState) -> None:
     try:
         seconds = passes * pass_seconds(audit, audit.key)
     except TrustError as problem:
-        error(problem)
+        show_error(problem)
         return
     st.html(evidence_words.offer(task.form, windows, passes, seconds))
     st.button(
@@ -138,7 +138,7 @@ def _offer(audit: Audit, task: Task, state: JobState) -> None:
         args=(audit, task),
     )
     if state.phase == FAILED:
-        error(StoreError(state.sentence))
+        show_error(StoreError(state.sentence))
     elif jobs.read_job(task.folder(audit)):
         st.html('<p class="parts-note">It was stopped before it was complete.</p>')
 

@@ -22,8 +22,8 @@ from dashboard.parts.evidence_slow import show_slow
 from dashboard.parts.evidence_words import AT_ONCE, MEANINGS, PATIENT, SIDE_NAMES
 from dashboard.parts.heat_view import true_defect
 from dashboard.parts.url_state import Asked, read_asked, write
-from dashboard.shell import error
-from dashboard.sync_widget import follow
+from dashboard.shell import show_error
+from dashboard.url_state import sync_widget
 from trust_core.errors import TrustError
 from trust_core.explanation.evidence.forms import Evidence
 from trust_core.figures.evidence import SIDES
@@ -61,7 +61,7 @@ def show_evidence(audit: Audit, row: Mapping[str, Any], photo: Image.Image) -> N
                 found = found_evidence(audit, *part, asked.form, asked.window)
                 scale = found_scale(audit, asked.form, asked.window)
             except TrustError as problem:
-                error(problem)
+                show_error(problem)
             else:
                 key = (audit.key, part, asked.form, asked.window)
                 picture, cells = found_panel(
@@ -80,7 +80,7 @@ def show_evidence(audit: Audit, row: Mapping[str, Any], photo: Image.Image) -> N
         try:
             lost = found_check(audit, *part, asked.form, asked.window)
         except TrustError as problem:
-            error(problem)
+            show_error(problem)
         else:
             st.html(f'<p class="evidence-sentence">{evidence_words.check(found.total, lost)}</p>')
 
@@ -113,7 +113,7 @@ def _choice(
     said: Callable[[Any], str],
 ) -> None:
     key = f"evidence-{name}"
-    follow(key, value)
+    sync_widget(key, value)
     widget(
         label,
         options,

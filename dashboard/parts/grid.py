@@ -16,9 +16,8 @@ from dashboard.parts.part_words import signed
 from dashboard.parts.tiles import flag_html, outcome_html, tile
 from dashboard.parts.url_state import BEFORE, DEFAULTS, read_page, write
 from dashboard.sealed_roles import opened_sentence
-from dashboard.shell import finding
-from dashboard.sync_widget import follow
-from dashboard.url_state import CHOICES
+from dashboard.shell import show_finding
+from dashboard.url_state import CHOICES, sync_widget
 from dashboard.words import (
     CONTRADICTION_NAMES,
     INDICATOR_NAMES,
@@ -73,7 +72,7 @@ ROLE_CHOICES = {
 def show_grid(audit: Audit, point: OperatingPoint, filters: Filters) -> None:
     """Draw the finding, the filters, one page of tiles, and what can be taken away."""
     number = _counts(audit, audit.key, point, filters)
-    finding(*_sentence(audit, point, filters, number))
+    show_finding(*_sentence(audit, point, filters, number))
     _controls(audit, point, filters, number)
     pages = max(1, math.ceil(number[filters.show] / PAGE_SIZE))
     page = read_page(pages)
@@ -204,7 +203,7 @@ def _choice(name: str, label: str, options: list[str], said: Callable[[str], str
 
 def _keep(name: str, value: str) -> None:
     """The URL is what holds; the widget follows it."""
-    follow(f"parts-{name}", value)
+    sync_widget(f"parts-{name}", value)
 
 
 def _chosen(name: str) -> None:

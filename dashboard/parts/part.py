@@ -17,8 +17,8 @@ from dashboard.parts.mask_view import has_masks, show_mask
 from dashboard.parts.tiles import flag_html, outcome_html, tile
 from dashboard.parts.url_state import EVIDENCE, HEATMAPS, LOOK, MASK, read_look, write
 from dashboard.sealed_roles import ask_to_open, closed
-from dashboard.shell import error, finding
-from dashboard.sync_widget import follow
+from dashboard.shell import show_error, show_finding
+from dashboard.url_state import sync_widget
 from dashboard.words import counted
 from trust_core.data.images import read_image
 from trust_core.decision.operating_point import OperatingPoint
@@ -40,7 +40,7 @@ def show_part(audit: Audit, point: OperatingPoint, filters: Filters, sample_id: 
     photos, scores = part_rows(audit, point, sample_id)
     if photos.empty:
         _back()
-        error(StoreError(NO_SUCH_PART))
+        show_error(StoreError(NO_SUCH_PART))
         return
     row = photos[photos["sample_id"] == sample_id].iloc[0]
     sealed = closed(audit, [row["role"]])
@@ -53,7 +53,7 @@ def show_part(audit: Audit, point: OperatingPoint, filters: Filters, sample_id: 
         st.space("stretch")
         look = _look(audit)
         dispute_button(audit, row)
-    finding(*part_words.finding(row))
+    show_finding(*part_words.finding(row))
     show_disputes(audit, sample_id)
     photo = _photo(audit, row["path"])
     if isinstance(photo, str):
@@ -144,7 +144,7 @@ def _look(audit: Audit) -> str:
     looks = [name for name in LOOKS if name != MASK or has_masks(audit)]
     look = read_look()
     look = look if look in looks else HEATMAPS
-    follow(key, look)
+    sync_widget(key, look)
     st.segmented_control(
         "Beside the photograph",
         looks,

@@ -1,7 +1,6 @@
 """What the page of one part says, as sentences and escaped HTML. No Streamlit."""
 
 import math
-import re
 from collections.abc import Mapping
 from html import escape
 from typing import Any
@@ -21,11 +20,6 @@ def label(row: Row) -> str:
     """The label as the data gives it: `good`, or `defective (crack)`."""
     kind = f" ({row['kind']})" if row["kind"] else ""
     return f"defective{kind}" if row["label"] else "good"
-
-
-def plain(text: str) -> str:
-    """Text that Markdown leaves as it is: file names and labels come from outside."""
-    return re.sub(r"([\\`*_{}\[\]()#+\-.!$:~<>|&])", r"\\\1", text)
 
 
 def signed(value: float) -> str:

@@ -5,7 +5,7 @@ from html import escape
 
 import streamlit as st
 
-from dashboard.parts.part_words import plain
+from dashboard.markup import escape_markdown
 from dashboard.words import OUTCOME_NAMES
 from trust_core.figures.elements import GREY
 from trust_core.figures.thumbnails import PLACEHOLDER, Thumbnail
@@ -39,7 +39,7 @@ def tile(
     with st.container(key=f"tile-{'here-' if here else ''}{key}", gap=None):
         st.image(picture.picture or PLACEHOLDER, width="stretch", alt=label)
         st.html(f'<div class="tile-words">{caption}</div>')
-        st.button(plain(label), key=f"open-{key}", on_click=on_click, args=args)
+        st.button(escape_markdown(label), key=f"open-{key}", on_click=on_click, args=args)
 
 
 def outcome_html(outcome: str) -> str:

@@ -67,7 +67,7 @@ def check(path: Path, facts: Facts, data: Dataset, settings: AuditSettings) -> C
             detector = cache.detector(path, options)
             pictures, identity = _looked(path, options, settings, data_key(data), detector, data)
         except TrustError as problem:
-            shell.error(problem)
+            shell.show_error(problem)
             return None
         for label in (0, 1):
             _row(label, [glance for glance in pictures if glance.label == label])
@@ -82,7 +82,7 @@ def tell(checked: Checked, data: Dataset, settings: AuditSettings) -> None:
             strengths = len(settings.strengths) - 1
             found = _checked(checked.identity, strengths, checked.detector, data)
         except TrustError as problem:
-            shell.error(problem)
+            shell.show_error(problem)
             return
         bullets(found.warnings, "warnings")
         if found.inverted:
@@ -97,7 +97,7 @@ def _compare(file: Path, detector: Detector, data: Dataset) -> None:
     try:
         result = try_expected(file, detector, data)
     except TrustError as problem:
-        shell.error(problem)
+        shell.show_error(problem)
         return
     bullets([result.sentence], "notes" if result.reproduced == result.compared else "warnings")
 

@@ -6,6 +6,7 @@ from typing import BinaryIO
 import streamlit as st
 
 from dashboard import shell
+from dashboard.markup import escape_markdown
 from dashboard.run import cache, form
 from dashboard.run.label_form import ask_labels
 from dashboard.run.model import bullets, tiles
@@ -46,7 +47,7 @@ def choose_data() -> Dataset | None:
         ask_labels(root, form.reading().samples, question)
         return None
     except TrustError as problem:
-        shell.error(problem)
+        shell.show_error(problem)
         st.button("Read the folder again", on_click=_look_again)
         return None
     _show(data)
@@ -150,7 +151,7 @@ def _show(data: Dataset) -> None:
     if len(by_kind):
         kinds.table(
             {
-                "Kind of defect": [_plain(name) for name in by_kind.index[:8]],
+                "Kind of defect": [escape_markdown(name) for name in by_kind.index[:8]],
                 "Images": [count(n) for n in by_kind.iloc[:8]],
             },
             border="horizontal",
@@ -158,10 +159,3 @@ def _show(data: Dataset) -> None:
     if form.told_many(form.GOOD):
         st.button("Change which folders are good", on_click=form.forget_good, type="tertiary")
     bullets(data.notes)
-
-
-def _plain(name: str) -> str:
-    """A name from a file, so that a table does not read it as Markdown."""
-    return "".join(
-        f"\\{letter}" if letter in r"\`*_{}[]()#+-.!|<>~$:" else letter for letter in name
-    )

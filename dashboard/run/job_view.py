@@ -14,7 +14,7 @@ LONGEST_LOG = 20_000  # characters
 
 def show_running(folder: Path, state: JobState, sentence: str, detail: str) -> None:
     """A job that runs: a sentence, its bar, and a button that stops it."""
-    shell.finding(sentence, detail)
+    shell.show_finding(sentence, detail)
     _bar(state)
     if st.button("Stop", key="stop"):
         with st.spinner("Stopping …"):
@@ -24,11 +24,11 @@ def show_running(folder: Path, state: JobState, sentence: str, detail: str) -> N
 
 def show_ended(folder: Path, state: JobState, sentence: str, detail: str) -> None:
     """A job that failed or was stopped: why, and a button that goes on."""
-    shell.finding(sentence, detail)
+    shell.show_finding(sentence, detail)
     _bar(state)
     failed = state.phase == FAILED
     if failed:
-        shell.error(StoreError(state.sentence))
+        shell.show_error(StoreError(state.sentence))
     else:
         st.caption(state.sentence)
     if jobs.read_job(folder) is not None:

@@ -36,7 +36,7 @@ def choose_model() -> tuple[Path, Facts] | None:
     try:
         facts = cache.facts(path, form.told(form.ARCH) or None)
     except TrustError as problem:
-        shell.error(problem)
+        shell.show_error(problem)
         _ask_architecture("Its architecture, if you know it")
         return None
     height, width = facts.preprocessing.size

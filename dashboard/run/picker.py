@@ -75,7 +75,7 @@ def pick(
     try:
         return uploads.server_path(form.told(key))
     except TrustError as refused:
-        shell.error(refused)
+        shell.show_error(refused)
         return None
 
 

@@ -41,7 +41,7 @@ def show_run(name: str) -> None:
         folder = folder_of(name)
         phase = jobs.state(folder).phase
     except TrustError as problem:
-        shell.error(problem)
+        shell.show_error(problem)
         _set_up_another()
         return
     # Only a running job is looked at again and again; its end draws the whole page once more.
@@ -131,10 +131,10 @@ def _finished(folder: Path) -> None:
     try:
         counts = open_audit(folder).manifest["counts"]
     except TrustError as problem:
-        shell.error(problem)
+        shell.show_error(problem)
         return
     passed = counts["fn"] + counts["tn"]
-    shell.finding(
+    shell.show_finding(
         f"Finished: {counted(counts['fn'], 'missed defects')} among "
         f"{counted(passed, 'parts')} called good.",
         f"{folder.name}: {counted(counts['tp'], 'defects')} caught, "

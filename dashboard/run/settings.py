@@ -69,7 +69,7 @@ def choose_settings(facts: Facts | None) -> AuditSettings | None:
     try:
         return form.settings()
     except TrustError as problem:
-        shell.error(problem)
+        shell.show_error(problem)
         return None
 
 

@@ -47,7 +47,7 @@ def train_page(name: str) -> None:
     if name != NEW:
         show_training(name)
         return
-    shell.finding(
+    shell.show_finding(
         "Train a network that decides, and shows where.",
         "On your own images; masks tell it where the defects are. Nothing leaves this machine.",
     )
@@ -115,7 +115,7 @@ def _choose(data: Dataset) -> TrainOrder | None:
         samples = learns.samples[learns.samples["role"].isin(USED)]
         check(samples, masks=objective != "label")
     except TrustError as problem:
-        shell.error(problem)
+        shell.show_error(problem)
         return None
     bullets([what_is_learnt(learns.samples), *_of_masks(data, objective, masks)])
     name = st.session_state.get(NAME, "").strip() or f"{data.root.name}-{objective}"
@@ -155,7 +155,7 @@ def _start(order: TrainOrder) -> None:
             open_training(order.out.stem)
             st.rerun()
         except TrustError as problem:
-            shell.error(problem)
+            shell.show_error(problem)
     st.caption("The same from a terminal:")
     st.code(shell_command(words), language="bash", wrap_lines=True)
 

@@ -47,7 +47,9 @@ def show_training(name: str) -> None:
     """The page of one run, whoever started it and whenever."""
     folder = run_folder(network_file(name))
     if slug(name) != name or jobs.read_job(folder) is None:
-        shell.error(StoreError(f"There is no training run '{name}'; it may have been deleted."))
+        shell.show_error(
+            StoreError(f"There is no training run '{name}'; it may have been deleted.")
+        )
         return
     phase = _state(folder).phase
     with st.container(key="training-view"):
@@ -91,7 +93,7 @@ def _view(folder: Path, phase: str) -> None:
 
 def _finished(folder: Path, history: list[dict[str, Any]]) -> None:
     best = best_epoch(history)
-    shell.finding(
+    shell.show_finding(
         f"Trained: {_in_words(best)}.",
         f"{folder.stem}, as it was after pass {best['epoch']} of {len(history)}. An audit tells "
         "what it misses, and whether that can be found.",
@@ -102,7 +104,7 @@ def _finished(folder: Path, history: list[dict[str, Any]]) -> None:
             _audit(folder)
             st.rerun()
         except TrustError as problem:
-            shell.error(problem)
+            shell.show_error(problem)
     _table(history)
     show_log(folder)
 

@@ -93,7 +93,7 @@ def forget_problem(key: str) -> None:
 def show_problem(key: str) -> None:
     """Draw why the last file was refused."""
     if refused := st.session_state.get(_problem(key)):
-        shell.error(refused)
+        shell.show_error(refused)
 
 
 def _problem(key: str) -> str:

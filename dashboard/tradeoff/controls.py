@@ -6,11 +6,10 @@ import streamlit as st
 
 from dashboard.parts.grid import ROLE_CHOICES
 from dashboard.parts.url_state import before_in_url
-from dashboard.shell import error, link
-from dashboard.sync_widget import follow
+from dashboard.shell import link, show_error
 from dashboard.tradeoff.moves import CLICK, chosen, move, moved_from
 from dashboard.tradeoff.words import sides
-from dashboard.url_state import noted_point, read_point
+from dashboard.url_state import noted_point, read_point, sync_widget
 from dashboard.words import HELP, INDICATOR_NAMES
 from trust_core.decision.curves import Scores, changed, load, stops
 from trust_core.decision.indicators.registry import THRESHOLD_SHIFT, available
@@ -33,8 +32,8 @@ def click(audit: Audit, threshold: float, strength: float | None) -> None:
 
 def sliders(audit: Audit, point: OperatingPoint, positions: list[float]) -> None:
     """Threshold and strength; they follow the URL, so a click moves them too."""
-    follow("threshold", point.threshold)
-    follow("strength", point.strength)
+    sync_widget("threshold", point.threshold)
+    sync_widget("strength", point.strength)
     st.select_slider(
         "Flagging threshold τ – further right flags more",
         positions,
@@ -63,7 +62,7 @@ def choices(audit: Audit, point: OperatingPoint) -> None:
         ("indicator", "Suspicious by", {n: INDICATOR_NAMES[n] for n in available(audit)}),
         ("role", "On these parts", ROLE_CHOICES),
     ):
-        follow(field, getattr(point, field))
+        sync_widget(field, getattr(point, field))
         st.selectbox(
             label,
             list(names),
@@ -102,7 +101,7 @@ def keep(audit: Audit, point: OperatingPoint) -> None:
             try:
                 decide(audit, point.indicator, point.threshold, point.strength, why)
             except TrustError as problem:
-                error(problem)
+                show_error(problem)
     if kept := noted_point(audit):
         what = f"{INDICATOR_NAMES[kept.indicator]} of {number(kept.threshold)} or more"
         st.caption(f"Kept so far: {what}, at adversarial strength {kept.strength:g}.")

@@ -149,23 +149,14 @@ def test_a_running_audit_tells_how_far_it_is_and_a_stopped_one_that_it_can_go_on
     assert "was stopped before it finished" in html(run(audit="mine"))
 
 
-def test_finding_marks_numbers_and_escapes_the_rest():
-    marked = shell._marked("1,204 parts of <b> at 3.5 %. It's 7.")
-    assert marked == ("<b>1,204</b> parts of &lt;b&gt; at <b>3.5</b> %. It&#x27;s <b>7</b>.")
-
-
 def test_an_error_is_escaped():
     def script() -> None:
         from dashboard import shell
         from trust_core.errors import StoreError
 
-        shell.error(StoreError("<img src=x> is damaged"))
+        shell.show_error(StoreError("<img src=x> is damaged"))
 
     assert "&lt;img src=x&gt; is damaged" in html(AppTest.from_function(script).run())
-
-
-def test_a_name_in_a_label_is_no_markdown():
-    assert shell.plain("a*b_[c](d) :red[e]") == r"a\*b\_\[c\]\(d\) \:red\[e\]"
 
 
 def test_every_page_in_the_bar_is_there():

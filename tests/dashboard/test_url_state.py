@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 import streamlit as st
@@ -148,9 +147,7 @@ def test_only_what_changed_is_written():
 
 def test_links_keep_the_audit_and_the_point(query: dict[str, str]):
     query |= {"audit": "a b&c", "eps": "1", "tau": "0.3", "part": "x", "page": "2"}
-    url = urlsplit(url_state.page_url("parts", show="flagged", tau=0.25, kind=None))
-    assert url.path == "parts"
-    assert dict(parse_qsl(url.query)) == {
+    assert url_state.link_query(show="flagged", tau=0.25, kind=None) == {
         "audit": "a b&c",
         "eps": "1",
         "tau": "0.25",
@@ -160,10 +157,8 @@ def test_links_keep_the_audit_and_the_point(query: dict[str, str]):
 
 def test_another_audit_starts_at_its_own_point(query: dict[str, str]):
     query |= {"audit": "demo", "eps": "1", "tau": "0.3"}
-    assert url_state.page_url("tradeoff", audit="other") == "tradeoff?audit=other"
-    assert url_state.page_url("run", audit=None) == "run?eps=1&tau=0.3"
-    query.clear()
-    assert url_state.page_url("") == "./"
+    assert url_state.link_query(audit="other") == {"audit": "other"}
+    assert url_state.link_query(audit=None) == {"eps": "1", "tau": "0.3"}
 
 
 @pytest.mark.parametrize("text", ["inf", "-inf", "nan", "1e999", "x", ""])
@@ -179,3 +174,31 @@ def test_no_page_takes_a_number_that_is_none(audit: Audit, query: dict[str, str]
     assert read_filters(audit, point).contra == Contradiction("good_marked", 0.5, 0.0)
     assert mask_threshold("beside") is None
     assert read_wants().demand.recall == 0.95
+
+
+def slider_page():
+    import streamlit as st
+
+    from dashboard.url_state import sync_widget
+
+    sync_widget("level", float(st.query_params.get("level", 3)))
+    st.slider("Level", 0.0, 9.0, key="level")
+    st.query_params["level"] = st.session_state["level"]
+
+
+def test_a_moved_slider_is_not_told_its_own_value():
+    app = AppTest.from_function(slider_page).run()
+    assert app.slider[0].value == 3
+    assert app.slider[0].proto.set_value
+    app.query_params["level"] = "5"  # as its callback writes it
+    app.slider[0].set_value(5.0).run()
+    assert app.slider[0].value == 5
+    assert not app.slider[0].proto.set_value
+
+
+def test_a_slider_follows_another_address():
+    app = AppTest.from_function(slider_page).run()
+    app.query_params["level"] = "7"
+    app.run()
+    assert app.slider[0].value == 7
+    assert app.slider[0].proto.set_value

@@ -1,0 +1,48 @@
+"""Text for Streamlit's Markdown and HTML: escaped, numbers in bold, tables."""
+
+import re
+from collections.abc import Iterable, Sequence
+from html import escape
+
+MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~:$&])")
+NUMBER = re.compile(r"(\d[\d,.]*\d|\d)")
+
+
+def escape_markdown(text: str) -> str:
+    """Text that Markdown leaves as it is: names of files, labels and audits come from outside."""
+    return MARKDOWN.sub(r"\\\1", text)
+
+
+def bold_numbers(sentence: str) -> str:
+    """The sentence as HTML, escaped, its numbers in bold."""
+    pieces = NUMBER.split(sentence)
+    return "".join(
+        f"<b>{escape(piece)}</b>" if index % 2 else escape(piece)
+        for index, piece in enumerate(pieces)
+    )
+
+
+def quiet(html: str) -> str:
+    """A paragraph in grey."""
+    return f'<p class="quiet">{html}</p>'
+
+
+def table(
+    kind: str, rows: Iterable[tuple[str, str, Sequence[str]]], heads: Sequence[str] = ()
+) -> str:
+    """A table as HTML; what it is given is HTML already.
+
+    Args:
+        kind: its CSS class.
+        rows: CSS class, name and cells of each.
+        heads: over name and cells; none at all when there are none.
+    """
+    head = "".join(f'<th scope="col">{text}</th>' for text in heads)
+    body = "".join(
+        f'<tr class="{row}"><th scope="row">{name}</th>'
+        + "".join(f"<td>{cell}</td>" for cell in cells)
+        + "</tr>"
+        for row, name, cells in rows
+    )
+    head = f"<thead><tr>{head}</tr></thead>" if heads else ""
+    return f'<table class="{kind}">{head}<tbody>{body}</tbody></table>'

@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from filelock import FileLock
 
 from tests.small import small_dataset, small_detector
 from trust_core.audit import run as corridor
@@ -19,6 +18,7 @@ from trust_core.audit.settings import AuditSettings
 from trust_core.errors import DataError, StoreError
 from trust_core.explanation.overlap import overlap
 from trust_core.storage.audit_files import open_audit
+from trust_core.storage.locks import LOCK, writer_lock
 
 SETTINGS = AuditSettings(
     strengths=(0, 1, 4), specific=("gradcam", "layercam"), agnostic=("gradient", "eigen")
@@ -286,7 +286,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing(dataset, tmp_path, monke
 
 def test_two_runs_do_not_write_one_folder(dataset, tmp_path):
     (tmp_path / "a").mkdir()
-    with FileLock(tmp_path / "a" / ".lock"), pytest.raises(StoreError, match="another run"):
+    with writer_lock(tmp_path / "a" / LOCK, ""), pytest.raises(StoreError, match="another run"):
         run_audit(small_detector(), dataset, SETTINGS, tmp_path / "a")
 
 

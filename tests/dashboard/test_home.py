@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from filelock import FileLock
 
 from dashboard.csv_export import csv
 from dashboard.home import overview, panels
@@ -16,6 +15,7 @@ from trust_core.audit import jobs
 from trust_core.decision.operating_point import FlagCounts
 from trust_core.errors import StoreError
 from trust_core.storage.audit_files import MANIFEST, Audit
+from trust_core.storage.locks import LOCK, writer_lock
 from trust_core.storage.workspace import entries
 
 
@@ -219,7 +219,7 @@ def test_every_state_of_an_audit_is_listed(demo: Audit, workspace: Path):
         (workspace / name / "progress.json").write_text('{"done": 1, "total": 2}')
     (workspace / "broken").mkdir()
     (workspace / "broken" / MANIFEST).write_text("{")
-    with FileLock(workspace / "running" / ".lock"):
+    with writer_lock(workspace / "running" / LOCK, ""):
         app = open_page()
     said = html(app)
     assert "◐</i> running, 1 of 2<progress" in said
@@ -261,6 +261,6 @@ def test_an_audit_that_cannot_be_deleted_says_why(demo: Audit):
     app.checkbox(key="sure-demo").check()
     again(app)
     app.button(key="delete-demo").click()
-    with FileLock(demo.folder / ".lock"):
+    with writer_lock(demo.folder / LOCK, ""):
         assert "Demo is still running; stop it first." in html(again(app))
     assert demo.folder.is_dir()

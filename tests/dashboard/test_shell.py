@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 import streamlit as st
-from filelock import FileLock
 from streamlit.testing.v1 import AppTest
 
 from dashboard import shell
@@ -15,6 +14,7 @@ from tests.fakes import passed_parts, write_fake_audit
 from trust_core.errors import StoreError
 from trust_core.figures.tradeoff import ACCENT
 from trust_core.storage.audit_files import MANIFEST
+from trust_core.storage.locks import LOCK, writer_lock
 
 APP = Path(__file__).parents[2] / "app.py"
 
@@ -142,7 +142,7 @@ def test_a_running_audit_tells_how_far_it_is_and_a_stopped_one_that_it_can_go_on
     folder = audit(workspace, "mine")
     change(folder, status="running")
     (folder / "progress.json").write_text('{"done": 1204, "total": 2400}')
-    with FileLock(folder / ".lock"):
+    with writer_lock(folder / LOCK, ""):
         running = run(audit="mine")
     assert "mine is still running: 1,204 of 2,400 images are done." in html(running)
     assert "link: See how it stands" in [text.value for text in running.text]

@@ -1,14 +1,15 @@
 """The audits in the workspace."""
 
 import json
+import threading
 from pathlib import Path
 
 import pytest
-from filelock import FileLock
 
 from tests.fakes import passed_parts, write_fake_audit
 from trust_core.errors import SettingsError, StoreError
 from trust_core.storage.audit_files import MANIFEST, open_audit
+from trust_core.storage.locks import LOCK, writer_lock
 from trust_core.storage.workspace import (
     JOBS,
     cache_folder,
@@ -59,7 +60,7 @@ def test_entries_are_newest_first_and_only_audits(demo: Path):
 def test_a_run_that_holds_its_lock_is_running_and_one_that_does_not_was_stopped(demo: Path):
     change(demo, status="running", counts_by_role={})
     (demo / "progress.json").write_text('{"done": 3, "total": 8, "pid": 1}')
-    with FileLock(demo / ".lock"):
+    with writer_lock(demo / LOCK, ""):
         running = entry(demo)
     stopped = entry(demo)
     assert (running.status, running.done, running.total) == ("running", 3, 8)
@@ -119,7 +120,10 @@ def test_delete_takes_the_thumbnails_and_the_jobs_files_along(demo: Path):
 
 
 def test_a_running_audit_is_not_deleted(demo: Path):
-    with FileLock(demo / ".lock"), pytest.raises(StoreError, match=r"Demo is still running; stop"):
+    with (
+        writer_lock(demo / LOCK, ""),
+        pytest.raises(StoreError, match=r"Demo is still running; stop"),
+    ):
         delete("demo")
     assert entry(demo).status == "finished"
 
@@ -134,3 +138,24 @@ def test_disk_used_counts_every_file(workspace: Path):
     (workspace / "a" / "x").write_bytes(b"12345")
     (workspace / "a" / "maps" / "y").write_bytes(b"123")
     assert disk_used("a") == 8
+
+
+def test_drawing_the_list_never_makes_a_resume_fail(demo: Path):
+    change(demo, status="running")
+    end = threading.Event()
+
+    def draw() -> None:
+        while not end.is_set():
+            entries()
+
+    threads = [threading.Thread(target=draw) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in range(100):
+            with writer_lock(demo / LOCK, "being written by another run"):
+                assert entry(demo).status == "running"
+    finally:
+        end.set()
+        for thread in threads:
+            thread.join()

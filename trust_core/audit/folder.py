@@ -18,6 +18,7 @@ from trust_core.storage.audit_files import (
     read_manifest,
     write_json,
 )
+from trust_core.storage.locks import LOCK
 from trust_core.storage.shards import SHARDS
 from trust_core.storage.workspace import workspace_folder
 
@@ -39,7 +40,7 @@ def claim(folder: Path, identity: Identity) -> bool:
                 f"{folder} holds an audit of another model, data set or setting; "
                 "name another folder by --out, or delete this one"
             )
-    elif not (folder / ".lock").exists():
+    elif not (folder / LOCK).exists():
         raise StoreError(f"{folder} holds other files; name an empty or a new folder by --out")
     return False
 

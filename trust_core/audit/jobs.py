@@ -7,7 +7,6 @@ first. The worker holds a lock on `NAME.lock` from its first to its last moment:
 back however the worker ends, so a recycled process number is never taken for ours.
 """
 
-import fcntl
 import json
 import os
 import re
@@ -16,15 +15,15 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from trust_core.audit.allocator import ENVIRONMENT
 from trust_core.errors import StoreError
 from trust_core.storage.audit_files import FINISHED, MANIFEST, PROGRESS, read_manifest, write_json
+from trust_core.storage.locks import is_locked, writer_lock
 from trust_core.storage.workspace import JOBS, workspace_folder
 
 PROGRAM = (sys.executable, "-m", "trust_core")
@@ -89,19 +88,23 @@ def start(arguments: Sequence[str], folder: Path, program: Sequence[str] = ()) -
         StoreError: a worker writes this folder already, or the workspace cannot be written.
     """
     command = [*(program or PROGRAM), *arguments]
+    busy = f"{folder.name} is being computed already; wait until it ends, or stop it."
     try:
         _beside(folder, "json").parent.mkdir(parents=True, exist_ok=True)
-        with _own(folder) as lock, _beside(folder, "out").open("wb") as out:
-            with _beside(folder, "log").open("wb") as log:
-                process = subprocess.Popen(  # noqa: S603 - our own interpreter, a list, no shell
-                    command,
-                    stdin=subprocess.DEVNULL,
-                    stdout=out,
-                    stderr=log,
-                    env=os.environ | ENVIRONMENT,
-                    start_new_session=True,
-                    pass_fds=[lock.fileno()],
-                )
+        with (
+            writer_lock(_beside(folder, "lock"), busy) as lock,
+            _beside(folder, "out").open("wb") as out,
+            _beside(folder, "log").open("wb") as log,
+        ):
+            process = subprocess.Popen(  # noqa: S603 - our own interpreter, a list, no shell
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=log,
+                env=os.environ | ENVIRONMENT,
+                start_new_session=True,
+                pass_fds=lock,
+            )
             job = Job(folder, tuple(arguments), process.pid, time.time())
             content = {"arguments": arguments, "pid": job.pid, "started": job.started}
             write_json(_beside(folder, "json"), content)
@@ -207,34 +210,9 @@ def _beside(folder: Path, ending: str) -> Path:
     return folder.parent / JOBS / f"{folder.name}.{ending}"
 
 
-@contextmanager
-def _own(folder: Path) -> Iterator[IO[bytes]]:
-    """The lock of a folder; a process that inherits the open file goes on holding it."""
-    with _beside(folder, "lock").open("ab") as lock:
-        end = time.monotonic() + 1  # a look from another session holds it for a moment
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > end:
-                    raise StoreError(
-                        f"{folder.name} is being computed already; wait until it ends, or stop it."
-                    ) from None
-                time.sleep(POLL)
-        yield lock
-
-
 def _held(folder: Path) -> bool:
-    """Whether a worker lives. Looks share the lock, so that they do not see each other."""
-    try:
-        with _beside(folder, "lock").open("rb") as lock:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except FileNotFoundError:
-        pass
-    return False
+    """Whether a worker lives."""
+    return is_locked(_beside(folder, "lock"))
 
 
 def _last_words(path: Path) -> tuple[str, str]:

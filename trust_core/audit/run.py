@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
-from filelock import FileLock, Timeout
 
 from trust_core.audit.engine import Halving, fitting_batch, run_behind, run_local
 from trust_core.audit.folder import adopt, claim, default_folder, status, worth_keeping
@@ -52,6 +51,7 @@ from trust_core.storage.audit_files import (
     read_manifest,
     write_json,
 )
+from trust_core.storage.locks import LOCK, writer_lock
 from trust_core.storage.shards import (
     SHARDS,
     Shard,
@@ -137,9 +137,10 @@ def run_audit(
     folder = out if out is not None else default_folder(identity, settings)
     manifest = describe_audit(detector, dataset, settings, identity)
     manifest["model"] |= origin or {}
+    busy = f"{folder} is being written by another run; wait until it ends, or stop it"
     try:
         created = claim(folder, identity)
-        with FileLock(folder / ".lock", timeout=0):
+        with writer_lock(folder / LOCK, busy):
             try:
                 adopt(folder, identity)
                 if status(folder) != FINISHED:
@@ -151,10 +152,6 @@ def run_audit(
             finally:
                 if created and not worth_keeping(folder):
                     shutil.rmtree(folder, ignore_errors=True)
-    except Timeout:
-        raise StoreError(
-            f"{folder} is being written by another run; wait until it ends, or stop it"
-        ) from None
     except OSError as error:
         raise StoreError(
             f"cannot write the audit to {folder}: {error.strerror or error}; "

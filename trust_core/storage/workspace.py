@@ -16,8 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from trust_core.errors import SettingsError, StoreError
 from trust_core.storage.audit_files import (
     FINISHED,
@@ -28,11 +26,11 @@ from trust_core.storage.audit_files import (
     read_manifest,
     write_json,
 )
+from trust_core.storage.locks import LOCK, is_locked, writer_lock
 
 DEMO = "demo"
 STOPPED, RUNNING, DAMAGED = "stopped", "running", "damaged"
 NAME_FILE = "name.json"  # the display name; the folder keeps its own
-LOCK_FILE = ".lock"  # held by whoever writes the audit
 JOBS, CACHE, NETWORKS = "jobs", "cache", "networks"  # folders of the workspace without audits
 LONGEST_NAME = 80
 HASHES = re.compile(r"[0-9a-f]{12}-[0-9a-f]{8}-\w+")  # a folder that nobody gave a name
@@ -108,7 +106,7 @@ def entry(folder: Path) -> Entry:
     except (StoreError, KeyError, TypeError):
         return Entry(folder.name, display_name(folder), DAMAGED, {})
     progress = _json(folder / PROGRESS)
-    status = RUNNING if _is_written(folder) else STOPPED
+    status = RUNNING if is_locked(folder / LOCK) else STOPPED
     done, total = (int(progress.get(key, 0)) for key in ("done", "total"))
     return Entry(folder.name, name, status, manifest, done, total)
 
@@ -158,13 +156,11 @@ def delete(folder: str) -> None:
     with suppress(StoreError):  # an unfinished one has no thumbnails
         shutil.rmtree(cache_folder(open_audit(path)), ignore_errors=True)
     try:
-        with FileLock(path / LOCK_FILE, timeout=0):
+        with writer_lock(path / LOCK, f"{display_name(path)} is still running; stop it first."):
             path.rename(doomed)  # gone from every list at once, whatever happens now
         shutil.rmtree(doomed)
         for file in beside:
             file.unlink(missing_ok=True)
-    except Timeout:
-        raise StoreError(f"{display_name(path)} is still running; stop it first.") from None
     except OSError as error:
         raise StoreError(f"{folder} cannot be deleted: {error.strerror or error}.") from error
 
@@ -173,17 +169,6 @@ def disk_used(folder: str) -> int:
     """Bytes of all files of an audit."""
     files = (path.lstat() for path in (workspace_folder() / folder).rglob("*") if not path.is_dir())
     return sum(status.st_size for status in files)
-
-
-def _is_written(folder: Path) -> bool:
-    """Whether a process holds the audit's lock. A process that died holds none."""
-    if not (folder / LOCK_FILE).exists():
-        return False
-    try:
-        with FileLock(folder / LOCK_FILE, timeout=0):
-            return False
-    except Timeout:
-        return True
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from filelock import FileLock
 from PIL import Image
 
 from tests.fakes import Part, random_parts, write_fake_audit
@@ -16,7 +15,6 @@ from trust_core.decision.localization import pixel_counts
 from trust_core.decision.localization.metrics import THRESHOLDS
 from trust_core.decision.localization.pixel_counts import (
     COUNTS,
-    LOCK,
     MASK_HEAD,
     UNFINISHED,
     UNKNOWN,
@@ -33,6 +31,7 @@ from trust_core.decision.localization.pixel_counts import (
 )
 from trust_core.errors import SettingsError, StoreError
 from trust_core.storage.audit_files import MASKS, PROGRESS, SAMPLES, Audit, open_audit, write_json
+from trust_core.storage.locks import LOCK, writer_lock
 
 
 @pytest.fixture(scope="module")
@@ -211,7 +210,7 @@ def test_data_without_masks_is_refused_with_what_to_do(audit: Audit) -> None:
 def test_two_at_once_are_told(audit: Audit) -> None:
     folder = counts_folder(audit, MASK_HEAD)
     folder.mkdir(parents=True)
-    with FileLock(folder / LOCK), pytest.raises(StoreError, match="being counted already"):
+    with writer_lock(folder / LOCK, ""), pytest.raises(StoreError, match="being counted already"):
         make_counts(audit, MASK_HEAD)
 
 

@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from filelock import FileLock
 
 from tests.parts import parts_dataset, write_parts
 from trust_core.audit.run import run_audit
@@ -23,6 +22,7 @@ from trust_core.model.training import loop
 from trust_core.model.training.loop import best_epoch, judge, learning_rate, stops, total_loss
 from trust_core.model.training.settings import TrainingSettings
 from trust_core.model.training.train import explained_layer, first_network, train
+from trust_core.storage.locks import LOCK, writer_lock
 
 SETTINGS = TrainingSettings(
     encoder="tu-test_efficientnet",
@@ -314,7 +314,7 @@ def test_an_interrupted_run_of_other_settings_is_not_gone_on_with(dataset, tmp_p
     with pytest.raises(StoreError, match="other settings or data"):
         train(fewer, SETTINGS, out)
     with (
-        FileLock(out.with_suffix(".training") / ".lock"),
+        writer_lock(out.with_suffix(".training") / LOCK, ""),
         pytest.raises(StoreError, match="being trained by another run"),
     ):
         train(dataset, SETTINGS, out)

@@ -19,17 +19,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from filelock import FileLock, Timeout
 
 from trust_core.data.images import image_size, read_mask
 from trust_core.decision.localization.metrics import THRESHOLDS, count_pixels
 from trust_core.errors import SettingsError, StoreError, UnreadableImage
 from trust_core.model.placement import seen_box, spread
 from trust_core.storage.audit_files import PROGRESS, Audit, write_json
+from trust_core.storage.locks import LOCK, writer_lock
 
 MASK_HEAD = "mask"
 FOLDER = "localisation"  # as audits on disk have it
-COUNTS, UNFINISHED, LOCK = "counts.npy", "counts.unfinished", ".lock"
+COUNTS, UNFINISHED = "counts.npy", "counts.unfinished"
 CHUNK = 256  # images between two reports of progress
 READERS = min(8, os.cpu_count() or 1)
 UNKNOWN = -1  # |G| of an image whose true mask is missing or cannot be read
@@ -138,18 +138,15 @@ def make_counts(
     if kept is not None:
         return kept
     folder = counts_folder(audit, source)
+    busy = f"the masks of {audit.folder} are being counted already; wait until that ends"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / LOCK, timeout=0):
+        with writer_lock(folder / LOCK, busy):
             if not (folder / COUNTS).exists():  # another process may just have finished
                 _count_all(audit, source, folder, progress)
         for other in folder.parent.glob(f"{source}-*"):
             if other != folder:  # of earlier labels or masks
                 shutil.rmtree(other, ignore_errors=True)
-    except Timeout:
-        raise StoreError(
-            f"the masks of {audit.folder} are being counted already; wait until that ends"
-        ) from None
     except OSError as error:
         raise StoreError(
             f"cannot write the mask counts to {folder}: {error.strerror or error}; "

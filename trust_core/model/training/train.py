@@ -12,7 +12,6 @@ from typing import Any
 
 import pandas as pd
 import torch
-from filelock import FileLock, Timeout
 from torch import nn
 
 from trust_core.data.samples import Dataset
@@ -25,6 +24,7 @@ from trust_core.model.training.network import MultiTask
 from trust_core.model.training.pretrained import load_encoder, weights_file
 from trust_core.model.training.settings import TrainingSettings
 from trust_core.model.weights import file_sha256
+from trust_core.storage.locks import LOCK, writer_lock
 
 IDENTITY = "run.json"
 RARE = 0.02  # share of defective pixels that a mask begins with
@@ -81,7 +81,8 @@ def train(
     began = time.monotonic()
     folder = _claim(out)
     try:
-        with FileLock(folder / ".lock", timeout=0):
+        busy = f"{out} is being trained by another run; wait, or stop it."
+        with writer_lock(folder / LOCK, busy):
             try:
                 dataset = with_train_role(dataset)
                 _identify(folder, dataset, settings)
@@ -99,8 +100,6 @@ def train(
                     shutil.rmtree(folder, ignore_errors=True)  # nothing to go on from
                 raise
             shutil.rmtree(folder)
-    except Timeout:
-        raise StoreError(f"{out} is being trained by another run; wait, or stop it.") from None
     except OSError as error:
         raise StoreError(f"{folder} cannot be written: {error.strerror or error}.") from error
     notes = (*dataset.notes, *data.notes)
@@ -156,7 +155,7 @@ def _claim(out: Path) -> Path:
         raise StoreError(f"{out} is there already; name another --out, or delete it.")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / ".lock").touch()
+        (folder / LOCK).touch()
     except OSError as error:
         raise StoreError(
             f"{out} cannot be written: {error.strerror}; name an --out with room and rights."

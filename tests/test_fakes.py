@@ -99,4 +99,4 @@ def test_is_reproducible(tmp_path: Path):
     pd.testing.assert_frame_equal(
         first.query("SELECT * FROM scores"), second.query("SELECT * FROM scores")
     )
-    assert first.key == second.key
+    assert first.id == second.id

@@ -112,7 +112,7 @@ def _csv(audit: Audit, other: Audit, table: pd.DataFrame) -> bytes:
     signed = {
         f"{name}_{end}": value
         for end, one in (("here", audit), ("there", other))
-        for name, value in (("audit", one.key), ("model_sha256", one.manifest["model"]["sha256"]))
+        for name, value in (("audit", one.id), ("model_sha256", one.manifest["model"]["sha256"]))
     }
     return csv(table.assign(**signed))
 

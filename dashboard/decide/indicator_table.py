@@ -13,7 +13,6 @@ from dashboard.decide.indicator_verdicts import (
     absent,
     is_judged,
     judge_all,
-    stamp,
 )
 from dashboard.decide.words import VERDICTS, again_at, called, capital, share
 from trust_core.decision.curves import load
@@ -74,7 +73,7 @@ def draw_all(audit: Audit, role: str, point: OperatingPoint, recall: float) -> N
     place = st.empty()
     if not is_judged(audit, role, point.strength):
         place.html(f'<div class="waiting">{WAITING}</div>')
-    text, height = _contenders(audit, stamp(audit), *at)
+    text, height = _contenders(audit, audit.key, *at)
     with place.container():
         chart(
             text,

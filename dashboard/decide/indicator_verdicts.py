@@ -47,7 +47,7 @@ class Judged:
 
 def judge(audit: Audit, role: str, indicator: str, strength: float, recall: float) -> Verdict:
     """The verdict on one indicator, its costs at `recall`."""
-    return _judge(audit, stamp(audit), role, indicator, strength, recall)
+    return _judge(audit, audit.key, role, indicator, strength, recall)
 
 
 def judge_all(audit: Audit, role: str, strength: float) -> list[Judged]:
@@ -68,11 +68,6 @@ def absent(audit: Audit) -> dict[str, str]:
     return {name: why for name, why in ABSENT.items() if name not in audit.rivals}
 
 
-def stamp(audit: Audit) -> str:
-    """Changes whenever a score does: the rivals come to an audit later than its key."""
-    return f"{audit.key} {' '.join(audit.rivals)}"
-
-
 @st.cache_data(max_entries=64, show_spinner=False)
 def _judge(
     _audit: Audit, key: str, role: str, indicator: str, strength: float, recall: float
@@ -81,7 +76,7 @@ def _judge(
 
 
 def _key(audit: Audit, role: str, strength: float) -> tuple[str, str, str, float]:
-    return str(audit.folder), stamp(audit), role, strength
+    return str(audit.folder), audit.key, role, strength
 
 
 def _judge_all(audit: Audit, role: str, strength: float) -> list[Judged]:

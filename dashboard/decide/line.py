@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 import streamlit as st
 
 from dashboard.chart import chart
-from dashboard.decide.indicator_verdicts import stamp
 from dashboard.decide.options import (
     CERTIFIED,
     CHEAPEST,
@@ -94,7 +93,7 @@ def draw_costs(
 ) -> None:
     """Expected cost over re-inspections, with the thresholds named."""
     marks = tuple((NAMES[k], o.threshold) for k, o in options.items() if k in MARKED)
-    text, height = _costs(audit, stamp(audit), point.indicator, point.strength, marks, line)
+    text, height = _costs(audit, audit.key, point.indicator, point.strength, marks, line)
     chart(
         text,
         height,

@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from dashboard.decide.indicator_verdicts import stamp
 from trust_core.decision.curves import load, scored, stops
 from trust_core.decision.indicators.registry import THRESHOLD_SHIFT
 from trust_core.decision.line_costs import Estimate, Line, Rates, cheapest, on_the_line, outcomes
@@ -67,7 +66,7 @@ def options(
 def on_line(audit: Audit, role: str, option: Option, line: Line) -> dict[str, Estimate]:
     """What a threshold does to the line, measured on the images of a role."""
     at = (option.indicator, option.strength, option.threshold)
-    return _on_line(audit, stamp(audit), role, at, line)
+    return _on_line(audit, audit.key, role, at, line)
 
 
 @st.cache_data(max_entries=128, show_spinner=False)

@@ -6,7 +6,6 @@ from typing import Any
 import streamlit as st
 
 from dashboard.chart import chart
-from dashboard.decide.indicator_verdicts import stamp
 from dashboard.decide.words import brief, called, capital, foretold, share
 from dashboard.sealed_roles import closed
 from dashboard.shell import show_error
@@ -28,7 +27,7 @@ OVERLOOKED = 2  # curves of the planner, beside that of none
 
 def choice_of(audit: Audit, point: OperatingPoint) -> Choice:
     """The indicator and strength in the URL as what is certified, with the reason they have."""
-    usual = _usual(audit, stamp(audit), len(entries(audit)))
+    usual = _usual(audit, audit.key, len(entries(audit)))
     if (usual.indicator, usual.strength) == (point.indicator, point.strength):
         return usual
     return choose(audit, point.indicator, point.strength)
@@ -38,7 +37,7 @@ def certificate(audit: Audit, wanted: Demand | Budget, choice: Choice) -> dict[s
     """What `certify` says; None while a seal is closed."""
     if closed(audit, SEALED):
         return None
-    return _certificate(audit, stamp(audit), len(entries(audit)), wanted, choice)
+    return _certificate(audit, audit.key, len(entries(audit)), wanted, choice)
 
 
 def missed_parts(audit: Audit, role: str) -> int:

@@ -48,7 +48,7 @@ def _signed(audit: Audit, table: pd.DataFrame) -> bytes:
     manifest = audit.manifest
     return csv(
         table.assign(
-            audit=audit.key,
+            audit=audit.id,
             model_sha256=manifest["model"]["sha256"],
             data_sha256=manifest["data"]["sha256"],
         )

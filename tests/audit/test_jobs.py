@@ -101,6 +101,29 @@ def test_stop_and_resume(folder):
     assert jobs.state(folder).phase == RUNNING
 
 
+def test_resume_starts_the_program_that_was_started(folder, tmp_path):
+    other = tmp_path / "other.py"
+    other.write_text(STAND_IN)
+    program = (sys.executable, str(other))
+    first = jobs.start(["run", str(folder)], folder, program)
+    wait_for(lambda: jobs.state(folder).rate)
+    jobs.cancel(folder)
+    again = jobs.resume(folder)
+    wait_for(lambda: jobs.state(folder).rate)
+    assert again.program == first.program == program
+
+
+def test_a_record_of_an_earlier_version_names_no_program(folder):
+    started(folder)
+    jobs.cancel(folder)
+    record = folder.parent / "jobs" / "an-audit.json"
+    content = json.loads(record.read_text())
+    del content["program"]
+    record.write_text(json.dumps(content))
+    assert jobs.resume(folder).program == ()
+    wait_for(lambda: jobs.state(folder).rate)
+
+
 def test_a_worker_that_does_not_listen_is_killed(folder):
     started(folder, "deaf")
     jobs.cancel(folder, patience=0.2)
@@ -136,7 +159,7 @@ def test_a_worker_outlives_the_server_that_started_it(folder):
     script = jobs.PROGRAM[1]
     server = (
         "import sys, pathlib\n"
-        "from dashboard.run import worker\n"
+        "from trust_core.audit import jobs\n"
         f"jobs.PROGRAM = (sys.executable, {script!r})\n"
         f"jobs.start(['run', {str(folder)!r}], pathlib.Path({str(folder)!r}))\n"
     )

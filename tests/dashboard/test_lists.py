@@ -39,7 +39,7 @@ def test_the_flagged_list_names_each_part_and_why(audit: Audit):
         "0.0",
         "0.25",
     )
-    assert first["audit"] == audit.key
+    assert first["audit"] == audit.id
     assert first["model_sha256"] == audit.manifest["model"]["sha256"]
     assert first["data_sha256"] == audit.manifest["data"]["sha256"]
 

@@ -90,7 +90,7 @@ def test_the_last_noted_point_is_the_default(audit: Audit, query: dict[str, str]
 def test_a_noted_point_of_other_scores_is_passed_over(
     audit: Audit, query: dict[str, str], entry: dict[str, object]
 ):
-    noted = {"what": "operating_point", "audit": audit.key, "indicator": "iou_difference"}
+    noted = {"what": "operating_point", "audit": audit.id, "indicator": "iou_difference"}
     noted |= {"threshold": 0.33, "strength": 1.0} | entry
     with (audit.folder / "decisions.jsonl").open("a") as journal:
         journal.write(json.dumps(noted) + "\n")

@@ -29,7 +29,7 @@ def test_a_seal_is_opened_once_and_logged(audit: Audit):
         ("seal_opened", "certify", "another look"),
     ]
     for entry in found:
-        assert entry["audit"] == audit.key
+        assert entry["audit"] == audit.id
         assert entry["who"]
         assert entry["when"].startswith("20")
 

@@ -11,6 +11,7 @@ import pytest
 from tests.fakes import GRID, Part, passed_parts, random_parts, write_fake_audit
 from trust_core.errors import StoreError
 from trust_core.storage.audit_files import (
+    INDICATORS,
     MANIFEST,
     SAMPLES,
     SCORES,
@@ -19,6 +20,7 @@ from trust_core.storage.audit_files import (
     read_manifest,
     write_json,
 )
+from trust_core.storage.shards import write_table
 from trust_core.storage.workspace import WORKSPACE_VARIABLE, workspace_folder
 
 
@@ -79,11 +81,25 @@ def test_maps_are_mapped_into_memory_and_indexed_by_row(audit: Audit):
     assert row == len(maps) - 1
 
 
-def test_the_key_follows_the_model_pass_the_table_and_the_mask(audit: Audit):
-    keys = {audit.key}
+def test_id_and_key_follow_the_model_pass_the_table_and_the_mask(audit: Audit):
+    audits = [audit]
     for part in ("model_pass", "table", "mask"):
-        keys.add(Audit(audit.folder, audit.manifest | {part: "another"}).key)
+        audits.append(Audit(audit.folder, audit.manifest | {part: "another"}))
+    assert len({one.id for one in audits}) == len({one.key for one in audits}) == 4
+
+
+def test_indicators_that_come_later_or_are_made_anew_change_the_key_and_not_the_id(tmp_path: Path):
+    audit = write_fake_audit(tmp_path / "audit", random_parts(9))
+    path = audit.folder / INDICATORS
+    table = pd.read_parquet(path)
+    keys = {audit.key}
+    path.unlink()
+    keys.add(audit.key)
+    for column in (0.5, 0.25):  # the same columns with other values
+        write_table(path, table.assign(entropy=column))
+        keys.add(audit.key)
     assert len(keys) == 4
+    assert audit.id == open_audit(audit.folder).id
 
 
 def test_an_audit_opened_by_a_relative_path_survives_a_change_of_folder(

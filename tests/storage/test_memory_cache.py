@@ -1,7 +1,12 @@
 """What is kept between requests stays within its bytes, and is made once."""
 
+import gc
+import subprocess
+import sys
 import threading
 import time
+import weakref
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,6 +60,47 @@ def test_what_fails_is_not_kept():
     with pytest.raises(ZeroDivisionError):
         kept.get("a", lambda: 1 / 0)
     assert kept.get("a", lambda: 2) == 2
+
+
+def test_of_what_fails_nothing_stays_and_the_next_in_line_tries_itself():
+    class Key:
+        pass
+
+    kept, key, tries = Kept(1000), Key(), []
+    begun, failing = threading.Event(), threading.Event()
+
+    def fail() -> int:
+        tries.append(1)
+        begun.set()
+        failing.wait(10)
+        raise ZeroDivisionError
+
+    def ask(key: Key) -> None:
+        with suppress(ZeroDivisionError):
+            kept.get(key, fail)
+
+    threads = [threading.Thread(target=ask, args=[key]) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    begun.wait(10)
+    failing.set()
+    for thread in threads:
+        thread.join(10)
+    assert len(tries) == 2
+    gone = weakref.ref(key)
+    del key, threads, thread
+    gc.collect()
+    assert gone() is None
+
+
+def test_reading_columns_leaves_the_memory_pool_of_arrow_to_the_program():
+    code = (
+        "import pyarrow as pa\n"
+        "before = pa.default_memory_pool().backend_name\n"
+        "import trust_core.storage.audit_columns\n"
+        "assert pa.default_memory_pool().backend_name == before\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_sizes_are_those_of_the_arrays_inside():

@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -47,12 +47,14 @@ class Job:
         arguments: what follows `python -m trust_core`.
         pid: its process, which leads a process group of the same number.
         started: when, in seconds since 1970.
+        program: what was started instead of `python -m trust_core`, if anything.
     """
 
     folder: Path
     arguments: tuple[str, ...]
     pid: int
     started: float
+    program: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -105,8 +107,9 @@ def start(arguments: Sequence[str], folder: Path, program: Sequence[str] = ()) -
                 start_new_session=True,
                 pass_fds=lock,
             )
-            job = Job(folder, tuple(arguments), process.pid, time.time())
-            content = {"arguments": arguments, "pid": job.pid, "started": job.started}
+            job = Job(folder, tuple(arguments), process.pid, time.time(), tuple(program))
+            content = asdict(job)
+            del content["folder"]
             write_json(_beside(folder, "json"), content)
     except OSError as error:
         raise StoreError(
@@ -125,7 +128,7 @@ def resume(folder: Path) -> Job:
     job = read_job(folder)
     if job is None:
         raise StoreError(f"It is not known how {folder} was started; set the audit up again.")
-    return start(job.arguments, folder)
+    return start(job.arguments, folder, job.program)
 
 
 def cancel(folder: Path, patience: float = PATIENCE) -> None:
@@ -180,7 +183,8 @@ def read_job(folder: Path) -> Job | None:
     content = _json(_beside(folder, "json"))
     if not content:
         return None
-    return Job(folder, tuple(content["arguments"]), content["pid"], content["started"])
+    arguments, program = (tuple(content.get(key, ())) for key in ("arguments", "program"))
+    return Job(folder, arguments, content["pid"], content["started"], program)
 
 
 def unfinished() -> list[Job]:

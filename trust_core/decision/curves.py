@@ -216,8 +216,7 @@ def load(audit: Audit, role: str, indicator: str) -> Scores:
     Raises:
         SettingsError: unknown role or indicator.
     """
-    rivals = " ".join(audit.rivals)  # they come to an audit later than its key
-    key = str(audit.folder), audit.key, rivals, role, indicator
+    key = str(audit.folder), audit.key, role, indicator
     return _kept.get(key, lambda: _load(audit, role, indicator))
 
 

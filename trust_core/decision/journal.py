@@ -42,7 +42,7 @@ def append(audit: Audit, what: str, **content: object) -> dict[str, Any]:
         "when": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "who": _user(),
         "what": what,
-        "audit": audit.key,
+        "audit": audit.id,
         **content,
     }
     path = audit.folder / JOURNAL

@@ -168,7 +168,7 @@ ORDERS: dict[str, Callable[[Parts], Places]] = {
 def _order(parts: Parts) -> npt.NDArray[np.int32]:
     sort = parts.filters.sort if parts.filters.sort in ORDERS else "suspicious"
     by = (parts.point.indicator, parts.point.strength) if sort in ("suspicious", "trusted") else ()
-    key = (*_stamp(parts.audit), sort, *by)
+    key = (str(parts.audit.folder), parts.audit.key, sort, *by)
     return _kept.get(key, lambda: ORDERS[sort](parts).astype(np.int32))
 
 
@@ -187,7 +187,7 @@ def _indicator(audit: Audit, name: str, strength: float) -> Floats:
         values[columns.places] = INDICATORS.find(name)(columns.at(strength), columns.at(0.0))
         return values
 
-    return _kept.get((*_stamp(audit), "indicator", name, strength), find)
+    return _kept.get((str(audit.folder), audit.key, "indicator", name, strength), find)
 
 
 def _found(audit: Audit, search: str) -> Flags:
@@ -199,7 +199,7 @@ def _found(audit: Audit, search: str) -> Flags:
         found[places_where(audit, either, [search])] = True
         return found
 
-    return _kept.get((*_stamp(audit), "search", search), find)
+    return _kept.get((str(audit.folder), audit.key, "search", search), find)
 
 
 def places_where(audit: Audit, where: str, parameters: Sequence[object] = ()) -> Places:
@@ -207,11 +207,6 @@ def places_where(audit: Audit, where: str, parameters: Sequence[object] = ()) ->
     table = audit.query(f"SELECT file_row_number FROM places WHERE {where}", parameters)  # noqa: S608
     places: Places = table["file_row_number"].to_numpy(dtype=np.int64)
     return places
-
-
-def _stamp(audit: Audit) -> tuple[str, str, str]:
-    """Changes whenever a score does: the rivals come to an audit later than its key."""
-    return str(audit.folder), audit.key, " ".join(audit.rivals)
 
 
 PAGE_SIZE = 24

@@ -31,8 +31,6 @@ PASSED_OUTCOMES = ("FN", "TN")
 P_DEFECT = "p_defect"  # the one column of the clean image that is an indicator
 
 _kept = Kept(MEMORY)
-# Arrow's own allocator keeps what is freed; here whole columns come and go.
-pa.set_memory_pool(pa.system_memory_pool())
 
 
 class Columns(Protocol):

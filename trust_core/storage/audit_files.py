@@ -89,9 +89,15 @@ class Audit:
     manifest: dict[str, Any]
 
     @property
-    def key(self) -> str:
-        """Changes whenever anything that a table or a map could show has changed."""
+    def id(self) -> str:
+        """What was audited: model pass, table and mask rule, as journals and exports note it."""
         return f"{self.manifest['model_pass']}-{self.manifest['table']}-{self.manifest['mask']}"
+
+    @property
+    def key(self) -> str:
+        """Changes whenever anything that a table or a map could show has changed; for caches."""
+        path = self.folder / INDICATORS  # may be made anew, or later than the rest
+        return f"{self.id}-{path.stat().st_mtime_ns if path.exists() else 0}"
 
     @property
     def strengths(self) -> tuple[float, ...]:

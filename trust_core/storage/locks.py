@@ -51,4 +51,4 @@ def is_locked(path: Path) -> bool:
 
 def _sign(path: Path) -> Path:
     """What a writer locks to be seen."""
-    return path.with_name(f"{path.name}.held")
+    return path.with_name(f"{path.name}-held")

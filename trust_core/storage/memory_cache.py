@@ -9,6 +9,7 @@ from dataclasses import fields, is_dataclass
 from typing import Any, TypeVar
 
 import numpy as np
+import pyarrow as pa
 
 Value = TypeVar("Value")
 
@@ -27,26 +28,29 @@ class Kept:
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self._found: OrderedDict[Hashable, tuple[Any, int]] = OrderedDict()
-        self._at_work: dict[Hashable, threading.Lock] = {}
-        self._lock = threading.Lock()
+        self._pending: set[Hashable] = set()
+        self._change = threading.Condition()
 
     def get(self, key: Hashable, make: Callable[[], Value]) -> Value:
         """The result of `make`, which is called when it is not kept under `key`."""
-        with self._lock:
-            mine = self._at_work.setdefault(key, threading.Lock())
-        with mine:
-            with self._lock:
-                if key in self._found:
-                    self._found.move_to_end(key)
-                    return self._found[key][0]
+        with self._change:
+            self._change.wait_for(lambda: key not in self._pending)
+            if key in self._found:
+                self._found.move_to_end(key)
+                return self._found[key][0]
+            self._pending.add(key)
+        try:
             value = make()
             give_back()
-            with self._lock:
+            with self._change:
                 self._found[key] = value, size_of(value)
-                self._at_work.pop(key, None)
                 while len(self._found) > 1 and self.size > self.limit:
                     self._found.popitem(last=False)
             return value
+        finally:
+            with self._change:
+                self._pending.remove(key)
+                self._change.notify_all()
 
     def __contains__(self, key: Hashable) -> bool:
         return key in self._found
@@ -58,12 +62,13 @@ class Kept:
 
     def clear(self) -> None:
         """Forget everything."""
-        with self._lock:
+        with self._change:
             self._found.clear()
 
 
 def give_back() -> None:
-    """Return memory that was needed on the way to the system, which glibc does not by itself."""
+    """Return freed memory to the system, which neither Arrow nor glibc does by itself."""
+    pa.default_memory_pool().release_unused()
     if _C is not None:
         _C.malloc_trim(0)
 

@@ -141,7 +141,7 @@ def rename(folder: str, name: str) -> None:
 
 def cache_folder(audit: Audit) -> Path:
     """Where the thumbnails of an audit lie. It may be deleted at any time."""
-    return workspace_folder() / CACHE / hashlib.sha256(audit.key.encode()).hexdigest()[:16]
+    return workspace_folder() / CACHE / hashlib.sha256(audit.id.encode()).hexdigest()[:16]
 
 
 def delete(folder: str) -> None:

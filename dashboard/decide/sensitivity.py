@@ -47,7 +47,7 @@ class Tried:
 
 def show_tried(audit: Audit, role: str) -> None:
     """What trying every choice showed; before that, the way to try them."""
-    wanted = f"tried {audit.key} {role}"
+    wanted = f"tried {audit.id} {role}"  # trying writes indicators, which change the key
     if not st.session_state.get(wanted):
         st.html(
             '<p class="quiet">Every layer, map, mask, reading and strength of this audit, scored '
@@ -58,7 +58,7 @@ def show_tried(audit: Audit, role: str) -> None:
             return
     try:
         with st.spinner("Scoring every choice …"):
-            found = _tried(audit, audit.key, role)
+            found = _tried(audit, audit.id, role)
     except TrustError as problem:
         show_error(problem)
         return

@@ -48,9 +48,8 @@ WAYS = (
 ROLE_HEADS = ("Images", "Missed defects", "Caught defects", "Good parts passed", "False alarms")
 
 
-def home() -> None:
+def draw(audit: Audit | None) -> None:
     """Draw the page."""
-    audit = page("Home", needs_audit=False)
     entries = workspace.entries()
     if audit:
         point = read_point(audit)
@@ -119,4 +118,4 @@ def what_is_audited(audit: Audit) -> None:
         st.html(panels.role_table(overview.roles(audit), ROLE_HEADS))
 
 
-home()
+page("Home", draw)

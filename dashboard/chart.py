@@ -12,7 +12,7 @@ from typing import Any
 import streamlit as st
 from plotly.offline import get_plotlyjs
 
-from dashboard.shell import STATIC
+from dashboard.shell import STATIC, callback
 from trust_core.errors import StoreError
 
 NOTHING: dict[str, Any] = {}
@@ -54,7 +54,7 @@ def chart(
         "alt": alt,
         "library": _library(),
     }
-    _component()(data=data, key=key, height=height, on_chosen_change=choose)
+    _component()(data=data, key=key, height=height, on_chosen_change=callback(choose))
 
 
 @st.cache_resource(show_spinner=False)

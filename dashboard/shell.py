@@ -5,8 +5,13 @@ A page may be the very first request to a fresh server, so `page` sets everythin
 
 import re
 from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from functools import wraps
 from html import escape
 from pathlib import Path
+from typing import ParamSpec
 
 import streamlit as st
 
@@ -31,58 +36,109 @@ PAGES = {  # file: what the link says
     LOCALIZATION: "Localization",
     RUN: "Run",
 }
-LAST_OPENED, SWITCHER = "last_opened", "open_audit"
+LAST_OPENED, SWITCHER, PROBLEM = "last_opened", "open_audit", "problem"
+
+Given = ParamSpec("Given")
 
 
 class Unfinished(StoreError):
     """The audit is still running, or was stopped."""
 
 
-def page(title: str, *, needs_audit: bool = True) -> Audit | None:
-    """Set the page up and open the audit that the URL names.
+def audit_page(title: str, draw: Callable[[Audit], None], *styles: str) -> None:
+    """Set up and draw a page that shows an audit: the one that the URL names.
 
-    The first call of every page. Without an audit in the URL it is the one this session opened
-    last, the only one, the demo, or the newest.
+    Without an audit in the URL it is the one this session opened last, the only one, the demo, or
+    the newest. When none can be opened, the page says why and where to go.
 
     Args:
         title: of the page, as its link in the top bar says.
-        needs_audit: False for a page that has something to say without one.
-
-    Returns:
-        The open audit; None (only without `needs_audit`) when none can be opened. With
-        `needs_audit` the script stops there, and the page says why and where to go.
+        draw: called with the open audit.
+        styles: style sheets in `STATIC`, after the frame's.
     """
-    st.set_page_config(
-        page_title=f"{title} · {PRODUCT}",
-        page_icon=str(STATIC / "icon.png"),
-        layout="wide",
-        initial_sidebar_state="collapsed",
-    )
-    give_back()  # what the page before needed
-    st.html(STATIC / "frame.css")
-    finished = {e.folder: e for e in workspace.entries() if e.status == FINISHED}
-    name = st.query_params.get(AUDIT) or _usual(finished)
-    audit, problem = _open(name)
-    _top_bar(title, finished, name if audit else None, masks=bool(audit and marks_defects(audit)))
-    if audit:
-        st.session_state[LAST_OPENED] = name
-        if st.query_params.get(AUDIT) != audit.folder.name:
-            st.query_params[AUDIT] = audit.folder.name
-        return audit
-    if problem:
-        show_error(problem)
-    elif needs_audit:
-        show_finding(
-            "No audit is open yet.", "This page shows what an audit found. Open one first."
-        )
-    if needs_audit:
+    with errors_shown():
+        audit, problem = _open_page(title, styles)
+        if audit:
+            draw(audit)
+            return
+        if problem:
+            show_error(problem)
+        else:
+            show_finding(
+                "No audit is open yet.", "This page shows what an audit found. Open one first."
+            )
         with st.container(horizontal=True):
             link("Go to Home", HOME, audit=None)
             if isinstance(problem, Unfinished):
-                link("See how it stands", RUN, audit=None, run=name)
+                link("See how it stands", RUN, audit=None, run=st.query_params.get(AUDIT))
             else:
                 link("Audit your own model", RUN, audit=None)
-        st.stop()
+
+
+def page(title: str, draw: Callable[[Audit | None], None], *styles: str) -> None:
+    """Set up and draw a page that has something to say without an audit too; as `audit_page`."""
+    with errors_shown():
+        audit, problem = _open_page(title, styles)
+        if problem:
+            show_error(problem)
+        draw(audit)
+
+
+@contextmanager
+def errors_shown() -> Iterator[None]:
+    """Show an error where it arises, and let the page live on: whatever is drawn, is drawn inside.
+
+    So does what fails because the open audit was deleted meanwhile. Other faults are the program's.
+    """
+    try:
+        if PROBLEM in st.session_state:
+            show_error(st.session_state.pop(PROBLEM))
+        yield
+    except Exception as fault:
+        problem = _problem_of(fault)
+        if problem is None:
+            raise
+        show_error(problem)
+
+
+def fragment(
+    draw: Callable[Given, None], run_every: float | timedelta | None = None
+) -> Callable[Given, None]:
+    """`st.fragment`, with its errors shown; it runs alone, without the page around it."""
+
+    @wraps(draw)
+    def shown(*args: Given.args, **kwargs: Given.kwargs) -> None:
+        with errors_shown():
+            draw(*args, **kwargs)
+
+    return st.fragment(shown, run_every=run_every)
+
+
+def callback(change: Callable[Given, None]) -> Callable[Given, None]:
+    """A callback of a widget whose error is shown by the run that follows it."""
+
+    @wraps(change)
+    def tried(*args: Given.args, **kwargs: Given.kwargs) -> None:
+        try:
+            change(*args, **kwargs)
+        except Exception as fault:
+            problem = _problem_of(fault)
+            if problem is None:
+                raise
+            st.session_state[PROBLEM] = problem
+
+    return tried
+
+
+def _problem_of(fault: Exception) -> TrustError | None:
+    """What to tell of it; None when the program itself is at fault."""
+    if isinstance(fault, TrustError):
+        return fault
+    try:
+        if name := st.query_params.get(AUDIT):
+            workspace.folder_of(name)
+    except StoreError as gone:
+        return gone
     return None
 
 
@@ -121,6 +177,28 @@ def marks_defects(audit: Audit) -> bool:
 @st.cache_data(max_entries=64, show_spinner=False)
 def _marks_defects(_audit: Audit, key: str) -> bool:
     return has_truth(_audit)
+
+
+def _open_page(title: str, styles: Sequence[str]) -> tuple[Audit | None, TrustError | None]:
+    """Set the page up, with the open audit in the URL; the audit, or why it cannot be opened."""
+    st.set_page_config(
+        page_title=f"{title} · {PRODUCT}",
+        page_icon=str(STATIC / "icon.png"),
+        layout="wide",
+        initial_sidebar_state="collapsed",
+    )
+    give_back()  # what the page before needed
+    for style in ("frame.css", *styles):
+        st.html(STATIC / style)
+    finished = {e.folder: e for e in workspace.entries() if e.status == FINISHED}
+    name = st.query_params.get(AUDIT) or _usual(finished)
+    audit, problem = _open(name)
+    _top_bar(title, finished, name if audit else None, masks=bool(audit and marks_defects(audit)))
+    if audit:
+        st.session_state[LAST_OPENED] = name
+        if st.query_params.get(AUDIT) != audit.folder.name:
+            st.query_params[AUDIT] = audit.folder.name
+    return audit, problem
 
 
 def _usual(finished: dict[str, workspace.Entry]) -> str | None:

@@ -25,12 +25,12 @@ from dashboard.decide.sensitivity import show_tried
 from dashboard.decide.words import costs, headline, ranking
 from dashboard.other_audit import choose_other
 from dashboard.sealed_roles import closed
-from dashboard.shell import STATIC, page, show_finding
+from dashboard.shell import audit_page, fragment, show_finding
 from dashboard.url_state import read_point
 from trust_core.storage.audit_files import Audit
 
 
-@st.fragment
+@fragment
 def show(audit: Audit) -> None:
     """All that a control moves; a move runs this alone, on what was already computed."""
     point, wanted = read_point(audit), requirements.read_wants()
@@ -110,8 +110,10 @@ def act(title: str, sentence: str, chart: str = "") -> None:
     st.html(f'<div class="act">{head}<p>{sentence}</p></div>')
 
 
-opened = page("Decide")
-assert opened is not None  # `page` stops without one
-st.html(STATIC / "decide.css")
-requirements.into_address()
-show(opened)
+def draw(audit: Audit) -> None:
+    """Draw the page."""
+    requirements.into_address()
+    show(audit)
+
+
+audit_page("Decide", draw, "decide.css")

@@ -13,15 +13,14 @@ from dashboard.localization.controls import choices, explanation_note, sliders
 from dashboard.localization.pixel_counting import count_first
 from dashboard.localization.url_state import read_asked, write
 from dashboard.localization.worst import show_worst
-from dashboard.parts.grid import STYLE
 from dashboard.sealed_roles import ask_to_open, closed, opened_sentence
-from dashboard.shell import STATIC, marks_defects, page, show_finding
+from dashboard.shell import audit_page, fragment, marks_defects, show_finding
 from trust_core.decision.curves import roles_of
 from trust_core.decision.localization.pixel_counts import MASK_HEAD, sources
 from trust_core.storage.audit_files import Audit
 
 
-@st.fragment
+@fragment
 def show(audit: Audit) -> None:
     """All that a control moves; a move runs this alone, on counts that are already there."""
     asked = read_asked(audit)
@@ -75,15 +74,16 @@ def act(title: str, sentence: str) -> None:
     st.html(f'<div class="act"><h2>{title}</h2><p>{sentence}</p></div>')
 
 
-opened = page("Localization")
-assert opened is not None  # `page` stops without one
-st.html(STYLE)
-st.html(STATIC / "localization.css")
-if marks_defects(opened):
-    show(opened)
-else:
-    show_finding(
-        "The data of this audit marks no defect, so there is nothing to compare with.",
-        "Audit a data set with a mask for each defective part: beside its image, in a folder "
-        "ground_truth, or named in a table.",
-    )
+def draw(audit: Audit) -> None:
+    """Draw the page, or say what it needs."""
+    if marks_defects(audit):
+        show(audit)
+    else:
+        show_finding(
+            "The data of this audit marks no defect, so there is nothing to compare with.",
+            "Audit a data set with a mask for each defective part: beside its image, in a folder "
+            "ground_truth, or named in a table.",
+        )
+
+
+audit_page("Localization", draw, "parts.css", "localization.css")

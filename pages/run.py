@@ -13,69 +13,73 @@ from dashboard.run.settings import choose_settings
 from dashboard.run.train import invite, train_page
 from dashboard.run.train_view import TRAIN
 from trust_core.errors import TrustError
+from trust_core.storage.audit_files import Audit
 from trust_core.storage.workspace import workspace_folder
 
-shell.page("Run", needs_audit=False)
-st.html(shell.STATIC / "run.css")
 
-if run := st.query_params.get(RUN):
-    show_run(run)
-    st.stop()
-if training := st.query_params.get(TRAIN):
-    train_page(training)
-    upload_once.all_arrived()
-    st.stop()
+def draw(_: Audit | None) -> None:
+    """Draw the steps from a model to an audit, or the run or training that is open."""
+    if run := st.query_params.get(RUN):
+        show_run(run)
+        return
+    if training := st.query_params.get(TRAIN):
+        train_page(training)
+        upload_once.all_arrived()
+        return
 
-shell.show_finding(
-    "Audit your own model on your own images.",
-    "Which of the parts it calls good should be looked at again? Nothing leaves this machine.",
-)
-unfinished_runs()
-
-with st.container(border=True, key="step-model"):
-    st.subheader("1 Model", anchor=False)
-    model = choose_model()
-    if model is None:
-        invite()
-
-with st.container(border=True, key="step-data"):
-    st.subheader("2 Data", anchor=False)
-    data = choose_data()
-
-checking = st.container(border=True, key="step-check")
-with st.container(border=True, key="step-settings"):
-    st.subheader("4 Settings", anchor=False)
-    settings = choose_settings(model[1] if model else None)
-
-checked = None
-with checking:
-    st.subheader("3 Check", anchor=False)
-    if model and data and settings:
-        checked = check(*model, data, settings)
-    else:
-        st.caption("A few images go through the detector here, once model and data are chosen.")
-
-upload_once.all_arrived()
-
-with st.container(border=True, key="step-start"):
-    st.subheader("5 Start", anchor=False)
-    if not (model and data and settings and checked):
-        st.caption("The steps above have to be complete first.")
-        st.stop()
-    usual = audit_name(model[0], data.root, checked.identity, settings.mask)
-    name = st.text_input("Name of the audit", placeholder=usual, key="name")
-    folder = workspace_folder().resolve() / (slug(name) if name.strip() else usual)
-    order = Order(
-        model[0], data.root, folder, checked.options, form.reading(), settings, checked.expect
+    shell.show_finding(
+        "Audit your own model on your own images.",
+        "Which of the parts it calls good should be looked at again? Nothing leaves this machine.",
     )
-    words = arguments(order)
-    if st.button("Start the audit", type="primary", key="start"):
-        try:
-            start(words, folder, checked.identity)
-            st.rerun()
-        except TrustError as problem:
-            shell.show_error(problem)
-    st.caption("The same from a terminal:")
-    st.code(shell_command(words), language="bash", wrap_lines=True)
+    unfinished_runs()
 
-tell(checked, data, settings)
+    with st.container(border=True, key="step-model"):
+        st.subheader("1 Model", anchor=False)
+        model = choose_model()
+        if model is None:
+            invite()
+
+    with st.container(border=True, key="step-data"):
+        st.subheader("2 Data", anchor=False)
+        data = choose_data()
+
+    checking = st.container(border=True, key="step-check")
+    with st.container(border=True, key="step-settings"):
+        st.subheader("4 Settings", anchor=False)
+        settings = choose_settings(model[1] if model else None)
+
+    checked = None
+    with checking:
+        st.subheader("3 Check", anchor=False)
+        if model and data and settings:
+            checked = check(*model, data, settings)
+        else:
+            st.caption("A few images go through the detector here, once model and data are chosen.")
+
+    upload_once.all_arrived()
+
+    with st.container(border=True, key="step-start"):
+        st.subheader("5 Start", anchor=False)
+        if not (model and data and settings and checked):
+            st.caption("The steps above have to be complete first.")
+            return
+        usual = audit_name(model[0], data.root, checked.identity, settings.mask)
+        name = st.text_input("Name of the audit", placeholder=usual, key="name")
+        folder = workspace_folder().resolve() / (slug(name) if name.strip() else usual)
+        order = Order(
+            model[0], data.root, folder, checked.options, form.reading(), settings, checked.expect
+        )
+        words = arguments(order)
+        if st.button("Start the audit", type="primary", key="start"):
+            try:
+                start(words, folder, checked.identity)
+                st.rerun()
+            except TrustError as problem:
+                shell.show_error(problem)
+        st.caption("The same from a terminal:")
+        st.code(shell_command(words), language="bash", wrap_lines=True)
+
+    tell(checked, data, settings)
+
+
+shell.page("Run", draw, "run.css")

@@ -6,7 +6,7 @@ from functools import partial
 import streamlit as st
 
 from dashboard.sealed_roles import ask_to_open, closed, opened_sentence
-from dashboard.shell import STATIC, page, show_finding
+from dashboard.shell import audit_page, fragment, show_finding
 from dashboard.tradeoff.charts import MOST_KINDS, draw_heat, draw_kinds, draw_tradeoff
 from dashboard.tradeoff.controls import choices, click, keep, links, sliders
 from dashboard.tradeoff.moves import move
@@ -18,7 +18,7 @@ from trust_core.decision.operating_point import count_flags
 from trust_core.storage.audit_files import Audit
 
 
-@st.fragment
+@fragment
 def show(audit: Audit) -> None:
     """All that a control moves; a move runs this alone, on arrays that are already there."""
     point = read_point(audit)
@@ -85,7 +85,4 @@ def heading(title: str, sentence: str) -> None:
     st.html(f'<div class="chart-head">{head}<p>{sentence}</p></div>')
 
 
-opened = page("Trade-off")
-assert opened is not None  # `page` stops without one
-st.html(STATIC / "tradeoff.css")
-show(opened)
+audit_page("Trade-off", show, "tradeoff.css")

@@ -7,7 +7,7 @@ import streamlit as st
 
 from dashboard import words
 from dashboard.markup import escape_markdown
-from dashboard.shell import HOME, RUN, show_error
+from dashboard.shell import HOME, RUN, fragment, show_error
 from dashboard.url_state import AUDIT
 from trust_core.errors import TrustError
 from trust_core.storage import workspace
@@ -27,7 +27,7 @@ def shelf(entries: list[Entry], opened: str | None) -> None:
     running = any(entry.status == RUNNING for entry in entries)
     shown = st.session_state.get("all_audits") or len(entries) <= SHOWN + 2
     names = {entry.folder for entry in (entries if shown else entries[:SHOWN])}
-    st.fragment(_rows, run_every=POLL_SECONDS if running else None)(names, running, opened)
+    fragment(_rows, run_every=POLL_SECONDS if running else None)(names, running, opened)
     if not shown:
         st.button(f"Show all {words.count(len(entries))}", key="all_audits")
 

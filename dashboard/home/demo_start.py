@@ -6,7 +6,7 @@ from types import ModuleType
 import streamlit as st
 
 from dashboard import words
-from dashboard.shell import show_error
+from dashboard.shell import fragment, show_error
 from dashboard.url_state import AUDIT
 from trust_core.errors import TrustError
 from trust_core.storage import workspace
@@ -23,7 +23,7 @@ def demo_start() -> None:
             _start()
         st.caption("It is computed once, on this machine; that takes some minutes.")
         return
-    st.fragment(_watch, run_every=POLL_SECONDS)()
+    fragment(_watch, run_every=POLL_SECONDS)()
 
 
 def _start() -> None:

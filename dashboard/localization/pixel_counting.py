@@ -6,7 +6,7 @@ from pathlib import Path
 import streamlit as st
 
 from dashboard.localization.url_state import Asked
-from dashboard.shell import show_error, show_finding
+from dashboard.shell import fragment, show_error, show_finding
 from dashboard.words import count, counted, duration
 from trust_core.audit import jobs
 from trust_core.audit.jobs import RUNNING, JobState
@@ -35,7 +35,7 @@ def count_first(audit: Audit, asked: Asked) -> None:
         show_error(problem)
         return
     if running:
-        st.fragment(_show, run_every=EVERY)(audit, asked)
+        fragment(_show, run_every=EVERY)(audit, asked)
         return
     show_error(StoreError(_state(folder).sentence or "The counting ended without a word."))
     if st.button("Try again", key="count-again", type="primary"):

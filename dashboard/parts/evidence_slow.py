@@ -21,7 +21,7 @@ from dashboard.parts.evidence_numbers import agreement
 from dashboard.parts.evidence_panel import panel
 from dashboard.parts.evidence_words import PATIENT
 from dashboard.parts.url_state import Asked
-from dashboard.shell import show_error
+from dashboard.shell import fragment, show_error
 from dashboard.words import count, counted, duration
 from trust_core.audit import evidence_job, jobs
 from trust_core.audit.evidence_store import SAMPLES, Task, is_kept, kept
@@ -72,7 +72,7 @@ def show_slow(
                 _offer(audit, task, state)
 
     # Only a running worker is looked at again and again; its end draws the whole page once more.
-    st.fragment(look, run_every=EVERY if phase == RUNNING else None)()
+    fragment(look, run_every=EVERY if phase == RUNNING else None)()
 
 
 def _result(

@@ -22,7 +22,7 @@ from dashboard.parts.evidence_slow import show_slow
 from dashboard.parts.evidence_words import AT_ONCE, MEANINGS, PATIENT, SIDE_NAMES
 from dashboard.parts.heat_view import true_defect
 from dashboard.parts.url_state import Asked, read_asked, write
-from dashboard.shell import show_error
+from dashboard.shell import fragment, show_error
 from dashboard.url_state import sync_widget
 from trust_core.errors import TrustError
 from trust_core.explanation.evidence.forms import Evidence
@@ -31,7 +31,7 @@ from trust_core.figures.part_maps import photo_panel, seen_by_network
 from trust_core.storage.audit_files import Audit
 
 
-@st.fragment
+@fragment
 def show_evidence(audit: Audit, row: Mapping[str, Any], photo: Image.Image) -> None:
     """Draw photograph, evidence and the slow method beside it, with one cursor for all.
 

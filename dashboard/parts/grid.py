@@ -41,8 +41,6 @@ from trust_core.decision.part_filter import (
 from trust_core.figures.thumbnails import thumbnails
 from trust_core.storage.audit_files import Audit
 
-STYLE = Path(__file__).parents[2] / "static" / "parts.css"
-
 SHOWN_NAMES = {
     "all": "All",
     "fn": "Missed defects",

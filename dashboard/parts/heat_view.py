@@ -12,6 +12,7 @@ from PIL import Image
 from dashboard.parts import part_words
 from dashboard.parts.tiles import tile
 from dashboard.parts.url_state import write
+from dashboard.shell import fragment
 from trust_core.decision.operating_point import OperatingPoint
 from trust_core.errors import UnreadableImage
 from trust_core.figures.overlays import RAMPS, Mask, css_gradient
@@ -65,7 +66,7 @@ def _strength(scores: pd.DataFrame, point: OperatingPoint) -> float:
     return 0.0
 
 
-@st.fragment
+@fragment
 def _panels(
     audit: Audit, row: Mapping[str, Any], score: Mapping[str, Any], photo: Image.Image
 ) -> None:

@@ -13,7 +13,7 @@ from dashboard.localization.controls import explanation_note, source_choice, thr
 from dashboard.localization.url_state import Asked, read_asked
 from dashboard.localization.words import LEGEND, part_numbers, part_sentence
 from dashboard.parts.heat_view import true_defect
-from dashboard.shell import STATIC, marks_defects
+from dashboard.shell import STATIC, fragment, marks_defects
 from trust_core.decision.localization.pixel_counts import (
     MASK_HEAD,
     MaskCounts,
@@ -39,7 +39,7 @@ def has_masks(audit: Audit) -> bool:
     return MASK_HEAD in sources(audit) or marks_defects(audit)
 
 
-@st.fragment
+@fragment
 def show_mask(audit: Audit, row: Mapping[str, Any], photo: Image.Image) -> None:
     """Draw photograph, predicted mask and numbers; a slider runs this alone.
 

@@ -46,7 +46,7 @@ def show_run(name: str) -> None:
         return
     # Only a running job is looked at again and again; its end draws the whole page once more.
     with st.container(key="run-view"):
-        st.fragment(_view, run_every=EVERY if phase == RUNNING else None)(folder, phase)
+        shell.fragment(_view, run_every=EVERY if phase == RUNNING else None)(folder, phase)
     job = jobs.read_job(folder)
     if job is not None:
         st.caption("The command; in a terminal it does the same")

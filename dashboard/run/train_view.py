@@ -53,7 +53,7 @@ def show_training(name: str) -> None:
         return
     phase = _state(folder).phase
     with st.container(key="training-view"):
-        st.fragment(_view, run_every=EVERY if phase == RUNNING else None)(folder, phase)
+        shell.fragment(_view, run_every=EVERY if phase == RUNNING else None)(folder, phase)
     job = jobs.read_job(folder)
     if job is not None:
         st.caption("The command; in a terminal it does the same")

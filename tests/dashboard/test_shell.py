@@ -1,6 +1,7 @@
 """The frame: which audit is open, and what happens when none can be."""
 
 import json
+import re
 import tomllib
 from pathlib import Path
 
@@ -45,8 +46,10 @@ def page(needs_audit: bool = True) -> None:
 
     from dashboard import shell
 
-    audit = shell.page("Trade-off", needs_audit=needs_audit)
-    st.text(f"opened: {audit.folder.name if audit else None}")
+    def draw(audit) -> None:
+        st.text(f"opened: {audit.folder.name if audit else None}")
+
+    (shell.audit_page if needs_audit else shell.page)("Trade-off", draw)
 
 
 def run(needs_audit: bool = True, **query: str) -> AppTest:
@@ -147,6 +150,72 @@ def test_a_running_audit_tells_how_far_it_is_and_a_stopped_one_that_it_can_go_on
     assert "mine is still running: 1,204 of 2,400 images are done." in html(running)
     assert "link: See how it stands" in [text.value for text in running.text]
     assert "was stopped before it finished" in html(run(audit="mine"))
+
+
+def failing(where: str, what: str) -> None:
+    """The script of a page where something goes wrong: in the page, a fragment or a callback."""
+    import shutil
+
+    import streamlit as st
+
+    from dashboard import shell
+    from trust_core.errors import StoreError
+
+    def fail(audit) -> None:
+        if what == "error":
+            raise StoreError("the <disk> is full")
+        if what == "deleted":
+            shutil.rmtree(audit.folder)
+        audit.query("SELECT nonsense FROM nowhere")
+
+    def draw(audit) -> None:
+        st.text("drawn before")
+        if where == "callback":
+            st.button("Go", on_click=shell.callback(fail), args=(audit,))
+        else:
+            (fail if where == "page" else shell.fragment(fail))(audit)
+
+    shell.audit_page("Trade-off", draw)
+
+
+def fail(where: str, what: str) -> AppTest:
+    given = {"where": where, "what": what}
+    app = AppTest.from_function(failing, kwargs=given, default_timeout=SECONDS)
+    app.query_params["audit"] = "demo"
+    app.run()
+    return app.button[0].click().run() if where == "callback" else app
+
+
+@pytest.mark.parametrize("where", ["page", "fragment", "callback"])
+@pytest.mark.parametrize(
+    ("what", "says"),
+    [("error", "the &lt;disk&gt; is full"), ("deleted", "There is no audit &#x27;demo&#x27;")],
+)
+def test_what_goes_wrong_is_told_wherever_it_does(
+    workspace: Path, where: str, what: str, says: str
+):
+    audit(workspace, "demo")
+    app = fail(where, what)
+    assert not app.exception
+    assert f'role="alert"><p>{says}' in html(app)
+
+
+@pytest.mark.parametrize("where", ["page", "fragment", "callback"])
+def test_a_fault_of_the_program_is_not_hidden(workspace: Path, where: str):
+    audit(workspace, "demo")
+    assert fail(where, "fault").exception
+
+
+def test_every_page_and_fragment_goes_through_the_handler():
+    root = APP.parent
+    for path in [*(root / "dashboard").rglob("*.py"), *(root / "pages").glob("*.py"), APP]:
+        text = path.read_text(encoding="utf-8")
+        if path.name != "shell.py":
+            assert "st.fragment" not in text, path
+            assert "set_page_config" not in text, path
+    for path in [*(root / "pages").glob("*.py"), APP]:
+        last = path.read_text(encoding="utf-8").rstrip().splitlines()[-1]
+        assert re.match(r"(shell\.)?(audit_)?page\(|st\.switch_page\(", last), path
 
 
 def test_an_error_is_escaped():

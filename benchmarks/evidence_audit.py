@@ -23,7 +23,7 @@ from trust_core.data.layouts import read_dataset
 from trust_core.decision.curves import curve_at
 from trust_core.decision.tradeoff import curve
 from trust_core.decision.tuning.mask_grid import Recipe, overlaps
-from trust_core.model.open import open_detector
+from trust_core.model.open import open_for_audit
 from trust_core.storage.audit_files import Audit
 
 SETTINGS = AuditSettings(
@@ -37,8 +37,9 @@ ROLES = ("tune", "test")
 def audited(pair: Pair, folder: Path) -> Audit:
     """The audit in a folder; what is not there of it is made."""
     print(f"auditing {pair.name} ...", file=sys.stderr)
-    detector = open_detector(pair.model, replace(pair.options, layers=()))
-    return run_audit(detector, read_dataset(pair.data, samples=pair.samples), SETTINGS, folder)
+    dataset = read_dataset(pair.data, samples=pair.samples)
+    detector = open_for_audit(pair.model, replace(pair.options, layers=()), dataset)
+    return run_audit(detector, dataset, SETTINGS, folder)
 
 
 def areas(audit: Audit, role: str) -> dict[str, dict[str, float]]:

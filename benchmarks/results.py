@@ -26,7 +26,7 @@ from trust_core.decision.indicators.registry import THRESHOLD_SHIFT
 from trust_core.decision.tradeoff import RECALLS
 from trust_core.decision.tuning.autotune import autotune
 from trust_core.decision.verdict import SAME_RANKING
-from trust_core.model.open import ModelOptions, open_detector
+from trust_core.model.open import ModelOptions, open_for_audit
 from trust_core.storage.audit_files import MANIFEST, Audit, open_audit
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
@@ -84,8 +84,8 @@ def audited(pair: Pair, folder: Path) -> Audit:
     """The audit in a folder with its tuned indicators; made when it is not there."""
     if not (folder / MANIFEST).exists():
         print(f"auditing {pair.name} ...", file=sys.stderr)
-        detector = open_detector(pair.model, pair.options)
-        run_audit(detector, read_dataset(pair.data, samples=pair.samples), SETTINGS, folder)
+        dataset = read_dataset(pair.data, samples=pair.samples)
+        run_audit(open_for_audit(pair.model, pair.options, dataset), dataset, SETTINGS, folder)
     audit = open_audit(folder)
     if "overlap_profile" not in audit.rivals:
         autotune(audit)

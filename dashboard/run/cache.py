@@ -14,7 +14,7 @@ from trust_core.data.layouts import read_dataset
 from trust_core.data.samples import Dataset
 from trust_core.errors import ModelError
 from trust_core.model.detector import Detector
-from trust_core.model.open import ModelOptions, open_detector, read_card
+from trust_core.model.open import ModelOptions, open_detector, open_for_audit, read_card
 from trust_core.model.outputs import Convention, choose_convention
 from trust_core.model.preprocessing import Preprocessing
 from trust_core.model.recognition.architectures import torchvision_names
@@ -62,6 +62,17 @@ def detector(path: Path, options: ModelOptions) -> Detector:
         SettingsError: an option means nothing for this network.
     """
     return _detector(path, options, _stamp(path))
+
+
+def audit_detector(path: Path, options: ModelOptions, data: Dataset) -> Detector:
+    """The detector that an audit of this data set would have.
+
+    Raises:
+        ModelError: as `detector`.
+        SettingsError: as `detector`.
+        DataError: as `open_for_audit`.
+    """
+    return _audit_detector(path, options, _stamp(path), data_key(data), data)
 
 
 def dataset(root: Path, reading: DataOptions, look: int = 0) -> Dataset:
@@ -126,6 +137,13 @@ def _facts(path: Path, arch: str | None, stamp: Sequence[int]) -> Facts:
 @st.cache_resource(max_entries=2, ttl=HOUR, show_spinner="Opening the model …")
 def _detector(path: Path, options: ModelOptions, stamp: Sequence[int]) -> Detector:
     return open_detector(path, options)
+
+
+@st.cache_resource(max_entries=2, ttl=HOUR, show_spinner="Opening the model …")
+def _audit_detector(
+    path: Path, options: ModelOptions, stamp: Sequence[int], key: str, _data: Dataset
+) -> Detector:
+    return open_for_audit(path, options, _data, detector)
 
 
 @st.cache_resource(max_entries=4, ttl=HOUR, show_spinner="Reading the images …")

@@ -64,11 +64,13 @@ def check(path: Path, facts: Facts, data: Dataset, settings: AuditSettings) -> C
     with seen:
         try:
             options, expect = form.model_options(facts), form.table_told(form.EXPECT)
-            detector = cache.detector(path, options)
+            detector = cache.audit_detector(path, options, data)
             pictures, identity = _looked(path, options, settings, data_key(data), detector, data)
         except TrustError as problem:
             shell.show_error(problem)
             return None
+        if detector.architecture != facts.architecture:
+            bullets(detector.notes[-1:])  # the images chose another
         for label in (0, 1):
             _row(label, [glance for glance in pictures if glance.label == label])
         said = st.container(key="told")

@@ -11,11 +11,16 @@ import torch
 from streamlit.testing.v1 import AppTest
 
 from dashboard.run import progress as run_progress
+from dashboard.run.command import audit_name
 from dashboard.run.upload_once import ARRIVED, Arrival
-from tests.dashboard.ware import SIDE, write_network, write_zip
+from tests.dashboard.ware import SIDE, write_network, write_twin, write_zip
 from trust_core.audit import jobs
+from trust_core.audit.manifest import identify
+from trust_core.cli.main import build_parser
+from trust_core.cli.options import dataset, model_options, settings
 from trust_core.data import uploads
 from trust_core.errors import ModelError
+from trust_core.model.open import open_for_audit
 
 APP = Path(__file__).parents[2] / "app.py"
 PARTS = {"good": 12, "crack": 6, "pit": 6}
@@ -152,6 +157,22 @@ def test_start_hands_the_shown_command_to_the_worker(page, wares, monkeypatch):
     page.button(key="start").click().run()
     assert started == [(words, Path(words[-2].removeprefix("--out=")))]
     assert page.query_params["run"] == started[0][1].name
+
+
+def test_the_detector_that_is_checked_is_the_one_that_the_command_audits(page, wares, tmp_path):
+    """Where the weights fit two architectures, the images choose, on the page as in the worker."""
+    twin = write_twin(tmp_path / "twin.safetensors", wares / "parts.zip")
+    drop(page, 0, twin)
+    drop(page, 1, wares / "parts.zip")
+    for key, value in (("size", str(SIDE)), ("mean", "0"), ("std", "1"), ("strengths", "0")):
+        page.text_input(key=key).set_value(value).run()
+    options = build_parser().parse_args(command(page))
+    model, data = Path(options.model), dataset(options)
+    audited = open_for_audit(model, model_options(options), data)
+    assert audited.architecture == "timm/tf_mobilenetv3_small_075"
+    identity = identify(audited, data, settings(options))
+    assert options.out.name == audit_name(model, data.root, identity, options.mask or "half")
+    assert "tf_mobilenetv3_small_075 was taken after all" in text(page)
 
 
 def test_folders_that_say_nothing_are_asked_for(page, wares):

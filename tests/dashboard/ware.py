@@ -14,13 +14,15 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from tests.fakes import Part, write_fake_audit
+from tests.model.networks import adapted, build
 from trust_core.audit.run import run_audit
 from trust_core.audit.settings import AuditSettings
 from trust_core.data.samples import SAMPLE_COLUMNS, Dataset
-from trust_core.model.open import ModelOptions, open_detector
+from trust_core.model.open import ModelOptions, open_for_audit
 from trust_core.storage.audit_files import Audit
 
 ARCHITECTURE = "test_resnet"
+BILINEAR = Image.Resampling.BILINEAR
 SIDE = 64
 
 
@@ -41,6 +43,18 @@ def write_network(path: Path, outputs: int = 2, seed: int = 0) -> Path:
     return path
 
 
+def write_twin(path: Path, archive: Path) -> Path:
+    """A network that its weights alone do not tell from its twin, "trained" on these images."""
+    with zipfile.ZipFile(archive) as images:
+        arrays = [
+            np.asarray(Image.open(images.open(name)).convert("RGB").resize((SIDE, SIDE), BILINEAR))
+            for name in images.namelist()
+        ]
+    pixels = torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2).float() / 255
+    save_file(adapted(build("timm/tf_mobilenetv3_small_075"), pixels).state_dict(), path)
+    return path
+
+
 def write_audit(folder: Path, parts: Sequence[Part]) -> Audit:
     """A real audit of such a network on the pictures of a fake one, with its model beside it."""
     options = ModelOptions(arch=ARCHITECTURE, size=(SIDE, SIDE))
@@ -50,7 +64,9 @@ def write_audit(folder: Path, parts: Sequence[Part]) -> Audit:
     dataset = Dataset(Path(images.manifest["data"]["root"]), samples, "CSV", (), ())
     origin = {"path": str(model), "options": json.loads(json.dumps(asdict(options)))}
     settings = AuditSettings(strengths=(0.0,))
-    return run_audit(open_detector(model, options), dataset, settings, folder, origin=origin)
+    return run_audit(
+        open_for_audit(model, options, dataset), dataset, settings, folder, origin=origin
+    )
 
 
 def write_zip(path: Path, folders: dict[str, int], seed: int = 0) -> Path:

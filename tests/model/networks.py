@@ -34,6 +34,17 @@ def build(name: str, outputs: int = 2, **options: object) -> nn.Module:
     return shaken(getattr(smp, decoder)(encoder, encoder_weights=None, **head, **options))
 
 
+def adapted(module: nn.Module, pixels: torch.Tensor) -> nn.Module:
+    """The module with the BatchNorm statistics of these images, as if it was trained on them."""
+    for part in module.modules():
+        if isinstance(part, nn.BatchNorm2d):
+            part.reset_running_stats()
+            part.momentum = None
+    with torch.no_grad():
+        module.train()(pixels)
+    return module.eval()
+
+
 class Tiny(nn.Module):
     """A residual block with an in-place ReLU, a global pool and a linear head: 65 weights."""
 

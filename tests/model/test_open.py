@@ -1,11 +1,14 @@
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import save_file
 
-from tests.model.networks import build
+from tests.model.networks import adapted, build
 from trust_core.data.images import read_image
+from trust_core.data.layouts import read_dataset
 from trust_core.errors import ModelError, SettingsError
-from trust_core.model.open import ModelOptions, open_detector
+from trust_core.model.open import ModelOptions, open_detector, open_for_audit
 
 TILES = ModelOptions(size=(192, 192), mean=(0.5,), std=(0.5,))
 CELLS = ModelOptions(size=(128, 128), mean=(0.5,), std=(0.25,))
@@ -76,3 +79,32 @@ def test_a_good_neighbour_of_each(tmp_path):
     torch.save(build("timm/test_resnet", 3).state_dict(), tmp_path / "net.pth")
     options = ModelOptions(arch="test_resnet", size=(64, 64), good_index=(1,), layers=("layer3",))
     assert open_detector(tmp_path / "net.pth", options).convention.defect == (0, 2)
+
+
+def test_an_audit_opens_the_architecture_that_its_images_speak_for(tmp_path):
+    rng = np.random.default_rng(0)
+    for index in range(24):
+        path = tmp_path / "parts" / ("good" if index % 2 else "crack") / f"{index}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 255, (64, 64), np.uint8)).save(path)
+    dataset = read_dataset(tmp_path / "parts")
+    options = ModelOptions(size=(64, 64), mean=(0.0,), std=(1.0,))
+    prepared = [read_image(path).convert("RGB") for path in sorted(tmp_path.rglob("*.png"))]
+    pixels = torch.from_numpy(np.stack([np.asarray(image) for image in prepared]))
+    pixels = pixels.permute(0, 3, 1, 2).float() / 255
+    network = adapted(build("timm/tf_mobilenetv3_small_075"), pixels)
+    save_file(network.state_dict(), tmp_path / "net.safetensors")
+
+    by_rule = open_detector(tmp_path / "net.safetensors", options)
+    assert by_rule.architecture == "timm/mobilenetv3_small_075"
+    audited = open_for_audit(tmp_path / "net.safetensors", options, dataset)
+    assert audited.architecture == "timm/tf_mobilenetv3_small_075"
+    assert "tf_mobilenetv3_small_075 was taken after all" in audited.notes[-1]
+    with torch.no_grad():
+        logits = network(pixels)
+    assert torch.allclose(audited.logits(pixels), logits, atol=1e-4)
+    assert not torch.allclose(by_rule.logits(pixels), logits, atol=1e-2)
+
+    told = ModelOptions(**vars(options) | {"arch": "mobilenetv3_small_075"})
+    audited = open_for_audit(tmp_path / "net.safetensors", told, dataset)
+    assert audited.architecture == "timm/mobilenetv3_small_075"  # the user has said so

@@ -33,14 +33,15 @@ def demo_audit(progress: Callable[["Progress"], None] = lambda _: None) -> Audit
     from trust_core.audit.settings import AuditSettings
     from trust_core.data.layouts import read_dataset
     from trust_core.decision.localization.pixel_counts import MASK_HEAD, make_counts
-    from trust_core.model.open import ModelOptions, open_detector
+    from trust_core.model.open import ModelOptions, open_for_audit
 
+    images, options = read_dataset(surfaces, samples=surfaces / SAMPLES_FILE), ModelOptions()
     audit = run_audit(
-        open_detector(NETWORK),
-        read_dataset(surfaces, samples=surfaces / SAMPLES_FILE),
+        open_for_audit(NETWORK, options, images),
+        images,
         AuditSettings(),
         folder,
-        origin={"path": str(NETWORK), "options": asdict(ModelOptions())},
+        origin={"path": str(NETWORK), "options": asdict(options)},
         progress=progress,
     )
     make_counts(audit, MASK_HEAD)  # or the page Localization would begin with a wait

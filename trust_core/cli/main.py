@@ -90,14 +90,13 @@ def _interrupt(*_: object) -> NoReturn:
 
 def _audit(options: argparse.Namespace) -> dict[str, Any]:
     from trust_core.audit.run import run_audit
-    from trust_core.model.checks.alternatives import choose_architecture
     from trust_core.model.checks.predictions import compare_expected
     from trust_core.model.checks.preflight import preflight
-    from trust_core.model.open import open_detector
+    from trust_core.model.open import open_for_audit
 
     asked, where, said = settings(options), cluster(options), model_options(options)
     images = dataset(options)
-    detector = choose_architecture(open_detector(Path(options.model), said), images)
+    detector = open_for_audit(Path(options.model), said, images)
     say([*detector.notes, *images.notes])
     check = preflight(detector, images, strengths=len(asked.strengths) - 1)
     findings = [*check.findings, *check.warnings]
@@ -147,9 +146,11 @@ def _audit(options: argparse.Namespace) -> dict[str, Any]:
 
 def _inspect(options: argparse.Namespace) -> dict[str, Any]:
     from trust_core.model.checks.preflight import preflight
-    from trust_core.model.open import open_detector
+    from trust_core.model.open import open_detector, open_for_audit
 
-    detector = open_detector(Path(options.model), model_options(options))
+    model, said = Path(options.model), model_options(options)
+    images = dataset(options) if options.data else None
+    detector = open_for_audit(model, said, images) if images else open_detector(model, said)
     result: dict[str, Any] = {
         "architecture": detector.architecture,
         "outputs": detector.convention.outputs,
@@ -157,8 +158,8 @@ def _inspect(options: argparse.Namespace) -> dict[str, Any]:
         "layers": {name: list(shape) for name, shape in detector.layer_grids().items()},
         "notes": list(detector.notes),
     }
-    if options.data:
-        check = preflight(detector, dataset(options))
+    if images:
+        check = preflight(detector, images)
         result["notes"] += [*check.findings, *check.warnings]
     return result
 

@@ -1,7 +1,7 @@
 """From a model file and what the user said about it to a detector."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,9 @@ import torch
 from safetensors.torch import save
 from torch import nn
 
+from trust_core.data.samples import Dataset
 from trust_core.errors import ModelError, SettingsError, StoreError
+from trust_core.model.checks.alternatives import choose_architecture
 from trust_core.model.detector import Detector
 from trust_core.model.onnx import OnnxNetwork, read_onnx
 from trust_core.model.outputs import Convention, choose_convention
@@ -230,6 +232,30 @@ def open_detector(
     )
     detector.alternatives = opened.alternatives
     return detector
+
+
+def open_for_audit(
+    path: Path,
+    options: ModelOptions,
+    dataset: Dataset,
+    opening: Callable[[Path, ModelOptions], Detector] = open_detector,
+) -> Detector:
+    """Open a model file for an audit: where its weights fit several architectures, images choose.
+
+    Everything that audits, or shows what an audit would see, opens its model here.
+
+    Args:
+        path: the model file.
+        options: what the user has said; a named architecture is taken as it is.
+        dataset: what is to be audited; its labels are not used.
+        opening: opens a model file, for those who keep what was opened.
+
+    Raises:
+        ModelError: as `open_detector`.
+        SettingsError: as `open_detector`.
+        DataError: there are several architectures, and none of the images can be read.
+    """
+    return choose_architecture(opening(path, options), dataset)
 
 
 def _open_weights(path: Path, options: ModelOptions, card: ModelCard | None) -> _Opened:

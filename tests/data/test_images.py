@@ -217,6 +217,19 @@ def test_damaged_bytes_give_a_picture_or_a_reason(tmp_path, form, at, junk, cut)
             assert np.asarray(read(path)).ndim in (2, 3)
 
 
+@pytest.mark.parametrize("fault", [TypeError, AttributeError, ValueError])
+def test_a_fault_of_the_program_is_no_damaged_file(file, monkeypatch, fault):
+    deep = file(encode(np.zeros((2, 2), np.uint16), "PNG"))
+
+    def broken(*_, **__):
+        raise fault("of ours")
+
+    monkeypatch.setattr(np, "asarray", broken)
+    for read in (read_image, read_mask):
+        with pytest.raises(fault, match="of ours"):
+            read(deep)
+
+
 def test_mask_is_brighter_than_half(file):
     array = np.array([[0, 127, 128, 255]], np.uint8)
     assert read_mask(file(encode(array, "PNG"))).tolist() == [[False, False, True, True]]

@@ -317,6 +317,22 @@ def test_what_the_storage_raises_is_one_sentence(bucket, tmp_path, monkeypatch, 
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("fault", [TypeError, AttributeError, KeyError])
+def test_a_fault_of_the_program_is_none_of_the_storage(bucket, tmp_path, monkeypatch, fault):
+    uri = bucket(SET)
+
+    def broken(*_):
+        raise fault("of ours")
+
+    with pytest.raises(fault, match="of ours"):
+        fetch(uri, tmp_path, broken)
+    for part in ("os.utime", "trust_core.data.remote.is_junk"):
+        with monkeypatch.context() as patch:
+            patch.setattr(part, broken)
+            with pytest.raises(fault, match="of ours"):
+                fetch(uri, tmp_path / part)
+
+
 def test_a_machine_of_a_cluster_takes_its_copy_only_when_it_is_the_same(bucket, tmp_path):
     uri, names = bucket(SET), ["crack/1.png", "good/2.png"]
     contents = [SET[name] for name in names]

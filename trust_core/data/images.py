@@ -5,8 +5,6 @@ import struct
 import threading
 import warnings
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -57,8 +55,7 @@ def read_image(path: Path, content: bytes | None = None) -> Image.Image:
     Raises:
         UnreadableImage: with the file name and the reason.
     """
-    with _opened(path, content) as image:
-        return _as_eight_bit(image)
+    return _as_eight_bit(_decoded(path, content))
 
 
 def image_size(path: Path) -> tuple[int, int]:
@@ -84,18 +81,21 @@ def read_mask(path: Path) -> npt.NDArray[np.bool_]:
     Raises:
         UnreadableImage: with the file name and the reason.
     """
-    with _opened(path) as image:
-        indices = image.format != "JPEG" and image.mode not in ("RGB", "RGBA", "P", "1")
-        values = np.asarray(image)
-        if indices and values.ndim == 2 and 0 < values.max(initial=0) < _INDEX_VALUES:
-            return np.asarray(values > 0)
-        pixels = np.asarray(_as_eight_bit(image))
+    image = _decoded(path)
+    indices = image.format != "JPEG" and image.mode not in ("RGB", "RGBA", "P", "1")
+    values = np.asarray(image)
+    if indices and values.ndim == 2 and 0 < values.max(initial=0) < _INDEX_VALUES:
+        return np.asarray(values > 0)
+    pixels = np.asarray(_as_eight_bit(image))
     return np.asarray((pixels if pixels.ndim == 2 else pixels.max(axis=2)) > 127)
 
 
-@contextmanager
-def _opened(path: Path, content: bytes | None = None) -> Iterator[Image.Image]:
-    """An open, loaded, upright image; whatever goes wrong inside is an `UnreadableImage`."""
+def _decoded(path: Path, content: bytes | None = None) -> Image.Image:
+    """The first frame, loaded and upright, in a mode of `_READABLE`.
+
+    Whatever Pillow raises of a damaged file it raises in here, and nothing of our own work is done
+    in here: so a fault of ours is not taken for one of the file.
+    """
     try:
         with _open(path if content is None else io.BytesIO(content)) as image:
             width, height = image.size
@@ -110,7 +110,10 @@ def _opened(path: Path, content: bytes | None = None) -> Iterator[Image.Image]:
                     f"{path.name}: pixels of type {image.mode} have no agreed range; "
                     "save it with 8 or 16 bits."
                 )
-            yield _upright(image)
+            upright = ImageOps.exif_transpose(image)
+            upright.format = image.format
+            upright.info.pop("transparency", None)  # dropped with alpha; `convert` would read it
+            return upright
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise UnreadableImage(
             f"{path.name}: more than {MAX_PIXELS // 1_000_000} million pixels; scale or crop it."
@@ -124,12 +127,6 @@ def _open(file: Path | io.BytesIO) -> Image.Image:
         warnings.simplefilter("ignore", UserWarning)  # Pillow's remarks on odd metadata
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         return Image.open(file, formats=FORMATS)
-
-
-def _upright(image: Image.Image) -> Image.Image:
-    turned = ImageOps.exif_transpose(image)
-    turned.format = image.format
-    return turned
 
 
 def _as_eight_bit(image: Image.Image) -> Image.Image:

@@ -69,29 +69,20 @@ def fetch(
             is there, a name leads out of the folder, or the disk is full.
     """
     base = folder / hashlib.sha256(uri.rstrip("/").encode()).hexdigest()[:16]
-    with _sentences(uri):
-        storage, path = fsspec.core.url_to_fs(uri)
-        storage.invalidate_cache()  # of listings, which fsspec keeps as long as the process
-        entries = {
-            _relative(uri, name, path): entry
-            for name, entry in _listing(storage, path).items()
-            if entry["type"] == "file" and not name.endswith("/")
-        }
-        entries = {
-            name: entry
-            for name, entry in entries.items()
-            if not any(is_junk(part) for part in name.split("/"))
-        }
-        if not entries:
-            raise DataError(f"Nothing is at {shown(uri)}; check the address.")
-        last = shown(path).rstrip("/").rpartition("/")[2]
-        target = base / ("data" if last.startswith(".") else last or "data")
+    storage, path, entries = _listing(uri)
+    if not entries:
+        raise DataError(f"Nothing is at {shown(uri)}; check the address.")
+    last = shown(path).rstrip("/").rpartition("/")[2]
+    target = base / ("data" if last.startswith(".") else last or "data")
+    try:
+        base.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"{base} cannot be made: {error.strerror}.") from error
+    with FileLock(base / ".lock"):
         try:
-            base.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise DataError(f"{base} cannot be made: {error.strerror}.") from error
-        with FileLock(base / ".lock"):
-            _copy(storage, entries, target, base / ".unfinished", progress)
+            _copy(uri, storage, entries, target, base / ".unfinished", progress)
+        except OSError as error:  # of this machine's disk: the storage's are `DataError`s by then
+            raise _not_copied(uri, error) from error
     return target
 
 
@@ -101,21 +92,34 @@ def read_files(uri: str, paths: Sequence[str]) -> list[bytes]:
     Raises:
         DataError: as `fetch`; a file that is not there, too.
     """
-    with _sentences(uri):
+    with _storage_errors(uri), ThreadPoolExecutor(READERS) as pool:
         storage, path = fsspec.core.url_to_fs(uri)
-        with ThreadPoolExecutor(READERS) as pool:
-            names = [f"{path.rstrip('/')}/{name}" for name in paths]
-            return list(pool.map(storage.cat_file, names))
+        return list(pool.map(storage.cat_file, [f"{path.rstrip('/')}/{name}" for name in paths]))
 
 
-def _listing(storage: Any, path: str) -> dict[str, dict[str, Any]]:  # noqa: ANN401 - not typed
-    """Every file by its name; a zip is asked for itself, which servers without listings answer."""
-    if is_archive(path) and storage.isfile(path):
-        return {path: storage.info(path)}
-    return dict(storage.find(path, detail=True))
+def _listing(uri: str) -> tuple[Any, str, dict[str, Mapping[str, Any]]]:
+    """The storage, the path in it, and what it tells of every file by its name below the path.
+
+    A zip is asked for itself, which servers without listings answer.
+    """
+    with _storage_errors(uri):
+        storage, path = fsspec.core.url_to_fs(uri)
+        storage.invalidate_cache()  # of listings, which fsspec keeps as long as the process
+        if is_archive(path) and storage.isfile(path):
+            found = {path: storage.info(path)}
+        else:
+            found = storage.find(path, detail=True)
+    entries = {
+        _relative(uri, name, path): entry
+        for name, entry in found.items()
+        if entry["type"] == "file" and not name.endswith("/")
+    }
+    kept = {name: e for name, e in entries.items() if not any(map(is_junk, name.split("/")))}
+    return storage, path, kept
 
 
 def _copy(
+    uri: str,
     storage: Any,  # noqa: ANN401 - fsspec is not typed
     entries: Mapping[str, Mapping[str, Any]],
     target: Path,
@@ -130,10 +134,11 @@ def _copy(
 
     def copy(index: int, name: str) -> None:
         entry, unfinished, file = entries[name], scratch / str(index), target / name
-        storage.get_file(entry["name"], str(unfinished))
-        size = unfinished.stat().st_size
-        if entry.get("size") not in (None, size):
-            raise OSError(f"{name} broke off after {size:,} of {entry['size']:,} bytes")
+        source, announced = entry["name"], entry.get("size")
+        with _storage_errors(uri):
+            storage.get_file(source, str(unfinished))
+            if announced not in (None, size := unfinished.stat().st_size):
+                raise OSError(f"{name} broke off after {size:,} of {announced:,} bytes")
         if (date := _date(entry)) is not None:
             os.utime(unfinished, (date, date))
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -200,13 +205,15 @@ def _relative(uri: str, name: str, path: str) -> str:
 
 
 @contextmanager
-def _sentences(uri: str) -> Iterator[None]:
-    """What fsspec and the packages behind it raise, as errors for the user."""
+def _storage_errors(uri: str) -> Iterator[None]:
+    """What fsspec and the packages behind it raise, as errors for the user.
+
+    Every storage package has errors of its own, so all are caught: nothing but calls of the storage
+    belongs into this context, or a fault of ours would be taken for one of the network.
+    """
     protocol, where = uri.partition("://")[0].lower(), shown(uri)
     try:
         yield
-    except DataError:
-        raise
     except ImportError as error:
         package = known_implementations.get(protocol, {"class": ""})["class"].partition(".")[0]
         if package in ("", "fsspec"):
@@ -218,12 +225,19 @@ def _sentences(uri: str) -> Iterator[None]:
         raise DataError(
             f"{where} may not be read with the rights of this machine; check its credentials."
         ) from error
-    except Exception as error:  # every storage package has errors of its own
-        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        reason = reason.splitlines()[0][:200].rstrip(".")
+    except Exception as error:
         if isinstance(error, OSError) and error.errno in _OWN:
-            raise DataError(f"{where} cannot be copied into the workspace: {reason}.") from error
+            raise _not_copied(uri, error) from error
         raise DataError(
-            f"{where} cannot be read ({reason}); check the address, the network and the "
+            f"{where} cannot be read ({_reason(error)}); check the address, the network and the "
             "credentials of this machine."
         ) from error
+
+
+def _not_copied(uri: str, error: OSError) -> DataError:
+    return DataError(f"{shown(uri)} cannot be copied into the workspace: {_reason(error)}.")
+
+
+def _reason(error: Exception) -> str:
+    reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return reason.splitlines()[0][:200].rstrip(".")

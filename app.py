@@ -6,12 +6,14 @@ from pathlib import Path
 import streamlit as st
 
 from dashboard.csv_export import csv
-from dashboard.home import overview, panels
-from dashboard.home.audit_list import shelf
+from dashboard.home import summary
+from dashboard.home.audit_list import audit_list
 from dashboard.home.demo_start import demo_start
 from dashboard.shell import HOME, RUN, link, page, show_finding
-from dashboard.url_state import read_point
+from dashboard.url_state import TUNE, read_point
 from dashboard.words import shift_sentence
+from trust_core.decision.curves import load
+from trust_core.decision.operating_point import count_flags
 from trust_core.storage import workspace
 from trust_core.storage.audit_files import FINISHED, Audit
 
@@ -45,7 +47,6 @@ WAYS = (
         "Bring a trained detector and labelled images; the rest is found out for you.",
     ),
 )
-ROLE_HEADS = ("Images", "Missed defects", "Caught defects", "Good parts passed", "False alarms")
 
 
 def draw(audit: Audit | None) -> None:
@@ -53,13 +54,14 @@ def draw(audit: Audit | None) -> None:
     entries = workspace.entries()
     if audit:
         point = read_point(audit)
-        counts = overview.flag_counts(audit, point)
+        scores = load(audit, TUNE, point.indicator)
+        counts = count_flags(scores.curves[point.strength], scores.shift, point)
         st.html(f'<p class="purpose">{escape(PURPOSE)}</p>')
         words, bars = st.columns((3, 2), gap="large")
         with words:
-            show_finding(overview.finding_sentence(counts), shift_sentence(counts))
-            st.html(f'<p class="purpose">{escape(overview.basis(point))}</p>')
-        bars.html(panels.proof(counts, point.indicator))
+            show_finding(summary.finding_sentence(counts), shift_sentence(counts))
+            st.html(f'<p class="purpose">{escape(summary.finding_basis(point))}</p>')
+        bars.html(summary.finding_bars(counts, point.indicator))
         ways()
         st.space("small")
         what_is_audited(audit)
@@ -67,7 +69,7 @@ def draw(audit: Audit | None) -> None:
     else:
         welcome(entries)
     if entries:
-        shelf(entries, audit.folder.name if audit else None)
+        audit_list(entries, audit.folder.name if audit else None)
 
 
 def welcome(entries: list[workspace.Entry]) -> None:
@@ -77,7 +79,8 @@ def welcome(entries: list[workspace.Entry]) -> None:
         "Which parts should you look at again?",
         PURPOSE,
     )
-    st.html(panels.steps(STEPS))
+    steps = "".join(f"<li><b>{what}</b> {meaning}</li>" for what, meaning in STEPS)
+    st.html(f'<ol class="steps">{steps}</ol>')
     demo, own = st.columns(2)
     with own, st.container(key="start-own", border=True, height="stretch"):
         link("Audit your own model", RUN, audit=None)
@@ -103,19 +106,19 @@ def what_is_audited(audit: Audit) -> None:
     left, right = st.columns((5, 6), gap="large")
     with left:
         st.subheader("What was audited", anchor=False)
-        st.html(panels.fact_list(overview.facts(audit)))
-        st.html(f"<p>{escape(overview.not_scored_sentence(audit))}</p>")
-        if overview.any_not_scored(audit):
+        st.html(summary.audit_description(audit))
+        st.html(f"<p>{escape(summary.not_scored_sentence(audit))}</p>")
+        if summary.any_not_scored(audit):
             st.download_button(
                 "Download the list with reasons",
-                lambda: csv(overview.not_scored(audit)),
+                lambda: csv(summary.not_scored(audit)),
                 f"not scored {audit.folder.name}.csv",
                 "text/csv",
                 on_click="ignore",
             )
     with right:
         st.subheader("What the detector answered", anchor=False)
-        st.html(panels.role_table(overview.roles(audit), ROLE_HEADS))
+        st.html(summary.role_table(audit))
 
 
 page("Home", draw)

@@ -7,9 +7,8 @@ import streamlit as st
 
 from dashboard import words
 from dashboard.markup import escape_markdown
-from dashboard.shell import HOME, RUN, fragment, show_error
+from dashboard.shell import HOME, RUN, errors_shown, fragment
 from dashboard.url_state import AUDIT
-from trust_core.errors import TrustError
 from trust_core.storage import workspace
 from trust_core.storage.audit_files import FINISHED
 from trust_core.storage.workspace import DAMAGED, RUNNING, STOPPED, Entry, workspace_folder
@@ -21,7 +20,7 @@ POLL_SECONDS = 2.0
 SHOWN = 8
 
 
-def shelf(entries: list[Entry], opened: str | None) -> None:
+def audit_list(entries: list[Entry], opened: str | None) -> None:
     """The audits, newest first; looked at again every two seconds while one of them runs."""
     st.subheader("Audits", anchor=False)
     running = any(entry.status == RUNNING for entry in entries)
@@ -36,7 +35,7 @@ def _rows(names: set[str], running: bool, opened: str | None) -> None:
     entries = workspace.entries()
     if running and not any(entry.status == RUNNING for entry in entries):
         st.rerun()  # the page around has something new to show
-    with st.container(key="shelf", gap=None):
+    with st.container(key="audit-list", gap=None):
         for cell, head in zip(st.columns(COLUMNS), HEADS, strict=True):
             cell.html(f'<span class="head">{head}</span>')
         for entry in entries:
@@ -80,19 +79,16 @@ def _edit(entry: Entry) -> None:
         "Name", entry.name, max_chars=workspace.LONGEST_NAME, key=f"name-{entry.folder}"
     )
     if st.button("Rename", key=f"rename-{entry.folder}"):
-        _attempt(workspace.rename, entry.folder, name)
+        _change(workspace.rename, entry.folder, name)
     sure = st.checkbox("Delete it, with all decisions noted in it", key=f"sure-{entry.folder}")
     if st.button("Delete", key=f"delete-{entry.folder}", disabled=not sure):
-        _attempt(workspace.delete, entry.folder)
+        _change(workspace.delete, entry.folder)
 
 
-def _attempt(change: Callable[..., None], *arguments: str) -> None:
+def _change(change: Callable[..., None], *arguments: str) -> None:
     """Change something on disk and show the page anew; or say why not."""
-    try:
+    with errors_shown():
         change(*arguments)
-    except TrustError as problem:
-        show_error(problem)
-        return
-    if not (workspace_folder() / st.query_params.get(AUDIT, "")).is_dir():
-        st.query_params.clear()
-    st.rerun()
+        if not (workspace_folder() / st.query_params.get(AUDIT, "")).is_dir():
+            st.query_params.clear()
+        st.rerun()

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from dashboard.csv_export import csv
-from dashboard.home import overview, panels
+from dashboard.home import summary
 from tests.dashboard.app import again, html, links, open_page
 from tests.fakes import Part, passed_parts, write_fake_audit
 from trust_core.audit import jobs
@@ -83,15 +83,15 @@ def test_the_operating_point_of_the_url_is_the_one_shown(demo: Audit):
     ],
 )
 def test_sentences(counts: tuple[int, int, int, int, int], sentence: str):
-    assert overview.finding_sentence(FlagCounts(*counts)) == sentence
+    assert summary.finding_sentence(FlagCounts(*counts)) == sentence
 
 
 def test_bars_tell_the_counts_and_no_bar_is_drawn_when_nothing_was_missed():
-    bars = panels.proof(FlagCounts(87, 1117, 66, 8, 54), "iou_difference")
+    bars = summary.finding_bars(FlagCounts(87, 1117, 66, 8, 54), "iou_difference")
     assert "✕ 21 still overlooked" in bars
     assert "Good parts re-inspected for that" in bars
     assert re.findall(r"<td>(\d+)</td>", bars) == ["8", "54"]
-    assert panels.proof(FlagCounts(0, 9, 0, 2, None), "iou_difference") == ""
+    assert summary.finding_bars(FlagCounts(0, 9, 0, 2, None), "iou_difference") == ""
 
 
 @pytest.mark.parametrize(
@@ -99,36 +99,35 @@ def test_bars_tell_the_counts_and_no_bar_is_drawn_when_nothing_was_missed():
     [("p_defect", "Lowering the threshold"), ("iou_difference", "Second Look")],
 )
 def test_without_a_comparison_one_bar_stands_alone(indicator: str, name: str):
-    bars = panels.proof(FlagCounts(9, 99, 0, 2, None), indicator)
+    bars = summary.finding_bars(FlagCounts(9, 99, 0, 2, None), indicator)
     assert re.findall(r'<th scope="row">([^<]+)', bars) == [name]
 
 
 def test_what_was_audited(demo: Audit):
-    facts = overview.facts(demo)
-    assert facts["Detector"] == "000000000000 (resnet18)"
-    assert facts["Calls a part defective"] == "from a defect probability of 0.5"
-    assert facts["Computed"] == "04 May 2026, 03:02, in 12 s"
+    def said() -> dict[str, str]:
+        return dict(re.findall("<dt>(.*?)</dt><dd>(.*?)</dd>", summary.audit_description(demo)))
+
+    assert said()["Detector"] == "000000000000 (resnet18)"
+    assert said()["Calls a part defective"] == "from a defect probability of 0.5"
+    assert said()["Computed"] == "04 May 2026, 03:02, in 12 s"
     demo.manifest["model"]["path"] = "/models/<tile>.pt"
     demo.manifest["settings"]["decision_threshold"] = None
-    facts = overview.facts(demo)
-    assert facts["Detector"] == "<tile>.pt (resnet18)"
-    assert facts["Calls a part defective"] == "when a kind of defect has the largest output"
-    assert "<dd>&lt;tile&gt;.pt (resnet18)</dd>" in panels.fact_list(facts)
+    assert said()["Detector"] == "&lt;tile&gt;.pt (resnet18)"
+    assert said()["Calls a part defective"] == "when a kind of defect has the largest output"
 
 
 def test_roles_stand_in_their_order_with_their_counts(demo: Audit):
-    assert [(role, *counts) for role, _, *counts in overview.roles(demo)] == [
-        ("tune", 10, 1, 5, 1),
-        ("certify", 1, 0, 1, 0),
-    ]
+    rows = re.findall(r'scope="row">(\w+)<.*?</tr>', told := summary.role_table(demo))
+    assert rows == ["tune", "certify"]
+    assert re.findall(r"<td>(\d+)</td>", told) == ["10", "1", "5", "1", "1", "0", "1", "0"]
 
 
 def test_what_was_not_scored_is_told_and_listed(demo: Audit):
-    assert overview.not_scored_sentence(demo) == (
+    assert summary.not_scored_sentence(demo) == (
         "Left out, because not readable: 1 image. "
         "Always re-inspected, for want of a score: 1 part called good."
     )
-    listed = overview.not_scored(demo)
+    listed = summary.not_scored(demo)
     assert sorted(listed["status"]) == ["no score", "unreadable"]
     assert (listed["reason"] != "").all()
     assert open_page().get("download_button")[0].proto.label == "Download the list with reasons"
@@ -136,7 +135,7 @@ def test_what_was_not_scored_is_told_and_listed(demo: Audit):
 
 def test_nothing_is_offered_when_everything_was_scored(workspace: Path):
     audit = write_fake_audit(workspace / "demo", passed_parts([0.5], [0.1]))
-    assert "Every image was read" in overview.not_scored_sentence(audit)
+    assert "Every image was read" in summary.not_scored_sentence(audit)
     assert len(open_page().get("download_button")) == 0
 
 

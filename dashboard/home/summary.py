@@ -1,10 +1,11 @@
-"""What Home says of an audit: the finding at its operating point, and what was audited."""
+"""What Home says of an audit, as sentences and escaped HTML: the finding, and what was audited."""
 
+from html import escape
 from pathlib import PurePath
 
 import pandas as pd
 
-from dashboard.url_state import TUNE
+from dashboard.markup import table
 from dashboard.words import (
     INDICATOR_NAMES,
     ROLE_NAMES,
@@ -15,17 +16,17 @@ from dashboard.words import (
     number_text,
 )
 from trust_core.data.roles import ROLES
-from trust_core.decision.curves import load
-from trust_core.decision.operating_point import FlagCounts, OperatingPoint, count_flags
+from trust_core.decision.indicators.registry import THRESHOLD_SHIFT
+from trust_core.decision.operating_point import FlagCounts, OperatingPoint
 from trust_core.storage.audit_files import Audit
 
 CHANNELS = {"rgb": "in colour", "bgr": "in colour, blue first", "grey": "in grey"}
-
-
-def flag_counts(audit: Audit, point: OperatingPoint) -> FlagCounts:
-    """What an operating point flags on `tune`."""
-    scores = load(audit, TUNE, point.indicator)
-    return count_flags(scores.curves[point.strength], scores.shift, point)
+OUTCOMES = {  # heads of the table of roles
+    "fn": "Missed defects",
+    "tp": "Caught defects",
+    "tn": "Good parts passed",
+    "fp": "False alarms",
+}
 
 
 def finding_sentence(counts: FlagCounts) -> str:
@@ -46,7 +47,7 @@ def finding_sentence(counts: FlagCounts) -> str:
     return f"{start} Re-inspecting {again} would catch {found}."
 
 
-def basis(point: OperatingPoint) -> str:
+def finding_basis(point: OperatingPoint) -> str:
     """What the finding was measured on, and by which operating point."""
     return (
         f"On the images for choosing the threshold (tune), flagging by "
@@ -56,15 +57,43 @@ def basis(point: OperatingPoint) -> str:
     )
 
 
-def facts(audit: Audit) -> dict[str, str]:
-    """What was audited, in a few lines: name and value."""
+def finding_bars(counts: FlagCounts, indicator: str) -> str:
+    """The finding as bars: missed defects caught, and the good parts re-inspected for them."""
+    if not counts.fn:
+        return ""
+    overlooked = counts.fn - counts.flagged_fn
+    shift = "Lowering the threshold"
+    ways = [("Second Look", counts.flagged_tn, "ours")]
+    if indicator == THRESHOLD_SHIFT:
+        ways = [(shift, counts.flagged_tn, "rival")]
+    elif counts.shift_tn is not None:
+        ways.append((shift, counts.shift_tn, "rival"))
+    most = max(1, *(parts for _, parts, _ in ways))
+    rows = "".join(
+        f'<tr><th scope="row">{name}</th><td><div class="bar thin">{_bar(kind, parts, most)}</div>'
+        f"</td><td>{count(parts)}</td></tr>"
+        for name, parts, kind in ways
+    )
+    return (
+        f'<figure class="proof"><figcaption>{counted(counts.fn, "missed defects")}</figcaption>'
+        f'<div class="bar">{_bar("caught", counts.flagged_fn, counts.fn)}'
+        f"{_bar('missed', overlooked, counts.fn)}</div>"
+        f'<p><span class="key caught">▲ {count(counts.flagged_fn)} caught</span>'
+        f'<span class="key missed">✕ {count(overlooked)} still overlooked</span></p></figure>'
+        '<figure class="proof"><figcaption>Good parts re-inspected for that</figcaption>'
+        f"<table>{rows}</table></figure>"
+    )
+
+
+def audit_description(audit: Audit) -> str:
+    """What was audited, as a list of names and values."""
     manifest = audit.manifest
     model, data, timings = manifest["model"], manifest["data"], manifest["timings"]
     threshold = manifest["settings"]["decision_threshold"]
     file = PurePath(model["path"]).name if "path" in model else model["sha256"][:12]
     height, width = model["preprocessing"]["size"]
     rows, columns = manifest["grid"]
-    return {
+    lines = {
         "Detector": f"{file} ({model['architecture']})",
         "Calls a part defective": "when a kind of defect has the largest output"
         if threshold is None
@@ -74,16 +103,23 @@ def facts(audit: Audit) -> dict[str, str]:
         "Data": f"{PurePath(data['root']).name} ({data['layout']})",
         "Computed": f"{moment(manifest['created'])}, in {duration(timings['seconds'])}",
     }
+    body = "".join(f"<dt>{name}</dt><dd>{escape(value)}</dd>" for name, value in lines.items())
+    return f'<dl class="facts">{body}</dl>'
 
 
-def roles(audit: Audit) -> list[tuple[str, str, int, int, int, int]]:
-    """Role, what it is for, and numbers of missed, caught, passed good parts and false alarms."""
+def role_table(audit: Audit) -> str:
+    """A row a role: what it is for, and what the detector answered on its images."""
     counts = audit.manifest["counts_by_role"]
-    return [
-        (role, ROLE_NAMES[role], *(counts[role][o] for o in ("fn", "tp", "tn", "fp")))
+    rows = [
+        (
+            "",
+            f"{role}<small>{ROLE_NAMES[role]}</small>",
+            [count(counts[role][outcome]) for outcome in OUTCOMES],
+        )
         for role in ROLES
         if role in counts
     ]
+    return table("roles", rows, ("Images", *OUTCOMES.values()))
 
 
 def any_not_scored(audit: Audit) -> bool:
@@ -108,3 +144,7 @@ def not_scored(audit: Audit) -> pd.DataFrame:
         """SELECT path, role, label, status, reason FROM samples
            WHERE reason <> '' AND outcome IN ('', 'FN', 'TN') ORDER BY status, path"""
     )
+
+
+def _bar(kind: str, value: int, whole: int) -> str:
+    return f'<i class="{kind}" style="width:{value / whole:.2%}"></i>'

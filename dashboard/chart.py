@@ -52,7 +52,7 @@ def chart(
         "revision": revision,
         "height": height,
         "alt": alt,
-        "library": _library(),
+        "library": library_address(),
     }
     _component()(data=data, key=key, height=height, on_chosen_change=callback(choose))
 
@@ -68,7 +68,7 @@ def _component() -> Callable[..., Any]:
 
 
 @st.cache_resource(show_spinner=False)
-def _library() -> str:
+def library_address() -> str:
     """Address of plotly.js, the one in the Python package, put where pages can load it."""
     path = STATIC / f"plotly-{version('plotly')}.min.js"
     try:

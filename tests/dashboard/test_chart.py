@@ -12,19 +12,19 @@ from trust_core.errors import StoreError
 @pytest.fixture
 def static(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setattr(chart, "STATIC", tmp_path)
-    chart._library.clear()
+    chart.library_address.clear()
     yield tmp_path
-    chart._library.clear()
+    chart.library_address.clear()
 
 
 def test_plotly_is_put_where_pages_load_it_once(static: Path) -> None:
-    address = chart._library()
+    address = chart.library_address()
     (path,) = static.iterdir()
     assert address == f"app/static/{path.name}"
     assert path.read_text(encoding="utf-8").lstrip().startswith("/**\n* plotly.js")
     path.write_text("kept")
-    chart._library.clear()
-    chart._library()
+    chart.library_address.clear()
+    chart.library_address()
     assert path.read_text() == "kept"
 
 
@@ -33,4 +33,4 @@ def test_a_folder_that_cannot_be_written_is_told(
 ) -> None:
     monkeypatch.setattr(chart, "STATIC", static / "missing")
     with pytest.raises(StoreError, match=r"cannot write .*plotly.*: No such file"):
-        chart._library()
+        chart.library_address()

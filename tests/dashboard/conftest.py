@@ -1,0 +1,24 @@
+"""A workspace of its own, and the audit `demo` in it."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.fakes import Part, passed_parts, write_fake_audit
+from trust_core.storage.audit_files import Audit
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("TRUST_CORE_WORKSPACE", str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
+def demo(workspace: Path) -> Audit:
+    """10 missed defects and 5 good parts on `tune`; others elsewhere; one of each trouble."""
+    missed = [0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0.05]
+    parts = passed_parts(missed, [0.65, 0.04, 0.03, 0.02, 0.01])
+    parts += [Part(True, 0.9, (0.1,)), Part(False, 0.8, (0.1,)), Part(False, float("nan"), (0.1,))]
+    parts += passed_parts([float("nan")], [0.5], role="certify")
+    return write_fake_audit(workspace / "demo", parts)

@@ -21,6 +21,7 @@ from trust_core.data.samples import SAMPLE_COLUMNS, sample_id
 from trust_core.decision.indicators.registry import ABSENT
 from trust_core.explanation.overlap import CONSTANT, SCORED
 from trust_core.explanation.uncertainty import DOUBT_COLUMNS
+from trust_core.storage.atomic import write_json
 from trust_core.storage.audit_files import (
     FEATURES,
     FINISHED,
@@ -30,9 +31,8 @@ from trust_core.storage.audit_files import (
     SAMPLES,
     SCHEMA_VERSION,
     SCORES,
-    write_json,
 )
-from trust_core.storage.shards import TableWriter
+from trust_core.storage.shards import table_writer
 
 CHUNK = 20_000  # images that are made at a time
 GRID, FEATURE_WIDTH = (7, 7), 512
@@ -61,18 +61,18 @@ def write_simulated(folder: Path, images: int, roles: tuple[str, ...] = ROLES) -
     counts: dict[str, dict[str, int]] = {}
     unreadable = unscored = row = 0
     with (
-        TableWriter(folder / SAMPLES) as samples_file,
-        TableWriter(folder / SCORES) as scores_file,
-        TableWriter(folder / INDICATORS) as indicators_file,
+        table_writer(folder / SAMPLES) as write_samples,
+        table_writer(folder / SCORES) as write_scores,
+        table_writer(folder / INDICATORS) as write_indicators,
     ):
         for start in range(0, images, CHUNK):
             samples = _samples(names[start : start + CHUNK], roles, draw)
             scores = _scores(samples, settings.strengths, draw).assign()
             scores.insert(0, "row", np.arange(row, row + len(scores)))
             row += len(scores)
-            samples_file.write(samples)
-            scores_file.write(scores)
-            indicators_file.write(_indicators(samples, draw))
+            write_samples(samples)
+            write_scores(scores)
+            write_indicators(_indicators(samples, draw))
             for role, part in samples.groupby("role"):
                 known = counts.setdefault(str(role), {name.lower(): 0 for name in OUTCOMES})
                 for name in OUTCOMES:

@@ -4,7 +4,6 @@
 step of a slider would lose the zoom and flash. This one is told what moves, and moves only that.
 """
 
-import os
 from collections.abc import Callable
 from importlib.metadata import version
 from typing import Any
@@ -14,6 +13,7 @@ from plotly.offline import get_plotlyjs
 
 from dashboard.shell import STATIC, callback
 from trust_core.errors import StoreError
+from trust_core.storage.atomic import replacing
 
 NOTHING: dict[str, Any] = {}
 
@@ -73,9 +73,8 @@ def library_address() -> str:
     path = STATIC / f"plotly-{version('plotly')}.min.js"
     try:
         if not path.exists():
-            unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-            unfinished.write_text(get_plotlyjs(), encoding="utf-8")
-            unfinished.replace(path)
+            with replacing(path, durable=False) as unfinished:
+                unfinished.write_text(get_plotlyjs(), encoding="utf-8")
     except OSError as error:
         raise StoreError(
             f"cannot write {path}: {error.strerror or error}; the charts need it there once"

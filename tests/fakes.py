@@ -24,6 +24,7 @@ from trust_core.decision.indicators.registry import ABSENT
 from trust_core.explanation.heatmaps import rounded
 from trust_core.explanation.overlap import CONSTANT, SCORED
 from trust_core.explanation.uncertainty import DOUBT_COLUMNS
+from trust_core.storage.atomic import write_json
 from trust_core.storage.audit_files import (
     FEATURES,
     FINISHED,
@@ -36,7 +37,6 @@ from trust_core.storage.audit_files import (
     SCORES,
     Audit,
     open_audit,
-    write_json,
 )
 from trust_core.storage.shards import write_table
 

@@ -18,7 +18,8 @@ from trust_core.errors import StoreError, UnreadableImage
 from trust_core.explanation.evidence.forms import evidence
 from trust_core.explanation.evidence.patch_gaussian import Conditional
 from trust_core.model.detector import Detector
-from trust_core.storage.audit_files import Audit, write_json
+from trust_core.storage.atomic import write_json
+from trust_core.storage.audit_files import Audit
 
 FILE = "scale.json"
 QUANTILE = 0.995  # 1 in 200 pixels lies above the end of the colours, as with the heatmaps

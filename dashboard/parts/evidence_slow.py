@@ -30,7 +30,8 @@ from trust_core.errors import StoreError, TrustError
 from trust_core.explanation.evidence.occlusion import starts
 from trust_core.figures.overlays import Mask
 from trust_core.figures.part_maps import seen_by_network
-from trust_core.storage.audit_files import PROGRESS, Audit
+from trust_core.storage.audit_files import Audit
+from trust_core.storage.progress import PROGRESS
 
 EVERY = timedelta(seconds=1)
 PROGRAM = (sys.executable, "-m", evidence_job.__name__)

@@ -19,7 +19,7 @@ from trust_core.audit import jobs
 from trust_core.audit.jobs import DONE, FAILED, RUNNING, JobState
 from trust_core.errors import StoreError, TrustError
 from trust_core.model.training.loop import best_epoch
-from trust_core.storage.audit_files import PROGRESS
+from trust_core.storage.progress import PROGRESS
 from trust_core.storage.workspace import NETWORKS, workspace_folder
 
 TRAIN, NEW = "train", "new"  # in the URL: the network that is being made

@@ -1,6 +1,5 @@
 """An audit on disk: reading a finished one, and every folder that is none."""
 
-import json
 import math
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import pytest
 
 from tests.fakes import GRID, Part, passed_parts, random_parts, write_fake_audit
 from trust_core.errors import StoreError
+from trust_core.storage.atomic import write_json
 from trust_core.storage.audit_files import (
     INDICATORS,
     MANIFEST,
@@ -18,7 +18,6 @@ from trust_core.storage.audit_files import (
     Audit,
     open_audit,
     read_manifest,
-    write_json,
 )
 from trust_core.storage.shards import write_table
 from trust_core.storage.workspace import WORKSPACE_VARIABLE, workspace_folder
@@ -172,17 +171,6 @@ def test_the_good_neighbour_opens(audit: Audit):
     assert again.manifest == audit.manifest
     assert again.strengths == (0.0, 1.0, 4.0)
     assert read_manifest(audit.folder)["counts"] == audit.manifest["counts"]
-
-
-def test_json_is_replaced_whole_and_never_holds_nan(tmp_path: Path):
-    path = tmp_path / "x.json"
-    write_json(path, {"a": 1})
-    with pytest.raises(ValueError, match="not JSON compliant"):
-        write_json(path, {"a": math.nan})
-    assert json.loads(path.read_text()) == {"a": 1}
-    write_json(path, {"a": 2})
-    assert json.loads(path.read_text()) == {"a": 2}
-    assert [p.name for p in tmp_path.iterdir()] == ["x.json"]
 
 
 def test_the_workspace_is_named_by_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):

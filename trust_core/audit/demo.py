@@ -11,7 +11,7 @@ from trust_core.storage.audit_files import MANIFEST, Audit, open_audit
 from trust_core.storage.workspace import workspace_folder
 
 if TYPE_CHECKING:
-    from trust_core.audit.run import Progress
+    from trust_core.storage.progress import Progress
 
 NETWORK = Path(__file__).parents[1] / "model" / "demo_network.safetensors"
 

@@ -3,11 +3,9 @@
 It writes its progress as an audit does, and the result when it is complete. SIGTERM ends it.
 """
 
-import os
 import signal
 import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -15,9 +13,8 @@ from trust_core.audit.evidence_store import SAMPLES, Task, keep
 from trust_core.audit.reopen import network_input, reopened
 from trust_core.errors import StoreError, TrustError
 from trust_core.explanation.evidence.forms import audit_conditional, evidence
-from trust_core.storage.audit_files import PROGRESS, Audit, open_audit, write_json
-
-EVERY = 0.5  # seconds from one note of the progress to the next
+from trust_core.storage.audit_files import Audit, open_audit
+from trust_core.storage.progress import progress_writer, stopwatch
 
 
 def arguments(audit: Audit, task: Task) -> list[str]:
@@ -37,6 +34,7 @@ def run(audit: Audit, task: Task) -> None:
     folder = task.folder(audit)
     folder.mkdir(parents=True, exist_ok=True)
     detector = reopened(audit)
+    measure, note = stopwatch(), progress_writer(folder)
     found = evidence(
         detector,
         network_input(audit, detector, paths.iloc[0]),
@@ -45,7 +43,7 @@ def run(audit: Audit, task: Task) -> None:
         window=task.window,
         stride=task.stride,
         samples=SAMPLES,
-        progress=_note(folder / PROGRESS),
+        progress=lambda done, total: note(measure(done, total)),
     )
     keep(folder, found)
 
@@ -63,24 +61,6 @@ def main(words: Sequence[str]) -> int:
         print("Stopped.", file=sys.stderr)
         return 130
     return 0
-
-
-def _note(path: Path) -> Callable[[int, int], None]:
-    """A function that writes how far the work is, every now and then."""
-    began = told = time.monotonic()
-
-    def note(done: int, total: int) -> None:
-        nonlocal told
-        now = time.monotonic()
-        if now - told < EVERY:
-            return
-        told = now
-        rate = done / (now - began)
-        left = (total - done) / rate if rate else None
-        state = {"done": done, "total": total, "rate": rate, "seconds_left": left}
-        write_json(path, state | {"seconds": now - began, "pid": os.getpid()})
-
-    return note
 
 
 def _stop(*_: object) -> NoReturn:

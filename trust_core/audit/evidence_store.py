@@ -11,6 +11,7 @@ import numpy as np
 
 from trust_core.errors import StoreError
 from trust_core.explanation.evidence.forms import Evidence
+from trust_core.storage.atomic import replacing
 from trust_core.storage.audit_files import Audit
 
 FOLDER = "evidence"
@@ -47,8 +48,7 @@ def is_kept(folder: Path) -> bool:
 
 def keep(folder: Path, found: Evidence) -> None:
     """Write a result, by rename."""
-    unfinished = folder / f".{RESULT}"
-    with unfinished.open("wb") as file:
+    with replacing(folder / RESULT) as unfinished, unfinished.open("wb") as file:
         np.savez_compressed(
             file,
             bits=found.bits,
@@ -59,7 +59,6 @@ def keep(folder: Path, found: Evidence) -> None:
             backwards=found.backwards,
             seconds=found.seconds,
         )
-    unfinished.replace(folder / RESULT)
 
 
 def kept(folder: Path) -> Evidence:

@@ -6,6 +6,7 @@ from pathlib import Path
 from trust_core.audit.manifest import Identity
 from trust_core.audit.settings import AuditSettings
 from trust_core.errors import StoreError
+from trust_core.storage.atomic import write_json
 from trust_core.storage.audit_files import (
     EVIDENCE,
     FEATURES,
@@ -16,7 +17,6 @@ from trust_core.storage.audit_files import (
     SAMPLES,
     SCORES,
     read_manifest,
-    write_json,
 )
 from trust_core.storage.locks import LOCK
 from trust_core.storage.shards import SHARDS

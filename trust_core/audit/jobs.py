@@ -7,7 +7,6 @@ first. The worker holds a lock on `NAME.lock` from its first to its last moment:
 back however the worker ends, so a recycled process number is never taken for ours.
 """
 
-import json
 import os
 import re
 import signal
@@ -16,14 +15,15 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 from trust_core.audit.allocator import ENVIRONMENT
 from trust_core.errors import StoreError
-from trust_core.storage.audit_files import FINISHED, MANIFEST, PROGRESS, read_manifest, write_json
+from trust_core.storage.atomic import read_json, write_json
+from trust_core.storage.audit_files import FINISHED, MANIFEST, read_manifest
 from trust_core.storage.locks import is_locked, writer_lock
+from trust_core.storage.progress import Progress, read_progress
 from trust_core.storage.workspace import JOBS, workspace_folder
 
 PROGRAM = (sys.executable, "-m", "trust_core")
@@ -58,24 +58,16 @@ class Job:
 
 
 @dataclass(frozen=True)
-class JobState:
-    """How a job stands.
+class JobState(Progress):
+    """How a job stands, and how far it is.
 
     Attributes:
         phase: `RUNNING`, `DONE`, `STOPPED` or `FAILED`.
-        done: images finished; 0 while the files are being read.
-        total: images in all; 0 while unknown.
-        rate: images a second; 0 while unknown.
-        seconds_left: estimated; None while unknown.
         sentence: why it stopped or failed, "" otherwise.
     """
 
-    phase: str
-    done: int = 0
-    total: int = 0
-    rate: float = 0.0
-    seconds_left: float | None = None
-    sentence: str = ""
+    phase: str = field(kw_only=True)
+    sentence: str = field(default="", kw_only=True)
 
 
 def start(arguments: Sequence[str], folder: Path, program: Sequence[str] = ()) -> Job:
@@ -166,21 +158,19 @@ def state(folder: Path, finished: Callable[[Path], bool] = has_audit) -> JobStat
         finished: whether that is complete.
     """
     job = read_job(folder)
-    progress = _json(folder / PROGRESS)
-    numbers: dict[str, Any] = {key: progress[key] for key in ("done", "total") if key in progress}
+    progress = read_progress(folder)
     if job is not None and _held(folder):
-        if progress.get("pid") == job.pid:
-            numbers |= {"rate": progress["rate"], "seconds_left": progress["seconds_left"]}
-        return JobState(RUNNING, **numbers)
+        rate = progress.rate if progress.pid == job.pid else 0.0  # not that of an earlier run
+        return JobState(progress.done, progress.total, progress.seconds, rate, phase=RUNNING)
     if finished(folder):
-        return JobState(DONE)
+        return JobState(phase=DONE)
     phase, sentence = _last_words(_beside(folder, "log"))
-    return JobState(phase, sentence=sentence, **numbers)
+    return JobState(progress.done, progress.total, phase=phase, sentence=sentence)
 
 
 def read_job(folder: Path) -> Job | None:
     """What was asked of the worker of this folder; None when it is not known."""
-    content = _json(_beside(folder, "json"))
+    content = read_json(_beside(folder, "json"))
     if not content:
         return None
     arguments, program = (tuple(content.get(key, ())) for key in ("arguments", "program"))
@@ -233,11 +223,3 @@ def _last_words(path: Path) -> tuple[str, str]:
     if any(line.startswith("Traceback ") for line in lines):
         return FAILED, f"The program itself failed: {last} Please report it with the log."
     return FAILED, last
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError):
-        return {}
-    return content

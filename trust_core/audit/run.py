@@ -4,11 +4,9 @@ Data gives decoded images, the model its responses, explanation the maps and the
 (`scoring.py`), and the decisions are made on what the folder then holds.
 """
 
-import os
 import shutil
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,29 +34,29 @@ from trust_core.errors import DataError, StoreError
 from trust_core.explanation.evidence.fit import running_conditional
 from trust_core.explanation.uncertainty import DOUBT_COLUMNS
 from trust_core.model.detector import Detector
+from trust_core.storage.atomic import write_json
 from trust_core.storage.audit_files import (
     EVIDENCE,
     FINISHED,
     INDICATORS,
     MANIFEST,
     MAPS,
-    PROGRESS,
     RUNNING,
     SAMPLES,
     SCORES,
     Audit,
     open_audit,
     read_manifest,
-    write_json,
 )
 from trust_core.storage.locks import LOCK, writer_lock
+from trust_core.storage.progress import PROGRESS, Progress, progress_writer, stopwatch
 from trust_core.storage.shards import (
     SHARDS,
     Shard,
-    TableWriter,
     merge,
     read_shard_samples,
     shard_path,
+    table_writer,
     write_shard,
     write_table,
 )
@@ -66,34 +64,11 @@ from trust_core.storage.shards import (
 if TYPE_CHECKING:
     from trust_core.audit.cluster import Cluster
 
-PROGRESS_SECONDS = 0.5
 RESCORE_ROWS = 2048
 PASS_COLUMNS = [
     *("sample_id", "log_odds", "p_defect", "predicted", "status", "reason"),
     *DOUBT_COLUMNS,
 ]
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a running audit is.
-
-    Attributes:
-        done: images finished, those of an earlier run included.
-        total: images in all.
-        seconds: since this run started.
-        rate: images a second in this run; 0 before the first batch.
-    """
-
-    done: int
-    total: int
-    seconds: float
-    rate: float
-
-    @property
-    def seconds_left(self) -> float | None:
-        """Estimated; None while nothing is known."""
-        return (self.total - self.done) / self.rate if self.rate else None
 
 
 def run_audit(
@@ -184,7 +159,8 @@ def _run_model(
     starts = range(0, total, batch_size)
     missing = [i for i in range(len(starts)) if not shard_path(folder, i).is_dir()]
     finished = total - sum(min(batch_size, total - starts[i]) for i in missing)
-    began, done, told = time.monotonic(), 0, 0.0
+    measure, note = stopwatch(finished), progress_writer(folder)
+    began, done = time.monotonic(), 0
 
     def load(index: int) -> tuple[int, Batch]:
         rows = slice(starts[index], starts[index] + batch_size)
@@ -220,13 +196,9 @@ def _run_model(
         results = run_on_cluster(cluster, detector, dataset, settings, surroundings, jobs)
     for count in run_behind(results, save):
         done += count
-        seconds = time.monotonic() - began
-        state = Progress(finished + done, total, seconds, done / seconds)
+        state = measure(finished + done, total)
         progress(state)
-        if seconds - told > PROGRESS_SECONDS:
-            told = seconds
-            left = {"seconds_left": state.seconds_left, "pid": os.getpid()}
-            write_json(folder / PROGRESS, asdict(state) | left)
+        note(state)
     answers = (read_shard_samples(folder, index) for index in range(len(starts)))
     if all((part["status"] == UNREADABLE).all() for part in answers):  # ends at the first other
         reason = read_shard_samples(folder, 0)["reason"].iloc[0]
@@ -282,12 +254,12 @@ def rescore(folder: Path, manifest: dict[str, Any], rule: str) -> None:
     files = {e["name"]: folder / MAPS / e["file"] for e in manifest["maps"] if e["name"] in names}
     maps = {name: np.load(path, mmap_mode="r") for name, path in files.items()}
     start = 0
-    with pq.ParquetFile(folder / SCORES) as before, TableWriter(folder / SCORES) as after:
+    with pq.ParquetFile(folder / SCORES) as before, table_writer(folder / SCORES) as write:
         for batch in before.iter_batches(RESCORE_ROWS):
             scores = batch.to_pandas()
             rows = slice(start, start + len(scores))
             piece = {name: np.array(values[rows]) for name, values in maps.items()}
             found = overlap_columns(scores["log_odds"].to_numpy(), piece, names[2], rule)
             scores[OVERLAP_COLUMNS] = pd.DataFrame(found)
-            after.write(scores)
+            write(scores)
             start += len(scores)

@@ -50,7 +50,8 @@ def run_evidence(options: argparse.Namespace) -> dict[str, Any]:
     from trust_core.explanation.evidence.forms import FORMS, evidence
     from trust_core.figures.evidence import overlay, reach
     from trust_core.model.open import open_detector
-    from trust_core.storage.audit_files import open_audit, write_json
+    from trust_core.storage.atomic import write_json
+    from trust_core.storage.audit_files import open_audit
 
     FORMS.find(options.form)
     files = image_files(options.images)

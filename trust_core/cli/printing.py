@@ -4,11 +4,9 @@ import json
 import sys
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from trust_core.audit.run import Progress
-
+from trust_core.storage.progress import Progress, stopwatch
 
 LOCALISATION_WORDS = {
     "seg_miou": "Seg_mIoU, mean over images",
@@ -36,12 +34,12 @@ def say(sentences: Sequence[str]) -> None:
         print(sentence, file=sys.stderr)
 
 
-def progress() -> Callable[["Progress"], None]:
+def progress() -> Callable[[Progress], None]:
     """A line that is written over on a terminal, and once in ten seconds into a file."""
     terminal = sys.stderr.isatty()
     told = 0.0
 
-    def show(state: "Progress") -> None:
+    def show(state: Progress) -> None:
         nonlocal told
         now = time.monotonic()
         last = state.done == state.total
@@ -59,17 +57,13 @@ def progress() -> Callable[["Progress"], None]:
 
 def counting() -> Callable[[int, int], None]:
     """The same line for a job that knows only how many of how many images are done."""
-    from trust_core.audit.run import Progress
-
-    show, began = progress(), time.monotonic()
-    first: int | None = None
+    show = progress()
+    measure: Callable[[int, int], Progress] | None = None
 
     def count(done: int, total: int) -> None:
-        nonlocal first, began
-        if first is None:  # what an earlier run had done is no speed
-            first, began = done, time.monotonic()
-        seconds = time.monotonic() - began
-        show(Progress(done, total, seconds, (done - first) / seconds if done > first else 0.0))
+        nonlocal measure
+        measure = measure or stopwatch(done)  # what an earlier run had done is no speed
+        show(measure(done, total))
 
     return count
 

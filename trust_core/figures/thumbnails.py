@@ -5,7 +5,6 @@ else.
 """
 
 import io
-import os
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from PIL import Image
 
 from trust_core.data.images import read_image
 from trust_core.errors import UnreadableImage
+from trust_core.storage.atomic import replacing
 from trust_core.storage.audit_files import Audit
 from trust_core.storage.workspace import cache_folder
 
@@ -89,10 +89,9 @@ def thumbnails(audit: Audit, parts: Iterable[tuple[str, str]]) -> list[Thumbnail
 
 def _keep(path: Path, content: bytes) -> None:
     """Write by rename. A disk that cannot be written costs time, not the page."""
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished.write_bytes(content)
-        unfinished.replace(path)
+        with replacing(path, durable=False) as unfinished:
+            unfinished.write_bytes(content)
     except OSError:
         return

@@ -20,6 +20,7 @@ from trust_core.model.preprocessing import Preprocessing
 from trust_core.model.recognition.architectures import PublishedInput, published_input
 from trust_core.model.recognition.recognise import recognise
 from trust_core.model.weights import file_sha256, read_weights
+from trust_core.storage.atomic import replacing
 
 LARGEST_CARD = 2**16
 
@@ -67,9 +68,8 @@ def write_model(path: Path, module: nn.Module, card: ModelCard) -> None:
             (path, save(tensors)),
             (path.with_suffix(".json"), json.dumps(content, indent=2).encode() + b"\n"),
         ):
-            part = target.with_name(f".{target.name}.part")
-            part.write_bytes(data)
-            part.replace(target)
+            with replacing(target) as unfinished:
+                unfinished.write_bytes(data)
     except OSError as error:
         raise StoreError(f"{path} cannot be written: {error.strerror}.") from error
 

@@ -7,7 +7,6 @@ one manifest. `trust_core.storage.shards` writes it while it runs.
 import atexit
 import glob
 import json
-import os
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,7 +31,6 @@ MASKS = "masks.npy"
 EVIDENCE = "evidence.npz"
 INDICATORS = "indicators.parquet"
 MAPS = "maps"
-PROGRESS = "progress.json"
 RUNNING, FINISHED = "running", "finished"
 
 # Of DuckDB: what needs more memory goes by way of the disk; files read are kept by the system.
@@ -41,13 +39,6 @@ QUERIES: dict[str, str | bool | int | float | list[str]] = {
     "temp_directory": str(Path(tempfile.gettempdir()) / "trust-core-queries"),
     "enable_external_file_cache": "false",
 }
-
-
-def write_json(path: Path, content: object) -> None:
-    """Write JSON (never NaN) atomically: a reader sees the old file or the new one."""
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    unfinished.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    unfinished.replace(path)
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:

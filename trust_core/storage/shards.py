@@ -4,9 +4,8 @@ A shard is a folder with the tables and maps of some images, complete or not the
 streams the shards, in order, into the files that `trust_core.storage.audit_files` reads.
 """
 
-import os
-import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from trust_core.storage.atomic import replacing
 from trust_core.storage.audit_files import FEATURES, MAPS, MASKS, SAMPLES, SCORES
 
 SHARDS = "shards"
@@ -53,19 +53,18 @@ def shard_path(folder: Path, index: int) -> Path:
 
 def write_shard(folder: Path, index: int, shard: Shard) -> None:
     """Write a shard; it appears whole, by one rename, or not at all."""
-    target = shard_path(folder, index)
-    unfinished = target.with_name(f".{target.name}.{os.getpid()}")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir(parents=True)
-    shard.samples.to_parquet(unfinished / SAMPLES, index=False)
-    shard.scores.to_parquet(unfinished / SCORES, index=False)
     arrays = {f"map:{name}": array for name, array in shard.maps.items()}
     if shard.features is not None:
         arrays["features"] = shard.features
     if shard.masks is not None:
         arrays["masks"] = shard.masks
-    np.savez(unfinished / ARRAYS, **arrays)  # type: ignore[arg-type]
-    unfinished.rename(target)
+    target = shard_path(folder, index)
+    target.parent.mkdir(exist_ok=True)
+    with replacing(target, locked=True) as unfinished:
+        unfinished.mkdir()
+        shard.samples.to_parquet(unfinished / SAMPLES, index=False)
+        shard.scores.to_parquet(unfinished / SCORES, index=False)
+        np.savez(unfinished / ARRAYS, **arrays)  # type: ignore[arg-type]
 
 
 def read_shard(folder: Path, index: int) -> Shard:
@@ -99,17 +98,22 @@ def merge(folder: Path, count: int, map_files: dict[str, str]) -> dict[str, floa
         if path not in arrays:
             path.parent.mkdir(exist_ok=True)
             arrays[path] = np.lib.format.open_memmap(
-                _unfinished(path), "w+", np.float16, (length, *like.shape[1:])
+                files.enter_context(replacing(path, locked=True)),
+                "w+",
+                np.float16,
+                (length, *like.shape[1:]),
             )
         return arrays[path]
 
     row = image = 0
     clean: dict[str, list[npt.NDArray[np.float32]]] = {name: [] for name in map_files}
-    with TableWriter(folder / SCORES) as scores_file, TableWriter(folder / SAMPLES) as samples_file:
+    with ExitStack() as files:
+        write_scores = files.enter_context(table_writer(folder / SCORES))
+        write_samples = files.enter_context(table_writer(folder / SAMPLES))
         for shard in (read_shard(folder, index) for index in range(count)):
             size = len(shard.scores)
-            samples_file.write(shard.samples)
-            scores_file.write(shard.scores.assign(row=np.arange(row, row + size)))
+            write_samples(shard.samples)
+            write_scores(shard.scores.assign(row=np.arange(row, row + size)))
             for name, file in map_files.items():
                 array(folder / MAPS / file, rows, shard.maps[name])[row : row + size] = shard.maps[
                     name
@@ -123,9 +127,8 @@ def merge(folder: Path, count: int, map_files: dict[str, str]) -> dict[str, floa
                     rows_of_samples = slice(image, image + len(shard.samples))
                     array(folder / file, images, values)[rows_of_samples] = values
             row, image = row + len(shard.scores), image + len(shard.samples)
-    for path, values in arrays.items():
-        values.flush()  # type: ignore[attr-defined]
-        _unfinished(path).replace(path)
+        for values in arrays.values():
+            values.flush()  # type: ignore[attr-defined]
     return {name: _percentile(values) for name, values in clean.items()}
 
 
@@ -136,50 +139,40 @@ def read_shard_samples(folder: Path, index: int) -> pd.DataFrame:
 
 def write_table(path: Path, table: pd.DataFrame) -> None:
     """Write a Parquet table atomically."""
-    table.to_parquet(_unfinished(path), index=False, row_group_size=ROW_GROUP)
-    _unfinished(path).replace(path)
+    with replacing(path) as unfinished:
+        table.to_parquet(unfinished, index=False, row_group_size=ROW_GROUP)
 
 
-class TableWriter:
-    """Appends tables to one Parquet file, which appears when all is written.
+@contextmanager
+def table_writer(path: Path) -> Iterator[Callable[[pd.DataFrame], None]]:
+    """Append tables with the columns of the first one to a Parquet file, which appears at the end.
 
     Rows are gathered into groups of `ROW_GROUP`, however small the tables are: a group for each of
     thousands of shards would make the file slow to open.
+
+    Yields:
+        A function that appends the rows of a table; it has to be called at least once.
     """
+    waiting: list[pa.Table] = []
+    writer: pq.ParquetWriter | None = None
+    with replacing(path, locked=True) as unfinished, ExitStack() as files:
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.writer: pq.ParquetWriter | None = None
-        self.waiting: list[pa.Table] = []
+        def flush() -> None:
+            nonlocal writer
+            content = pa.concat_tables(waiting)
+            waiting.clear()
+            if writer is None:
+                writer = files.enter_context(pq.ParquetWriter(unfinished, content.schema))
+            writer.write_table(content, row_group_size=ROW_GROUP)
 
-    def __enter__(self) -> "TableWriter":
-        return self
+        def write(table: pd.DataFrame) -> None:
+            waiting.append(pa.Table.from_pandas(table, preserve_index=False))
+            if sum(len(part) for part in waiting) >= ROW_GROUP:
+                flush()
 
-    def write(self, table: pd.DataFrame) -> None:
-        """Append the rows of a table; its columns are those of the first one."""
-        self.waiting.append(pa.Table.from_pandas(table, preserve_index=False))
-        if sum(len(part) for part in self.waiting) >= ROW_GROUP:
-            self._flush()
-
-    def _flush(self) -> None:
-        if self.waiting:
-            content = pa.concat_tables(self.waiting)
-            self.waiting = []
-            if self.writer is None:
-                self.writer = pq.ParquetWriter(_unfinished(self.path), content.schema)
-            self.writer.write_table(content, row_group_size=ROW_GROUP)
-
-    def __exit__(self, kind: object, *_: object) -> None:
-        if kind is None:
-            self._flush()
-        if self.writer is not None:
-            self.writer.close()
-            if kind is None:
-                _unfinished(self.path).replace(self.path)
-
-
-def _unfinished(path: Path) -> Path:
-    return path.with_name(f".{path.name}.unfinished")
+        yield write
+        if waiting:
+            flush()
 
 
 def _rows(folder: Path, file: str, count: int) -> int:

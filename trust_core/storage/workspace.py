@@ -6,7 +6,6 @@ was started here.
 
 import glob
 import hashlib
-import json
 import os
 import re
 import shutil
@@ -17,16 +16,16 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from trust_core.errors import SettingsError, StoreError
+from trust_core.storage.atomic import read_json, write_json
 from trust_core.storage.audit_files import (
     FINISHED,
     MANIFEST,
-    PROGRESS,
     Audit,
     open_audit,
     read_manifest,
-    write_json,
 )
 from trust_core.storage.locks import LOCK, is_locked, writer_lock
+from trust_core.storage.progress import read_progress
 
 DEMO = "demo"
 STOPPED, RUNNING, DAMAGED = "stopped", "running", "damaged"
@@ -105,15 +104,14 @@ def entry(folder: Path) -> Entry:
             return Entry(folder.name, name, FINISHED, manifest)
     except (StoreError, KeyError, TypeError):
         return Entry(folder.name, display_name(folder), DAMAGED, {})
-    progress = _json(folder / PROGRESS)
+    progress = read_progress(folder)
     status = RUNNING if is_locked(folder / LOCK) else STOPPED
-    done, total = (int(progress.get(key, 0)) for key in ("done", "total"))
-    return Entry(folder.name, name, status, manifest, done, total)
+    return Entry(folder.name, name, status, manifest, progress.done, progress.total)
 
 
 def display_name(folder: Path, manifest: Mapping[str, Any] | None = None) -> str:
     """What the audit is called: as it was renamed, or after its folder, or by what was audited."""
-    given = str(_json(folder / NAME_FILE).get("name") or "")
+    given = str(read_json(folder / NAME_FILE).get("name") or "")
     if given or folder.name == DEMO:
         return given or "Demo"
     if manifest and HASHES.fullmatch(folder.name):
@@ -169,11 +167,3 @@ def disk_used(folder: str) -> int:
     """Bytes of all files of an audit."""
     files = (path.lstat() for path in (workspace_folder() / folder).rglob("*") if not path.is_dir())
     return sum(status.st_size for status in files)
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}

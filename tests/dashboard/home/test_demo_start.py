@@ -21,20 +21,20 @@ def test_the_demo_is_started_as_a_worker_and_watched(
         (workspace / "jobs" / "demo.json").write_text("{}")
 
     monkeypatch.setattr(jobs, "start", start)
-    state = jobs.JobState(jobs.RUNNING, 300, 1200, 10.0, 90.0)
+    state = jobs.JobState(300, 1200, rate=10.0, phase=jobs.RUNNING)
     monkeypatch.setattr(jobs, "state", lambda folder: state)
     app = open_page()
     app.button(key="demo").click()
     again(app)
     assert started == [(["demo", "--json"], workspace / "demo")]
     assert app.get("progress")[0].proto.text == "Auditing the demo: 300 of 1,200 images, 2 min left"
-    state = jobs.JobState(jobs.RUNNING)
+    state = jobs.JobState(phase=jobs.RUNNING)
     assert again(app).get("progress")[0].proto.text == "Preparing the demo …"
-    state = jobs.JobState(jobs.FAILED, sentence="the <disk> is full")
+    state = jobs.JobState(phase=jobs.FAILED, sentence="the <disk> is full")
     assert "the &lt;disk&gt; is full" in html(again(app))
     assert app.button(key="demo").label == "Go on with the demo"
     write_fake_audit(workspace / "demo", passed_parts([0.5], [0.1]))
-    state = jobs.JobState(jobs.DONE)
+    state = jobs.JobState(phase=jobs.DONE)
     assert "The detector calls <b>2</b> parts good." in html(again(app))
 
 

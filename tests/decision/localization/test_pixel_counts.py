@@ -30,8 +30,10 @@ from trust_core.decision.localization.pixel_counts import (
     sources,
 )
 from trust_core.errors import SettingsError, StoreError
-from trust_core.storage.audit_files import MASKS, PROGRESS, SAMPLES, Audit, open_audit, write_json
+from trust_core.storage.atomic import write_json
+from trust_core.storage.audit_files import MASKS, SAMPLES, Audit, open_audit
 from trust_core.storage.locks import LOCK, writer_lock
+from trust_core.storage.progress import PROGRESS
 
 
 @pytest.fixture(scope="module")

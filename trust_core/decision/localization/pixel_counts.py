@@ -10,12 +10,11 @@ import hashlib
 import json
 import os
 import shutil
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -24,8 +23,10 @@ from trust_core.data.images import image_size, read_mask
 from trust_core.decision.localization.metrics import THRESHOLDS, count_pixels
 from trust_core.errors import SettingsError, StoreError, UnreadableImage
 from trust_core.model.placement import seen_box, spread
-from trust_core.storage.audit_files import PROGRESS, Audit, write_json
+from trust_core.storage.atomic import publish
+from trust_core.storage.audit_files import Audit
 from trust_core.storage.locks import LOCK, writer_lock
+from trust_core.storage.progress import PROGRESS, progress_writer, read_progress, stopwatch
 
 MASK_HEAD = "mask"
 FOLDER = "localisation"  # as audits on disk have it
@@ -168,14 +169,14 @@ class _Picture(NamedTuple):
 def _count_all(
     audit: Audit, source: str, folder: Path, progress: Callable[[int, int], None]
 ) -> None:
-    unfinished, state = folder / UNFINISHED, folder / PROGRESS
+    unfinished = folder / UNFINISHED
     pictures, values = _pictures(audit, source), _values(audit, source)
-    total, begun = len(pictures), _done(state) if unfinished.exists() else 0
+    total, begun = len(pictures), read_progress(folder).done if unfinished.exists() else 0
     shape = (2 * len(THRESHOLDS) + 2, total)
     table = np.lib.format.open_memmap(
         unfinished, "r+" if begun else "w+", np.int32, None if begun else shape
     )
-    began = time.monotonic()
+    measure, note = stopwatch(begun), progress_writer(folder, interval=0)
 
     def count(picture: _Picture) -> Table:
         return _count(audit, values, picture)
@@ -186,12 +187,10 @@ def _count_all(
             table[:, start : start + len(part)] = np.stack(list(pool.map(count, part)), axis=1)
             table.flush()
             done = start + len(part)
-            rate = (done - begun) / (time.monotonic() - began)
-            told = {"done": done, "total": total, "rate": rate, "pid": os.getpid()}
-            write_json(state, told | {"seconds_left": (total - done) / rate})
+            note(measure(done, total))  # each time: a later run goes on from there
             progress(done, total)
-    unfinished.replace(folder / COUNTS)
-    state.unlink(missing_ok=True)
+    publish(unfinished, folder / COUNTS)
+    (folder / PROGRESS).unlink(missing_ok=True)
 
 
 def _count(audit: Audit, values: npt.NDArray[np.float16], picture: _Picture) -> Table:
@@ -271,11 +270,3 @@ def _pictures(audit: Audit, source: str, sample_id: str | None = None) -> list[_
         [sample_id],
     )
     return [_Picture(*row) for row in found.itertuples(index=False)]
-
-
-def _done(path: Path) -> int:
-    try:
-        state: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return int(state["done"])
-    except (FileNotFoundError, json.JSONDecodeError, KeyError):
-        return 0

@@ -20,6 +20,7 @@ from trust_core.errors import DataError, StoreError, UnreadableImage
 from trust_core.explanation.evidence.heatmaps import PAD, evidence_window
 from trust_core.explanation.evidence.patch_gaussian import Conditional, fit_conditional
 from trust_core.model.preprocessing import Preprocessing
+from trust_core.storage.atomic import replacing
 from trust_core.storage.audit_files import EVIDENCE, Audit
 
 OPEN_ROLES = ("train", "tune")
@@ -109,11 +110,9 @@ def _conditional(
 
 def save_conditional(found: Conditional, path: Path) -> None:
     """Write a Gaussian as `.npz`, in float32, atomically."""
-    unfinished = path.with_name(f".{path.name}.unfinished")
     arrays = {name: getattr(found, name).astype(np.float32) for name in ARRAYS}
-    with unfinished.open("wb") as file:
+    with replacing(path) as unfinished, unfinished.open("wb") as file:
         np.savez(file, window=found.window, pad=found.pad, **arrays)
-    unfinished.replace(path)
 
 
 def load_conditional(path: Path) -> Conditional:

@@ -11,6 +11,8 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from trust_core.storage.atomic import replacing
+
 NETWORK, BEST, OPTIMIZER = "network/", "best/", "optimizer/"
 
 
@@ -42,13 +44,12 @@ def save(
         **{f"{OPTIMIZER}{i}/{k}": t for i, entry in moments.items() for k, t in entry.items()},
     }
     words = {"step": standing.step, "history": standing.history, "losses": standing.losses}
-    unfinished = path.with_name(f".{path.name}.part")
-    save_file(
-        {name: tensor.contiguous() for name, tensor in tensors.items()},
-        unfinished,
-        {"standing": json.dumps(words)},
-    )
-    unfinished.replace(path)
+    with replacing(path, locked=True) as unfinished:
+        save_file(
+            {name: tensor.contiguous() for name, tensor in tensors.items()},
+            unfinished,
+            {"standing": json.dumps(words)},
+        )
 
 
 def load(path: Path, network: nn.Module, optimizer: torch.optim.Optimizer) -> Standing:

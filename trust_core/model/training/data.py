@@ -25,6 +25,7 @@ from trust_core.data.names import some
 from trust_core.data.samples import Dataset
 from trust_core.errors import DataError, UnreadableImage
 from trust_core.model.preprocessing import Preprocessing
+from trust_core.storage.atomic import replacing
 
 USED = ("train", "tune")
 PIXELS, MASKS, TABLE = "pixels.npy", "masks.npy", "table.parquet"
@@ -234,9 +235,8 @@ def _decode(root: Path, samples: pd.DataFrame, preprocessing: Preprocessing, fol
             f"{len(good):,} images labelled good have a mask that marks a defect "
             f"({some(good, 2)}); correct the label, or take the mask away."
         )
-    unfinished = folder / f".{TABLE}"
-    table.to_parquet(unfinished, index=False)
-    unfinished.replace(folder / TABLE)
+    with replacing(folder / TABLE, locked=True) as unfinished:
+        table.to_parquet(unfinished, index=False)
 
 
 def _refuse(wrong: list[tuple[str, str]]) -> None:

@@ -7,13 +7,11 @@ in fp32, with as many threads, a run that was interrupted anywhere gives the sam
 Notation: N images, c channels, H, W input size, P parts.
 """
 
-import json
 import math
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,41 +27,28 @@ from trust_core.model.training.data import TrainingData, order, reduced
 from trust_core.model.training.losses import label_loss, mask_loss
 from trust_core.model.training.network import MultiTask
 from trust_core.model.training.settings import TrainingSettings
+from trust_core.storage.progress import Progress, progress_writer, stopwatch
 
-CHECKPOINT, PROGRESS = "checkpoint.safetensors", "progress.json"
+CHECKPOINT = "checkpoint.safetensors"
 CHECKPOINT_SECONDS = 30.0
-PROGRESS_SECONDS = 0.5
 WARM_UP = 0.1
 
 Batch = tuple[Tensor, Tensor, Tensor, Tensor]
 
 
 @dataclass(frozen=True)
-class TrainingProgress:
-    """How far a run is.
+class TrainingProgress(Progress):
+    """How far a run is, in steps.
 
     Attributes:
-        done: steps taken, those before an interruption included.
-        total: steps in all.
         epoch: number of the epoch, from 1.
         epochs: epochs in all.
-        seconds: since this run started.
-        rate: steps a second in this run.
         history: what each finished epoch gave.
     """
 
-    done: int
-    total: int
-    epoch: int
-    epochs: int
-    seconds: float
-    rate: float
-    history: list[dict[str, Any]]
-
-    @property
-    def seconds_left(self) -> float | None:
-        """Estimated; None while nothing is known."""
-        return (self.total - self.done) / self.rate if self.rate else None
+    epoch: int = 1
+    epochs: int = 0
+    history: list[dict[str, Any]] = field(default_factory=list)
 
 
 def fit(
@@ -270,26 +255,16 @@ def _reporter(
     start: int,
 ) -> Callable[[Standing], None]:
     """Tells how far the run is, and twice a second also the file that a page reads."""
-    began, told = time.monotonic(), 0.0
+    measure, note = stopwatch(start), progress_writer(folder)
 
     def tell(standing: Standing) -> None:
-        nonlocal told
-        seconds = time.monotonic() - began
         state = TrainingProgress(
-            standing.step,
-            epochs * each,
-            min(standing.step // each + 1, epochs),
-            epochs,
-            seconds,
-            (standing.step - start) / seconds,
-            standing.history,
+            **asdict(measure(standing.step, epochs * each)),
+            epoch=min(standing.step // each + 1, epochs),
+            epochs=epochs,
+            history=standing.history,
         )
         progress(state)
-        if seconds - told > PROGRESS_SECONDS:
-            told = seconds
-            content = asdict(state) | {"seconds_left": state.seconds_left, "pid": os.getpid()}
-            unfinished = folder / f".{PROGRESS}"
-            unfinished.write_text(json.dumps(content, allow_nan=False))
-            unfinished.replace(folder / PROGRESS)
+        note(state)
 
     return tell

@@ -1,0 +1,72 @@
+"""How far a long computation is, in memory and as a file that other processes read."""
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+
+from trust_core.storage.atomic import read_json, write_json
+
+PROGRESS = "progress.json"
+INTERVAL = 0.5  # seconds from one writing to the next
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a computation is.
+
+    Attributes:
+        done: images (or steps, or passes) finished, those of an earlier run included.
+        total: images in all; 0 while unknown.
+        seconds: since this run started.
+        rate: images a second in this run; 0 while unknown.
+        pid: the process that computes.
+    """
+
+    done: int = 0
+    total: int = 0
+    seconds: float = 0.0
+    rate: float = 0.0
+    pid: int = field(default_factory=os.getpid, kw_only=True)
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Estimated; None while nothing is known."""
+        return (self.total - self.done) / self.rate if self.rate else None
+
+
+def stopwatch(begun: int = 0) -> Callable[[int, int], Progress]:
+    """Start the time; the function that comes back makes progress of what is `done` of a `total`.
+
+    Args:
+        begun: what an earlier run had done, which is no speed of this one.
+    """
+    start = time.monotonic()
+
+    def at(done: int, total: int) -> Progress:
+        seconds = time.monotonic() - start
+        return Progress(done, total, seconds, (done - begun) / seconds if done > begun else 0.0)
+
+    return at
+
+
+def progress_writer(folder: Path, interval: float = INTERVAL) -> Callable[[Progress], None]:
+    """A function that writes to `folder/progress.json`, unless it did less than `interval` ago."""
+    written = 0.0
+
+    def write(progress: Progress) -> None:
+        nonlocal written
+        if progress.seconds - written > interval:
+            written = progress.seconds
+            content = asdict(progress) | {"seconds_left": progress.seconds_left}
+            write_json(folder / PROGRESS, content, durable=False)
+
+    return write
+
+
+def read_progress(folder: Path) -> Progress:
+    """What a process wrote last; its `pid` is 0 where none did."""
+    names = {field.name for field in fields(Progress)}
+    known = {key: value for key, value in read_json(folder / PROGRESS).items() if key in names}
+    return replace(Progress(pid=0), **known)

@@ -15,9 +15,9 @@ from dashboard.run.tables import drop_table
 from dashboard.run.upload_once import arrival, drop, show_problem
 from dashboard.words import ROLE_NAMES, count
 from trust_core.data import uploads
-from trust_core.data.label_examples import sample_tables, table_columns
 from trust_core.data.roles import ROLES
 from trust_core.data.samples import Dataset
+from trust_core.data.tables import group_columns, label_tables
 from trust_core.errors import DataError, LabelsNeeded, TrustError
 
 LOOK = "data-look"  # raised to read the folder anew
@@ -70,7 +70,7 @@ def _look_again() -> None:
 
 @st.cache_data(ttl=FRESH, max_entries=8, show_spinner=False)
 def _tables(root: Path) -> list[str]:
-    return [str(path) for path in sample_tables(uploads.tables(root))]
+    return [str(path) for path in label_tables(uploads.tables(root))]
 
 
 def _choose_table(root: Path) -> None:
@@ -103,7 +103,7 @@ def _choose_table(root: Path) -> None:
         if table != form.FROM_FOLDERS:
             st.selectbox(
                 "Another column that names the part",
-                table_columns(uploads.server_path(table)),
+                group_columns(uploads.server_path(table)),
                 index=None,
                 key=form.GROUP_COLUMN,
                 bind="query-params",

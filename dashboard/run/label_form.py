@@ -8,8 +8,8 @@ import streamlit as st
 
 from dashboard.run import form
 from dashboard.words import counted
-from trust_core.data.label_examples import examples, thumbnail
 from trust_core.errors import LabelsNeeded
+from trust_core.model.checks.sample_images import class_pictures
 
 CHOICES = ("good", "defective")
 ACROSS = 3  # classes beside each other
@@ -61,8 +61,4 @@ def _key(name: str) -> str:
 def _examples(
     root: Path, samples: Path | None, classes: Mapping[str, int]
 ) -> dict[str, list[bytes]]:
-    few = dict(list(classes.items())[:MOST])
-    return {
-        name: [picture for path in paths if (picture := thumbnail(path)) is not None]
-        for name, paths in examples(root, few, samples).items()
-    }
+    return class_pictures(root, list(classes)[:MOST], samples)

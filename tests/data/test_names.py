@@ -1,6 +1,6 @@
 import pytest
 
-from trust_core.data.names import choose_good, is_good, plain, role_of_split, some
+from trust_core.data.names import choose_good, first_few, is_good, normalised_name, role_of_split
 from trust_core.errors import DataError, LabelsNeeded
 
 GOOD = [
@@ -62,6 +62,6 @@ def test_split_names():
 
 
 def test_helpers():
-    assert plain("Non-Defective") == plain("non_defective") == "nondefective"
-    assert some(list("abc"), 2) == "a, b, ..."
-    assert some(list("ab"), 2) == "a, b"
+    assert normalised_name("Non-Defective") == normalised_name("non_defective") == "nondefective"
+    assert first_few(list("abc"), 2) == "a, b, ..."
+    assert first_few(list("ab"), 2) == "a, b"

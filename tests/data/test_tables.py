@@ -5,6 +5,7 @@ import pytest
 
 from tests.data.pictures import mask, photo, write_all
 from trust_core.data import read_dataset
+from trust_core.data.tables import group_columns, label_tables
 from trust_core.errors import DataError, LabelsNeeded, SettingsError
 
 
@@ -184,3 +185,19 @@ def test_a_table_that_is_not_there(tmp_path):
     write_all(tmp_path, ["a.png"])
     with pytest.raises(DataError, match=r"none\.csv cannot be read: No such file"):
         read_dataset(tmp_path, samples=tmp_path / "none.csv")
+
+
+def test_which_tables_say_labels_and_what_may_name_a_group(tmp_path):
+    contents = {
+        "labels.csv": "path,label,lot\na.png,0,7\n",
+        "other.csv": "path,lot\na.png,7\n",
+        "empty.csv": "path,label\n",
+        "none.csv": "",
+    }
+    paths = [tmp_path / name for name in contents]
+    for path, text in zip(paths, contents.values(), strict=True):
+        path.write_text(text)
+    assert label_tables([*paths, tmp_path / "gone.csv"]) == paths[:1]
+    assert group_columns(paths[0]) == ["lot"]
+    assert group_columns(paths[1]) == ["lot"]
+    assert group_columns(tmp_path / "gone.csv") == []

@@ -1,4 +1,4 @@
-"""Zip archives nobody vouches for: unpacked whole below one folder, or refused and not at all."""
+"""Safe unpacking of zip archives: whole, below one folder, or refused and not at all."""
 
 import errno
 import os
@@ -63,8 +63,8 @@ def extract(archive: Path, destination: Path, *, limits: Limits = Limits()) -> P
     """
     if destination.exists():
         raise DataError(f"{destination} is there already; name a new folder to unpack into.")
-    with _sentences(archive, destination), zipfile.ZipFile(archive) as opened:
-        members = _checked(archive, opened.infolist(), limits)
+    with _zip_errors(archive, destination), zipfile.ZipFile(archive) as opened:
+        members = _members(archive, opened.infolist(), limits)
         allowed = max(limits.ratio_from, int(limits.ratio * archive.stat().st_size))
         allowed = min(allowed, limits.total_bytes)
         destination.parent.mkdir(parents=True, exist_ok=True)
@@ -100,7 +100,7 @@ def unpacked(archive: Path, destination: Path, *, limits: Limits = Limits()) -> 
 
 
 @contextmanager
-def _sentences(archive: Path, destination: Path) -> Iterator[None]:
+def _zip_errors(archive: Path, destination: Path) -> Iterator[None]:
     """What the zip reader and the disk raise, as errors for the user."""
     try:
         yield
@@ -122,7 +122,7 @@ def _sentences(archive: Path, destination: Path) -> Iterator[None]:
         ) from error
 
 
-def _checked(
+def _members(
     archive: Path, infos: Sequence[zipfile.ZipInfo], limits: Limits
 ) -> list[tuple[zipfile.ZipInfo, str]]:
     """The files to write with their names, after every name and header has been looked at."""

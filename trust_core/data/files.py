@@ -1,4 +1,4 @@
-"""Files below a folder: which there are, and the sha256 of each."""
+"""Listing the files below a folder, and the sha256 of each."""
 
 import hashlib
 import os

@@ -1,4 +1,4 @@
-"""Samples of a data set whose folders and masks tell the labels."""
+"""Labels from class folders or, where no folder names a class, from masks."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,21 +8,62 @@ from pathlib import Path, PurePosixPath
 from trust_core.data.files import IMAGE_SUFFIXES, is_image, list_files
 from trust_core.data.groups import groups_by_pattern
 from trust_core.data.masks import Pairing, defective_by_mask, pair_masks
-from trust_core.data.names import IMAGE_FOLDERS, choose_good, is_good, role_of_split, some
-from trust_core.data.samples import Source, sample_table
+from trust_core.data.names import IMAGE_FOLDERS, choose_good, first_few, is_good, role_of_split
+from trust_core.data.samples import LabelTable, sample_table
 from trust_core.errors import DataError
+
+_KOLEKTOR_PART = r"(?:^|/)(kos\d+)/"
 
 
 @dataclass(frozen=True)
-class Place:
-    """What one folder says: `split` verbatim, `name` of the class; "" where it says nothing."""
+class ClassFolder:
+    """What a folder names: the `split` verbatim, the `name` of a class; "" where it names none."""
 
     split: str
     name: str
 
 
-def locate(counts: Mapping[str, int], good: Sequence[str] = ()) -> dict[str, Place]:
-    """Read split and class of every folder that holds images.
+def samples_of_folders(root: Path, good: Sequence[str]) -> LabelTable:
+    """Read labels from class folders or, where no folder tells them, from masks.
+
+    Args:
+        root: the data folder.
+        good: class names the user said are good.
+
+    Raises:
+        LabelsNeeded: class folders, none of which is known to hold good parts.
+        DataError: no images, or nothing that tells their labels.
+    """
+    files = list_files(root)
+    pairing = pair_masks(root, [path for path in files if is_image(path)])
+    images = pairing.images
+    if not images:
+        raise DataError(
+            f"{root} holds no images ({', '.join(sorted(IMAGE_SUFFIXES))}) among its "
+            f"{len(files):,} files."
+        )
+    folders = class_folders(images, good)
+    classes = Counter(folder.name for folder in folders if folder.name)
+    if pairing.masks and not good and not any(map(is_good, classes)):
+        unmasked = [path for path in images if path not in pairing.masks]
+        if not unmasked:
+            return _by_mask(root, pairing, folders, _left_out(files))
+        if not classes:
+            raise DataError(
+                f"{len(unmasked):,} of {len(images):,} images have no mask "
+                f"({first_few(unmasked, 3)}) and no folder tells their class; add empty masks for "
+                "good parts, or give labels with --samples CSV."
+            )
+    if not classes and not good:
+        raise DataError(
+            f"{root} has no class folders and no masks, so nothing tells which of its "
+            f"{len(images):,} images are good; sort them into folders or give --samples CSV."
+        )
+    return _by_class(pairing, folders, classes, choose_good(classes, good), _left_out(files))
+
+
+def class_folders(paths: Iterable[str], good: Sequence[str] = ()) -> list[ClassFolder]:
+    """Split and class that the folder of each path names.
 
     The class is the first folder level, below a wrapping folder, a level of splits (`train/`,
     `test/`) and neutral ones (`images/`), unless a name of good parts appears first at a deeper
@@ -30,40 +71,127 @@ def locate(counts: Mapping[str, int], good: Sequence[str] = ()) -> dict[str, Pla
     spelling that sorts first stands for all.
 
     Args:
-        counts: number of images by folder (posix, relative; "" is the root).
+        paths: of the images (posix, relative).
         good: class names the user said are good.
 
     Raises:
         DataError: some folders of a level are named like splits and others are not.
     """
+    folders = [path.rpartition("/")[0] for path in paths]
     neutral = IMAGE_FOLDERS | {""}
-    parts = {
+    levels = {
         folder: [part for part in folder.split("/") if part.casefold() not in neutral]
-        for folder in counts
+        for folder in dict.fromkeys(folders)
     }
-    named = {folder: names for folder, names in parts.items() if names}
+    named = {folder: names for folder, names in levels.items() if names}
     _unwrap(named, good)
     splits = _take_splits(named, good)
     level = _class_level([names for names in named.values() if names], good)
     spelling: dict[str, str] = {}
     for name in sorted(names[level] for names in named.values() if len(names) > level):
         spelling.setdefault(name.casefold(), name)
-    return {
-        folder: Place(
+    found = {
+        folder: ClassFolder(
             splits.get(folder, ""),
             spelling[names[level].casefold()] if len(names) > level else "",
         )
-        for folder, names in parts.items()
+        for folder, names in levels.items()
     }
+    return [found[folder] for folder in folders]
 
 
-def class_counts(counts: Mapping[str, int], places: Mapping[str, Place]) -> dict[str, int]:
-    """Number of images by class name, without the images that no class folder holds."""
-    total: Counter[str] = Counter()
-    for folder, count in counts.items():
-        if places[folder].name:
-            total[places[folder].name] += count
-    return dict(total)
+def kind_of_folder(labels: Sequence[int], names: Sequence[str]) -> list[str]:
+    """Class folders as kinds of defect of the defective images in them.
+
+    A folder is a kind where more than half of its images are defective and it is not the only one;
+    a folder of mostly good parts is a lot or a camera.
+
+    >>> kind_of_folder([1, 1, 0, 0], ["crack", "crack", "lot", "lot"])
+    ['crack', 'crack', '', '']
+    """
+    images = Counter(names)
+    defective: Counter[str] = Counter()
+    for name, label in zip(names, labels, strict=True):
+        defective[name] += label
+    kinds = {name for name in images if 2 * defective[name] > images[name] and len(images) > 1}
+    return [
+        name if label and name in kinds else "" for name, label in zip(names, labels, strict=True)
+    ]
+
+
+def _by_class(
+    pairing: Pairing,
+    folders: Sequence[ClassFolder],
+    classes: Mapping[str, int],
+    good: frozenset[str],
+    left_out: Sequence[str],
+) -> LabelTable:
+    inside = [
+        (path, folder) for path, folder in zip(pairing.images, folders, strict=True) if folder.name
+    ]
+    labels = [int(folder.name.casefold() not in good) for _, folder in inside]
+    taken = tuple(sorted(name for name in classes if name.casefold() in good))
+    bad = [f"{name} ({classes[name]:,})" for name in sorted(classes) if name not in taken]
+    notes = [f"Taken as good: {', '.join(taken)}; as defective: {first_few(bad, 20) or 'none'}."]
+    outside = [
+        path for path, folder in zip(pairing.images, folders, strict=True) if not folder.name
+    ]
+    if outside:
+        notes.append(
+            f"{len(outside):,} images lie outside of the class folders and were left out "
+            f"({first_few(outside, 3)})."
+        )
+    table = sample_table(
+        [path for path, _ in inside],
+        labels,
+        kind=[
+            folder.name if label else "" for (_, folder), label in zip(inside, labels, strict=True)
+        ],
+        split=[folder.split for _, folder in inside],
+        mask_path=[pairing.masks.get(path, "") for path, _ in inside],
+    )
+    mvtec = pairing.ground_truth and any(folder.split for folder in folders)
+    layout = "MVTec" if mvtec else "class folders"
+    return LabelTable(table, layout, taken, (*notes, *pairing.notes, *left_out))
+
+
+def _by_mask(
+    root: Path, pairing: Pairing, folders: Sequence[ClassFolder], left_out: Sequence[str]
+) -> LabelTable:
+    masks = [pairing.masks[path] for path in pairing.images]
+    labels = [int(defective) for defective in defective_by_mask(root, masks)]
+    table = sample_table(
+        pairing.images,
+        labels,
+        kind=kind_of_folder(labels, [folder.name for folder in folders]),
+        split=[folder.split for folder in folders],
+        group=groups_by_pattern(pairing.images, _KOLEKTOR_PART),
+        mask_path=masks,
+    )
+    note = (
+        f"Labels come from the masks: {sum(labels):,} of {len(labels):,} images have a mask that "
+        "is not empty and are defective."
+    )
+    return LabelTable(table, "image beside mask", (), (note, *pairing.notes, *left_out))
+
+
+def _left_out(files: Sequence[str]) -> list[str]:
+    """Notes on files that are no images: tables, which --samples would read, and all others."""
+    other = [path for path in files if not is_image(path)]
+    tables = [path for path in other if path.lower().endswith(".csv")]
+    notes = []
+    if tables:
+        notes.append(
+            f"Tables beside the images were not read ({first_few(tables, 3)}); --samples uses the "
+            "labels, splits and groups of one."
+        )
+    rest = Counter(
+        PurePosixPath(path).suffix.lower() or "no ending" for path in set(other).difference(tables)
+    )
+    if rest:
+        kinds = ", ".join(f"{ending} {count:,}" for ending, count in sorted(rest.items())[:8])
+        notes.append(f"Files that are no images were left out ({kinds}).")
+    return notes
 
 
 def _tells(name: str, good: Sequence[str]) -> bool:
@@ -97,9 +225,9 @@ def _take_splits(named: Mapping[str, list[str]], good: Sequence[str]) -> dict[st
             return {folder: names.pop(level) for folder, names in named.items()}
         if splits:
             raise DataError(
-                f"Some folders are named like splits ({some(sorted(splits))}) and others beside "
-                f"them are not ({some(sorted(found - splits))}); use train, tune, certify, test, "
-                "or give the splits in a table with --samples CSV."
+                f"Some folders are named like splits ({first_few(sorted(splits))}) and others "
+                f"beside them are not ({first_few(sorted(found - splits))}); use train, tune, "
+                "certify, test, or give the splits in a table with --samples CSV."
             )
     return {}
 
@@ -116,140 +244,3 @@ def _class_level(paths: Iterable[Sequence[str]], good: Sequence[str]) -> int:
         if (several or good) and any(_names_good(name, good) for name in found):
             return level
     return 0
-
-
-def kind_of_folder(labels: Sequence[int], names: Sequence[str]) -> list[str]:
-    """Class folders as kinds of defect of the defective images in them.
-
-    A folder is a kind where more than half of its images are defective and it is not the only one;
-    a folder of mostly good parts is a lot or a camera.
-
-    >>> kind_of_folder([1, 1, 0, 0], ["crack", "crack", "lot", "lot"])
-    ['crack', 'crack', '', '']
-    """
-    images = Counter(names)
-    defective: Counter[str] = Counter()
-    for name, label in zip(names, labels, strict=True):
-        defective[name] += label
-    kinds = {name for name in images if 2 * defective[name] > images[name] and len(images) > 1}
-    return [
-        name if label and name in kinds else "" for name, label in zip(names, labels, strict=True)
-    ]
-
-
-_KOLEKTOR_PART = r"(?:^|/)(kos\d+)/"
-
-
-def samples_of_folders(root: Path, good: Sequence[str]) -> Source:
-    """Read labels from class folders or, where no folder tells them, from masks.
-
-    Args:
-        root: the data folder.
-        good: class names the user said are good.
-
-    Raises:
-        LabelsNeeded: class folders, none of which is known to hold good parts.
-        DataError: no images, or nothing that tells their labels.
-    """
-    files = list_files(root)
-    pairing = pair_masks(root, [path for path in files if is_image(path)])
-    images = pairing.images
-    if not images:
-        raise DataError(
-            f"{root} holds no images ({', '.join(sorted(IMAGE_SUFFIXES))}) among its "
-            f"{len(files):,} files."
-        )
-    folders = [path.rpartition("/")[0] for path in images]
-    counts = Counter(folders)
-    by_folder = locate(counts, good)
-    classes = class_counts(counts, by_folder)
-    places = [by_folder[folder] for folder in folders]
-    if pairing.masks and not good and not any(map(is_good, classes)):
-        unmasked = [path for path in images if path not in pairing.masks]
-        if not unmasked:
-            return _by_mask(root, pairing, places, _left_out(files))
-        if not classes:
-            raise DataError(
-                f"{len(unmasked):,} of {len(images):,} images have no mask ({some(unmasked, 3)}) "
-                "and no folder tells their class; add empty masks for good parts, or give labels "
-                "with --samples CSV."
-            )
-    if not classes and not good:
-        raise DataError(
-            f"{root} has no class folders and no masks, so nothing tells which of its "
-            f"{len(images):,} images are good; sort them into folders or give --samples CSV."
-        )
-    return _by_class(pairing, places, classes, choose_good(classes, good), _left_out(files))
-
-
-def _by_class(
-    pairing: Pairing,
-    places: Sequence[Place],
-    classes: dict[str, int],
-    good: frozenset[str],
-    left_out: Sequence[str],
-) -> Source:
-    inside = [
-        (path, place) for path, place in zip(pairing.images, places, strict=True) if place.name
-    ]
-    labels = [int(place.name.casefold() not in good) for _, place in inside]
-    taken = tuple(sorted(name for name in classes if name.casefold() in good))
-    bad = [f"{name} ({classes[name]:,})" for name in sorted(classes) if name not in taken]
-    notes = [f"Taken as good: {', '.join(taken)}; as defective: {some(bad, 20) or 'none'}."]
-    outside = [path for path, place in zip(pairing.images, places, strict=True) if not place.name]
-    if outside:
-        notes.append(
-            f"{len(outside):,} images lie outside of the class folders and were left out "
-            f"({some(outside, 3)})."
-        )
-    table = sample_table(
-        [path for path, _ in inside],
-        labels,
-        kind=[
-            place.name if label else "" for (_, place), label in zip(inside, labels, strict=True)
-        ],
-        split=[place.split for _, place in inside],
-        mask_path=[pairing.masks.get(path, "") for path, _ in inside],
-    )
-    mvtec = pairing.ground_truth and any(place.split for place in places)
-    layout = "MVTec" if mvtec else "class folders"
-    return Source(table, layout, taken, (*notes, *pairing.notes, *left_out))
-
-
-def _by_mask(
-    root: Path, pairing: Pairing, places: Sequence[Place], left_out: Sequence[str]
-) -> Source:
-    masks = [pairing.masks[path] for path in pairing.images]
-    labels = [int(defective) for defective in defective_by_mask(root, masks)]
-    table = sample_table(
-        pairing.images,
-        labels,
-        kind=kind_of_folder(labels, [place.name for place in places]),
-        split=[place.split for place in places],
-        group=groups_by_pattern(pairing.images, _KOLEKTOR_PART),
-        mask_path=masks,
-    )
-    note = (
-        f"Labels come from the masks: {sum(labels):,} of {len(labels):,} images have a mask that "
-        "is not empty and are defective."
-    )
-    return Source(table, "image beside mask", (), (note, *pairing.notes, *left_out))
-
-
-def _left_out(files: Sequence[str]) -> list[str]:
-    """Notes on files that are no images: tables, which --samples would read, and all others."""
-    other = [path for path in files if not is_image(path)]
-    tables = [path for path in other if path.lower().endswith(".csv")]
-    notes = []
-    if tables:
-        notes.append(
-            f"Tables beside the images were not read ({some(tables, 3)}); --samples uses the "
-            "labels, splits and groups of one."
-        )
-    rest = Counter(
-        PurePosixPath(path).suffix.lower() or "no ending" for path in set(other).difference(tables)
-    )
-    if rest:
-        kinds = ", ".join(f"{ending} {count:,}" for ending, count in sorted(rest.items())[:8])
-        notes.append(f"Files that are no images were left out ({kinds}).")
-    return notes

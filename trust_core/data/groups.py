@@ -1,10 +1,12 @@
-"""Groups: what must never be torn apart. A physical part or lot; identical files always."""
+"""Groups of images that never lie in two roles: a physical part or lot; identical files always."""
 
 import re
 from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from trust_core.errors import SettingsError
 
@@ -50,31 +52,26 @@ def merge_identical(samples: pd.DataFrame) -> tuple[pd.Series, tuple[str, ...]]:
     copies = readable[readable["sha256"].duplicated(keep=False)]
     if copies.empty:
         return samples["group"], ()
-    by_file = copies.groupby("sha256", sort=True)
-    parent: dict[str, str] = {}
-
-    def root(group: str) -> str:
-        while parent.setdefault(group, group) != group:
-            parent[group] = parent[parent[group]]
-            group = parent[group]
-        return group
-
-    for together in by_file["group"].unique():
-        first, *others = sorted({root(group) for group in together})
-        parent.update(dict.fromkeys(others, first))
-    names = {group: root(group) for group in parent}
-    renamed = sum(group != name for group, name in names.items())
+    files, _ = pd.factorize(copies["sha256"], sort=True)
+    groups, names = pd.factorize(copies["group"])
+    # Groups and files are the nodes of a graph, images its edges: what hangs together is one group.
+    size = len(names) + files.max() + 1
+    edges = coo_array((np.ones(len(copies)), (groups, len(names) + files)), shape=(size, size))
+    _, component = connected_components(edges, directed=False)
+    first = pd.Series(names).groupby(component[: len(names)]).transform("min")
+    new_names = dict(zip(names, first, strict=True))
+    renamed = sum(old != new for old, new in new_names.items())
     notes = [
         f"{len(copies):,} images are byte-identical copies of one another "
-        f"({by_file.ngroups:,} different pictures); {renamed:,} groups were merged with the group "
+        f"({files.max() + 1:,} different pictures); {renamed:,} groups were merged with the group "
         "of their copy."
     ]
-    torn = np.flatnonzero(by_file["label"].nunique().to_numpy() > 1)
+    torn = np.flatnonzero(copies.groupby(files)["label"].nunique() > 1)
     if torn.size:
-        example = copies.loc[copies["sha256"] == sorted(copies["sha256"].unique())[torn[0]], "path"]
+        example = copies.loc[files == torn[0], "path"]
         notes.append(
             f"{torn.size:,} pictures are labelled both good and defective, "
             f"for one {' and '.join(sorted(example)[:2])}: correct the labels."
         )
-    merged = [names.get(group, group) for group in samples["group"]]
+    merged = [new_names.get(group, group) for group in samples["group"]]
     return pd.Series(merged, index=samples.index, dtype="str"), tuple(notes)

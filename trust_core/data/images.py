@@ -1,4 +1,4 @@
-"""Safe decoding: a file nobody vouches for becomes an 8-bit picture, or a reason why not."""
+"""Safe decoding of image files: an 8-bit picture or a mask, or the reason why there is none."""
 
 import io
 import struct

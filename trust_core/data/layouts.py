@@ -1,4 +1,4 @@
-"""The door of the room: a folder, however it is laid out, becomes one sample table."""
+"""Reading a data set, whatever its layout: a folder of images becomes one sample table."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,7 +8,7 @@ import pandas as pd
 from trust_core.data.files import hash_files
 from trust_core.data.folders import samples_of_folders
 from trust_core.data.groups import groups_by_pattern, merge_identical
-from trust_core.data.names import some
+from trust_core.data.names import first_few
 from trust_core.data.roles import assign_roles
 from trust_core.data.samples import SAMPLE_COLUMNS, Dataset, sample_id
 from trust_core.data.tables import override_roles, samples_of_csv
@@ -46,10 +46,10 @@ def read_dataset(
     if group_column and samples is None:
         raise SettingsError("--group-column names a column of a table: add --samples CSV.")
     if samples is None:
-        found = samples_of_folders(source, good)
+        labelled = samples_of_folders(source, good)
     else:
-        found = samples_of_csv(source, samples, good, group_column)
-    table = found.table
+        labelled = samples_of_csv(source, samples, good, group_column)
+    table = labelled.table
     table["sample_id"] = [sample_id(path) for path in table["path"]]
     _check(source, table)
     table["sha256"] = hash_files(source, table["path"].tolist())
@@ -62,9 +62,9 @@ def read_dataset(
     return Dataset(
         root=source,
         samples=table.astype({"label": "int8"}),
-        layout=found.layout,
-        good=found.good,
-        notes=(*found.notes, *grouped, *merged, *derived),
+        layout=labelled.layout,
+        good=labelled.good,
+        notes=(*labelled.notes, *grouped, *merged, *derived),
     )
 
 
@@ -74,7 +74,7 @@ def _check(root: Path, table: pd.DataFrame) -> None:
     if len(twice):
         raise DataError(
             f"{root} holds file names that differ only in spelling "
-            f"({some([ascii(path) for path in twice], 2)}); rename one."
+            f"({first_few([ascii(path) for path in twice], 2)}); rename one."
         )
     if table["label"].nunique() < 2:
         which = "defective" if table["label"].any() else "good"

@@ -1,4 +1,4 @@
-"""Which files are masks, and of which image: by name, never by folder order."""
+"""Pairing of images and masks by name, never by folder order."""
 
 import os
 from collections import defaultdict
@@ -14,18 +14,18 @@ from trust_core.data.names import (
     IMAGE_FOLDERS,
     MASK_FOLDERS,
     MASK_SUFFIXES,
+    first_few,
     role_of_split,
-    some,
 )
 from trust_core.errors import DataError, UnreadableImage
 
 _LOSSY = frozenset((".jpg", ".jpeg", ".jfif", ".webp"))
-_LOOKED_AT = 16
+_DECODED_PAIRS = 16
 
 
 @dataclass(frozen=True)
 class Pairing:
-    """Image files told from mask files.
+    """The image files and the mask files of a data set.
 
     Attributes:
         images: paths of the images, sorted.
@@ -70,7 +70,9 @@ def pair_masks(root: Path, files: Sequence[str]) -> Pairing:
             "as its mask."
         )
     if lone:
-        notes.append(f"{len(lone):,} masks belong to no image and were left out ({some(lone, 3)}).")
+        notes.append(
+            f"{len(lone):,} masks belong to no image and were left out ({first_few(lone, 3)})."
+        )
     return Pairing(images, masks, bool(in_folder), notes)
 
 
@@ -102,6 +104,13 @@ def _stem(path: str) -> str:
     return os.path.splitext(path)[0].casefold()  # noqa: PTH122 (100,000 times)
 
 
+def _by_stem(files: Iterable[str]) -> dict[str, list[str]]:
+    by_stem: dict[str, list[str]] = defaultdict(list)
+    for path in files:
+        by_stem[_stem(path)].append(path)
+    return by_stem
+
+
 def _without_suffix(stem: str) -> tuple[str, str]:
     for suffix in MASK_SUFFIXES:
         if stem.endswith(suffix):
@@ -115,9 +124,7 @@ def _pair_by_suffix(files: Iterable[str]) -> tuple[dict[str, str], list[str]]:
     A suffix without a partner is a mask only where the same suffix has one elsewhere: the photo
     `bottle_label.jpg` shows a label.
     """
-    by_stem: dict[str, list[str]] = defaultdict(list)
-    for path in files:
-        by_stem[_stem(path)].append(path)
+    by_stem = _by_stem(files)
     masks: dict[str, str] = {}
     lone: list[tuple[str, list[str]]] = []
     used = set()
@@ -133,9 +140,7 @@ def _pair_by_suffix(files: Iterable[str]) -> tuple[dict[str, str], list[str]]:
 
 def _pair_by_stem(root: Path, files: Iterable[str]) -> tuple[dict[str, str], list[str]]:
     """Masks by image for files that differ in format only, and masks whose image is missing."""
-    by_stem: dict[str, list[str]] = defaultdict(list)
-    for path in files:
-        by_stem[_stem(path)].append(path)
+    by_stem = _by_stem(files)
     pairs: dict[tuple[str, str], list[tuple[str, str]]] = defaultdict(list)
     for paths in by_stem.values():
         if len(paths) == 2:
@@ -145,7 +150,7 @@ def _pair_by_stem(root: Path, files: Iterable[str]) -> tuple[dict[str, str], lis
     masks: dict[str, str] = {}
     endings = set()
     for (_, ending), candidates in pairs.items():
-        few = candidates[:: max(1, len(candidates) // _LOOKED_AT)][:_LOOKED_AT]
+        few = candidates[:: max(1, len(candidates) // _DECODED_PAIRS)][:_DECODED_PAIRS]
         if all(_looks_like_mask(root / mask) for _, mask in few) and not all(
             _looks_like_mask(root / image) for image, _ in few
         ):
@@ -176,20 +181,21 @@ def _pair_by_folder(images: Iterable[str], masks: Iterable[str]) -> dict[str, st
     Folders such as `images` and `masks` do not count. `ground_truth/crack/1_mask.png` belongs to
     `test/crack/1.png`: where masks are not told apart by split, they are of the test images.
     """
-    by_place: dict[tuple[str, ...], str] = {}
+    by_steps: dict[tuple[str, ...], str] = {}
     for mask in masks:
-        *folders, name = _place(mask)
-        by_place.setdefault((*folders, _without_suffix(name)[0]), mask)
+        *folders, name = _steps(mask)
+        by_steps.setdefault((*folders, _without_suffix(name)[0]), mask)
     found: dict[str, str] = {}
-    for image in images if by_place else ():
-        place = _place(image)
-        no_test = tuple(part for part in place[:-1] if role_of_split(part) != "test")
-        mask_path = by_place.get(place) or by_place.get((*no_test, place[-1]))
+    for image in images if by_steps else ():
+        steps = _steps(image)
+        no_test = tuple(part for part in steps[:-1] if role_of_split(part) != "test")
+        mask_path = by_steps.get(steps) or by_steps.get((*no_test, steps[-1]))
         if mask_path:
             found[image] = mask_path
     return found
 
 
-def _place(path: str) -> tuple[str, ...]:
+def _steps(path: str) -> tuple[str, ...]:
+    """The folders of a file and its stem, without folders such as `images` and `masks`."""
     *folders, name = _stem(path).split("/")
     return (*(part for part in folders if part not in IMAGE_FOLDERS | MASK_FOLDERS), name)

@@ -1,6 +1,6 @@
-"""The words data sets use for classes, splits, and folders of images and masks.
+"""Words that data sets use for classes, splits, and folders of images and of masks.
 
-Only words that cannot mislead are known. Everything else is asked for.
+Only words that cannot mislead are known; the user is asked for everything else.
 """
 
 import re
@@ -32,14 +32,14 @@ _NEGATIONS = frozenset(("not", "no", "non", "un", "never", "without"))
 _UNDECIDED = frozenset(("unknown", "unlabeled", "unlabelled", "unsorted", "unclassified"))
 
 
-def plain(name: str) -> str:
+def normalised_name(name: str) -> str:
     """The name without case and separators: `Non-Defective` and `non_defective` are one word."""
     return re.sub(r"[-_ .]+", "", name).casefold()
 
 
 def is_good(name: str) -> bool:
     """Whether the name can only mean good parts."""
-    return plain(name) in GOOD_NAMES
+    return normalised_name(name) in GOOD_NAMES
 
 
 def role_of_split(split: str) -> str | None:
@@ -47,7 +47,7 @@ def role_of_split(split: str) -> str | None:
     return SPLIT_ROLES.get(split.strip().casefold())
 
 
-def some(names: Sequence[str], most: int = 5) -> str:
+def first_few(names: Sequence[str], most: int = 5) -> str:
     """The first few names for a sentence."""
     return ", ".join(names[:most]) + (", ..." if len(names) > most else "")
 
@@ -70,13 +70,13 @@ def choose_good(
     if good:
         absent = [name for name in good if name.casefold() not in folded]
         if absent:
-            found = some(sorted(counts), 12) or "none"
+            found = first_few(sorted(counts), 12) or "none"
             raise DataError(f"--good {absent[0]}: there is no such {what}; found {found}.")
         return frozenset(name.casefold() for name in good)
     known = frozenset(name.casefold() for name in counts if is_good(name))
     if known and not any(_might_be_good(name) for name in counts):
         return known
-    listed = some([f"{name} ({count})" for name, count in sorted(counts.items())], 12)
+    listed = first_few([f"{name} ({count})" for name, count in sorted(counts.items())], 12)
     raise LabelsNeeded(
         f"Which {what}s hold good parts? Their names do not say: {listed}. "
         "Name every good one, as in --good NAME; all others are then defective.",

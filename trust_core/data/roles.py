@@ -1,4 +1,4 @@
-"""Roles: which images the detector has seen, which choose, which prove, which report.
+"""Roles of the images: train (seen by the detector), tune (chooses), certify (proves), test.
 
 Every group has one role, whole. Derived roles hang on a hash of the group's name alone, so that
 neither row order nor new groups move an old one.
@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from trust_core.data.names import role_of_split, some
+from trust_core.data.names import first_few, role_of_split
 from trust_core.errors import DataError
 
 ROLES = ("train", "tune", "certify", "test")
@@ -66,7 +66,7 @@ def _ranks(given: pd.Series) -> npt.NDArray[np.int64]:
     unknown = sorted(name for name, role in zip(names, ranks, strict=True) if role is None)
     if unknown:
         raise DataError(
-            f"Unknown split {some([repr(name) for name in unknown])}: "
+            f"Unknown split {first_few([repr(name) for name in unknown])}: "
             "use train, tune, certify or test."
         )
     table = [ROLES.index(role) if role else _NONE for role in ranks]

@@ -1,4 +1,4 @@
-"""The sample table: one row an image, whatever layout the data came in."""
+"""The sample table of a data set: one row an image, whatever its layout."""
 
 import hashlib
 import posixpath
@@ -46,8 +46,8 @@ class Dataset:
 
 
 @dataclass(frozen=True)
-class Source:
-    """What a layout tells of a data set, before groups, hashes and roles.
+class LabelTable:
+    """The images of a data set with their labels, before groups, hashes and roles.
 
     Attributes:
         table: `path`, `label`, `kind`, `split`, `role`, `group`, `mask_path`; missing text "".
@@ -78,7 +78,7 @@ def sample_id(path: str) -> str:
 def sample_table(
     path: Sequence[str], label: Sequence[int], **columns: Sequence[str]
 ) -> pd.DataFrame:
-    """The rows a layout tells: `path`, `label` and the text columns, "" where not given."""
+    """Rows of a `LabelTable`: `path`, `label` and the text columns, "" where not given."""
     table = pd.DataFrame({"path": pd.Series(path, dtype="str"), "label": label})
     for name in ("kind", "split", "role", "group", "mask_path"):
         table[name] = pd.Series(columns.get(name, [""] * len(path)), dtype="str")

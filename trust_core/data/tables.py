@@ -1,4 +1,4 @@
-"""Tables people write by hand or export from a spreadsheet: labels, splits, groups, roles."""
+"""Tables of samples (CSV): labels, masks, groups, splits, kinds and roles of the images."""
 
 import csv
 import io
@@ -12,10 +12,17 @@ from pathlib import Path
 import pandas as pd
 
 from trust_core.data.files import check_folder, is_image, list_files
-from trust_core.data.folders import kind_of_folder, locate
+from trust_core.data.folders import class_folders, kind_of_folder
 from trust_core.data.masks import pair_masks
-from trust_core.data.names import DEFECTIVE_NAMES, choose_good, is_good, plain, role_of_split, some
-from trust_core.data.samples import Source, sample_table
+from trust_core.data.names import (
+    DEFECTIVE_NAMES,
+    choose_good,
+    first_few,
+    is_good,
+    normalised_name,
+    role_of_split,
+)
+from trust_core.data.samples import LabelTable, sample_table
 from trust_core.errors import DataError, SettingsError
 
 ALIASES = {
@@ -29,6 +36,81 @@ ALIASES = {
 }
 _NUMBERS = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "false": 0, "true": 1}
 _ENCODINGS = ("utf-8-sig", "cp1252")
+
+
+def samples_of_csv(
+    root: Path, file: Path, good: Sequence[str], group_column: str | None
+) -> LabelTable:
+    """Read a table `path,label[,mask,group,split,kind,role]`.
+
+    Without a column of masks, masks are found by their names; without one of kinds, class folders
+    are the kinds of defect.
+
+    Args:
+        root: the data folder, which paths are relative to.
+        file: the table; also found when its path is relative to `root`.
+        good: labels the user said are good, when labels are class names.
+        group_column: column that names the group, instead of `group`.
+
+    Raises:
+        DataError: the table cannot be read as such, or names files that are not there.
+        LabelsNeeded: labels are class names, none of which is known to mean good.
+        SettingsError: there is no column `group_column`.
+    """
+    check_folder(root)
+    if not file.exists() and (root / file).exists():
+        file = root / file
+    given = read_table(file, ("path", "label"))
+    paths = image_paths(root, given, file.name)
+    labels, kinds, taken = read_labels(given["label"], good, file.name)
+    notes = []
+    if good and not taken:
+        notes.append(f"--good {' '.join(good)} was not used: the table says what is good.")
+    if group_column and group_column not in given:
+        raise SettingsError(
+            f"--group-column {group_column}: {file.name} has no such column; it has "
+            f"{first_few(list(given.columns), 12)}."
+        )
+    columns = {name: given[name].tolist() for name in ("split", "role", "group") if name in given}
+    if group_column:
+        columns["group"] = given[group_column].tolist()
+    if "mask_path" in given:
+        columns["mask_path"] = resolve_paths(root, given["mask_path"], file.name, what="masks")
+    else:
+        columns["mask_path"] = found = _masks_by_name(root, paths)
+        if any(found):
+            notes.append(f"Masks were found by their names for {sum(map(bool, found)):,} images.")
+    if "kind" in given:
+        kinds = given["kind"].tolist()
+    elif not any(kinds):
+        kinds = kind_of_folder(labels, _folder_names(paths))
+    kinds = [kind if label else "" for kind, label in zip(kinds, labels, strict=True)]
+    table = sample_table(paths, labels, kind=kinds, **columns)
+    return LabelTable(table, "CSV", taken, tuple(notes))
+
+
+def override_roles(root: Path, table: pd.DataFrame, file: Path) -> list[str]:
+    """The role column of `table` with the roles of a file `path,role` laid over it.
+
+    Raises:
+        DataError: the file cannot be read as such, or names images that are not in `table`.
+    """
+    given = read_table(file, ("path", "role"))
+    unknown = sorted({role for role in given["role"] if role_of_split(role) is None})
+    if unknown:
+        raise DataError(
+            f"{file.name}: unknown role {first_few([repr(role) for role in unknown])}; "
+            "use train, tune, certify or test."
+        )
+    paths = image_paths(root, given, file.name)
+    stray = sorted(set(paths).difference(table["path"]))
+    if stray:
+        raise DataError(
+            f"{file.name} names {len(stray):,} images that are not part of the data set "
+            f"({first_few(stray, 3)})."
+        )
+    over = dict(zip(paths, given["role"], strict=True))
+    return [over.get(path, role) for path, role in zip(table["path"], table["role"], strict=True)]
 
 
 def read_table(path: Path, needed: Sequence[str]) -> pd.DataFrame:
@@ -57,115 +139,21 @@ def read_table(path: Path, needed: Sequence[str]) -> pd.DataFrame:
             columns[name] = columns[by_name[alias]]
         elif alias is None and name in needed:
             raise DataError(
-                f"{path.name} has no column {name}; its columns are {some(header, 12)}."
+                f"{path.name} has no column {name}; its columns are {first_few(header, 12)}."
             )
     if not rows:
         raise DataError(f"{path.name} holds no rows below its header.")
     return pd.DataFrame(columns, index=lines[1:], dtype="str")
 
 
-def _rows(path: Path) -> tuple[list[int], list[list[str]]]:
-    """Line numbers and cells of the rows that are not empty, each as long as the first."""
-    for encoding in _ENCODINGS:
-        try:
-            text = path.read_text(encoding)
-            break
-        except UnicodeDecodeError:
-            continue
-        except OSError as error:
-            raise DataError(f"The table {path} cannot be read: {error.strerror}.") from error
-    else:
-        raise DataError(f"{path.name} is not a table in UTF-8 text; save it as CSV.")
-    separator = max(",;\t", key=text.partition("\n")[0].count)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
-    lines: list[int] = []
-    rows: list[list[str]] = []
-    try:
-        for cells in reader:
-            row = [cell.strip() for cell in cells]
-            if not any(row):
-                continue
-            short = len(rows[0]) - len(row) if rows else 0
-            if short < 0 and any(row[short:]):
-                raise DataError(
-                    f"{path.name}, line {reader.line_num}: {len(row)} cells, but "
-                    f"{len(rows[0])} columns; put cells that hold a {separator!r} in quotes."
-                )
-            lines.append(reader.line_num)
-            rows.append((row + [""] * short)[: len(rows[0]) if rows else None])
-    except csv.Error as error:
-        raise DataError(
-            f"{path.name}, line {reader.line_num}, is not readable CSV: {error}."
-        ) from error
-    if not rows:
-        raise DataError(f"{path.name} is empty.")
-    return lines, rows
+def label_tables(paths: Sequence[Path]) -> list[Path]:
+    """Those of the CSV files that say a path and a label for each image."""
+    return [path for path in paths if _columns(path, ("path", "label"))]
 
 
-def resolve_paths(root: Path, paths: pd.Series, table: str, *, what: str) -> list[str]:
-    """The paths of a table as posix paths below `root` ("" stays), each checked to be a file.
-
-    Backslashes are read as slashes, absolute paths below `root` are made relative, and names that
-    differ only in Unicode normalisation are found.
-
-    Args:
-        root: folder the paths are relative to.
-        paths: the column.
-        table: the table's name, for sentences.
-        what: "images" or "masks", for sentences.
-
-    Raises:
-        DataError: files that are not there, or that lie outside `root`.
-    """
-    base = root.absolute().as_posix().rstrip("/") + "/"
-    resolved = [
-        posixpath.normpath(path.replace("\\", "/").removeprefix(base)) if path else ""
-        for path in paths
-    ]
-    outside = [path for path in resolved if path.startswith(("../", "/")) or path == ".."]
-    if outside:
-        raise DataError(
-            f"{table} names {len(outside):,} {what} outside of {root} ({some(outside, 3)}); "
-            "paths have to be relative to the data folder."
-        )
-    found = [_as_on_disk(base, path) for path in resolved]
-    missing = [path for path, there in zip(resolved, found, strict=True) if there is None]
-    if missing:
-        raise DataError(
-            f"{len(missing):,} of {sum(map(bool, resolved)):,} {what} that {table} names are not "
-            f"in {root} ({some(missing, 3)}); paths have to be relative to the data folder."
-        )
-    return [path or "" for path in found]
-
-
-def _as_on_disk(base: str, path: str) -> str | None:
-    """The spelling under which the file is there, None when it is not."""
-    if not path or os.path.isfile(base + path):  # noqa: PTH113 (100,000 times)
-        return path
-    if not path.isascii():
-        for other in (unicodedata.normalize("NFC", path), unicodedata.normalize("NFD", path)):
-            if os.path.isfile(base + other):  # noqa: PTH113
-                return other
-    return None
-
-
-def image_paths(root: Path, table: pd.DataFrame, name: str) -> list[str]:
-    """The column `path` of a table, resolved; every row has one and none is there twice.
-
-    Raises:
-        DataError: as `resolve_paths`; a row without a path; an image in two rows.
-    """
-    empty = table.index[table["path"] == ""]
-    if len(empty):
-        raise DataError(f"{name}, line {empty[0]}: no path (in {len(empty):,} rows).")
-    paths = resolve_paths(root, table["path"], name, what="images")
-    twice = [path for path, count in Counter(paths).items() if count > 1]
-    if twice:
-        raise DataError(
-            f"{name} names {len(twice):,} images more than once ({some(twice, 3)}); keep one row "
-            "for each."
-        )
-    return paths
+def group_columns(path: Path) -> list[str]:
+    """The columns of a table that may name a group; none when it cannot be read."""
+    return [name for name in _columns(path, ("path",)) if name not in ("path", "label")]
 
 
 def read_labels(
@@ -206,12 +194,83 @@ def read_labels(
     )
 
 
+def image_paths(root: Path, table: pd.DataFrame, name: str) -> list[str]:
+    """The column `path` of a table, resolved; every row has one and none is there twice.
+
+    Raises:
+        DataError: as `resolve_paths`; a row without a path; an image in two rows.
+    """
+    empty = table.index[table["path"] == ""]
+    if len(empty):
+        raise DataError(f"{name}, line {empty[0]}: no path (in {len(empty):,} rows).")
+    paths = resolve_paths(root, table["path"], name, what="images")
+    twice = [path for path, count in Counter(paths).items() if count > 1]
+    if twice:
+        raise DataError(
+            f"{name} names {len(twice):,} images more than once ({first_few(twice, 3)}); keep one "
+            "row for each."
+        )
+    return paths
+
+
+def resolve_paths(root: Path, paths: pd.Series, table: str, *, what: str) -> list[str]:
+    """The paths of a table as posix paths below `root` ("" stays), each checked to be a file.
+
+    Backslashes are read as slashes, absolute paths below `root` are made relative, and names that
+    differ only in Unicode normalisation are found.
+
+    Args:
+        root: folder the paths are relative to.
+        paths: the column.
+        table: the table's name, for sentences.
+        what: "images" or "masks", for sentences.
+
+    Raises:
+        DataError: files that are not there, or that lie outside `root`.
+    """
+    base = root.absolute().as_posix().rstrip("/") + "/"
+    resolved = [
+        posixpath.normpath(path.replace("\\", "/").removeprefix(base)) if path else ""
+        for path in paths
+    ]
+    outside = [path for path in resolved if path.startswith(("../", "/")) or path == ".."]
+    if outside:
+        raise DataError(
+            f"{table} names {len(outside):,} {what} outside of {root} ({first_few(outside, 3)}); "
+            "paths have to be relative to the data folder."
+        )
+    found = [_as_on_disk(base, path) for path in resolved]
+    missing = [path for path, there in zip(resolved, found, strict=True) if there is None]
+    if missing:
+        raise DataError(
+            f"{len(missing):,} of {sum(map(bool, resolved)):,} {what} that {table} names are not "
+            f"in {root} ({first_few(missing, 3)}); paths have to be relative to the data folder."
+        )
+    return [path or "" for path in found]
+
+
+def _masks_by_name(root: Path, paths: Sequence[str]) -> list[str]:
+    """The mask found for each path, "" for none; what the table lists as an image is no mask."""
+    masks = pair_masks(root, [path for path in list_files(root) if is_image(path)]).masks
+    listed = set(paths)
+    found = [masks.get(path, "") for path in paths]
+    return [mask if mask not in listed else "" for mask in found]
+
+
+def _folder_names(paths: Sequence[str]) -> list[str]:
+    """The class each path's folder names; "" where folders name none."""
+    try:
+        return [folder.name for folder in class_folders(paths)]
+    except DataError:  # folders mix splits and others: no matter, the table tells the splits
+        return [""] * len(paths)
+
+
 def _plain_meaning(word: str) -> int | None:
     if word in _NUMBERS:
         return _NUMBERS[word]
     if is_good(word):
         return 0
-    return 1 if plain(word) in DEFECTIVE_NAMES else None
+    return 1 if normalised_name(word) in DEFECTIVE_NAMES else None
 
 
 def _refuse_numbers(values: pd.Series, meaning: Mapping[str, int | None], table: str) -> None:
@@ -225,92 +284,57 @@ def _refuse_numbers(values: pd.Series, meaning: Mapping[str, int | None], table:
             )
 
 
-def samples_of_csv(root: Path, csv: Path, good: Sequence[str], group_column: str | None) -> Source:
-    """Read a table `path,label[,mask,group,split,kind,role]`.
+def _as_on_disk(base: str, path: str) -> str | None:
+    """The spelling under which the file is there, None when it is not."""
+    if not path or os.path.isfile(base + path):  # noqa: PTH113 (100,000 times)
+        return path
+    if not path.isascii():
+        for other in (unicodedata.normalize("NFC", path), unicodedata.normalize("NFD", path)):
+            if os.path.isfile(base + other):  # noqa: PTH113
+                return other
+    return None
 
-    Without a column of masks, masks are found by their names; without one of kinds, class folders
-    are the kinds of defect.
 
-    Args:
-        root: the data folder, which paths are relative to.
-        csv: the table; also found when its path is relative to `root`.
-        good: labels the user said are good, when labels are class names.
-        group_column: column that names the group, instead of `group`.
-
-    Raises:
-        DataError: the table cannot be read as such, or names files that are not there.
-        LabelsNeeded: labels are class names, none of which is known to mean good.
-        SettingsError: there is no column `group_column`.
-    """
-    check_folder(root)
-    if not csv.exists() and (root / csv).exists():
-        csv = root / csv
-    given = read_table(csv, ("path", "label"))
-    paths = image_paths(root, given, csv.name)
-    labels, kinds, taken = read_labels(given["label"], good, csv.name)
-    notes = []
-    if good and not taken:
-        notes.append(f"--good {' '.join(good)} was not used: the table says what is good.")
-    if group_column and group_column not in given:
-        raise SettingsError(
-            f"--group-column {group_column}: {csv.name} has no such column; it has "
-            f"{some(list(given.columns), 12)}."
-        )
-    columns = {name: given[name].tolist() for name in ("split", "role", "group") if name in given}
-    if group_column:
-        columns["group"] = given[group_column].tolist()
-    if "mask_path" in given:
-        columns["mask_path"] = resolve_paths(root, given["mask_path"], csv.name, what="masks")
+def _rows(path: Path) -> tuple[list[int], list[list[str]]]:
+    """Line numbers and cells of the rows that are not empty, each as long as the first."""
+    for encoding in _ENCODINGS:
+        try:
+            text = path.read_text(encoding)
+            break
+        except UnicodeDecodeError:
+            continue
+        except OSError as error:
+            raise DataError(f"The table {path} cannot be read: {error.strerror}.") from error
     else:
-        columns["mask_path"] = found = _masks_by_name(root, paths)
-        if any(found):
-            notes.append(f"Masks were found by their names for {sum(map(bool, found)):,} images.")
-    if "kind" in given:
-        kinds = given["kind"].tolist()
-    elif not any(kinds):
-        kinds = kind_of_folder(labels, _folder_names(paths))
-    kinds = [kind if label else "" for kind, label in zip(kinds, labels, strict=True)]
-    table = sample_table(paths, labels, kind=kinds, **columns)
-    return Source(table, "CSV", taken, tuple(notes))
-
-
-def _masks_by_name(root: Path, paths: Sequence[str]) -> list[str]:
-    """The mask found for each path, "" for none; what the table lists as an image is no mask."""
-    masks = pair_masks(root, [path for path in list_files(root) if is_image(path)]).masks
-    listed = set(paths)
-    found = [masks.get(path, "") for path in paths]
-    return [mask if mask not in listed else "" for mask in found]
-
-
-def _folder_names(paths: Sequence[str]) -> list[str]:
-    """The class each path's folder names; "" where folders name none."""
-    folders = [path.rpartition("/")[0] for path in paths]
+        raise DataError(f"{path.name} is not a table in UTF-8 text; save it as CSV.")
+    separator = max(",;\t", key=text.partition("\n")[0].count)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+    lines: list[int] = []
+    rows: list[list[str]] = []
     try:
-        places = locate(Counter(folders))
-    except DataError:  # folders mix splits and others: no matter, the table tells the splits
-        return [""] * len(paths)
-    return [places[folder].name for folder in folders]
-
-
-def override_roles(root: Path, table: pd.DataFrame, csv: Path) -> list[str]:
-    """The role column of `table` with the roles of a file `path,role` laid over it.
-
-    Raises:
-        DataError: the file cannot be read as such, or names images that are not in `table`.
-    """
-    given = read_table(csv, ("path", "role"))
-    unknown = sorted({role for role in given["role"] if role_of_split(role) is None})
-    if unknown:
+        for cells in reader:
+            row = [cell.strip() for cell in cells]
+            if not any(row):
+                continue
+            short = len(rows[0]) - len(row) if rows else 0
+            if short < 0 and any(row[short:]):
+                raise DataError(
+                    f"{path.name}, line {reader.line_num}: {len(row)} cells, but "
+                    f"{len(rows[0])} columns; put cells that hold a {separator!r} in quotes."
+                )
+            lines.append(reader.line_num)
+            rows.append((row + [""] * short)[: len(rows[0]) if rows else None])
+    except csv.Error as error:
         raise DataError(
-            f"{csv.name}: unknown role {some([repr(role) for role in unknown])}; "
-            "use train, tune, certify or test."
-        )
-    paths = image_paths(root, given, csv.name)
-    stray = sorted(set(paths).difference(table["path"]))
-    if stray:
-        raise DataError(
-            f"{csv.name} names {len(stray):,} images that are not part of the data set "
-            f"({some(stray, 3)})."
-        )
-    over = dict(zip(paths, given["role"], strict=True))
-    return [over.get(path, role) for path, role in zip(table["path"], table["role"], strict=True)]
+            f"{path.name}, line {reader.line_num}, is not readable CSV: {error}."
+        ) from error
+    if not rows:
+        raise DataError(f"{path.name} is empty.")
+    return lines, rows
+
+
+def _columns(path: Path, needed: Sequence[str]) -> list[str]:
+    try:
+        return list(read_table(path, needed))
+    except DataError:
+        return []

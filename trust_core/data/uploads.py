@@ -1,4 +1,4 @@
-"""What a visitor may bring or name: uploads, and folders of the server inside an allow-list."""
+"""Uploaded files, and files of the server inside an allow-list of folders."""
 
 import hashlib
 import os

@@ -14,7 +14,7 @@ from trust_core.errors import DataError
 from trust_core.model.checks.alternatives import choose_architecture
 from trust_core.model.checks.batchnorm import norm_mismatch
 from trust_core.model.checks.preflight import preflight
-from trust_core.model.checks.sample_images import glance
+from trust_core.model.checks.sample_images import sample_images
 from trust_core.model.detector import Detector
 from trust_core.model.open import ModelOptions, open_detector
 from trust_core.model.outputs import choose_convention
@@ -103,13 +103,6 @@ def test_unreadable_images(dataset):
         preflight(detector_of(Brightness()), dataset)
 
 
-def test_glance_is_the_same_every_time_whatever_the_order(dataset):
-    shuffled = Dataset(dataset.root, dataset.samples.sample(frac=1, random_state=1), "CSV", (), ())
-    one, two = (glance(each, Preprocessing((8, 8)), 6) for each in (dataset, shuffled))
-    assert torch.equal(one.pixels, two.pixels)
-    assert one.labels.tolist() == [0, 0, 0, 1, 1, 1]
-
-
 def test_norm_mismatch_by_hand():
     module = nn.Sequential(
         nn.BatchNorm2d(3),
@@ -145,7 +138,7 @@ def test_statistics_point_to_the_right_padding(shared, tiles):
     settled = choose_architecture(wrong, tiles, images=16)
     assert settled.architecture == "timm/tf_efficientnet_lite0"
     assert "was taken after all" in settled.notes[-1]
-    pixels = glance(tiles, right.preprocessing, 4).pixels
+    pixels = sample_images(tiles, right.preprocessing, 4).pixels
     assert torch.allclose(settled.log_odds(pixels), right.log_odds(pixels), atol=1e-5)
     assert any("--arch timm/tf_" in each for each in preflight(wrong, tiles, images=16).warnings)
 

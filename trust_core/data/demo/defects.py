@@ -12,17 +12,12 @@ import numpy as np
 from scipy import ndimage
 
 from trust_core.data.demo.textures import Field, coloured_noise, grid, smoothstep
+from trust_core.registry import Registry
 
 SUPPORT = 0.1
 Profile = Callable[[np.random.Generator, int, tuple[float, float], float], Field]
 
-DEFECTS: dict[str, Profile] = {}
-
-
-def defect(function: Profile) -> Profile:
-    """Register a kind of defect under the name of its function."""
-    DEFECTS[function.__name__] = function
-    return function
+DEFECTS: Registry[Profile] = Registry("kind of defect")
 
 
 def draw(
@@ -68,7 +63,7 @@ def _path(
     )
 
 
-@defect
+@DEFECTS.register("scratch")
 def scratch(rng: np.random.Generator, n: int, centre: tuple[float, float], size: float) -> Field:
     """A long, slightly bowed groove: bright burr beside a dark furrow, of uneven depth."""
     s, d = _frame(n, centre, rng.uniform(0, np.pi))
@@ -78,7 +73,7 @@ def scratch(rng: np.random.Generator, n: int, centre: tuple[float, float], size:
     return ink * (np.exp(-(d**2)) - 0.7 * np.exp(-((d - 1.7) ** 2)))
 
 
-@defect
+@DEFECTS.register("pit")
 def pit(rng: np.random.Generator, n: int, centre: tuple[float, float], size: float) -> Field:
     """One to four small craters close together: dark hollow, lit rim."""
     field = np.zeros((n, n), np.float32)
@@ -97,7 +92,7 @@ def pit(rng: np.random.Generator, n: int, centre: tuple[float, float], size: flo
     return field
 
 
-@defect
+@DEFECTS.register("stain")
 def stain(rng: np.random.Generator, n: int, centre: tuple[float, float], size: float) -> Field:
     """A dried drop: a broad, irregular darker patch with a slightly stronger rim."""
     s, d = _frame(n, centre, rng.uniform(0, np.pi))
@@ -111,7 +106,7 @@ def stain(rng: np.random.Generator, n: int, centre: tuple[float, float], size: f
     return -(0.75 * body + 0.25 * rim) * (r < 1.6)
 
 
-@defect
+@DEFECTS.register("crack")
 def crack(rng: np.random.Generator, n: int, centre: tuple[float, float], size: float) -> Field:
     """A thin dark line that wanders in sharp turns, often with a branch."""
     angle, length, width = rng.uniform(0, np.pi), 20 + 50 * size, 0.75 + 0.55 * size
@@ -128,7 +123,7 @@ def crack(rng: np.random.Generator, n: int, centre: tuple[float, float], size: f
     return field
 
 
-@defect
+@DEFECTS.register("inclusion")
 def inclusion(rng: np.random.Generator, n: int, centre: tuple[float, float], size: float) -> Field:
     """A foreign particle: small, angular, sharply bounded, darker or brighter than its place."""
     s, d = _frame(n, centre, rng.uniform(0, np.pi))

@@ -10,16 +10,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy import fft, ndimage
 
+from trust_core.registry import Registry
+
 Field = npt.NDArray[np.float32]
 Texture = Callable[[np.random.Generator, int], Field]
 
-TEXTURES: dict[str, Texture] = {}
-
-
-def texture(function: Texture) -> Texture:
-    """Register a material under the name of its function."""
-    TEXTURES[function.__name__] = function
-    return function
+TEXTURES: Registry[Texture] = Registry("material")
 
 
 def grid(n: int) -> tuple[Field, Field]:
@@ -75,7 +71,7 @@ def _relief(height: Field, light: float) -> Field:
     return shade / shade.std()
 
 
-@texture
+@TEXTURES.register("brushed")
 def brushed(rng: np.random.Generator, n: int) -> Field:
     """Brushed metal: long parallel lines of several depths and the band of light they reflect."""
     angle = rng.normal(0, 0.05)
@@ -88,7 +84,7 @@ def brushed(rng: np.random.Generator, n: int) -> Field:
     return rng.uniform(0.48, 0.62) + grain * fine + 0.7 * grain * coarse + 0.03 * band
 
 
-@texture
+@TEXTURES.register("cast")
 def cast(rng: np.random.Generator, n: int) -> Field:
     """Sand-cast metal: the relief of rough, lumpy skin under grazing light."""
     height = fractal_noise(rng, n, slope=rng.uniform(1.7, 2.1), coarsest=rng.uniform(10, 22))
@@ -101,7 +97,7 @@ def cast(rng: np.random.Generator, n: int) -> Field:
     )
 
 
-@texture
+@TEXTURES.register("woven")
 def woven(rng: np.random.Generator, n: int) -> Field:
     """Woven fabric: warp over weft, each thread a shaded cylinder with fibres of its own."""
     y, x = grid(n)
@@ -126,7 +122,7 @@ def _thread(across: Field, along: Field) -> Field:
     return (0.26 * cylinder * (0.55 + 0.45 * np.sin(np.pi * along)) - 0.06).astype(np.float32)
 
 
-@texture
+@TEXTURES.register("ceramic")
 def ceramic(rng: np.random.Generator, n: int) -> Field:
     """Glazed ceramic: smooth, with orange peel, faint clouds and a few dark specks in the glaze."""
     peel = coloured_noise(rng, n, along=rng.uniform(3, 5), across=rng.uniform(3, 5))
@@ -136,7 +132,7 @@ def ceramic(rng: np.random.Generator, n: int) -> Field:
     return rng.uniform(0.6, 0.72) + 0.007 * peel + 0.014 * cloud - rng.uniform(0.1, 0.35) * specks
 
 
-@texture
+@TEXTURES.register("ground")
 def ground(rng: np.random.Generator, n: int) -> Field:
     """Ground steel: concentric arcs left by the wheel, crossed by a second, fainter pass."""
     y, x = grid(n)
@@ -156,7 +152,7 @@ def ground(rng: np.random.Generator, n: int) -> Field:
     return field + 0.012 * coloured_noise(rng, n, along=1, across=1)
 
 
-@texture
+@TEXTURES.register("leather")
 def leather(rng: np.random.Generator, n: int) -> Field:
     """Embossed leather: rounded cells of a jittered Voronoi grain between dark creases."""
     pitch = rng.uniform(8, 12)

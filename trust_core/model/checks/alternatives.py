@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from trust_core.data.samples import Dataset
 from trust_core.errors import ModelError
 from trust_core.model.checks.batchnorm import norm_mismatch
-from trust_core.model.checks.sample_images import glance
+from trust_core.model.checks.sample_images import sample_images
 from trust_core.model.detector import Detector
 from trust_core.model.recognition.architectures import IMAGENET_MEAN, IMAGENET_STD, Blueprint
 from trust_core.model.recognition.match import Fit
@@ -37,7 +37,7 @@ def choose_architecture(detector: Detector, dataset: Dataset, *, images: int = 3
     """
     if not detector.alternatives:
         return detector
-    pixels = glance(dataset, detector.preprocessing, images).pixels
+    pixels = sample_images(dataset, detector.preprocessing, images).pixels
     own = norm_mismatch(detector, pixels)
     if own is None:
         return detector

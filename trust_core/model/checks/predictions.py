@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 import torch
 
-from trust_core.data.images import read_image
 from trust_core.data.samples import Dataset
-from trust_core.errors import DataError, UnreadableImage
+from trust_core.errors import DataError
+from trust_core.model.checks.sample_images import readable_pixels
 from trust_core.model.detector import Detector
 
 TOLERANCE = 0.01
@@ -70,11 +70,7 @@ def try_expected(
     shared = theirs[theirs["path"].isin(dataset.samples["path"])]
     few = shared.iloc[:: max(1, -(-len(shared) // images))]
     rows = []
-    for path in few["path"]:
-        try:
-            pixels = detector.preprocessing.pixels(read_image(dataset.root / path))
-        except UnreadableImage:
-            continue  # the audit lists it
+    for path, pixels in readable_pixels(dataset.root, few["path"], detector.preprocessing).items():
         z = detector.log_odds(torch.from_numpy(pixels)[None].float() / 255)
         rows.append((path, float(z.double().sigmoid())))
     if len(few) and not rows:

@@ -16,7 +16,7 @@ from torch import Tensor
 from trust_core.data.samples import Dataset
 from trust_core.model.checks.alternatives import clearly_better
 from trust_core.model.checks.batchnorm import norm_mismatch
-from trust_core.model.checks.sample_images import glance
+from trust_core.model.checks.sample_images import sample_images
 from trust_core.model.detector import Detector
 
 COARSE_GRID = 4
@@ -71,7 +71,7 @@ def preflight(
         DataError: none of the chosen images can be read.
     """
     start = time.perf_counter()
-    seen = glance(dataset, detector.preprocessing, images)
+    seen = sample_images(dataset, detector.preprocessing, images)
     pixels, labels = seen.pixels, seen.labels
     decoding = (time.perf_counter() - start) / (len(labels) + seen.unreadable)
     batches = list(torch.split(pixels, batch))

@@ -1,7 +1,10 @@
-"""A few images of a data set: the same ones every time, of both labels, none from a sealed role."""
+"""A few images of a data set: to ask what its classes mean, to try a detector on, to look at."""
 
+import io
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from io import BytesIO
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -10,18 +13,24 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from trust_core.data.files import is_image, list_files
+from trust_core.data.folders import class_folders
 from trust_core.data.images import read_image
-from trust_core.data.label_examples import spread
+from trust_core.data.masks import pair_masks
 from trust_core.data.samples import Dataset
+from trust_core.data.tables import read_table
 from trust_core.errors import DataError, UnreadableImage
 from trust_core.model.detector import Detector
 from trust_core.model.preprocessing import Preprocessing
 
 OPEN_ROLES = ("tune", "train", "")  # certify and test stay sealed
+CLASS_PICTURES = 3
+PREVIEWS = 5  # images of each label
+PICTURE_SIDE = 160  # pixels of the longer side
 
 
 @dataclass(frozen=True)
-class Glance:
+class SampleImages:
     """A few images as a network sees them.
 
     Attributes:
@@ -35,55 +44,9 @@ class Glance:
     unreadable: int
 
 
-def glance(dataset: Dataset, preprocessing: Preprocessing, images: int = 32) -> Glance:
-    """Read a few images, half of each label where there are enough; `tune` before `train`.
-
-    Args:
-        dataset: where they come from.
-        preprocessing: how they are brought to pixels.
-        images: how many in all.
-
-    Raises:
-        DataError: none of them can be read.
-    """
-    chosen = _choose(dataset.samples, images)
-    pixels, labels = [], []
-    for path, label in zip(chosen["path"], chosen["label"], strict=True):
-        try:
-            image = read_image(dataset.root / path)
-        except UnreadableImage:
-            continue
-        pixels.append(torch.from_numpy(preprocessing.pixels(image)))
-        labels.append(label)
-    if not pixels:
-        raise DataError(
-            f"None of the {len(chosen)} images looked at in {dataset.root} can be read."
-        )
-    return Glance(
-        torch.stack(pixels).float() / 255,
-        np.array(labels, dtype=np.int8),
-        len(chosen) - len(labels),
-    )
-
-
-def _choose(samples: pd.DataFrame, images: int) -> pd.DataFrame:
-    kept = samples[samples["role"].isin(OPEN_ROLES)]
-    kept = samples if kept.empty else kept
-    rank = {role: place for place, role in enumerate(OPEN_ROLES)}
-    kept = kept.assign(place=kept["role"].map(rank).fillna(len(rank)))
-    kept = kept.sort_values(["place", "sample_id"])
-    parts = [part for _, part in kept.groupby("label")]
-    share = -(-images // max(len(parts), 1))
-    return pd.concat([part.head(share) for part in parts]).head(images) if parts else kept
-
-
-PREVIEW_ROLES = ("tune", "train")  # certify and test stay sealed
-EACH = 5  # images of each label
-
-
 @dataclass(frozen=True)
 class Preview:
-    """One image.
+    """One image and what the detector makes of it.
 
     Attributes:
         picture: PNG of the network's input, cropped and resized as it will be.
@@ -96,30 +59,122 @@ class Preview:
     probability: float
 
 
-def previews(detector: Detector, dataset: Dataset, each: int = EACH) -> list[Preview]:
+def sample_images(dataset: Dataset, preprocessing: Preprocessing, images: int = 32) -> SampleImages:
+    """Read a few images, half of each label where there are enough; `tune` before `train`.
+
+    They are the same ones every time, and none is of a sealed role where others are not.
+
+    Args:
+        dataset: where they come from.
+        preprocessing: how they are brought to pixels.
+        images: how many in all.
+
+    Raises:
+        DataError: none of them can be read.
+    """
+    samples = dataset.samples
+    rows = samples[samples["role"].isin(OPEN_ROLES)]
+    rows = samples if rows.empty else rows
+    rank = {role: number for number, role in enumerate(OPEN_ROLES)}
+    rows = rows.assign(rank=rows["role"].map(rank).fillna(len(rank)))
+    by_label = [part for _, part in rows.sort_values(["rank", "sample_id"]).groupby("label")]
+    share = -(-images // max(len(by_label), 1))
+    chosen = pd.concat([part.head(share) for part in by_label] or [rows]).head(images)
+    pixels = readable_pixels(dataset.root, chosen["path"], preprocessing)
+    if not pixels:
+        raise DataError(
+            f"None of the {len(chosen)} images looked at in {dataset.root} can be read."
+        )
+    return SampleImages(
+        _scaled(pixels.values()),
+        chosen.loc[chosen["path"].isin(pixels), "label"].to_numpy(np.int8),
+        len(chosen) - len(pixels),
+    )
+
+
+def previews(detector: Detector, dataset: Dataset, each: int = PREVIEWS) -> list[Preview]:
     """A few images of both labels from the roles that are not sealed, good ones first."""
-    samples = dataset.samples[dataset.samples["role"].isin(PREVIEW_ROLES)]
-    found: list[tuple[int, np.ndarray]] = []
-    for label in (0, 1):
-        for path in spread(samples.loc[samples["label"] == label, "path"].tolist(), each):
-            try:
-                image = read_image(dataset.root / path)
-            except UnreadableImage:
-                continue
-            found.append((label, detector.preprocessing.pixels(image)))
-    if not found:
+    rows = dataset.samples[dataset.samples["role"].isin(OPEN_ROLES)]
+    paths = {
+        path: label
+        for label in (0, 1)
+        for path in _evenly(rows.loc[rows["label"] == label, "path"].tolist(), each)
+    }
+    pixels = readable_pixels(dataset.root, paths, detector.preprocessing)
+    if not pixels:
         return []
-    pixels = torch.from_numpy(np.stack([pixels for _, pixels in found])).float() / 255
-    answers = detector.log_odds(pixels).double().sigmoid().tolist()
+    answers = detector.log_odds(_scaled(pixels.values())).double().sigmoid().tolist()
     bgr = detector.preprocessing.channels == "bgr"
     return [
-        Preview(_png(pixels[::-1] if bgr else pixels), label, answer)
-        for (label, pixels), answer in zip(found, answers, strict=True)
+        Preview(_png(_as_image(shown[::-1] if bgr else shown)), paths[path], answer)
+        for (path, shown), answer in zip(pixels.items(), answers, strict=True)
     ]
 
 
-def _png(pixels: np.ndarray) -> bytes:
-    array = pixels[0] if len(pixels) == 1 else np.ascontiguousarray(pixels.transpose(1, 2, 0))
-    file = BytesIO()
-    Image.fromarray(array).save(file, "PNG")
+def class_pictures(
+    root: Path, classes: Iterable[str], samples: Path | None = None, each: int = CLASS_PICTURES
+) -> dict[str, list[bytes]]:
+    """Small PNGs of a few images of each class, evenly over it; unreadable ones are left out.
+
+    Args:
+        root: the data folder.
+        classes: names of the classes, as `LabelsNeeded.folders` has them.
+        samples: the table whose labels are the classes, when they are not the folders.
+        each: pictures of each class.
+    """
+    classes = tuple(classes)
+    if samples is None:
+        files = pair_masks(root, [path for path in list_files(root) if is_image(path)]).images
+        names = [folder.name for folder in class_folders(files, classes)]
+    else:
+        table = read_table(samples, ("path", "label"))
+        files, names = table["path"].tolist(), table["label"].tolist()
+    by_class: dict[str, list[str]] = {name: [] for name in classes}
+    for path, name in zip(files, names, strict=True):
+        if name in by_class:
+            by_class[name].append(path)
+    return {name: _pictures(root, _evenly(by_class[name], each)) for name in classes}
+
+
+def readable_pixels(
+    root: Path, paths: Iterable[str], preprocessing: Preprocessing
+) -> dict[str, npt.NDArray[np.uint8]]:
+    """The network's input `(c, H, W)` by path, of those images that can be read."""
+    pixels = {}
+    for path in paths:
+        with suppress(UnreadableImage):  # the audit lists it
+            pixels[path] = preprocessing.pixels(read_image(root / path))
+    return pixels
+
+
+def _scaled(pixels: Iterable[npt.NDArray[np.uint8]]) -> Tensor:
+    """(N, c, H, W) float32 in [0, 1]."""
+    return torch.from_numpy(np.stack(list(pixels))).float() / 255
+
+
+def _evenly(paths: Sequence[str], most: int) -> Sequence[str]:
+    """Up to `most` of the paths, evenly over the list: neighbours often show one part."""
+    return paths[:: max(1, len(paths) // most)][:most]
+
+
+def _pictures(root: Path, paths: Iterable[str]) -> list[bytes]:
+    pictures = []
+    for path in paths:
+        with suppress(UnreadableImage):
+            image = read_image(root / path)
+            image.thumbnail((PICTURE_SIDE, PICTURE_SIDE))
+            pictures.append(_png(image))
+    return pictures
+
+
+def _as_image(pixels: npt.NDArray[np.uint8]) -> Image.Image:
+    """The picture of a network's input `(c, H, W)`, its channels red, green, blue or one grey."""
+    return Image.fromarray(
+        pixels[0] if len(pixels) == 1 else np.ascontiguousarray(pixels.transpose(1, 2, 0))
+    )
+
+
+def _png(image: Image.Image) -> bytes:
+    file = io.BytesIO()
+    image.save(file, "PNG")
     return file.getvalue()

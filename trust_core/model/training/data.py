@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.nn.functional import adaptive_max_pool2d
 
 from trust_core.data.images import read_image, read_mask
-from trust_core.data.names import some
+from trust_core.data.names import first_few
 from trust_core.data.samples import Dataset
 from trust_core.errors import DataError, UnreadableImage
 from trust_core.model.preprocessing import Preprocessing
@@ -233,7 +233,7 @@ def _decode(root: Path, samples: pd.DataFrame, preprocessing: Preprocessing, fol
     if good:
         raise DataError(
             f"{len(good):,} images labelled good have a mask that marks a defect "
-            f"({some(good, 2)}); correct the label, or take the mask away."
+            f"({first_few(good, 2)}); correct the label, or take the mask away."
         )
     with replacing(folder / TABLE, locked=True) as unfinished:
         table.to_parquet(unfinished, index=False)

@@ -11,11 +11,9 @@ import fsspec
 import pytest
 
 from tests.data.pictures import png, write_all
-from trust_core.audit.cluster import Order, _contents
-from trust_core.audit.settings import AuditSettings
 from trust_core.cli.options import dataset
 from trust_core.data import read_image
-from trust_core.data.remote import fetch, is_remote, read_files, shown
+from trust_core.data.remote import changed_contents, fetch, is_remote, read_files, shown
 from trust_core.errors import DataError, UnreadableImage
 
 SET = {
@@ -339,19 +337,16 @@ def test_a_machine_of_a_cluster_takes_its_copy_only_when_it_is_the_same(bucket, 
     hashes = [hashlib.sha256(content).hexdigest() for content in contents]
     root = write_all(tmp_path / "copy", SET)
 
-    def order(root, source):
-        return Order({}, AuditSettings(), None, root, source)
-
-    assert _contents(order(root, uri), names, hashes) is None
-    assert _contents(order(tmp_path / "none", uri), names, hashes) == contents
+    assert changed_contents(root, uri, names, hashes) is None
+    assert changed_contents(tmp_path / "none", uri, names, hashes) == contents
     (root / names[0]).write_bytes(png(7))
-    assert _contents(order(root, uri), names, hashes) == contents
+    assert changed_contents(root, uri, names, hashes) == contents
     bucket({names[0]: png(7)})
     with pytest.raises(DataError, match="memory://bucket has changed since; give the same"):
-        _contents(order(tmp_path / "none", uri), names, hashes)
+        changed_contents(tmp_path / "none", uri, names, hashes)
     for source in ("", "memory://bucket/set.zip"):
         with pytest.raises(DataError, match="none; name a folder that all machines share"):
-            _contents(order(tmp_path / "none", source), names, hashes)
+            changed_contents(tmp_path / "none", source, names, hashes)
 
 
 def test_images_are_read_from_where_they_are(bucket, tmp_path):

@@ -1,3 +1,4 @@
+import hashlib
 from collections import Counter
 
 import numpy as np
@@ -194,10 +195,8 @@ def test_a_handful_of_images_is_never_refused_for_its_hash():
 
 
 def test_many_groups_are_quick_enough_to_hash_each_once(monkeypatch):
-    from trust_core.data import roles
-
     calls = []
-    share = roles._share
-    monkeypatch.setattr(roles, "_share", lambda group: calls.append(group) or share(group))
+    sha256 = hashlib.sha256
+    monkeypatch.setattr(hashlib, "sha256", lambda name: calls.append(name) or sha256(name))
     assign_roles(samples(np.repeat(range(10), 50), [""] * 500))
     assert len(calls) == 10

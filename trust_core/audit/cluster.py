@@ -7,13 +7,12 @@ no copy of a batch's images reads them from there. Every finished batch is writt
 a run that stops goes on where it ended, whatever engine goes on.
 """
 
-import hashlib
 import logging
 import os
 import pickle
 import platform
 import socket
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,8 +24,7 @@ import numpy.typing as npt
 from trust_core.audit.engine import Halving
 from trust_core.audit.score import read_images, score_batch
 from trust_core.audit.settings import AuditSettings
-from trust_core.data.files import hash_files
-from trust_core.data.remote import is_archive, read_files, shown
+from trust_core.data.remote import changed_contents
 from trust_core.data.samples import Dataset
 from trust_core.errors import DataError, EngineError
 from trust_core.model.detector import Detector
@@ -97,7 +95,8 @@ class Scorer:
         sample_ids, paths, hashes = pickle.loads(rows["images"][0])  # noqa: S301 - packed below
         packed, trouble = b"", ""
         try:
-            contents = _contents(self.order, paths, hashes)
+            order = self.order
+            contents = changed_contents(order.root, order.source, paths, hashes)
             preprocessing = self.detector.preprocessing
             batch = read_images(self.order.root, sample_ids, paths, preprocessing, contents)
             packed = pickle.dumps(self.score(batch), protocol=5)
@@ -108,35 +107,6 @@ class Scorer:
             "shard": np.array([packed], dtype=object),
             "trouble": np.array([trouble], dtype=object),
         }
-
-
-def _contents(order: Order, paths: Sequence[str], hashes: Sequence[str]) -> list[bytes] | None:
-    """The images' bytes from the address; None where the files are at hand.
-
-    Beside an address there may be an older copy, or none: the sha256 of the files decide.
-
-    Raises:
-        DataError: neither is in reach; the sentence goes on from "cannot reach".
-    """
-    if is_archive(order.source) or not order.source:
-        if order.root.is_dir():
-            return None
-        raise DataError(
-            f"{order.root}; name a folder that all machines share, or an address such as "
-            "s3://bucket/parts"
-        )
-    if hash_files(order.root, paths) == list(hashes):
-        return None
-    try:
-        contents = read_files(order.source, paths)
-    except DataError as error:
-        raise DataError(f"the images: {error}") from error
-    if [hashlib.sha256(content).hexdigest() for content in contents] != list(hashes):
-        raise DataError(
-            f"the images that were fetched: {shown(order.source)} has changed since; give the same "
-            "command again"
-        )
-    return contents
 
 
 def run_on_cluster(

@@ -1,4 +1,4 @@
-"""Data sets behind an address such as `s3://bucket/parts`: copied once, read again where needed.
+"""Data sets behind an address such as `s3://bucket/parts`: copies of what has changed there.
 
 Storage is reached through fsspec; what a protocol needs beside it (s3fs, gcsfs, adlfs, …) and its
 credentials are the user's. Names in a bucket are as untrusted as those in an archive.
@@ -21,7 +21,7 @@ import fsspec
 from filelock import FileLock
 from fsspec.registry import known_implementations
 
-from trust_core.data.files import is_junk
+from trust_core.data.files import hash_files, is_junk
 from trust_core.errors import DataError
 
 READERS = 16  # files at a time: they wait for the network, not for a processor
@@ -95,6 +95,43 @@ def read_files(uri: str, paths: Sequence[str]) -> list[bytes]:
     with _storage_errors(uri), ThreadPoolExecutor(READERS) as pool:
         storage, path = fsspec.core.url_to_fs(uri)
         return list(pool.map(storage.cat_file, [f"{path.rstrip('/')}/{name}" for name in paths]))
+
+
+def changed_contents(
+    root: Path, uri: str, paths: Sequence[str], hashes: Sequence[str]
+) -> list[bytes] | None:
+    """The bytes of images from their address; None where the files below `root` are the same.
+
+    Beside an address there may be an older copy, or none: the sha256 of the files decide.
+
+    Args:
+        root: of the images, where they are at hand.
+        uri: address of the data set, or "".
+        paths: of the images below either.
+        hashes: sha256 of each.
+
+    Raises:
+        DataError: neither is in reach; the sentence goes on from "cannot reach".
+    """
+    if is_archive(uri) or not uri:
+        if root.is_dir():
+            return None
+        raise DataError(
+            f"{root}; name a folder that all machines share, or an address such as "
+            "s3://bucket/parts"
+        )
+    if hash_files(root, paths) == list(hashes):
+        return None
+    try:
+        contents = read_files(uri, paths)
+    except DataError as error:
+        raise DataError(f"the images: {error}") from error
+    if [hashlib.sha256(content).hexdigest() for content in contents] != list(hashes):
+        raise DataError(
+            f"the images that were fetched: {shown(uri)} has changed since; give the same command "
+            "again"
+        )
+    return contents
 
 
 def _listing(uri: str) -> tuple[Any, str, dict[str, Mapping[str, Any]]]:

@@ -3,15 +3,15 @@
 import streamlit as st
 
 from dashboard import shell
-from dashboard.run import form, upload_once
+from dashboard.run import files, form
 from dashboard.run.check import check, tell
-from dashboard.run.command import Order, arguments, audit_name, shell_command, slug
 from dashboard.run.data import choose_data
 from dashboard.run.model import choose_model
 from dashboard.run.progress import RUN, show_run, start, unfinished_runs
 from dashboard.run.settings import choose_settings
 from dashboard.run.train import invite, train_page
 from dashboard.run.train_view import TRAIN
+from trust_core.cli.command import AuditRequest, audit_command, audit_name, shell_command, slug
 from trust_core.errors import TrustError
 from trust_core.storage.audit_files import Audit
 from trust_core.storage.workspace import workspace_folder
@@ -24,7 +24,7 @@ def draw(_: Audit | None) -> None:
         return
     if training := st.query_params.get(TRAIN):
         train_page(training)
-        upload_once.all_arrived()
+        files.all_arrived()
         return
 
     shell.show_finding(
@@ -56,7 +56,7 @@ def draw(_: Audit | None) -> None:
         else:
             st.caption("A few images go through the detector here, once model and data are chosen.")
 
-    upload_once.all_arrived()
+    files.all_arrived()
 
     with st.container(border=True, key="step-start"):
         st.subheader("5 Start", anchor=False)
@@ -66,10 +66,9 @@ def draw(_: Audit | None) -> None:
         usual = audit_name(model[0], data.root, checked.identity, settings.mask)
         name = st.text_input("Name of the audit", placeholder=usual, key="name")
         folder = workspace_folder().resolve() / (slug(name) if name.strip() else usual)
-        order = Order(
-            model[0], data.root, folder, checked.options, form.reading(), settings, checked.expect
-        )
-        words = arguments(order)
+        paths = model[0], data.root, folder
+        request = AuditRequest(*paths, checked.opening, form.reading(), settings, checked.expect)
+        words = audit_command(request)
         if st.button("Start the audit", type="primary", key="start"):
             try:
                 start(words, folder, checked.identity)

@@ -2,13 +2,13 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 import streamlit as st
 
-from dashboard.run.command import DataOptions
+from trust_core.audit.options import DataOptions
 from trust_core.data import uploads
 from trust_core.data.layouts import read_dataset
 from trust_core.data.samples import Dataset
@@ -108,21 +108,17 @@ def data_key(data: Dataset) -> str:
 
 @st.cache_data(max_entries=32, ttl=HOUR, show_spinner="Recognising the model …")
 def _facts(path: Path, arch: str | None, stamp: Sequence[int]) -> Facts:
-    options = ModelOptions(arch=arch)
-    told = True
+    card = read_card(path)
+    rule = card.convention if card else None
     try:
-        found = open_detector(path, options)
+        found = open_detector(path, ModelOptions(arch=arch))
+        rule = rule or choose_convention(found.convention.outputs)
     except ModelError as problem:
         # More than two outputs have to be told apart by the user: any choice shows how many.
         try:
-            found = open_detector(path, replace(options, good_index=(0,)))
+            found = open_detector(path, ModelOptions(arch=arch, good_index=(0,)))
         except ModelError:
             raise problem from None
-        told = False
-    card = read_card(path)
-    rule = card.convention if card and card.convention else None
-    if told and rule is None:
-        rule = choose_convention(found.convention.outputs)
     return Facts(
         architecture=found.architecture,
         outputs=found.convention.outputs,
@@ -148,14 +144,7 @@ def _audit_detector(
 
 @st.cache_resource(max_entries=4, ttl=HOUR, show_spinner="Reading the images …")
 def _dataset(root: Path, reading: DataOptions, stamp: Sequence[int], look: int) -> Dataset:
-    return read_dataset(
-        root,
-        good=reading.good,
-        samples=reading.samples,
-        group_column=reading.group_column,
-        group_pattern=reading.group_pattern,
-        roles=reading.roles,
-    )
+    return read_dataset(root, **vars(reading))
 
 
 def _stamp(path: Path) -> tuple[int, ...]:

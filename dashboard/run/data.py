@@ -1,5 +1,7 @@
 """Run, step 2: the images, and which of them are good."""
 
+from collections.abc import Mapping
+from html import escape
 from pathlib import Path
 from typing import BinaryIO
 
@@ -8,19 +10,21 @@ import streamlit as st
 from dashboard import shell
 from dashboard.markup import escape_markdown
 from dashboard.run import cache, form
-from dashboard.run.label_form import ask_labels
+from dashboard.run.files import FRESH, arrival, drop, pick, short, show_problem, table
 from dashboard.run.model import bullets, tiles
-from dashboard.run.picker import FRESH, pick, short
-from dashboard.run.tables import drop_table
-from dashboard.run.upload_once import arrival, drop, show_problem
-from dashboard.words import ROLE_NAMES, count
+from dashboard.words import ROLE_NAMES, count, counted
+from trust_core.audit.options import find, same
 from trust_core.data import uploads
 from trust_core.data.roles import ROLES
 from trust_core.data.samples import Dataset
 from trust_core.data.tables import group_columns, label_tables
 from trust_core.errors import DataError, LabelsNeeded, TrustError
+from trust_core.model.checks.sample_images import class_pictures
 
 LOOK = "data-look"  # raised to read the folder anew
+ANSWERS = ("good", "defective")
+ACROSS = 3  # classes beside each other
+MOST = 30  # classes with images; a data set with more has its labels in a table
 
 
 def choose_data() -> Dataset | None:
@@ -44,7 +48,7 @@ def choose_data() -> Dataset | None:
             _choose_table(root)
         data = cache.dataset(root, form.reading(), st.session_state.get(LOOK, 0))
     except LabelsNeeded as question:
-        ask_labels(root, form.reading().samples, question)
+        _ask_labels(root, form.reading().samples, question)
         return None
     except TrustError as problem:
         shell.show_error(problem)
@@ -75,48 +79,41 @@ def _tables(root: Path) -> list[str]:
 
 def _choose_table(root: Path) -> None:
     """Offer the tables that fit; the first is taken unless the user says otherwise."""
-    if (arrived := arrival(form.TABLE)) and arrived.path:
-        st.session_state[form.TABLE] = arrived.path
-    chosen = form.told(form.TABLE)
-    given = [] if chosen in ("", form.FROM_FOLDERS) else [str(uploads.server_path(chosen))]
-    options = list(dict.fromkeys([*_tables(root), *given, form.FROM_FOLDERS]))
-    table = st.selectbox(
-        "Labels come from",
-        options,
-        key=form.TABLE,
+    samples, column = find("samples"), find("group_column")
+    if (arrived := arrival(samples.key)) and arrived.path:
+        st.session_state[samples.key] = arrived.path
+    chosen = form.value(samples)
+    given = [str(chosen)] if chosen else []
+    labels = st.selectbox(
+        samples.label,
+        list(dict.fromkeys([*_tables(root), *given, form.FROM_FOLDERS])),
+        key=samples.key,
         format_func=short,
         bind="query-params",
     )
     with st.popover("Another table"):
         drop(
-            form.TABLE,
+            samples.key,
             "Drop a CSV with the columns path and label; also mask, group, split, kind",
             uploads.store,
             ["csv"],
         )
-        show_problem(form.TABLE)
-    with st.popover("Several photos of one part?"):
+        show_problem(samples.key)
+    with st.popover(column.label):
         st.markdown(
             "Photos of one part must not be torn apart. A column `group` of the table is used by "
             "itself."
         )
-        if table != form.FROM_FOLDERS:
-            st.selectbox(
-                "Another column that names the part",
-                group_columns(uploads.server_path(table)),
-                index=None,
-                key=form.GROUP_COLUMN,
-                bind="query-params",
-            )
-        st.text_input(
-            "Or the part of the path that names it, as a regular expression",
-            placeholder=r"part(\d+)_",
-            key=form.GROUP_PATTERN,
-            bind="query-params",
+        if labels != form.FROM_FOLDERS:
+            names = group_columns(uploads.server_path(labels))
+            form.field(column, "", same(names), "Another column that names the part")
+        form.field(
+            find("group_pattern"),
+            r"part(\d+)_",
+            label="Or the part of the path that names it, as a regular expression",
         )
-    drop_table(
-        form.ROLES,
-        "Seen in training?",
+    table(
+        find("roles"),
         "Images that the model was trained on prove nothing. A column `split` of the table says so "
         "by itself; otherwise name them here: `train`, `tune`, `certify` or `test` for each path. "
         "What is not named is divided by rule.",
@@ -156,6 +153,55 @@ def _show(data: Dataset) -> None:
             },
             border="horizontal",
         )
-    if form.told_many(form.GOOD):
-        st.button("Change which folders are good", on_click=form.forget_good, type="tertiary")
+    if form.texts(good := form.key("good")):
+        change = "Change which folders are good"
+        st.button(change, on_click=form.forget, args=(good,), type="tertiary")
     bullets(data.notes)
+
+
+def _ask_labels(root: Path, samples: Path | None, question: LabelsNeeded) -> None:
+    """Ask of every class whether its parts are good; the answer goes into the URL."""
+    what = "labels" if samples else "folders"
+    st.markdown(f"**Which {what} hold good parts?** Their names do not say.")
+    shown = _examples(root, samples, question.folders)
+    names = list(question.folders)
+    for start in range(0, len(names), ACROSS):
+        for name, column in zip(names[start : start + ACROSS], st.columns(ACROSS), strict=False):
+            with column.container(border=True):
+                number = counted(question.folders[name], "images")
+                st.html(f'<p class="folder">{escape(name)} <small>{number}</small></p>')
+                pictures = shown.get(name, [])
+                with st.container(horizontal=True, gap="small", height=96, border=False):
+                    for picture in pictures:
+                        st.image(picture, width=88)
+                st.segmented_control(
+                    f"Parts in {name} are",
+                    ANSWERS,
+                    key=_answer(name),
+                    label_visibility="collapsed",
+                )
+    answers = {name: st.session_state.get(_answer(name)) for name in names}
+    open_ones = [name for name, answer in answers.items() if answer is None]
+    good = [name for name, answer in answers.items() if answer == ANSWERS[0]]
+    ready = not open_ones and 0 < len(good) < len(names)
+    st.button(
+        "Use these labels",
+        type="primary",
+        disabled=not ready,
+        on_click=lambda: st.query_params.update({form.key("good"): good}),
+    )
+    if open_ones:
+        st.caption(f"{counted(len(open_ones), what)} still to answer.")
+    elif not ready:
+        st.caption("An audit needs both good and defective parts.")
+
+
+def _answer(name: str) -> str:
+    return f"label-of-{name}"
+
+
+@st.cache_data(max_entries=8, ttl=600.0, show_spinner=False)
+def _examples(
+    root: Path, samples: Path | None, classes: Mapping[str, int]
+) -> dict[str, list[bytes]]:
+    return class_pictures(root, list(classes)[:MOST], samples)

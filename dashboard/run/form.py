@@ -1,149 +1,170 @@
-"""What a visitor has told the Run page so far: its widgets, which live in the URL.
+"""The fields of the Run page: drawn, kept in the URL, and read as the options they stand for.
 
-A section reads what a section further down was told, so a value may be asked for before its widget
-is drawn: then the URL says it.
+A section reads what a section further down holds, so a value may be asked for before its field is
+drawn: then the URL says it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import streamlit as st
 
 from dashboard.run.cache import Facts
-from dashboard.run.command import DataOptions, numbers, one_number, size_of
+from trust_core.audit.options import (
+    OPTIONS,
+    DataOptions,
+    Option,
+    audit_settings,
+    data_options,
+    find,
+    model_options,
+)
 from trust_core.audit.settings import AuditSettings
 from trust_core.data import uploads
-from trust_core.errors import SettingsError
 from trust_core.model.open import ModelOptions
 
-MODEL, ARCH, SWAPPED, GOOD_OUTPUTS = "model", "arch", "swap", "outputs"
-DATA, GOOD, TABLE, GROUP_PATTERN, GROUP_COLUMN = "data", "good", "table", "group", "groupcolumn"
-ROLES, EXPECT = "roles", "expect"
-SIZE, RESIZE, INTERPOLATION, CHANNELS, MEAN, STD = (
-    "size",
-    "resize",
-    "interpolation",
-    "channels",
-    "mean",
-    "std",
-)
-LAYER, STRENGTHS, DIRECTION, PGD = "layer", "strengths", "direction", "pgd"
-SPECIFIC, AGNOSTIC, MASK, THRESHOLD, ARGMAX = "specific", "agnostic", "mask", "threshold", "argmax"
-INPUT = (SIZE, RESIZE, INTERPOLATION, CHANNELS, MEAN, STD)
-FROM_FOLDERS = "the names of the folders"  # the choice of `TABLE` that is no table
+MODEL, DATA, SWAPPED = "model", "data", "swap"  # in the URL, besides the keys of the options
+FROM_FOLDERS = "the names of the folders"  # a choice of `--samples` that is no table
 
 
-def told(key: str) -> str:
-    """One value as text; "" when nothing was said."""
-    value = st.session_state.get(key, st.query_params.get(key))
-    return "" if value is None else str(value).strip()
+def key(name: str) -> str:
+    """The key of the field of an option."""
+    return find(name).key
 
 
-def told_many(key: str) -> tuple[str, ...]:
-    """Several values."""
-    value = st.session_state.get(key)
-    return tuple(st.query_params.get_all(key)) if value is None else tuple(map(str, value))
+def texts(key: str) -> tuple[str, ...]:
+    """All that a field holds."""
+    state = st.session_state
+    value = state[key] if key in state else st.query_params.get_all(key)
+    if value is None:
+        return ()
+    return tuple(map(str, value)) if isinstance(value, list) else (str(value),)
 
 
-def forget_model() -> None:
-    """What was said of one model means nothing for another."""
-    _forget(ARCH, SWAPPED, GOOD_OUTPUTS, LAYER, EXPECT, *INPUT)
+def text(key: str) -> str:
+    """The text of a field; "" when it is empty."""
+    return ",".join(texts(key)).strip()
 
 
-def forget_data() -> None:
-    """What was said of one data set means nothing for another."""
-    _forget(GOOD, TABLE, GROUP_COLUMN, GROUP_PATTERN, ROLES, EXPECT)
-
-
-def forget_good() -> None:
-    """Ask anew which folders hold good parts."""
-    _forget(GOOD)
-
-
-def _forget(*keys: str) -> None:
+def forget(*keys: str) -> None:
+    """Empty some fields."""
     for key in keys:
         st.session_state.pop(key, None)
         st.query_params.pop(key, None)
 
 
-def model_options(facts: Facts) -> ModelOptions:
-    """What was said about the model and its input.
+def forget_model() -> None:
+    """What was said of one model means nothing for another."""
+    forget(SWAPPED, key("expect"), *_keys("model", "input"))
+
+
+def forget_data() -> None:
+    """What was said of one data set means nothing for another."""
+    forget(key("expect"), *_keys("data"))
+
+
+def _keys(*groups: str) -> list[str]:
+    return [option.key for group in groups for option in OPTIONS[group] if option.key]
+
+
+def field(
+    option: Option, usual: str = "", choices: Mapping[str, str] | None = None, label: str = ""
+) -> None:
+    """Draw the field of an option.
+
+    Args:
+        option: with a key.
+        usual: what is taken when the field is empty; it stands there in grey.
+        choices: what it may be, with the word for each; those of the option when None.
+        label: of the field; that of the option when empty.
+    """
+    label = label or option.label
+    shared: dict[str, Any] = {
+        "key": option.key,
+        "bind": "query-params",
+        "help": option.help or None,
+    }
+    words = choices if choices is not None else option.choices or None
+    if option.parse is bool:
+        st.toggle(label, **shared)
+    elif words is None:
+        st.text_input(label, placeholder=usual, **shared)
+    else:
+        st.selectbox(
+            label,
+            list(words),
+            index=None,
+            format_func=lambda choice: words.get(choice, choice),
+            placeholder=words.get(usual, usual) or None,
+            **shared,
+        )
+
+
+def value(option: Option) -> Any:  # noqa: ANN401 - of the type of the option
+    """What the field of an option says; None when it is empty.
+
+    Raises:
+        SettingsError: a text that means nothing, or a path outside of the folders that may be
+            opened.
+    """
+    if option.several:
+        return texts(option.key) or None
+    written = text(option.key)
+    if not written or written == FROM_FOLDERS:
+        return None
+    if option.parse is bool:
+        return written.casefold() == "true"
+    return uploads.server_path(written) if option.parse is Path else option.read(written)
+
+
+def values(*groups: str) -> dict[str, Any]:
+    """What the fields of some groups of options say, by the name of the option.
+
+    Raises:
+        SettingsError: as `value`.
+    """
+    return {
+        option.name: value(option) for group in groups for option in OPTIONS[group] if option.key
+    }
+
+
+def opening(facts: Facts) -> ModelOptions:
+    """How the model is opened.
 
     Raises:
         SettingsError: a text that is no number or size.
     """
-    meaning: dict[str, object] = {}
-    if facts.outputs > 2 and (good := told_many(GOOD_OUTPUTS)):
-        meaning["good_index"] = tuple(sorted(map(int, good)))
-    elif facts.convention is not None and told(SWAPPED) in ("True", "true"):
+    found = values("model", "input")
+    if found["layers"] == (facts.layer,):
+        found["layers"] = None
+    good = found["good_index"]
+    found["good_index"] = tuple(sorted(good)) if good and facts.outputs > 2 else None
+    if facts.convention is not None and facts.outputs < 3 and text(SWAPPED).casefold() == "true":
         other = facts.convention.inverted()
         if facts.outputs == 1:
-            meaning["one_logit"] = "defect" if other.sign > 0 else "good"
-        elif facts.outputs == 2:
-            meaning["defect_index"] = other.defect[0]
-    layer = told(LAYER)
-    return ModelOptions(
-        arch=told(ARCH) or None,
-        layers=(layer,) if layer and layer != facts.layer else (),
-        size=size_of(told(SIZE)),
-        resize=told(RESIZE) or None,
-        interpolation=told(INTERPOLATION) or None,
-        channels=told(CHANNELS) or None,
-        mean=numbers(told(MEAN), "Mean") or None,
-        std=numbers(told(STD), "Standard deviation") or None,
-        **meaning,  # type: ignore[arg-type]
-    )
+            found["one_logit"] = "defect" if other.sign > 0 else "good"
+        else:
+            found["defect_index"] = other.defect[0]
+    return model_options(found)
 
 
 def reading() -> DataOptions:
-    """What was said about the data.
+    """How the data are read.
 
     Raises:
-        SettingsError: a table outside of the folders that may be opened.
+        SettingsError: a table outside of the folders that may be opened, or that is gone.
     """
-    table = told(TABLE)
-    samples = uploads.server_path(table) if table not in ("", FROM_FOLDERS) else None
-    return DataOptions(
-        good=told_many(GOOD),
-        samples=samples,
-        group_column=(told(GROUP_COLUMN) or None) if samples else None,
-        group_pattern=told(GROUP_PATTERN) or None,
-        roles=table_told(ROLES),
-    )
-
-
-def table_told(key: str) -> Path | None:
-    """A table that was dropped beside model and data.
-
-    Raises:
-        SettingsError: it lies outside of the folders that may be opened, or is gone.
-    """
-    return uploads.server_path(told(key)) if told(key) else None
+    found = values("data")
+    if found["samples"] is None:
+        found["group_column"] = None
+    return data_options(found)
 
 
 def settings() -> AuditSettings:
-    """What was said about the scores.
+    """How images are scored.
 
     Raises:
         SettingsError: a value that means nothing.
     """
-    usual = AuditSettings()
-    threshold = one_number(told(THRESHOLD), "Decision threshold", "0.5")
-    pgd = one_number(told(PGD), "Steps of the nudge", "1")
-    if pgd is not None and not pgd.is_integer():
-        raise SettingsError(f"Steps of the nudge: write a whole number, not {pgd:g}.")
-    return AuditSettings(
-        strengths=numbers(told(STRENGTHS), "Strengths", "0, 0.5, 1") or usual.strengths,
-        direction=told(DIRECTION) or usual.direction,
-        pgd_steps=usual.pgd_steps if pgd is None else int(pgd),
-        specific=_form(told(SPECIFIC), usual.specific),
-        agnostic=_form(told(AGNOSTIC), usual.agnostic),
-        mask=told(MASK) or usual.mask,
-        decision_threshold=None
-        if told(ARGMAX) in ("True", "true")
-        else (usual.decision_threshold if threshold is None else threshold),
-    )
-
-
-def _form(wanted: str, usual: Sequence[str]) -> tuple[str, ...]:
-    return (wanted,) if wanted else tuple(usual)
+    return audit_settings(values("score"))

@@ -9,8 +9,9 @@ import streamlit as st
 from dashboard import shell
 from dashboard.run import cache, form
 from dashboard.run.cache import Facts
-from dashboard.run.picker import pick
+from dashboard.run.files import pick
 from dashboard.wording import worded
+from trust_core.audit.options import find
 from trust_core.data import uploads
 from trust_core.errors import TrustError
 from trust_core.model.outputs import Convention
@@ -34,10 +35,10 @@ def choose_model() -> tuple[Path, Facts] | None:
     if path is None:
         return None
     try:
-        facts = cache.facts(path, form.told(form.ARCH) or None)
+        facts = cache.facts(path, form.value(find("arch")))
     except TrustError as problem:
         shell.show_error(problem)
-        _ask_architecture("Its architecture, if you know it")
+        _choose_architecture("Its architecture, if you know it")
         return None
     height, width = facts.preprocessing.size
     tiles(
@@ -48,10 +49,10 @@ def choose_model() -> tuple[Path, Facts] | None:
             "Explained at": facts.layer,
         }
     )
-    answered = _ask_meaning(facts)
+    answered = _choose_meaning(facts)
     with st.expander("Details, or another architecture"):
         bullets(facts.notes)
-        _ask_architecture("Take it as another architecture")
+        _choose_architecture(find("arch").label)
     return (path, facts) if answered else None
 
 
@@ -83,14 +84,14 @@ def meaning(convention: Convention) -> str:
     return "; ".join(parts).capitalize()
 
 
-def _ask_meaning(facts: Facts) -> bool:
+def _choose_meaning(facts: Facts) -> bool:
     """Ask what the outputs mean, where a rule cannot know; True when it is known."""
     if facts.convention is None or facts.outputs > 2:
         good = st.pills(
             f"The network has {facts.outputs} outputs. Which of them mean a good part?",
             [str(index) for index in range(facts.outputs)],
             selection_mode="multi",
-            key=form.GOOD_OUTPUTS,
+            key=form.key("good_index"),
             bind="query-params",
         )
         if not good and facts.convention is None:
@@ -106,13 +107,13 @@ def _ask_meaning(facts: Facts) -> bool:
     return True
 
 
-def _ask_architecture(label: str) -> None:
-    chosen = form.told(form.ARCH)
+def _choose_architecture(label: str) -> None:
+    chosen = form.texts(form.key("arch"))
     st.selectbox(
         label,
-        list(dict.fromkeys([*([chosen] if chosen else []), *cache.architecture_names()])),
+        list(dict.fromkeys([*chosen, *cache.architecture_names()])),
         index=None,
-        key=form.ARCH,
+        key=form.key("arch"),
         accept_new_options=True,
         placeholder="Type a name, as resnet18 or timm/tf_efficientnet_lite0",
         bind="query-params",

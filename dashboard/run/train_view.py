@@ -1,7 +1,6 @@
 """A training run: how far it is, what each epoch gave, and the audit of what came out."""
 
 import json
-from datetime import timedelta
 from itertools import count as numbers
 from pathlib import Path
 from typing import Any
@@ -10,20 +9,24 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import shell
-from dashboard.run.command import shell_command, slug
-from dashboard.run.job_view import show_ended, show_log, show_running
-from dashboard.run.progress import open_run
-from dashboard.run.train_command import audit_arguments, network_file, run_folder
-from dashboard.words import duration, of
+from dashboard.run.progress import EVERY, open_run, show_command, show_ended, show_log, show_running
+from dashboard.words import of
 from trust_core.audit import jobs
 from trust_core.audit.jobs import DONE, FAILED, RUNNING, JobState
+from trust_core.cli.command import (
+    audit_of_trained,
+    network_file,
+    same_command,
+    slug,
+    training_folder,
+)
 from trust_core.errors import StoreError, TrustError
+from trust_core.messages import duration
 from trust_core.model.training.loop import best_epoch
 from trust_core.storage.progress import PROGRESS
 from trust_core.storage.workspace import NETWORKS, workspace_folder
 
 TRAIN, NEW = "train", "new"  # in the URL: the network that is being made
-EVERY = timedelta(seconds=1)
 SHOWN = 8  # epochs in the table, the last ones
 
 
@@ -45,7 +48,7 @@ def trainings() -> None:
 
 def show_training(name: str) -> None:
     """The page of one run, whoever started it and whenever."""
-    folder = run_folder(network_file(name))
+    folder = training_folder(network_file(name))
     if slug(name) != name or jobs.read_job(folder) is None:
         shell.show_error(
             StoreError(f"There is no training run '{name}'; it may have been deleted.")
@@ -54,10 +57,7 @@ def show_training(name: str) -> None:
     phase = _state(folder).phase
     with st.container(key="training-view"):
         shell.fragment(_view, run_every=EVERY if phase == RUNNING else None)(folder, phase)
-    job = jobs.read_job(folder)
-    if job is not None:
-        st.caption("The command; in a terminal it does the same")
-        st.code(shell_command(job.arguments), language="bash", wrap_lines=True)
+    show_command(folder)
     st.button("Train another", type="tertiary", on_click=open_training, args=(NEW,))
 
 
@@ -117,9 +117,9 @@ def _audit(folder: Path) -> None:
         out = workspace_folder().resolve() / (
             folder.stem if number == 1 else f"{folder.stem}-{number}"
         )
-        words = audit_arguments(job.arguments, out)
+        words = audit_of_trained(job.arguments, out)
         earlier = jobs.read_job(out)
-        same = earlier is not None and list(earlier.arguments) == words
+        same = earlier is not None and same_command(earlier.arguments, words)
         if same or not out.exists():
             break
     if jobs.state(out).phase not in (DONE, RUNNING):

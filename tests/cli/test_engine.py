@@ -15,7 +15,7 @@ from trust_core.errors import EngineError
 @pytest.mark.parametrize("option", ["--ray-address", "--workers", "--gpus"])
 def test_options_of_the_cluster_need_the_engine(option, capsys):
     assert main(["audit", "model.pth", "parts", option, "2"]) == 2
-    assert capsys.readouterr().err == f"{option} is for the cluster: add --engine ray\n"
+    assert capsys.readouterr().err == f"{option} is for the cluster: add --engine ray.\n"
 
 
 def test_without_ray_the_sentence_says_how_to_get_it(tmp_path, monkeypatch):

@@ -1,4 +1,4 @@
-"""`localise` on the command line: what it prints, the seal it opens, and how it refuses."""
+"""`localize` on the command line: what it prints, the seal it opens, and how it refuses."""
 
 import json
 from pathlib import Path
@@ -18,7 +18,7 @@ def audit(tmp_path: Path) -> Audit:
 
 
 def test_it_prints_one_json_object_and_keeps_the_seal(audit: Audit, capsys) -> None:
-    assert main(["localise", str(audit.folder), "--json"]) == 0
+    assert main(["localize", str(audit.folder), "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told.keys() >= {*METRICS, "by_size", "left_out", "contradictions", "best"}
     assert (told["source"], told["threshold"], told["role"]) == ("mask", 0.5, "tune")
@@ -28,9 +28,17 @@ def test_it_prints_one_json_object_and_keeps_the_seal(audit: Audit, capsys) -> N
     assert entries(audit) == []
 
 
+def test_the_command_of_before_goes_on_working(audit: Audit, capsys) -> None:
+    printed = []
+    for name in ("localize", "localise"):
+        assert main([name, str(audit.folder), "--json"]) == 0
+        printed.append(capsys.readouterr().out)
+    assert printed[0] == printed[1]
+
+
 def test_every_option_reaches_the_numbers(audit: Audit, capsys) -> None:
     def told(*options: str) -> dict:
-        assert main(["localise", str(audit.folder), "--json", *options]) == 0
+        assert main(["localize", str(audit.folder), "--json", *options]) == 0
         return json.loads(capsys.readouterr().out)
 
     plain = told()
@@ -46,7 +54,7 @@ def test_every_option_reaches_the_numbers(audit: Audit, capsys) -> None:
 
 
 def test_it_speaks_in_words(audit: Audit, capsys) -> None:
-    assert main(["localise", str(audit.folder)]) == 0
+    assert main(["localize", str(audit.folder)]) == 0
     said = capsys.readouterr().out
     for words in (
         "Masks of the mask head from 0.5",
@@ -57,7 +65,7 @@ def test_it_speaks_in_words(audit: Audit, capsys) -> None:
         "Seg_mIoU is highest",
     ):
         assert words in said
-    assert main(["localise", str(audit.folder), "--source", "defect", "--role", "all"]) == 0
+    assert main(["localize", str(audit.folder), "--source", "defect", "--role", "all"]) == 0
     printed = capsys.readouterr()
     assert "Masks of the heatmap defect" in printed.out
     assert "Seal opened and logged: certify, test." in printed.err
@@ -73,7 +81,7 @@ def test_it_speaks_in_words(audit: Audit, capsys) -> None:
     ],
 )
 def test_a_bad_option_is_one_sentence(audit: Audit, capsys, options, sentence) -> None:
-    assert main(["localise", str(audit.folder), *options]) == 2
+    assert main(["localize", str(audit.folder), *options]) == 2
     printed = capsys.readouterr()
     last = printed.err.strip().splitlines()[-1]
     assert sentence in last
@@ -84,5 +92,5 @@ def test_a_bad_option_is_one_sentence(audit: Audit, capsys, options, sentence) -
 def test_data_without_masks_is_told(audit: Audit, capsys) -> None:
     samples = audit.query("SELECT * FROM samples ORDER BY sample_id").assign(mask_path="")
     samples.to_parquet(audit.folder / SAMPLES, index=False)
-    assert main(["localise", str(audit.folder)]) == 2
+    assert main(["localize", str(audit.folder)]) == 2
     assert "marks no defect" in capsys.readouterr().err

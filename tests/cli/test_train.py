@@ -122,7 +122,6 @@ def test_without_masks_label_learns(data, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("more", "sentence"),
     [
-        (["--objective", "both"], '--objective is one of joint, mask, label, not "both"'),
         (["--size", "100"], "the nearest is 96x96"),
         (["--encoder", "resnet99"], "cannot be built"),
         (["--decoder", "PSPNet"], '"PSPNet" is no mask decoder'),
@@ -135,6 +134,13 @@ def test_without_masks_label_learns(data, tmp_path, capsys):
 def test_options_that_mean_nothing(data, tmp_path, capsys, more, sentence):
     assert main(command(data, tmp_path / "network.safetensors", *more)) == 2
     assert sentence in capsys.readouterr().err
+
+
+def test_an_objective_that_is_none_names_those_there_are(data, tmp_path, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(command(data, tmp_path / "network.safetensors", "--objective", "both"))
+    assert ended.value.code == 2
+    assert "'both' is none of joint, mask, label" in capsys.readouterr().err
 
 
 def test_an_interrupted_run_says_that_it_goes_on(data, tmp_path, capsys, monkeypatch):

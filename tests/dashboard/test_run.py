@@ -11,13 +11,14 @@ import torch
 from streamlit.testing.v1 import AppTest
 
 from dashboard.run import progress as run_progress
-from dashboard.run.command import audit_name
-from dashboard.run.upload_once import ARRIVED, Arrival
+from dashboard.run.files import ARRIVED, Arrival
 from tests.dashboard.ware import SIDE, write_network, write_twin, write_zip
 from trust_core.audit import jobs
 from trust_core.audit.manifest import identify
+from trust_core.audit.options import OPTIONS, audit_settings, find, model_options
+from trust_core.cli.command import audit_name
 from trust_core.cli.main import build_parser
-from trust_core.cli.options import dataset, model_options, settings
+from trust_core.cli.options import dataset
 from trust_core.data import uploads
 from trust_core.errors import ModelError
 from trust_core.model.open import open_for_audit
@@ -104,6 +105,34 @@ def test_model_and_data_are_recognised_and_the_command_says_them(page, wares):
     assert page.session_state["model-upload-1"] is None
 
 
+def test_every_field_of_the_form_reaches_the_command(fresh, wares, tmp_path):
+    """What is declared with a key in the URL is asked for, and says what its text means."""
+    for name, file in (("model", "two.safetensors"), ("data", "parts.zip")):
+        fresh.query_params[name] = str(shutil.copy(wares / file, tmp_path))
+    given = {
+        **{"size": "64x96", "resize": "crop:100", "strengths": "0,3"},
+        **{"pgd_steps": "2", "specific": "layercam", "agnostic": "norm", "mask": "top:0.3"},
+        **{"group_pattern": "0(.)", "decision_threshold": "0.4", "mean": "0.4", "std": "0.3"},
+        **{"channels": "bgr", "interpolation": "nearest", "direction": "toward_good"},
+    }
+    elsewhere = {  # outputs that mean good, tables, their columns, a toggle, and the layer
+        *("arch", "good_index", "good", "samples", "roles", "expect", "group_column", "argmax"),
+        "layers",
+    }
+    options = [option for group in OPTIONS.values() for option in group if option.key]
+    assert {option.name for option in options} == given.keys() | elsewhere
+    for name, said in given.items():
+        option = find(name)
+        fresh.query_params[option.key] = option.choices.get(said, said)  # in the page's words
+    page = fresh.run()
+    page.selectbox(key=find("layers").key).set_value("layer3").run()
+    given["layers"] = "layer3"
+    words = {
+        word for name, said in given.items() for word in find(name).words(find(name).read(said))
+    }
+    assert words <= set(command(page))
+
+
 def test_two_files_dropped_at_once_both_arrive(page, wares):
     for uploader, name in zip(page.file_uploader, ("two.safetensors", "parts.zip"), strict=True):
         uploader.set_value([(name, (wares / name).read_bytes(), "application/octet-stream")])
@@ -168,9 +197,9 @@ def test_the_detector_that_is_checked_is_the_one_that_the_command_audits(page, w
         page.text_input(key=key).set_value(value).run()
     options = build_parser().parse_args(command(page))
     model, data = Path(options.model), dataset(options)
-    audited = open_for_audit(model, model_options(options), data)
+    audited = open_for_audit(model, model_options(vars(options)), data)
     assert audited.architecture == "timm/tf_mobilenetv3_small_075"
-    identity = identify(audited, data, settings(options))
+    identity = identify(audited, data, audit_settings(vars(options)))
     assert options.out.name == audit_name(model, data.root, identity, options.mask or "half")
     assert "tf_mobilenetv3_small_075 was taken after all" in text(page)
 

@@ -7,18 +7,15 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from dashboard.run import train_view
-from dashboard.run.command import DataOptions
-from dashboard.run.train_command import (
-    TrainOrder,
-    audit_arguments,
-    network_file,
-    network_of,
-    run_folder,
-    train_arguments,
-)
 from tests.parts import write_parts
 from trust_core.audit import jobs
+from trust_core.cli.command import (
+    TrainingRequest,
+    audit_of_trained,
+    network_file,
+    training_command,
+    training_folder,
+)
 from trust_core.cli.main import build_parser
 
 APP = Path(__file__).parents[2] / "app.py"
@@ -105,7 +102,7 @@ def test_choices_reach_the_command(place):
     shown = command(app)
     assert {"--objective=mask", "--size=96", "--epochs=7"} < set(shown)
     assert "--encoder=tu-test_efficientnet" in shown
-    assert network_of(shown).name == "my-first.safetensors"
+    assert f"--out={network_file('my-first')}" in shown
     assert "--weights=imagenet" not in shown
 
 
@@ -148,11 +145,11 @@ def test_a_run_that_never_was(place):
 def lay(name, *, done):
     """A run as a worker would have left it."""
     out = network_file(name)
-    folder = run_folder(out)
+    folder = training_folder(out)
     jobs = out.parent / "jobs"
     jobs.mkdir(parents=True)
-    order = TrainOrder(Path("/data"), out, "joint", "tu-test_efficientnet", 64, 3)
-    content = {"arguments": train_arguments(order), "pid": 2**22, "started": 0.0}
+    request = TrainingRequest(Path("/data"), out, "joint", "tu-test_efficientnet", 64, 3)
+    content = {"arguments": training_command(request), "pid": 2**22, "started": 0.0}
     (jobs / f"{folder.name}.json").write_text(json.dumps(content))
     if done:
         out.write_bytes(b"network")
@@ -173,7 +170,7 @@ def test_a_finished_run_tells_its_best_epoch_and_starts_the_audit(place, started
     next(b for b in app.button if b.label == "Audit this network").click()
     app.run()
     out = place / "workspace" / "mine"
-    assert started == [(audit_arguments(training, out), out)]
+    assert started == [(audit_of_trained(training, out), out)]
     assert app.query_params["run"] == "mine"
     assert "train" not in app.query_params
 
@@ -187,30 +184,16 @@ def test_an_interrupted_run_can_go_on(place, monkeypatch):
     monkeypatch.setattr(jobs, "resume", resumed.append)
     next(b for b in app.button if b.label == "Resume").click()
     app.run()
-    assert resumed == [run_folder(network_file("mine"))]
+    assert resumed == [training_folder(network_file("mine"))]
     listed = page()
     assert any("mine" in m.value and "has not finished" in m.value for m in listed.markdown)
 
 
-def test_the_audit_reads_the_data_as_the_training_did(tmp_path):
-    reading = DataOptions(
-        good=("ok", "fine parts"),
-        samples=Path("/t.csv"),
-        group_pattern="-x",
-        roles=Path("/r.csv"),
-    )
-    order = TrainOrder(Path("/d"), Path("/n/a.safetensors"), "joint", "e", 64, 3, True, reading)
-    training = train_arguments(order)
-    told = build_parser().parse_args(training)
-    assert (told.good, told.roles, told.group_pattern) == (list(reading.good), reading.roles, "-x")
-    assert (told.weights, told.patience) == ("imagenet", 8)
-    audit = build_parser().parse_args(audit_arguments(training, tmp_path))
-    assert audit.model == "/n/a.safetensors"
-    assert audit.data == "/d"
-    assert audit.roles == Path("/n/a.roles.csv")
-    assert audit.good == list(reading.good)
-    assert (audit.samples, audit.group_pattern, audit.out) == (reading.samples, "-x", tmp_path)
-
-
-def test_epochs_without_a_history_yet(place):
-    assert train_view._history(place / "none.training") == []
+def test_a_run_that_has_not_finished_an_epoch_shows_none(place):
+    lay("mine", done=False)
+    assert page("mine").table
+    (training_folder(network_file("mine")) / "progress.json").unlink()
+    app = page("mine")
+    assert not app.exception
+    assert "Stopped." in words(app)
+    assert not app.table

@@ -4,7 +4,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trust_core.cli.options import add_model, model_options
+from trust_core.audit.options import model_options
+from trust_core.cli.options import add_options
 from trust_core.cli.printing import counting, say
 from trust_core.errors import DataError, StoreError, UnreadableImage
 
@@ -35,7 +36,7 @@ def add_evidence(part: argparse.ArgumentParser) -> None:
     part.add_argument("--seed", type=int, default=0)
     part.add_argument("--marginal", action="store_true", help="leave the surroundings out")
     part.add_argument("--out", type=Path, default=Path("evidence"), metavar="DIR")
-    add_model(part)
+    add_options(part, "model", "input")
 
 
 def run_evidence(options: argparse.Namespace) -> dict[str, Any]:
@@ -58,11 +59,18 @@ def run_evidence(options: argparse.Namespace) -> dict[str, Any]:
     audit = open_audit(options.audit) if options.audit else None
     model = Path(options.model)
     detector = (
-        reopened(audit, path=model) if audit else open_detector(model, model_options(options))
+        reopened(audit, path=model) if audit else open_detector(model, model_options(vars(options)))
     )
     conditional = _surroundings(options, audit, detector, [path for path, _ in files])
-    folder = _made(options.out)
+    folder = options.out
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(
+            f"{folder} cannot be made: {error.strerror}; name another by --out."
+        ) from error
     done: list[dict[str, Any]] = []
+    scales: list[float] = []
     failed: list[dict[str, str]] = []
     count = counting()
     for number, (path, name) in enumerate(files, 1):
@@ -85,29 +93,31 @@ def run_evidence(options: argparse.Namespace) -> dict[str, Any]:
         )
         np.save(folder / f"{name}.npy", found.bits)
         answer = detector.log_odds(pixels[None])[0].double()
-        told = {"log_odds": float(answer), "p_defect": float(answer.sigmoid())}
-        done.append(_told(path, folder / name, found) | told | {"scale": reach(found.bits)})
+        summary = {"log_odds": float(answer), "p_defect": float(answer.sigmoid())}
+        done.append(_summary(path, folder / name, found) | summary)
+        scales.append(reach(found.bits))
         count(number, len(files))
     if not done:
         raise DataError(
             f"None of {len(files)} images can be read; the first: {failed[0]['reason']}"
         )
-    scale = max(entry.pop("scale") for entry in done)
+    scale = max(scales)
     for entry in done:  # in a second round: one scale for all of them
         image = read_image(Path(entry["image"]))
         picture = overlay(detector.preprocessing.pixels(image), np.load(entry["array"]), scale)
         Image.fromarray(picture).save(entry["overlay"])
-    result: dict[str, Any] = {
-        "form": options.form,
-        "window": options.window,
-        "surroundings": str(options.audit) if audit else "the images given",
-        "scale_bits": scale,
-        "images": done,
-        "failed": failed,
-        "out": str(folder),
-        "model_sha256": detector.sha256,
-    }
-    result = plain(result)
+    result: dict[str, Any] = plain(
+        {
+            "form": options.form,
+            "window": options.window,
+            "surroundings": str(options.audit) if audit else "the images given",
+            "scale_bits": scale,
+            "images": done,
+            "failed": failed,
+            "out": str(folder),
+            "model_sha256": detector.sha256,
+        }
+    )
     write_json(folder / SUMMARY, result)
     return result
 
@@ -116,11 +126,11 @@ def show_evidence(result: dict[str, Any]) -> None:
     """Where it lies, and a line for each image."""
     for entry in result["images"]:
         check = entry["expected_bits"]
-        told = "" if check is None else f"; check {entry['total_bits']:+.2f} of {check:+.2f}"
+        sums = "" if check is None else f"; check {entry['total_bits']:+.2f} of {check:+.2f}"
         print(
             f"{entry['image']}: p(defective) {entry['p_defect']:.3f}, strongest "
             f"{entry['strongest']['bits']:+.3f} bits at row {entry['strongest']['row']}, column "
-            f"{entry['strongest']['column']}{told}"
+            f"{entry['strongest']['column']}{sums}"
         )
     count = len(result["images"])
     print(
@@ -168,17 +178,7 @@ def _surroundings(
     return found.cut(options.window)
 
 
-def _made(folder: Path) -> Path:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StoreError(
-            f"{folder} cannot be made: {error.strerror}; name another by --out"
-        ) from error
-    return folder
-
-
-def _told(path: Path, base: Path, found: "Evidence") -> dict[str, Any]:
+def _summary(path: Path, base: Path, found: "Evidence") -> dict[str, Any]:
     """What the summary says of one image."""
     row, column = divmod(int(abs(found.bits).argmax()), found.bits.shape[1])
     return {

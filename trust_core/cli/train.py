@@ -7,9 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trust_core.cli.options import add_data, dataset, numbers, size
-from trust_core.cli.printing import duration, say
+from trust_core.audit.options import given
+from trust_core.cli.options import add_options, dataset
+from trust_core.cli.printing import say
 from trust_core.errors import SettingsError
+from trust_core.messages import duration
 
 if TYPE_CHECKING:
     from trust_core.model.training.loop import TrainingProgress
@@ -29,8 +31,8 @@ def run_surfaces(options: argparse.Namespace) -> dict[str, Any]:
     from trust_core.data.demo.surfaces import SAMPLES_FILE, generate
 
     for name, least in (("parts", 1), ("photos", 1), ("train", 0), ("seed", 0)):
-        if (given := getattr(options, name)) < least:
-            raise SettingsError(f"--{name} is at least {least}, not {given}.")
+        if (number := getattr(options, name)) < least:
+            raise SettingsError(f"--{name} is at least {least}, not {number}.")
     folder = generate(
         options.out,
         seed=options.seed,
@@ -53,30 +55,8 @@ def show_surfaces(result: dict[str, Any]) -> None:
 def add_train(part: argparse.ArgumentParser) -> None:
     """Options of the job; what is left out is as in `TrainingSettings`."""
     part.add_argument("data", metavar="DATA", help="folder or zip of labelled images with masks")
-    part.add_argument(
-        "--objective", required=True, help="joint (label and mask), mask (pixels only) or label"
-    )
     part.add_argument("--out", type=Path, required=True, metavar="FILE", help="a .safetensors file")
-    add_data(part)
-    network = part.add_argument_group("network")
-    network.add_argument("--encoder", metavar="NAME", help="of segmentation_models_pytorch")
-    network.add_argument("--decoder", metavar="FORM", help="of the mask: FPN32, FPN32@4, Unet16")
-    network.add_argument("--weights", metavar="FILE", help="first weights; or imagenet")
-    network.add_argument("--size", type=size, metavar="HxW", help="multiples of 32")
-    network.add_argument("--channels", help="rgb or grey")
-    network.add_argument("--mean", type=numbers, metavar="a[,b,c]")
-    network.add_argument("--std", type=numbers, metavar="a[,b,c]")
-    run = part.add_argument_group("training")
-    run.add_argument("--epochs", type=int)
-    run.add_argument("--close-up-epochs", type=int, help="before them, on windows around defects")
-    run.add_argument("--batch", type=int)
-    run.add_argument("--lr", type=float)
-    run.add_argument("--weight-decay", type=float)
-    run.add_argument("--mask-weight", type=float, help="of the mask's loss (0.5; joint)")
-    run.add_argument("--label-weight", type=float, help="of the decision's loss (0.5; joint)")
-    run.add_argument("--patience", type=int, help="stop after so many epochs without a better one")
-    run.add_argument("--precision", help="fp32 or bf16")
-    run.add_argument("--seed", type=int)
+    add_options(part, "data", "network", "training")
 
 
 def run_train(options: argparse.Namespace) -> dict[str, Any]:
@@ -84,14 +64,8 @@ def run_train(options: argparse.Namespace) -> dict[str, Any]:
     from trust_core.model.training.settings import TrainingSettings
     from trust_core.model.training.train import train
 
-    given = {
-        name: value
-        for name in TrainingSettings.__dataclass_fields__
-        if (value := getattr(options, name)) is not None
-    }
-    settings = TrainingSettings(**given)
-    images = dataset(options)
-    trained = train(images, settings, options.out, progress=training_progress())
+    settings = TrainingSettings(**given(vars(options), "network", "training"))
+    trained = train(dataset(options), settings, options.out, progress=training_progress())
     say(trained.notes)
     return {
         "model": str(trained.model),
@@ -124,17 +98,17 @@ def show_train(result: dict[str, Any]) -> None:
 def training_progress() -> Callable[["TrainingProgress"], None]:
     """A line that is written over on a terminal; into a file, one an epoch."""
     terminal = sys.stderr.isatty()
-    told, closed = 0.0, 0
+    shown, closed = 0.0, 0
 
     def show(state: "TrainingProgress") -> None:
-        nonlocal told, closed
+        nonlocal shown, closed
         ends = len(state.history) > closed
         if ends:
             closed = len(state.history)
             say([epoch_line(state.history[-1], state.epochs)])
         now = time.monotonic()
-        if terminal and not ends and now - told > 0.2:
-            told = now
+        if terminal and not ends and now - shown > 0.2:
+            shown = now
             left = state.seconds_left
             text = f"Epoch {state.epoch} of {state.epochs}, step {state.done:,} of {state.total:,}"
             text += f", {duration(left)} left" if left else ""

@@ -1,0 +1,152 @@
+"""The jobs `audit`, `inspect` and `demo`: their options, what they do, and what they print.
+
+Like all jobs they import what they need when they run: `--help` and a wrong option answer at once.
+"""
+
+import argparse
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from trust_core.audit.options import audit_settings, model_options
+from trust_core.cli.options import add_options, cluster, dataset
+from trust_core.cli.printing import progress, say
+
+
+def add_audit(part: argparse.ArgumentParser) -> None:
+    """Options of the job `audit`."""
+    part.add_argument("model", metavar="MODEL", help=".safetensors, .pt, .pth or .onnx")
+    part.add_argument(
+        "data", metavar="DATA", help="folder or zip of labelled images, or its address"
+    )
+    add_options(part, "model", "input", "data", "score", "run", "cluster")
+
+
+def run_audit(options: argparse.Namespace) -> dict[str, Any]:
+    """Score every part; the findings of a first look are told before."""
+    from trust_core.audit.run import run_audit
+    from trust_core.model.checks.predictions import compare_expected
+    from trust_core.model.checks.preflight import preflight
+    from trust_core.model.open import open_for_audit
+
+    values, where = vars(options), cluster(options)
+    settings, opening = audit_settings(values), model_options(values)
+    images = dataset(options)
+    detector = open_for_audit(Path(options.model), opening, images)
+    say([*detector.notes, *images.notes])
+    check = preflight(detector, images, strengths=len(settings.strengths) - 1)
+    findings = [*check.findings, *check.warnings]
+    say(findings)
+    audit = run_audit(
+        detector,
+        images,
+        settings,
+        options.out,
+        origin={"path": str(Path(options.model).resolve()), "options": asdict(opening)},
+        progress=progress(),
+        memory=options.memory and int(options.memory * 2**30),
+        cluster=where,
+    )
+    manifest = audit.manifest
+    if manifest.get("precision"):
+        say([manifest["precision"]["sentence"]])
+    seconds = manifest["timings"]["seconds"]
+    result = {
+        "audit": str(audit.folder),
+        "counts": manifest["counts"],
+        "counts_by_role": manifest["counts_by_role"],
+        "counts_by_split": manifest["counts_by_split"],
+        "unreadable": manifest["unreadable"],
+        "unscored": manifest["unscored"],
+        "seconds": seconds,
+        "images_per_second": manifest["timings"]["images"] / seconds if seconds else 0.0,
+        "model_sha256": manifest["model"]["sha256"],
+        "data_sha256": manifest["data"]["sha256"],
+        "layer": manifest["layer"],
+        "grid": manifest["grid"],
+        "precision": manifest.get("precision"),
+        "notes": [*detector.notes, *images.notes, *findings],
+    }
+    if options.expect:
+        table = audit.query("SELECT path, p_defect FROM samples")
+        expected = compare_expected(options.expect, table)
+        say([expected.sentence])
+        result["expected"] = {
+            "compared": expected.compared,
+            "reproduced": expected.reproduced,
+            "largest_difference": expected.largest,
+        }
+    return result
+
+
+def show_audit(result: dict[str, Any]) -> None:
+    """Outcomes by role, what was not scored, and the speed."""
+    counts = result["counts"]
+    passed, missed = counts["fn"] + counts["tn"], counts["fn"]
+    print(f"Audit: {result['audit']}")
+    print(
+        f"The detector calls {passed:,} parts good; {missed:,} of them are missed defects. "
+        f"It catches {counts['tp']:,} defects and raises {counts['fp']:,} false alarms."
+    )
+    for role, part in result["counts_by_role"].items():
+        outcomes = ", ".join(f"{value:,} {name.upper()}" for name, value in part.items())
+        print(f"  {role:<8} {outcomes}")
+    print(
+        f"Not readable: {result['unreadable']:,}. Passed without a score: {result['unscored']:,}."
+    )
+    print(f"{result['seconds']:.1f} s, {result['images_per_second']:.1f} images a second.")
+
+
+def add_inspect(part: argparse.ArgumentParser) -> None:
+    """Options of the job `inspect`."""
+    part.add_argument("model", metavar="MODEL")
+    part.add_argument("data", metavar="DATA", nargs="?", help="also put a few images through")
+    add_options(part, "model", "input", "data")
+
+
+def run_inspect(options: argparse.Namespace) -> dict[str, Any]:
+    """Open a model file; with data, also put a few images through it."""
+    from trust_core.model.checks.preflight import preflight
+    from trust_core.model.open import open_detector, open_for_audit
+
+    model, opening = Path(options.model), model_options(vars(options))
+    images = dataset(options) if options.data else None
+    detector = open_for_audit(model, opening, images) if images else open_detector(model, opening)
+    result: dict[str, Any] = {
+        "architecture": detector.architecture,
+        "outputs": detector.convention.outputs,
+        "layer": detector.layers[0],
+        "layers": {name: list(shape) for name, shape in detector.layer_grids().items()},
+        "notes": list(detector.notes),
+    }
+    if images:
+        check = preflight(detector, images)
+        result["notes"] += [*check.findings, *check.warnings]
+    return result
+
+
+def show_inspect(result: dict[str, Any]) -> None:
+    """Architecture, layers with their grids, and what a few images gave."""
+    print(f"{result['architecture']}, {result['outputs']} output(s)")
+    for name, (channels, height, width) in result["layers"].items():
+        mark = "*" if name == result["layer"] else " "
+        print(f" {mark} {name:<40} {height}x{width}, {channels} channels")
+    for note in result["notes"]:
+        print(note)
+
+
+def add_demo(_: argparse.ArgumentParser) -> None:
+    """The job `demo` has no options."""
+
+
+def run_demo(_: argparse.Namespace) -> dict[str, Any]:
+    """Make the demo audit where it is not there yet."""
+    from trust_core.audit.demo import demo_audit
+
+    audit = demo_audit(progress=progress())
+    return {"audit": str(audit.folder), "counts": audit.manifest["counts"]}
+
+
+def show_demo(result: dict[str, Any]) -> None:
+    """Where the demo lies."""
+    print(f"The demo audit is ready: {result['audit']}")

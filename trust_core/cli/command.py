@@ -1,0 +1,147 @@
+"""An audit or a training run as the words of the command that does it.
+
+A page shows this command and a worker process runs it: the very same list.
+"""
+
+import hashlib
+import re
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from trust_core.audit.manifest import Identity
+from trust_core.audit.options import OPTIONS, DataOptions, data_options
+from trust_core.audit.settings import AuditSettings
+from trust_core.cli.main import build_parser
+from trust_core.model.open import ModelOptions
+from trust_core.storage.workspace import NETWORKS, workspace_folder
+
+PROGRAM = ("python", "-m", "trust_core")
+PATIENCE = 8  # epochs without a better one, after which a training run ends
+
+
+@dataclass(frozen=True)
+class AuditRequest:
+    """An audit to be made.
+
+    Attributes:
+        model: the model file.
+        data: the data folder.
+        out: the audit folder.
+        opening: of the model.
+        reading: of the data.
+        settings: of the scores.
+        expect: the user's own predictions, to be compared with.
+    """
+
+    model: Path
+    data: Path
+    out: Path
+    opening: ModelOptions = field(default_factory=ModelOptions)
+    reading: DataOptions = field(default_factory=DataOptions)
+    settings: AuditSettings = field(default_factory=AuditSettings)
+    expect: Path | None = None
+
+
+@dataclass(frozen=True)
+class TrainingRequest:
+    """A network to be trained.
+
+    Attributes:
+        data: the data folder.
+        out: the `.safetensors` file.
+        objective: "joint", "mask" or "label".
+        encoder: of the network.
+        size: height and width of the input.
+        epochs: at most; it stops when `PATIENCE` of them bring nothing better.
+        imagenet: start from ImageNet weights.
+        reading: of the data.
+    """
+
+    data: Path
+    out: Path
+    objective: str
+    encoder: str
+    size: int
+    epochs: int
+    imagenet: bool = False
+    reading: DataOptions = field(default_factory=DataOptions)
+
+
+def audit_command(request: AuditRequest) -> list[str]:
+    """What follows `python -m trust_core` to audit; what is as by default is left out."""
+    usual, settings = vars(AuditSettings()), vars(request.settings)
+    values = {
+        **vars(request.opening),
+        **vars(request.reading),
+        **{name: value for name, value in settings.items() if value != usual[name]},
+        "argmax": request.settings.decision_threshold is None,
+        "expect": request.expect,
+    }
+    words = ["audit", str(request.model), str(request.data), *_words(values, *OPTIONS)]
+    return [*words, f"--out={request.out}", "--json"]
+
+
+def training_command(request: TrainingRequest) -> list[str]:
+    """What follows `python -m trust_core` to train."""
+    values = vars(request) | {"patience": PATIENCE}
+    values["weights"] = "imagenet" if request.imagenet else None
+    words = _words(values, "network", "input", "training")
+    words = ["train", str(request.data), *words, *_words(vars(request.reading), "data")]
+    return [*words, f"--out={request.out}", "--json"]
+
+
+def audit_of_trained(training: Sequence[str], out: Path) -> list[str]:
+    """The audit of what a training command makes, on the same data, with the roles it learnt by.
+
+    Args:
+        training: the words of `training_command`.
+        out: the audit folder.
+    """
+    values = vars(build_parser().parse_args(training))
+    model: Path = values["out"]
+    reading = replace(data_options(values), roles=model.with_suffix(".roles.csv"))
+    return audit_command(AuditRequest(model, Path(values["data"]), out, reading=reading))
+
+
+def _words(values: Mapping[str, Any], *groups: str) -> list[str]:
+    """What says these values, by name, of the options of some groups."""
+    options = [option for group in groups for option in OPTIONS[group] if option.name in values]
+    return [word for option in options for word in option.words(values[option.name])]
+
+
+def same_command(one: Sequence[str], other: Sequence[str]) -> bool:
+    """Whether two commands have the same words, in whatever order."""
+    return sorted(one) == sorted(other)
+
+
+def shell_command(words: Iterable[str]) -> str:
+    """The command to copy into a terminal."""
+    return shlex.join([*PROGRAM, *words])
+
+
+def audit_name(model: Path, data: Path, identity: Identity, mask: str) -> str:
+    """A readable folder name that is the same for the same audit and for no other.
+
+    >>> audit_name(Path("Lite 0.pth"), Path("tiles"), Identity("a", "b", "c"), "half")
+    'lite-0-tiles-9d1a5c'
+    """
+    digest = hashlib.sha256("\n".join((identity.model_pass, identity.table, mask)).encode())
+    return "-".join([slug(model.stem), slug(data.name), digest.hexdigest()[:6]])
+
+
+def network_file(name: str) -> Path:
+    """Where a network of this name is kept."""
+    return workspace_folder().resolve() / NETWORKS / f"{slug(name)}.safetensors"
+
+
+def training_folder(network: Path) -> Path:
+    """What the worker writes while a network is trained."""
+    return network.with_suffix(".training")
+
+
+def slug(name: str, longest: int = 40) -> str:
+    """Lower-case letters, digits and dashes, fit for a folder and an address."""
+    return re.sub(r"[^a-z0-9]+", "-", name.casefold()).strip("-")[:longest].strip("-") or "audit"

@@ -12,7 +12,7 @@ from dashboard.home.demo_start import demo_start
 from dashboard.shell import HOME, RUN, link, page, show_finding
 from dashboard.url_state import TUNE, read_point
 from dashboard.words import shift_sentence
-from trust_core.decision.curves import load
+from trust_core.decision.curves import tradeoff
 from trust_core.decision.operating_point import count_flags
 from trust_core.storage import workspace
 from trust_core.storage.audit_files import FINISHED, Audit
@@ -54,7 +54,7 @@ def draw(audit: Audit | None) -> None:
     entries = workspace.entries()
     if audit:
         point = read_point(audit)
-        scores = load(audit, TUNE, point.indicator)
+        scores = tradeoff(audit, point.indicator)
         counts = count_flags(scores.curves[point.strength], scores.shift, point)
         st.html(f'<p class="purpose">{escape(PURPOSE)}</p>')
         words, bars = st.columns((3, 2), gap="large")

@@ -20,7 +20,7 @@ from benchmarks.results import Pair, pairs
 from trust_core.audit.run import run_audit
 from trust_core.audit.settings import AuditSettings
 from trust_core.data.layouts import read_dataset
-from trust_core.decision.curves import curve_at
+from trust_core.decision.curves import tradeoff
 from trust_core.decision.tradeoff import curve
 from trust_core.decision.tuning.mask_grid import Recipe, overlaps
 from trust_core.model.open import open_for_audit
@@ -63,7 +63,7 @@ def areas(audit: Audit, role: str) -> dict[str, dict[str, float]]:
             if (at := (passed["strength"] == strength).to_numpy()).any()
         }
     for name in ("evidence_mass", "p_defect"):
-        told[name] = {"0": curve_at(passed, name, 0.0).auroc}
+        told[name] = {"0": tradeoff(audit, name, role).curves[0.0].auroc}
     return told
 
 

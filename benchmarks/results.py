@@ -21,8 +21,8 @@ from dashboard.words import INDICATOR_NAMES
 from trust_core.audit.run import run_audit
 from trust_core.audit.settings import AuditSettings
 from trust_core.data.layouts import read_dataset
-from trust_core.decision.certify import plain
 from trust_core.decision.indicators.registry import THRESHOLD_SHIFT
+from trust_core.decision.json_object import json_object
 from trust_core.decision.tradeoff import RECALLS
 from trust_core.decision.tuning.autotune import autotune
 from trust_core.decision.verdict import SAME_RANKING
@@ -106,7 +106,7 @@ def main() -> None:
     best = winner(found)
     if options.json:
         rows = {name: [asdict(row) for row in of] for name, of in found.items()}
-        print(json.dumps(plain({"winner_on_tune": best, "rows": rows}), allow_nan=False))
+        print(json.dumps(json_object({"winner_on_tune": best, "rows": rows}), allow_nan=False))
     else:
         options.out.write_text(page(audits, found, best), encoding="utf-8")
 

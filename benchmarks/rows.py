@@ -7,11 +7,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from trust_core.decision.auroc import auroc_of_resamples
 from trust_core.decision.bootstrap import group_codes, percentiles, resample
-from trust_core.decision.curves import curve_at, indicator_scores
+from trust_core.decision.curves import scored, tradeoff
 from trust_core.decision.indicators.registry import ABSENT, THRESHOLD_SHIFT, available
 from trust_core.decision.tradeoff import RECALLS, curve
-from trust_core.decision.verdict import auroc_of_resamples, verdict
+from trust_core.decision.verdict import verdict
 from trust_core.storage.audit_files import Audit
 
 RESAMPLES = 1000
@@ -52,13 +53,13 @@ class Row:
 
 def rows_of(audit: Audit) -> list[Row]:
     """Every indicator the audit has."""
-    tune, test = audit.passed(["tune"]), audit.passed(["test"])
     found = []
     for name in available(audit):
         strengths = (0.0,) if name in AT_ONE_STRENGTH else audit.strengths
-        areas = [curve_at(tune, name, strength).auroc for strength in strengths]
+        curves = tradeoff(audit, name).curves
+        areas = [curves[strength].auroc for strength in strengths]
         best = int(np.argmax(areas))
-        table = indicator_scores(test, name, strengths[best])
+        table = scored(audit, ["test"], name, strengths[best])
         found.append(_row(name, strengths[best], areas[best], table))
     return found
 

@@ -18,9 +18,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtr, ndtri
 
+from trust_core.decision.auroc import difference_interval
 from trust_core.decision.certificate import Demand, needed, prove_at, prove_recall, within_budget
 from trust_core.decision.tradeoff import curve
-from trust_core.decision.verdict import difference_interval
 
 Floats = npt.NDArray[np.float64]
 

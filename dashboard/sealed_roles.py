@@ -6,23 +6,16 @@ import streamlit as st
 
 from dashboard.shell import show_finding
 from dashboard.words import ROLE_NAMES, moment
-from trust_core.decision.journal import SEAL_OPENED, SEALED, entries, open_seals
+from trust_core.decision.journal import open_seals, seals
 from trust_core.storage.audit_files import Audit
-
-
-def closed(audit: Audit, roles: Sequence[str]) -> tuple[str, ...]:
-    """Those of the roles whose seal nobody has opened yet."""
-    opened = {e.get("role") for e in entries(audit) if e.get("what") == SEAL_OPENED}
-    return tuple(role for role in roles if role in SEALED and role not in opened)
 
 
 def opened_sentence(audit: Audit, roles: Sequence[str]) -> str:
     """Who opened the seals of these roles, and when; "" for roles without one."""
     told = [
-        f"{entry.get('role')} was opened on {moment(str(entry.get('when', '')))} "
-        f"by {entry.get('who', 'unknown')}"
-        for entry in entries(audit)
-        if entry.get("what") == SEAL_OPENED and entry.get("role") in roles
+        f"{seal.role} was opened on {moment(seal.when)} by {seal.who}"
+        for seal in seals(audit)
+        if seal.role in roles
     ]
     return f"Sealed images: {'; '.join(told)}." if told else ""
 

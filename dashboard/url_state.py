@@ -8,17 +8,20 @@ import math
 
 import streamlit as st
 
-from trust_core.decision.curves import ALL_ROLES, load, readable
+from trust_core.decision.curves import ALL_ROLES
 from trust_core.decision.indicators.registry import DEFAULT_INDICATOR, available
-from trust_core.decision.journal import OPERATING_POINT, entries
-from trust_core.decision.operating_point import OperatingPoint
+from trust_core.decision.operating_point import (
+    OperatingPoint,
+    default_strength,
+    default_threshold,
+    noted_point,
+)
 from trust_core.storage.audit_files import Audit
 
 AUDIT = "audit"
 TUNE = "tune"
 CHOICES = (TUNE, "certify", "test", ALL_ROLES)
 POINT = {"indicator": "ind", "strength": "eps", "threshold": "tau", "role": "role"}
-WANTED_RECALL = 0.9
 
 
 def sync_widget(key: str, value: object) -> None:
@@ -33,7 +36,11 @@ def sync_widget(key: str, value: object) -> None:
 
 def number(name: str) -> float | None:
     """The number of a query parameter; None where it is missing, no number or not finite."""
-    return _finite(st.query_params.get(name))
+    try:
+        found = float(st.query_params.get(name, ""))
+    except ValueError:
+        return None
+    return found if math.isfinite(found) else None
 
 
 def strength_of(name: str, audit: Audit) -> float | None:
@@ -74,49 +81,6 @@ def write_point(point: OperatingPoint) -> None:
             st.query_params[key] = text
 
 
-def noted_point(audit: Audit) -> OperatingPoint | None:
-    """The last operating point noted in the audit for these scores; None when there is none."""
-    manifest = audit.manifest
-    for entry in reversed(entries(audit)):
-        if entry.get("what") != OPERATING_POINT:
-            continue
-        scored = str(entry.get("audit", "")).split("-")
-        if (scored[0], scored[-1]) != (manifest["model_pass"], manifest["mask"]):
-            continue
-        threshold = _finite(entry.get("threshold"))
-        if (
-            threshold is not None
-            and str(entry.get("indicator")) in available(audit)
-            and entry.get("strength") in audit.strengths
-        ):
-            return OperatingPoint(entry["indicator"], float(entry["strength"]), threshold, TUNE)
-    return None
-
-
-def default_strength(audit: Audit, indicator: str) -> float:
-    """The ε with the highest AUROC on `tune`, as `decision.statement.choose` has it."""
-    areas = {e: area for e, (_, area) in _usual_points(audit, audit.key, indicator).items()}
-    known = {strength: area for strength, area in areas.items() if math.isfinite(area)}
-    return max(known, key=known.__getitem__, default=0.0)
-
-
-def default_threshold(audit: Audit, indicator: str, strength: float) -> float:
-    """The τ with the lowest TN loss that catches 90 % of the missed defects on `tune`."""
-    return _usual_points(audit, audit.key, indicator)[strength][0]
-
-
-@st.cache_data(max_entries=64, show_spinner=False)
-def _usual_points(_audit: Audit, key: str, indicator: str) -> dict[float, tuple[float, float]]:
-    """For each ε, the τ of 90 % FN recall on `tune`, and the AUROC there."""
-    points = {}
-    for strength, curve in load(_audit, TUNE, indicator).curves.items():
-        # The first point is τ = +∞, which no slider can stand on; the next flags the fewest.
-        wanted = max(1, curve.at_recall(WANTED_RECALL) or 0)
-        threshold = readable(curve, wanted) if wanted < len(curve.thresholds) else 0.0
-        points[strength] = threshold, curve.auroc
-    return points
-
-
 def link_query(**changes: object) -> dict[str, str]:
     """Query parameters of a link: the open audit and operating point, changed; None leaves one out.
 
@@ -125,14 +89,6 @@ def link_query(**changes: object) -> dict[str, str]:
     keys = () if changes.get(AUDIT) else (AUDIT, *POINT.values())
     query: dict[str, object] = {k: st.query_params[k] for k in keys if k in st.query_params}
     return {k: _text(value) for k, value in (query | changes).items() if value is not None}
-
-
-def _finite(value: object) -> float | None:
-    try:
-        found = float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        return None
-    return found if math.isfinite(found) else None
 
 
 def _text(value: object) -> str:

@@ -5,28 +5,34 @@ import streamlit as st
 from dashboard.decide import requirements
 from dashboard.decide.choose import choose_point, history, move_own
 from dashboard.decide.compare import ALONE, show_beside
-from dashboard.decide.indicator_table import badge, draw_all, left_out, table, two_costs
-from dashboard.decide.indicator_verdicts import judge
+from dashboard.decide.indicator_table import (
+    badge,
+    cached_verdict,
+    draw_all,
+    left_out,
+    table,
+    two_costs,
+)
 from dashboard.decide.line import draw_costs, line_basis, line_sentence, line_table
-from dashboard.decide.options import options
 from dashboard.decide.proof import (
     ask_to_prove,
     certificate,
     choice_of,
     draw_plan,
-    missed_parts,
     plan_sentence,
     price_sentence,
     proof_table,
     seals_sentence,
 )
 from dashboard.decide.question import TEST, ask_to_judge, choices, judged_on
-from dashboard.decide.sensitivity import show_tried
+from dashboard.decide.sensitivity import show_trial
 from dashboard.decide.words import costs, headline, ranking
 from dashboard.other_audit import choose_other
-from dashboard.sealed_roles import closed
 from dashboard.shell import audit_page, fragment, show_finding
 from dashboard.url_state import read_point
+from trust_core.decision.certify import missed_groups
+from trust_core.decision.journal import closed_seals
+from trust_core.decision.line_costs import threshold_options
 from trust_core.storage.audit_files import Audit
 
 
@@ -35,11 +41,11 @@ def show(audit: Audit) -> None:
     """All that a control moves; a move runs this alone, on what was already computed."""
     point, wanted = read_point(audit), requirements.read_wants()
     demand, line = wanted.demand, wanted.line
-    role = "tune" if closed(audit, [TEST]) else TEST
-    choice = choice_of(audit, point)
-    judged = judge(audit, role, point.indicator, point.strength, demand.recall)
-    told = certificate(audit, demand, choice)
-    afforded = certificate(audit, wanted.budget, choice)
+    role = "tune" if closed_seals(audit, [TEST]) else TEST
+    chosen = choice_of(audit, point)
+    judged = cached_verdict(audit, audit.key, role, point.indicator, point.strength, demand.recall)
+    told = certificate(audit, demand, chosen)
+    afforded = certificate(audit, wanted.budget, chosen)
 
     st.html(badge(judged, role))
     show_finding(headline(judged, point.indicator), f"{costs(judged)} {ranking(judged)}".strip())
@@ -63,7 +69,7 @@ def show(audit: Audit) -> None:
         st.html("".join(f'<p class="quiet">{said}</p>' for said in left_out(audit)))
 
     with st.expander("Would another layer, mask or strength change the verdict?"):
-        show_tried(audit, role)
+        show_trial(audit, role)
 
     act("2 What do you want?", "What must be proven, and what an error costs on your line.")
     requirements.ask(requirements.PROOF_FIELDS)
@@ -71,13 +77,13 @@ def show(audit: Audit) -> None:
 
     act("3 What is proven?", "" if told else "Nothing yet: the proof needs the sealed images.")
     if told and afforded:
-        st.html(f'<p class="statement">{told["sentence"]} <span>{price_sentence(told)}</span></p>')
-        st.html(f'<p class="statement second">{afforded["sentence"]}</p>')
+        st.html(f'<p class="statement">{told.sentence} <span>{price_sentence(told)}</span></p>')
+        st.html(f'<p class="statement second">{afforded.sentence}</p>')
         st.html(f"{proof_table(told)}<p class='quiet'>{seals_sentence(told)}</p>")
     else:
-        ask_to_prove(audit, demand, choice)
-    have = missed_parts(audit, "certify")
-    found = options(audit, point, line, told)
+        ask_to_prove(audit, demand, chosen)
+    have = missed_groups(audit, "certify")
+    found = threshold_options(audit, point, line, told)
     left, right = st.columns(2, gap="large")
     with left:
         act("", plan_sentence(demand, have), "What a number of missed parts proves")
@@ -91,7 +97,7 @@ def show(audit: Audit) -> None:
     act("4 I choose", "The operating point that goes to the line; it is noted with name and time.")
     left, right = st.columns([2, 3], gap="large")
     with left:
-        choose_point(audit, point, found)
+        choose_point(audit, found)
         move_own()
     with right:
         st.html(history(audit))
@@ -101,7 +107,7 @@ def show(audit: Audit) -> None:
         "Two models on the same images, or one before and after retraining.",
     )
     if other := choose_other(audit, ALONE):
-        show_beside(audit, other, choice, demand.recall)
+        show_beside(audit, other, chosen, demand.recall)
 
 
 def act(title: str, sentence: str, chart: str = "") -> None:

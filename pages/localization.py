@@ -13,9 +13,10 @@ from dashboard.localization.controls import choices, explanation_note, sliders
 from dashboard.localization.pixel_counting import count_first
 from dashboard.localization.url_state import read_asked, write
 from dashboard.localization.worst import show_worst
-from dashboard.sealed_roles import ask_to_open, closed, opened_sentence
+from dashboard.sealed_roles import ask_to_open, opened_sentence
 from dashboard.shell import audit_page, fragment, marks_defects, show_finding
 from trust_core.decision.curves import roles_of
+from trust_core.decision.journal import closed_seals
 from trust_core.decision.localization.pixel_counts import MASK_HEAD, sources
 from trust_core.storage.audit_files import Audit
 
@@ -25,7 +26,7 @@ def show(audit: Audit) -> None:
     """All that a control moves; a move runs this alone, on counts that are already there."""
     asked = read_asked(audit)
     roles = roles_of(asked.role)
-    if sealed := closed(audit, roles):
+    if sealed := closed_seals(audit, roles):
         ask_to_open(audit, sealed, "the localization was looked at")
         st.button("Back to the parts for choosing", on_click=partial(write, role=None))
         return

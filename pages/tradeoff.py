@@ -5,7 +5,7 @@ from functools import partial
 
 import streamlit as st
 
-from dashboard.sealed_roles import ask_to_open, closed, opened_sentence
+from dashboard.sealed_roles import ask_to_open, opened_sentence
 from dashboard.shell import audit_page, fragment, show_finding
 from dashboard.tradeoff.charts import MOST_KINDS, draw_heat, draw_kinds, draw_tradeoff
 from dashboard.tradeoff.controls import choices, click, keep, links, sliders
@@ -13,8 +13,9 @@ from dashboard.tradeoff.moves import move
 from dashboard.tradeoff.words import detail, proven, table
 from dashboard.url_state import read_point
 from dashboard.words import caught_sentence
-from trust_core.decision.curves import by_kind, load, roles_of, stops
-from trust_core.decision.operating_point import count_flags
+from trust_core.decision.curves import caught_by_kind, roles_of, tradeoff
+from trust_core.decision.journal import closed_seals
+from trust_core.decision.operating_point import count_flags, slider_stops
 from trust_core.storage.audit_files import Audit
 
 
@@ -23,13 +24,13 @@ def show(audit: Audit) -> None:
     """All that a control moves; a move runs this alone, on arrays that are already there."""
     point = read_point(audit)
     roles = roles_of(point.role)
-    if sealed := closed(audit, roles):
+    if sealed := closed_seals(audit, roles):
         ask_to_open(audit, sealed, "the trade-off was looked at")
         back = partial(move, audit, "role", role="tune")
         st.button("Back to the parts for choosing", on_click=back)
         return
-    scores = load(audit, point.role, point.indicator)
-    positions, here = stops(scores.curves[point.strength], point.threshold)
+    scores = tradeoff(audit, point.indicator, point.role)
+    positions, here = slider_stops(scores.curves[point.strength], point.threshold)
     if not positions:
         show_finding("None of these parts has a score.", "There is no threshold to choose on them.")
         choices(audit, point)
@@ -70,7 +71,7 @@ def show(audit: Audit) -> None:
     left, right = st.columns(2, gap="large")
     with left:
         heading("By kind of defect", "Missed defects: caught, and (hatched) still missed.")
-        if rows := by_kind(scores, point.strength, point.threshold, MOST_KINDS):
+        if rows := caught_by_kind(scores, point.strength, point.threshold, MOST_KINDS):
             draw_kinds(rows)
         else:
             st.caption("The data names no kinds for the missed defects.")

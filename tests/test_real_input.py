@@ -12,7 +12,7 @@ import torch
 from trust_core.audit.run import run_audit
 from trust_core.audit.settings import AuditSettings
 from trust_core.data.layouts import read_dataset
-from trust_core.decision.curves import curve_at
+from trust_core.decision.curves import tradeoff
 from trust_core.decision.tradeoff import curve
 from trust_core.explanation.overlap import overlap
 from trust_core.model.open import ModelOptions, open_detector
@@ -64,7 +64,7 @@ def test_tiles_reproduce_the_known_auroc_of_every_pair(tiles, agnostic, auroc):
     [("iou_difference", 0.0, 0.745), ("p_defect", 0.0, 0.729), ("log_odds", 0.1, 0.752)],
 )
 def test_tiles_reproduce_the_known_auroc_of_indicators(tiles, indicator, strength, auroc):
-    found = curve_at(tiles.passed(FAIR), indicator, strength).auroc
+    found = tradeoff(tiles, indicator, "all").curves[strength].auroc
     assert found == pytest.approx(auroc, abs=0.005)
 
 
@@ -91,4 +91,5 @@ def test_solar_cells_give_the_published_outcomes(shared, tmp_path):
     assert by_split["train"] == {"tp": 265, "fn": 145, "tn": 796, "fp": 105}
     assert by_split["tune"] == {"tp": 94, "fn": 70, "tn": 312, "fp": 50}
     assert by_split["test"] == {"tp": 159, "fn": 88, "tn": 468, "fp": 72}
-    assert curve_at(audit.passed(FAIR), "p_defect", 0.0).auroc == pytest.approx(0.697, abs=0.002)
+    found = tradeoff(audit, "p_defect", "all").shift.auroc
+    assert found == pytest.approx(0.697, abs=0.002)

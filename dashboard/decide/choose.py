@@ -6,18 +6,19 @@ from html import escape
 
 import streamlit as st
 
-from dashboard.decide.options import CHEAPEST, NAMES, OWN, Option
+from dashboard.decide.line import NAMES
 from dashboard.decide.words import brief, capital, caught_and_lost, flags
 from dashboard.shell import link, show_error
 from dashboard.url_state import write_point
 from dashboard.words import moment
-from trust_core.decision.curves import load
+from trust_core.decision.curves import tradeoff
 from trust_core.decision.journal import (
     OPERATING_POINT,
     SEAL_OPENED,
     decide,
     entries,
 )
+from trust_core.decision.line_costs import CHEAPEST, OWN
 from trust_core.decision.operating_point import OperatingPoint
 from trust_core.errors import TrustError
 from trust_core.storage.audit_files import Audit
@@ -25,10 +26,10 @@ from trust_core.storage.audit_files import Audit
 SHOWN = 12  # entries of the history
 
 
-def choose_point(audit: Audit, point: OperatingPoint, options: Mapping[str, Option]) -> None:
+def choose_point(audit: Audit, options: Mapping[str, OperatingPoint]) -> None:
     """Choose one of the thresholds, say why, and have it noted."""
     open_to = {key: o for key, o in options.items() if key == OWN or math.isfinite(o.threshold)}
-    scores = {o.indicator: load(audit, "tune", o.indicator) for o in open_to.values()}
+    scores = {o.indicator: tradeoff(audit, o.indicator) for o in open_to.values()}
     if CHEAPEST in options and CHEAPEST not in open_to:
         st.html('<p class="quiet">On your line it is cheapest to look at nothing again.</p>')
     with st.form("decide", border=False, clear_on_submit=True):
@@ -50,9 +51,7 @@ def choose_point(audit: Audit, point: OperatingPoint, options: Mapping[str, Opti
             option = open_to[chosen]
             try:
                 decide(audit, option.indicator, option.threshold, option.strength, why)
-                write_point(
-                    OperatingPoint(option.indicator, option.strength, option.threshold, point.role)
-                )
+                write_point(option)
                 st.rerun()
             except TrustError as problem:
                 show_error(problem)

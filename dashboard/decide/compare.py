@@ -6,14 +6,13 @@ import pandas as pd
 import streamlit as st
 
 from dashboard.csv_export import csv
-from dashboard.decide.indicator_table import badge
-from dashboard.decide.indicator_verdicts import judge
+from dashboard.decide.indicator_table import badge, cached_verdict
 from dashboard.decide.words import headline
-from dashboard.sealed_roles import closed
 from dashboard.shell import link
 from dashboard.words import OUTCOME_NAMES, count, counted
-from trust_core.decision.certify import Choice, choose
+from trust_core.decision.certify import ChosenIndicator, choose_indicator
 from trust_core.decision.compare_audits import CHANGES, RELABELLED, Beside, beside
+from trust_core.decision.journal import closed_seals
 from trust_core.storage import workspace
 from trust_core.storage.audit_files import Audit
 
@@ -25,11 +24,15 @@ LISTED = 10
 PARTS = "pages/parts.py"
 
 
-def show_beside(audit: Audit, other: Audit, choice: Choice, recall: float) -> None:
+def show_beside(audit: Audit, other: Audit, chosen: ChosenIndicator, recall: float) -> None:
     """Counts, verdicts and the parts that changed side."""
     roles = [
         "tune",
-        *(r for r in ("certify", "test") if not closed(audit, [r]) and not closed(other, [r])),
+        *(
+            r
+            for r in ("certify", "test")
+            if not closed_seals(audit, [r]) and not closed_seals(other, [r])
+        ),
     ]
     found = _beside(audit, other, audit.key, other.key, tuple(roles))
     if not found.shared:
@@ -41,10 +44,10 @@ def show_beside(audit: Audit, other: Audit, choice: Choice, recall: float) -> No
     here, there = (workspace.display_name(a.folder, a.manifest) for a in (audit, other))
     role = "test" if "test" in roles else "tune"
     verdicts = []
-    for one, chosen in ((other, choose(other)), (audit, choice)):
-        judged = judge(one, role, chosen.indicator, chosen.strength, recall)
+    for one, its in ((other, choose_indicator(other)), (audit, chosen)):
+        judged = cached_verdict(one, one.key, role, its.indicator, its.strength, recall)
         verdicts.append(
-            f"{badge(judged, role)}<small>{escape(headline(judged, chosen.indicator))}</small>"
+            f"{badge(judged, role)}<small>{escape(headline(judged, its.indicator))}</small>"
         )
     st.html(
         f"<p>{_sentence(found, there, here)} Compared on {counted(found.shared, 'images')} of "

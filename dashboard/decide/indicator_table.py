@@ -7,18 +7,13 @@ from html import escape
 import streamlit as st
 
 from dashboard.chart import chart
-from dashboard.decide.indicator_verdicts import (
-    ABLATIONS,
-    Judged,
-    absent,
-    is_judged,
-    judge_all,
-)
 from dashboard.decide.words import VERDICTS, again_at, called, capital, share
-from trust_core.decision.curves import load
-from trust_core.decision.indicators.registry import DEFAULT_INDICATOR, THRESHOLD_SHIFT
+from trust_core.decision.certify import has_same_ranking
+from trust_core.decision.curves import scored, tradeoff
+from trust_core.decision.indicator_verdicts import IndicatorVerdict, indicator_verdicts, is_kept
+from trust_core.decision.indicators.registry import DEFAULT_INDICATOR, THRESHOLD_SHIFT, absent
 from trust_core.decision.operating_point import OperatingPoint
-from trust_core.decision.verdict import SAME_RANKING, Verdict, same_ranking
+from trust_core.decision.verdict import SAME_RANKING, Verdict, verdict
 from trust_core.figures import decide
 from trust_core.figures.decide import Contender
 from trust_core.storage.audit_files import Audit
@@ -27,6 +22,26 @@ OVERLAPS = (DEFAULT_INDICATOR, "iou_difference_shift", "best_overlap", "overlap_
 HERE = "“Try every choice”, below, adds them once test is opened"
 WAITING = "Comparing every indicator on these images …"
 ALWAYS = (0.8, 0.9, 1.0)  # recalls of the table, beside the wanted one
+
+# What is left of the IoU difference when a piece of it is taken away.
+ABLATIONS = {
+    "iou_difference_clean": "without the perturbation",
+    "log_odds": "without the heatmaps, perturbed",
+    "log_odds_shift": "without the heatmaps, change only",
+    "iou_defect": "without the good map",
+    "good_disagreement": "without the defect map",
+    "iou_random": "with a random map instead",
+    "defect_area": "area of the defect map only",
+    "defect_entropy": "scatter of the defect map only",
+}
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def cached_verdict(
+    _audit: Audit, key: str, role: str, indicator: str, strength: float, recall: float
+) -> Verdict:
+    """The verdict on one indicator, its costs at `recall`; `key` is the audit's."""
+    return verdict(scored(_audit, [role], indicator, strength), recall)
 
 
 def badge(judged: Verdict, role: str) -> str:
@@ -50,7 +65,7 @@ def _word(judged: Verdict) -> str:
 
 def two_costs(audit: Audit, role: str, point: OperatingPoint, recall: float) -> str:
     """Good parts re-inspected for the wanted recall, by the indicator and by its rival, as HTML."""
-    scores = load(audit, role, point.indicator)
+    scores = tradeoff(audit, point.indicator, role)
     if not scores.shift.fn:
         return "<p class='above'>No defect was missed among these images.</p>"
     rows = [("rival", called(THRESHOLD_SHIFT), scores.shift)]
@@ -71,7 +86,7 @@ def draw_all(audit: Audit, role: str, point: OperatingPoint, recall: float) -> N
     """All indicators on one chart; its place is held while they are compared for the first time."""
     at = (role, point.indicator, point.strength, recall)
     place = st.empty()
-    if not is_judged(audit, role, point.strength):
+    if not is_kept(audit, role, point.strength):
         place.html(f'<div class="waiting">{WAITING}</div>')
     text, height = _contenders(audit, audit.key, *at)
     with place.container():
@@ -92,7 +107,7 @@ def table(audit: Audit, role: str, point: OperatingPoint, recall: float) -> str:
         "Average precision", "AURC", "AUGRC",
     )  # fmt: skip
     body = "".join(_row(one, one.indicator == point.indicator, recall)
-                   for one in judge_all(audit, role, point.strength))  # fmt: skip
+                   for one in indicator_verdicts(audit, role, point.strength))  # fmt: skip
     head = "".join(f"<th>{escape(text)}</th>" for text in heads)
     return (
         f'<div class="wide"><table class="numbers"><thead><tr>{head}</tr></thead>'
@@ -106,16 +121,14 @@ def left_out(audit: Audit) -> list[str]:
     for name, reason in absent(audit).items():
         reason = HERE if "autotune" in reason else reason
         why.setdefault(reason, []).append(called(name))
-    model, settings = audit.manifest["model"], audit.manifest["settings"]
-    same = same_ranking(model["convention"]["outputs"], settings["decision_threshold"])
     told = [
         f"Not in this audit: {', '.join(names)} ({reason}).".replace("`", "")
         for reason, names in why.items()
     ]
-    return [SAME_RANKING] * same + told
+    return [SAME_RANKING] * has_same_ranking(audit) + told
 
 
-def _row(one: Judged, chosen: bool, recall: float) -> str:
+def _row(one: IndicatorVerdict, chosen: bool, recall: float) -> str:
     judged, numbers = one.verdict, one.verdict.indicator
     rival = one.indicator == THRESHOLD_SHIFT
     cells = [
@@ -134,14 +147,16 @@ def _row(one: Judged, chosen: bool, recall: float) -> str:
 def _contenders(
     _audit: Audit, key: str, role: str, indicator: str, strength: float, recall: float
 ) -> tuple[str, int]:
-    everyone = judge_all(_audit, role, strength)
+    everyone = indicator_verdicts(_audit, role, strength)
     rows = list(_grouped(everyone, indicator, recall))
     title = f"Good parts re-inspected<br>to catch {share(recall)}"
     figure = decide.contenders(rows, title)
     return figure.to_json(validate=False), int(figure.layout.height)
 
 
-def _grouped(everyone: list[Judged], indicator: str, recall: float) -> Iterator[Contender]:
+def _grouped(
+    everyone: list[IndicatorVerdict], indicator: str, recall: float
+) -> Iterator[Contender]:
     """Δ first, then what is left of it without one of its pieces, then all other indicators."""
     rivals = [one for one in everyone if one.indicator != THRESHOLD_SHIFT]
     known = {*OVERLAPS, *ABLATIONS}

@@ -6,34 +6,41 @@ from collections.abc import Callable, Mapping
 import streamlit as st
 
 from dashboard.chart import chart
-from dashboard.decide.options import (
-    CERTIFIED,
-    CHEAPEST,
-    NAMES,
-    OWN,
-    RIVAL,
-    Option,
-    on_line,
-    priced,
-    rates,
-)
 from dashboard.decide.words import about, brief, money
 from dashboard.words import percent
-from trust_core.decision.curves import CHOSEN_POINTS, drawn, load
-from trust_core.decision.line_costs import Estimate, Line
+from trust_core.decision.curves import tradeoff
+from trust_core.decision.line_costs import (
+    CERTIFIED,
+    CERTIFIED_SHIFT,
+    CHEAPEST,
+    OWN,
+    Line,
+    LineValue,
+    audit_on_the_line,
+    costs_along,
+    detector_rates,
+)
 from trust_core.decision.operating_point import OperatingPoint
 from trust_core.decision.tradeoff import Curve, Floats
 from trust_core.figures import decide
 from trust_core.figures.decide import Priced
 from trust_core.storage.audit_files import Audit
 
+NAMES = {
+    CERTIFIED: "Certified",
+    CHEAPEST: "Cheapest on your line",
+    OWN: "Your own",
+    CERTIFIED_SHIFT: "Lowered decision threshold, certified",
+}
 MARKED = (CERTIFIED, CHEAPEST, OWN)
 
 
-def line_sentence(audit: Audit, role: str, options: Mapping[str, Option], line: Line) -> str:
+def line_sentence(
+    audit: Audit, role: str, options: Mapping[str, OperatingPoint], line: Line
+) -> str:
     """What the certified threshold does to the line; without one, the cheapest."""
     key = next(key for key in (CERTIFIED, CHEAPEST, OWN) if key in options)
-    told = on_line(audit, role, options[key], line)
+    told = _on_the_line(audit, audit.key, role, options[key], line)
     before, after, again = (
         told[name].value for name in ("escapes_before", "escapes_after", "reinspections")
     )
@@ -48,7 +55,7 @@ def line_sentence(audit: Audit, role: str, options: Mapping[str, Option], line: 
 
 def line_basis(audit: Audit, role: str) -> str:
     """Which images the numbers of the line come from."""
-    missed, rejected = rates(audit, role)
+    missed, rejected = detector_rates(audit, role)
     where = "the sealed images of test" if role == "test" else "the images for choosing"
     return (
         f"Measured on {where}, where the detector misses {percent(missed)} of the defects and "
@@ -58,30 +65,33 @@ def line_basis(audit: Audit, role: str) -> str:
     )
 
 
-def line_table(audit: Audit, role: str, options: Mapping[str, Option], line: Line) -> str:
+def line_table(audit: Audit, role: str, options: Mapping[str, OperatingPoint], line: Line) -> str:
     """The line before, and after each threshold, as HTML; numbers and words of ours."""
-    told = {key: on_line(audit, role, option, line) for key, option in options.items()}
+    told = {
+        key: _on_the_line(audit, audit.key, role, option, line) for key, option in options.items()
+    }
     some = next(iter(told.values()))
     heads = "".join(
-        f'<th class="{"rival" if key == RIVAL else ""}">{NAMES[key]}<small>'
-        f"{_threshold(options[key])}</small></th>"
+        f'<th class="{"rival" if key == CERTIFIED_SHIFT else ""}">{NAMES[key]}<small>'
+        f"{brief(options[key].threshold)}</small></th>"
         for key in told
     )
     rows = [
         ("Escapes a million parts", "escapes_after", some["escapes_before"], about),
-        ("Re-inspections a shift", "reinspections", Estimate(0, (0, 0)), about),
+        ("Re-inspections a shift", "reinspections", LineValue(0, (0, 0)), about),
         ("Expected cost a part", "cost_after", some["cost_before"], money),
         ("Pays when an escape costs more than", "break_even_cost", None, money),
         ("Pays when more of the parts are defective than", "break_even_rate", None, _rate),
     ]
     body = ""
-    for name, key, before, words in rows:
-        now = f"<td>{_estimate(before, words)}</td>" if before else "<td>–</td>"
+    for title, key, before, words in rows:
+        now = f"<td>{_value(before, words)}</td>" if before else "<td>–</td>"
         cells = "".join(
-            f'<td class="{"rival" if option == RIVAL else ""}">{_estimate(found[key], words)}</td>'
-            for option, found in told.items()
+            f'<td class="{"rival" if name == CERTIFIED_SHIFT else ""}">'
+            f"{_value(found[key], words)}</td>"
+            for name, found in told.items()
         )
-        body += f"<tr><th>{name}</th>{now}{cells}</tr>"
+        body += f"<tr><th>{title}</th>{now}{cells}</tr>"
     return (
         '<div class="wide"><table class="numbers"><thead><tr><th></th><th>Without a second look'
         f"</th>{heads}</tr></thead><tbody>{body}</tbody></table></div>"
@@ -89,7 +99,7 @@ def line_table(audit: Audit, role: str, options: Mapping[str, Option], line: Lin
 
 
 def draw_costs(
-    audit: Audit, point: OperatingPoint, options: Mapping[str, Option], line: Line
+    audit: Audit, point: OperatingPoint, options: Mapping[str, OperatingPoint], line: Line
 ) -> None:
     """Expected cost over re-inspections, with the thresholds named."""
     marks = tuple((NAMES[k], o.threshold) for k, o in options.items() if k in MARKED)
@@ -103,6 +113,13 @@ def draw_costs(
     )
 
 
+@st.cache_data(max_entries=128, show_spinner=False)
+def _on_the_line(
+    _audit: Audit, key: str, role: str, point: OperatingPoint, line: Line
+) -> dict[str, LineValue]:
+    return audit_on_the_line(_audit, role, point, line)
+
+
 @st.cache_data(max_entries=64, show_spinner=False)
 def _costs(
     _audit: Audit,
@@ -112,37 +129,33 @@ def _costs(
     marks: tuple[tuple[str, float], ...],
     line: Line,
 ) -> tuple[str, int]:
-    scores = load(_audit, "tune", indicator)
+    scores = tradeoff(_audit, indicator)
     ours, shift = scores.curves[strength], scores.shift
-    again, cost = priced(_audit, ours, line)
+    again, cost = costs_along(_audit, ours, line)
     at = {label: ours.at(threshold) for label, threshold in marks}
     named: dict[int, str] = {}
     for label, index in at.items():
         named[index] = f"{named[index]}, {label.lower()}" if index in named else label
     figure = decide.costs(
         _drawn(again, cost, ours),
-        _drawn(*priced(_audit, shift, line), shift),
+        _drawn(*costs_along(_audit, shift, line), shift),
         [Priced(label, float(again[i]), float(cost[i])) for i, label in named.items()],
     )
     return figure.to_json(validate=False), int(figure.layout.height)
 
 
 def _drawn(again: Floats, cost: Floats, points: Curve) -> tuple[Floats, Floats]:
-    index = drawn(points, CHOSEN_POINTS)
+    index = points.representatives()
     return again[index], cost[index]
 
 
-def _threshold(option: Option) -> str:
-    return brief(option.threshold)
-
-
-def _estimate(estimate: Estimate, words: Callable[[float], str]) -> str:
-    low, high = estimate.interval
-    if math.isnan(estimate.value):
+def _value(value: LineValue, words: Callable[[float], str]) -> str:
+    low, high = value.interval
+    if math.isnan(value.value):
         return "–"
     if low == high:
-        return f"<b>{words(estimate.value)}</b>"
-    return f"<b>{words(estimate.value)}</b><small>{words(low)} to {words(high)}</small>"
+        return f"<b>{words(value.value)}</b>"
+    return f"<b>{words(value.value)}</b><small>{words(low)} to {words(high)}</small>"
 
 
 def _rate(value: float) -> str:

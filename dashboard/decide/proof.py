@@ -1,121 +1,124 @@
 """Decide, 3: what is proven. The certificate, and what it would take."""
 
+import math
 from html import escape
-from typing import Any
 
 import streamlit as st
 
 from dashboard.chart import chart
 from dashboard.decide.words import brief, called, capital, foretold, share
-from dashboard.sealed_roles import closed
 from dashboard.shell import show_error
 from dashboard.words import count, counted, moment, of
-from trust_core.decision.bootstrap import count_groups
+from trust_core.decision.bootstrap import Interval
 from trust_core.decision.certificate import Budget, Demand, needed, plan, proven
-from trust_core.decision.certify import Choice, certify, choose
+from trust_core.decision.certify import (
+    Certificate,
+    ChosenIndicator,
+    IndicatorProof,
+    ThresholdEffect,
+    certify,
+    choose_indicator,
+    compute_certificate,
+    missed_groups,
+)
 from trust_core.decision.indicators.registry import THRESHOLD_SHIFT
-from trust_core.decision.journal import SEALED, entries
+from trust_core.decision.journal import SEALED, closed_seals, entries
 from trust_core.decision.operating_point import OperatingPoint
 from trust_core.errors import TrustError
 from trust_core.figures import decide
-from trust_core.storage.audit_columns import text
 from trust_core.storage.audit_files import Audit
 
 WORTHLESS = 0.8  # loss of good parts above which a proof says little more than flagging all
 OVERLOOKED = 2  # curves of the planner, beside that of none
 
 
-def choice_of(audit: Audit, point: OperatingPoint) -> Choice:
+def choice_of(audit: Audit, point: OperatingPoint) -> ChosenIndicator:
     """The indicator and strength in the URL as what is certified, with the reason they have."""
     usual = _usual(audit, audit.key, len(entries(audit)))
     if (usual.indicator, usual.strength) == (point.indicator, point.strength):
         return usual
-    return choose(audit, point.indicator, point.strength)
+    return choose_indicator(audit, point.indicator, point.strength)
 
 
-def certificate(audit: Audit, wanted: Demand | Budget, choice: Choice) -> dict[str, Any] | None:
-    """What `certify` says; None while a seal is closed."""
-    if closed(audit, SEALED):
+def certificate(
+    audit: Audit, wanted: Demand | Budget, chosen: ChosenIndicator
+) -> Certificate | None:
+    """What is proven; None while a seal is closed."""
+    if closed_seals(audit, SEALED):
         return None
-    return _certificate(audit, audit.key, len(entries(audit)), wanted, choice)
-
-
-def missed_parts(audit: Audit, role: str) -> int:
-    """Groups of a role that hold a missed defect; no score of theirs is looked at."""
-    missed = text(audit, "outcome").equal("FN") & text(audit, "role").equal(role)
-    return count_groups(text(audit, "group").codes, missed)
+    return _certificate(audit, audit.key, len(entries(audit)), wanted, chosen)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
-def _usual(_audit: Audit, key: str, decided: int) -> Choice:
-    return choose(_audit)
+def _usual(_audit: Audit, key: str, decided: int) -> ChosenIndicator:
+    return choose_indicator(_audit)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
 def _certificate(
-    _audit: Audit, key: str, decided: int, wanted: Demand | Budget, choice: Choice
-) -> dict[str, Any]:
-    return certify(_audit, wanted, choice)
+    _audit: Audit, key: str, decided: int, wanted: Demand | Budget, chosen: ChosenIndicator
+) -> Certificate:
+    return compute_certificate(_audit, wanted, chosen)
 
 
-def ask_to_prove(audit: Audit, demand: Demand, choice: Choice) -> None:
+def ask_to_prove(audit: Audit, demand: Demand, chosen: ChosenIndicator) -> None:
     """What lies sealed, what it could prove, and the deliberate act of opening it."""
-    have = missed_parts(audit, "certify")
-    roles = " and ".join(closed(audit, SEALED))
+    have = missed_groups(audit, "certify")
+    roles = " and ".join(closed_seals(audit, SEALED))
     with st.container(border=True, key="seal-proof"):
         least = needed(demand)
         st.html(
             f"<p><b>{foretold(have, least, demand.recall)}</b></p><p>A proof holds for the "
             f"indicator that was chosen before the sealed images were seen: now "
-            f"{escape(called(choice.indicator))} at strength {choice.strength:g}. Opening the "
+            f"{escape(called(chosen.indicator))} at strength {chosen.strength:g}. Opening the "
             f"images kept for {roles} is noted in the audit, with your name and the time, and "
             "stands on the certificate.</p>"
         )
         sure = st.checkbox(f"I have chosen, and want {roles} opened", key="proof-sure")
         if st.button("Prove it", disabled=not sure, key="proof-open", type="primary"):
             try:
-                certify(audit, demand, choice)
+                certify(audit, demand, chosen)
                 st.rerun()
             except TrustError as problem:
                 show_error(problem)
 
 
-def price_sentence(told: dict[str, Any]) -> str:
+def price_sentence(told: Certificate) -> str:
     """What the certified threshold costs, beside the one that threshold shift can certify."""
-    if not told["certified"]:
+    if not told.certified:
         return ""
-    mine, shift = (_lost(proof) for proof in (told, told["threshold_shift"]))
-    if told["indicator"] == THRESHOLD_SHIFT or not shift:
+    mine, shift = (_lost(proof.test) for proof in (told.ours, told.threshold_shift))
+    if told.chosen.indicator == THRESHOLD_SHIFT or not shift:
         return f"It re-inspects {mine} of test." if mine else ""
     said = f"It re-inspects {mine} of test; {called(THRESHOLD_SHIFT)} proves the same with {shift}."
-    if told["test"]["tn_loss"] > WORTHLESS:
+    if (told.ours.test.tn_loss or 0) > WORTHLESS:
         said += " Flagging every part would prove it too: such a proof is worth little."
     return said
 
 
-def _lost(proof: dict[str, Any]) -> str:
-    counts = proof["test"]["counts"]
-    if "flagged_tn" not in counts:
-        return ""
-    return of(counts["flagged_tn"], counts["tn"], "good parts")
+def _lost(effect: ThresholdEffect) -> str:
+    return "" if effect.flagged_tn is None else of(effect.flagged_tn, effect.tn, "good parts")
 
 
-def proof_table(told: dict[str, Any]) -> str:
+def proof_table(told: Certificate) -> str:
     """The certified threshold beside that of threshold shift, as HTML."""
-    rows = [("ours", called(told["indicator"]), told)]
-    if told["indicator"] != THRESHOLD_SHIFT:
-        rows.append(("rival", called(THRESHOLD_SHIFT), told["threshold_shift"]))
+    rows = [("ours", called(told.chosen.indicator), told.ours)]
+    if told.chosen.indicator != THRESHOLD_SHIFT:
+        rows.append(("rival", called(THRESHOLD_SHIFT), told.threshold_shift))
     heads = (
         "", "Threshold", "Missed parts caught, on certify", "Good parts re-inspected, on certify",
         "Missed defects caught, on test", "Good parts re-inspected, on test",
     )  # fmt: skip
     body = ""
-    for kind, name, proof in rows:
+    for kind, name, part in rows:
+        proof = part.proof
         cells = [
-            _threshold(proof),
-            of(proof["groups_caught"], proof["groups"], "parts") if proof["certified"] else "–",
-            _counted(proof, "tn"), _counted(proof["test"], "fn"), _counted(proof["test"], "tn"),
-        ]  # fmt: skip
+            _threshold(part),
+            of(proof.caught, proof.groups, "parts") if proof.certified else "–",
+            _good(part.certify),
+            _missed(part.test),
+            _good(part.test),
+        ]
         inside = "".join(f"<td>{cell}</td>" for cell in cells)
         body += f'<tr class="{kind}"><th>{capital(name)}</th>{inside}</tr>'
     head = "".join(f"<th>{text}</th>" for text in heads)
@@ -125,33 +128,40 @@ def proof_table(told: dict[str, Any]) -> str:
     )
 
 
-def _threshold(proof: dict[str, Any]) -> str:
-    if not proof["certified"]:
+def _threshold(part: IndicatorProof) -> str:
+    threshold = part.proof.threshold
+    if threshold is None:
         return "cannot be certified"
-    return "flags only the unscored" if proof["threshold"] is None else brief(proof["threshold"])
+    return "flags only the unscored" if math.isinf(threshold) else brief(threshold)
 
 
-def _counted(measured: dict[str, Any], outcome: str) -> str:
+def _good(effect: ThresholdEffect) -> str:
+    return _counted(effect.flagged_tn, effect.tn, effect.tn_loss_interval)
+
+
+def _missed(effect: ThresholdEffect) -> str:
+    return _counted(effect.flagged_fn, effect.fn, effect.fn_recall_interval)
+
+
+def _counted(flagged: int | None, total: int, interval: Interval | None) -> str:
     """`74 of 555` with its interval; a dash where nothing was measured."""
-    counts = measured["counts"]
-    if f"flagged_{outcome}" not in counts or not counts[outcome]:
+    if flagged is None or interval is None or not total:
         return "–"
-    low, high = measured["fn_recall_interval" if outcome == "fn" else "tn_loss_interval"]
-    told = f"<b>{count(counts[f'flagged_{outcome}'])}</b> of {count(counts[outcome])}"
-    if low is None or low == high:  # a bootstrap of all caught is a point: it says nothing
+    low, high = interval
+    told = f"<b>{count(flagged)}</b> of {count(total)}"
+    if math.isnan(low) or low == high:  # a bootstrap of all caught is a point: it says nothing
         return told
     return f"{told}<small>{100 * low:.0f} to {100 * high:.0f} %</small>"
 
 
-def seals_sentence(told: dict[str, Any]) -> str:
+def seals_sentence(told: Certificate) -> str:
     """Who opened what, as HTML, and whether the choice came first."""
     seals = "; ".join(
-        f"{seal['role']} on {moment(str(seal['when']))} by {escape(str(seal['who']))}"
-        for seal in told["seals"]
+        f"{seal.role} on {moment(seal.when)} by {escape(seal.who)}" for seal in told.seals
     )
     first = (
         "The indicator was chosen before the sealed images were seen."
-        if told["chosen_blind"]
+        if told.chosen_blind
         else "The journal does not show that this indicator was chosen before the sealed images "
         "were seen; a choice made after a look is not covered by the proof."
     )

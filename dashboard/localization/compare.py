@@ -11,12 +11,12 @@ from dashboard.localization.pixel_counting import count_first
 from dashboard.localization.url_state import STRICT, Asked, write
 from dashboard.localization.words import agreement, source_name
 from dashboard.other_audit import choose_other
-from dashboard.sealed_roles import closed
 from dashboard.shell import marks_defects
 from dashboard.url_state import sync_widget
 from dashboard.words import counted, percent
 from trust_core.decision.bootstrap import Estimate
 from trust_core.decision.curves import ALL_ROLES, roles_of
+from trust_core.decision.journal import closed_seals
 from trust_core.decision.localization.metrics import THRESHOLDS
 from trust_core.decision.localization.pixel_counts import MASK_HEAD, MaskCounts, sources
 from trust_core.decision.localization.report import Pair, compare, images_of, judge, same_images
@@ -57,7 +57,7 @@ def show_beside(audit: Audit, counts: MaskCounts, other: Audit, asked: Asked) ->
         count_first(other, replace(asked, source=there))
         return
     _own_threshold(asked)
-    seals = closed(other, roles_of(ALL_ROLES))
+    seals = closed_seals(other, roles_of(ALL_ROLES))
     keys = (audit.key, other.key, there, *seals)
     pair = _pair(audit, counts, other, theirs, asked, keys)
     if not pair.shared:
@@ -132,7 +132,7 @@ def _pair(
     keys: tuple[str, ...],
 ) -> Pair:
     """Images that the other network was trained on, or that are sealed there, are left out."""
-    roles = [r for r in roles_of(ALL_ROLES) if not closed(_other, [r])]
+    roles = [r for r in roles_of(ALL_ROLES) if not closed_seals(_other, [r])]
     there = judge(_theirs, images_of(_other, roles), asked.beside or asked.threshold)
     same = same_images(_audit, _other)
     return compare(judged(_audit, _counts, asked), there, same, asked.min_area)

@@ -16,11 +16,12 @@ from dashboard.parts.heat_view import show_heatmaps
 from dashboard.parts.mask_view import has_masks, show_mask
 from dashboard.parts.tiles import flag_html, outcome_html, tile
 from dashboard.parts.url_state import EVIDENCE, HEATMAPS, LOOK, MASK, read_look, write
-from dashboard.sealed_roles import ask_to_open, closed
+from dashboard.sealed_roles import ask_to_open
 from dashboard.shell import show_error, show_finding
 from dashboard.url_state import sync_widget
 from dashboard.words import counted
 from trust_core.data.images import read_image
+from trust_core.decision.journal import closed_seals
 from trust_core.decision.operating_point import OperatingPoint
 from trust_core.decision.part_filter import Filters, Place, part_rows, place_of
 from trust_core.errors import StoreError, UnreadableImage
@@ -43,7 +44,7 @@ def show_part(audit: Audit, point: OperatingPoint, filters: Filters, sample_id: 
         show_error(StoreError(NO_SUCH_PART))
         return
     row = photos[photos["sample_id"] == sample_id].iloc[0]
-    sealed = closed(audit, [row["role"]])
+    sealed = closed_seals(audit, [row["role"]])
     if sealed:
         _back()
         ask_to_open(audit, sealed, f"part {row['path']}")

@@ -6,7 +6,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from dashboard.chart import chart
-from trust_core.decision.curves import Scores, heat_counts, heat_thresholds
+from trust_core.decision.curves import Tradeoff, heat_counts, heat_thresholds
 from trust_core.decision.indicators.registry import THRESHOLD_SHIFT
 from trust_core.decision.operating_point import OperatingPoint
 from trust_core.decision.tradeoff import Floats
@@ -18,7 +18,7 @@ Choose = Callable[[float, float | None], None]
 MOST_KINDS = 9
 
 
-def draw_tradeoff(audit: Audit, scores: Scores, point: OperatingPoint, choose: Choose) -> None:
+def draw_tradeoff(audit: Audit, scores: Tradeoff, point: OperatingPoint, choose: Choose) -> None:
     """The trade-off curves, with the operating point marked on the chosen one."""
     text, height, names = _tradeoff(scores, audit.key, point.role, point.indicator, point.strength)
     points = scores.curves[point.strength]
@@ -36,7 +36,7 @@ def draw_tradeoff(audit: Audit, scores: Scores, point: OperatingPoint, choose: C
 
 
 def draw_heat(
-    audit: Audit, scores: Scores, point: OperatingPoint, choose: Choose, *, missed: bool
+    audit: Audit, scores: Tradeoff, point: OperatingPoint, choose: Choose, *, missed: bool
 ) -> None:
     """Missed defects caught, or good parts re-inspected, at every threshold and strength."""
     drawn = _heat(scores, audit.key, point.role, point.indicator, missed)
@@ -59,7 +59,7 @@ def draw_kinds(rows: list[tuple[str, int, int]]) -> None:
 
 @st.cache_data(max_entries=64, show_spinner=False)
 def _tradeoff(
-    _scores: Scores, key: str, role: str, indicator: str, strength: float
+    _scores: Tradeoff, key: str, role: str, indicator: str, strength: float
 ) -> tuple[str, int, list[Layout]]:
     alone = indicator == THRESHOLD_SHIFT
     figure = tradeoff.tradeoff(_scores.curves, _scores.shift, strength, shift_only=alone)
@@ -69,7 +69,7 @@ def _tradeoff(
 
 @st.cache_data(max_entries=32, show_spinner=False)
 def _heat(
-    _scores: Scores, key: str, role: str, indicator: str, missed: bool
+    _scores: Tradeoff, key: str, role: str, indicator: str, missed: bool
 ) -> tuple[str, int, Floats]:
     thresholds = heat_thresholds(_scores)
     fn, tn = heat_counts(_scores, thresholds)

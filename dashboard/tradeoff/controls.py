@@ -9,12 +9,17 @@ from dashboard.parts.url_state import before_in_url
 from dashboard.shell import link, show_error
 from dashboard.tradeoff.moves import CLICK, chosen, move, moved_from
 from dashboard.tradeoff.words import sides
-from dashboard.url_state import noted_point, read_point, sync_widget
+from dashboard.url_state import read_point, sync_widget
 from dashboard.words import HELP, INDICATOR_NAMES
-from trust_core.decision.curves import Scores, changed, load, stops
+from trust_core.decision.curves import Tradeoff, tradeoff
 from trust_core.decision.indicators.registry import THRESHOLD_SHIFT, available
 from trust_core.decision.journal import decide
-from trust_core.decision.operating_point import OperatingPoint
+from trust_core.decision.operating_point import (
+    OperatingPoint,
+    changed_sides,
+    noted_point,
+    slider_stops,
+)
 from trust_core.errors import TrustError
 from trust_core.figures.elements import number
 from trust_core.storage.audit_files import Audit
@@ -26,8 +31,8 @@ def click(audit: Audit, threshold: float, strength: float | None) -> None:
     """A point of a curve or a cell was clicked."""
     now = read_point(audit)
     strength = now.strength if strength is None else strength
-    points = load(audit, now.role, now.indicator).curves[strength]
-    move(audit, CLICK, threshold=stops(points, threshold)[1], strength=strength)
+    points = tradeoff(audit, now.indicator, now.role).curves[strength]
+    move(audit, CLICK, threshold=slider_stops(points, threshold)[1], strength=strength)
 
 
 def sliders(audit: Audit, point: OperatingPoint, positions: list[float]) -> None:
@@ -74,7 +79,7 @@ def choices(audit: Audit, point: OperatingPoint) -> None:
         )
 
 
-def links(audit: Audit, point: OperatingPoint, scores: Scores) -> None:
+def links(audit: Audit, point: OperatingPoint, scores: Tradeoff) -> None:
     """To the parts behind the counts."""
     at: dict[str, Any] = {"tau": point.threshold}
     before = moved_from(audit, point)
@@ -85,8 +90,8 @@ def links(audit: Audit, point: OperatingPoint, scores: Scores) -> None:
             link("Changed side", PARTS, show="changed", **at | before_in_url(before, point))
     told = "Move the threshold or the strength to see which parts change side."
     if before:
-        earlier = load(audit, before.role, before.indicator)
-        moved = sides(*changed(scores, earlier, point, before)) or "no part changed side"
+        earlier = tradeoff(audit, before.indicator, before.role)
+        moved = sides(*changed_sides(scores, earlier, point, before)) or "no part changed side"
         told = f"Since τ {number(before.threshold)}, ε {before.strength:g} – {moved}."
     st.html(f'<p class="moved">{told}</p>')  # numbers and words of ours
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard.url_state import default_threshold, read_point, write_point
-from trust_core.decision.operating_point import OperatingPoint
+from dashboard.url_state import read_point, write_point
+from trust_core.decision.operating_point import OperatingPoint, default_threshold
 from trust_core.storage.audit_files import Audit
 
 MOVED = "moved"

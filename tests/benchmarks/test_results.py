@@ -9,7 +9,7 @@ import pytest
 from benchmarks.rows import Row, losses_of_resamples, rows_of, winner
 from tests.fakes import random_parts, write_fake_audit
 from trust_core.decision.bootstrap import resample
-from trust_core.decision.curves import report
+from trust_core.decision.curves import tradeoff
 from trust_core.decision.indicators.registry import INDICATORS
 from trust_core.decision.tradeoff import RECALLS, curve
 
@@ -32,11 +32,13 @@ def test_rows_are_what_the_command_line_prints(tmp_path):
     assert list(rows) == list(INDICATORS)
     for name in ("iou_difference", "p_defect", "energy"):
         row = rows[name]
-        printed = {c["strength"]: c for c in report(audit, name, "test")["curves"]}[row.strength]
+        printed = {c["strength"]: c for c in tradeoff(audit, name, "test").as_json()["curves"]}[
+            row.strength
+        ]
         assert row.auroc == pytest.approx(printed["auroc"])
         assert row.tn_loss == pytest.approx(printed["tn_loss_at"])
         assert row.auroc_interval[0] < row.auroc < row.auroc_interval[1]
-        tune = {c["strength"]: c["auroc"] for c in report(audit, name, "tune")["curves"]}
+        tune = {e: points.auroc for e, points in tradeoff(audit, name).curves.items()}
         assert row.tune_auroc == pytest.approx(max(tune.values()))
     json.dumps([row.tn_loss_interval for row in rows.values()])
 

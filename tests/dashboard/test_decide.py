@@ -10,8 +10,8 @@ from streamlit.testing.v1 import AppTest
 from tests.dashboard.app import fine, open_page, texts
 from tests.fakes import Part, passed_parts, random_parts, write_fake_audit
 from trust_core.decision.certificate import Budget, Demand
-from trust_core.decision.certify import Choice, certify
-from trust_core.decision.curves import indicator_scores
+from trust_core.decision.certify import ChosenIndicator, certify
+from trust_core.decision.curves import scored
 from trust_core.decision.journal import JOURNAL, decide, entries, open_seals
 from trust_core.decision.verdict import verdict
 from trust_core.storage.audit_files import Audit
@@ -41,7 +41,7 @@ def test_before_the_seal_it_is_a_preview_and_opens_nothing(audit: Audit) -> None
 
 
 def test_the_preview_is_the_verdict_on_tune(audit: Audit) -> None:
-    judged = verdict(indicator_scores(audit.passed(["tune"]), "iou_difference", 0.0))
+    judged = verdict(scored(audit, ["tune"], "iou_difference", 0.0))
     told = texts(opened())
     assert f"a lead of {100 * judged.difference:+.1f}".replace("-", "−") in told
     assert f"of {judged.fn} missed defects it re-inspects" in told
@@ -53,7 +53,7 @@ def test_the_verdict_comes_with_the_seal_of_test(audit: Audit) -> None:
     fine(app.checkbox("verdict-sure").check().run())
     fine(app.button("verdict-open").click().run())
     assert [(e["what"], e["role"]) for e in entries(audit)] == [("seal_opened", "test")]
-    judged = verdict(indicator_scores(audit.passed(["test"]), "iou_difference", 0.0))
+    judged = verdict(scored(audit, ["test"], "iou_difference", 0.0))
     told = texts(opened())
     assert "Preview" not in told
     assert "test was opened" in told
@@ -68,21 +68,21 @@ def test_the_proof_is_that_of_the_command_line_and_names_the_choice(audit: Audit
     logged = {e["role"]: e["why"] for e in entries(audit)}
     assert set(logged) == {"certify", "test"}
     assert set(logged.values()) == {"certify iou_difference at strength 0"}
-    told = certify(audit, Demand(0.8, 0.9), Choice("iou_difference", 0.0, "asked for"))
+    told = certify(audit, Demand(0.8, 0.9), ChosenIndicator("iou_difference", 0.0, "asked for"))
     shown = texts(opened(recall="80", sure="90"))
-    assert told["certified"]
-    assert told["sentence"] in shown
+    assert told.certified
+    assert told.sentence in shown
     assert "was chosen before the sealed images were seen." in shown
-    lost = told["test"]["counts"]
-    assert f"It re-inspects {lost['flagged_tn']} of {lost['tn']} good parts of test" in shown
+    lost = told.ours.test
+    assert f"It re-inspects {lost.flagged_tn} of {lost.tn} good parts of test" in shown
     assert len(entries(audit)) == 2
 
 
 def test_what_a_budget_proves_stands_beside_it(audit: Audit) -> None:
     open_seals(audit, ["certify", "test"], "a test")
-    told = certify(audit, Budget(0.3, 0.95), Choice("iou_difference", 0.0, "asked for"))
-    assert "at most 30 % of the good parts" in told["sentence"]
-    assert told["sentence"] in texts(opened(afford="30"))
+    told = certify(audit, Budget(0.3, 0.95), ChosenIndicator("iou_difference", 0.0, "asked for"))
+    assert "at most 30 % of the good parts" in told.sentence
+    assert told.sentence in texts(opened(afford="30"))
 
 
 def test_a_choice_after_the_look_is_told(audit: Audit) -> None:
@@ -160,7 +160,7 @@ def test_another_indicator_and_strength_go_into_the_address(audit: Audit) -> Non
     fine(app.selectbox("indicator").set_value("log_odds").run())
     fine(app.select_slider("strength").set_value(4.0).run())
     assert (query(app, "ind"), query(app, "eps")) == ("log_odds", "4")
-    judged = verdict(indicator_scores(audit.passed(["tune"]), "log_odds", 4.0))
+    judged = verdict(scored(audit, ["tune"], "log_odds", 4.0))
     assert f"a lead of {100 * judged.difference:+.1f}".replace("-", "−") in texts(app)
 
 
@@ -180,11 +180,17 @@ def test_an_indicator_that_the_audit_has_not_is_passed_over(audit: Audit) -> Non
 def test_every_choice_is_tried_on_demand(audit: Audit, role: str) -> None:
     if role == "test":
         open_seals(audit, ["test"], "the verdict")
+    before = audit.key
     app = fine(button(opened(), "Try every choice").click().run())
     told = texts(app)
     assert re.search(r"\d+ of \d+ choices rank the images for choosing better", told)
     assert "choices that differ in one thing share it" in told
     assert [e["why"] for e in entries(audit)] == ["the verdict"] * (role == "test")
+    made = audit.key
+    assert (made != before) == (role == "test")  # what was found on test becomes indicators, once
+    fine(app.run())
+    fine(opened().run())
+    assert audit.key == made
 
 
 def test_another_audit_beside_it(audit: Audit, tmp_path: Path) -> None:

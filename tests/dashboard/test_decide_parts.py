@@ -9,16 +9,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dashboard.decide.indicator_verdicts import judge_all
-from dashboard.decide.options import CERTIFIED, CHEAPEST, OWN, RIVAL, on_line, options
 from dashboard.decide.proof import plan_sentence, price_sentence
 from dashboard.decide.words import about, again_at, brief, foretold, headline, money
 from tests.fakes import Part, passed_parts, random_parts, write_fake_audit
-from trust_core.decision.certificate import Demand
+from trust_core.decision.certificate import Demand, Proof
+from trust_core.decision.certify import (
+    Certificate,
+    ChosenIndicator,
+    IndicatorProof,
+    ThresholdEffect,
+)
 from trust_core.decision.compare_audits import beside
-from trust_core.decision.indicators.registry import INDICATORS, THRESHOLD_SHIFT, available
 from trust_core.decision.line_costs import Line
-from trust_core.decision.operating_point import OperatingPoint
 from trust_core.decision.tradeoff import curve
 from trust_core.decision.verdict import AMBER, GREEN, RED, Verdict, verdict
 from trust_core.figures import decide
@@ -90,15 +92,14 @@ def test_good_parts_for_a_recall_are_counts() -> None:
     assert again_at(curve(np.array([0.5]), np.array([True])), 1.0) == "–"
 
 
-def certificate(loss: int, shift_loss: int) -> dict:
-    def proof(lost: int) -> dict:
-        return {
-            "certified": True,
-            "threshold": 0.5,
-            "test": {"counts": {"tn": 100, "flagged_tn": lost}, "tn_loss": lost / 100},
-        }
+def certificate(loss: int, shift_loss: int) -> Certificate:
+    def proof(lost: int) -> IndicatorProof:
+        effect = ThresholdEffect(0, 100, 0, lost, math.nan, (math.nan, math.nan), lost / 100)
+        return IndicatorProof(Proof(True, 0.5, 0.9, 0.95, 30, 30, 0.5), effect, effect)
 
-    return {**proof(loss), "indicator": "iou_difference", "threshold_shift": proof(shift_loss)}
+    chosen = ChosenIndicator("iou_difference", 0.0, "asked for")
+    proofs = proof(loss), proof(shift_loss)
+    return Certificate(Path(), chosen, Demand(0.9), judged(), None, *proofs, True, ())
 
 
 def test_a_proof_that_flags_nearly_all_is_told_to_be_worth_little() -> None:
@@ -112,58 +113,6 @@ def test_a_proof_that_flags_nearly_all_is_told_to_be_worth_little() -> None:
 @pytest.fixture
 def audit(tmp_path: Path) -> Audit:
     return write_fake_audit(tmp_path / "mine", random_parts(400))
-
-
-def test_every_indicator_of_the_audit_is_judged_the_rival_last(audit: Audit) -> None:
-    found = [one.indicator for one in judge_all(audit, "tune", 1.0)]
-    assert set(found) == set(available(audit))
-    assert found[-1] == THRESHOLD_SHIFT
-    assert set(found) <= set(INDICATORS)
-
-
-def test_the_thresholds_to_choose_from(audit: Audit) -> None:
-    point = OperatingPoint("iou_difference", 0.0, 0.1, "tune")
-    assert set(options(audit, point, LINE, None)) == {CHEAPEST, OWN}
-    found = options(audit, point, LINE, certificate(30, 45))
-    assert list(found) == [CERTIFIED, CHEAPEST, OWN, RIVAL]
-    assert (found[RIVAL].indicator, found[RIVAL].strength) == (THRESHOLD_SHIFT, 0.0)
-    assert found[OWN].threshold == 0.1
-
-
-def test_the_line_counts_what_the_threshold_flags(audit: Audit) -> None:
-    counts = audit.manifest["counts_by_role"]["tune"]
-    everything = options(audit, OperatingPoint("iou_difference", 0.0, -2.0, "tune"), LINE, None)[
-        OWN
-    ]
-    told = on_line(audit, "tune", everything, LINE)
-    missed = counts["fn"] / (counts["fn"] + counts["tp"])
-    passed = counts["tn"] / (counts["tn"] + counts["fp"])
-    assert told["escapes_before"].value == pytest.approx(1e4 * missed)
-    assert told["escapes_after"].value == 0
-    assert told["reinspections"].value == pytest.approx(1000 * (0.01 * missed + 0.99 * passed))
-
-
-def test_two_audits_are_compared_image_by_image(tmp_path: Path) -> None:
-    parts = [Part(True, 0.1, (0.5,)), Part(True, 0.9, (0.5,)), Part(False, 0.1, (0.2,))]
-    after = [replace(parts[0], p=0.8), replace(parts[1], p=0.2), parts[2]]
-    before, now = (
-        write_fake_audit(tmp_path / name, some)
-        for name, some in (("before", [*parts, Part(True, 0.1, (0.1,), "test")]), ("now", after))
-    )
-    found = beside(now, before, ["tune"])
-    assert (found.shared, found.here) == (3, 3)
-    assert found.counts == {"FN": (1, 1), "TP": (1, 1), "TN": (1, 1), "FP": (0, 0)}
-    assert found.changed["change"].tolist() == [
-        "missed there, caught here",
-        "caught there, missed here",
-    ]
-    assert beside(now, before, []).shared == 0
-
-
-def test_another_image_under_the_same_name_is_another_image(tmp_path: Path) -> None:
-    here = write_fake_audit(tmp_path / "here", passed_parts([0.5], [0.2]), seed=1)
-    there = write_fake_audit(tmp_path / "there", passed_parts([0.5], [0.2]), seed=2)
-    assert beside(here, there, ["tune"]).shared == 0
 
 
 def test_the_chart_of_indicators_tells_by_shape_and_colour_and_escapes() -> None:
@@ -207,3 +156,26 @@ def test_the_chart_of_costs_names_the_thresholds() -> None:
     figure = decide.costs(line, line, marks)
     assert [note.text for note in figure.layout.annotations] == ["Cheapest", "Own"]
     assert figure.data[0].line.dash == "6px,5px"
+
+
+def test_two_audits_are_compared_image_by_image(tmp_path: Path) -> None:
+    parts = [Part(True, 0.1, (0.5,)), Part(True, 0.9, (0.5,)), Part(False, 0.1, (0.2,))]
+    after = [replace(parts[0], p=0.8), replace(parts[1], p=0.2), parts[2]]
+    before, now = (
+        write_fake_audit(tmp_path / name, some)
+        for name, some in (("before", [*parts, Part(True, 0.1, (0.1,), "test")]), ("now", after))
+    )
+    found = beside(now, before, ["tune"])
+    assert (found.shared, found.here) == (3, 3)
+    assert found.counts == {"FN": (1, 1), "TP": (1, 1), "TN": (1, 1), "FP": (0, 0)}
+    assert found.changed["change"].tolist() == [
+        "missed there, caught here",
+        "caught there, missed here",
+    ]
+    assert beside(now, before, []).shared == 0
+
+
+def test_another_image_under_the_same_name_is_another_image(tmp_path: Path) -> None:
+    here = write_fake_audit(tmp_path / "here", passed_parts([0.5], [0.2]), seed=1)
+    there = write_fake_audit(tmp_path / "there", passed_parts([0.5], [0.2]), seed=2)
+    assert beside(here, there, ["tune"]).shared == 0

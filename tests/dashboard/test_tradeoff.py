@@ -12,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 from dashboard.tradeoff.words import sides, table
 from tests.dashboard.app import fine, open_page, texts
 from tests.fakes import Part, passed_parts, random_parts, write_fake_audit
-from trust_core.decision.curves import report
+from trust_core.decision.curves import tradeoff
 from trust_core.decision.journal import JOURNAL, entries
 from trust_core.decision.operating_point import FlagCounts
 from trust_core.storage.audit_files import Audit
@@ -46,7 +46,7 @@ def query(app: AppTest, key: str) -> str:
 
 
 def told_by_report(audit: Audit, indicator: str, strength: float, tau: float) -> tuple[int, ...]:
-    told = report(audit, indicator)
+    told = tradeoff(audit, indicator).as_json()
     points = next(c for c in told["curves"] if c["strength"] == strength)["points"]
     last = [p for p in points if p["threshold"] is None or p["threshold"] >= tau][-1]
     return last["flagged_fn"], told["counts"]["fn"], last["flagged_tn"], told["counts"]["tn"]
@@ -107,7 +107,7 @@ def test_another_indicator_starts_at_its_own_threshold(audit: Audit) -> None:
 def test_the_rival_stands_beside(audit: Audit) -> None:
     app = opened(tau="0.1")
     caught, missed, again, _ = counts(app)
-    shift = report(audit)["threshold_shift"]["points"]
+    shift = tradeoff(audit).as_json()["threshold_shift"]["points"]
     rival = next(p["flagged_tn"] for p in shift if p["flagged_fn"] >= caught)
     told = f"would re-inspect {rival} good parts for the same catch, {abs(rival - again)} "
     assert told in texts(app)
@@ -143,7 +143,7 @@ def test_a_sealed_role_is_opened_deliberately_and_logged_once(audit: Audit) -> N
     assert not (audit.folder / JOURNAL).exists()
     fine(app.checkbox("seal-sure").check().run())
     fine(app.button("seal-open").click().run())
-    told = report(audit, role="test")
+    told = tradeoff(audit, role="test").as_json()
     assert counts(app)[1::2] == (told["counts"]["fn"], told["counts"]["tn"])
     assert [(e["what"], e["role"]) for e in entries(audit)] == [("seal_opened", "test")]
     assert "test was opened" in texts(opened(role="test"))

@@ -11,6 +11,7 @@ from scipy.stats import binomtest
 from trust_core.decision.bootstrap import (
     effective,
     group_codes,
+    groups_of_rarer,
     percentiles,
     resample,
     share_interval,
@@ -92,3 +93,8 @@ def test_percentiles_leave_out_the_undefined_and_keep_infinity():
     values = np.array([math.nan, 1.0, 2.0, 3.0, math.inf])
     assert percentiles(values, 0.999) == (1.0, math.inf)
     assert all(map(math.isnan, percentiles(np.array([math.nan]))))
+
+
+def test_the_rarer_class_is_counted_in_groups():
+    codes, missed = np.array([0, 0, 1, 2, 3]), np.array([True, True, True, False, False])
+    assert groups_of_rarer(codes, missed) == groups_of_rarer(codes, ~missed) == 2

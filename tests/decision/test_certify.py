@@ -15,17 +15,18 @@ from trust_core.decision.certify import (
     ASKED_FOR,
     BEST_ON_TUNE,
     LAST_CHOSEN,
-    Choice,
+    ChosenIndicator,
     certify,
-    choose,
-    measured,
+    choose_indicator,
+    compute_certificate,
+    threshold_effect,
 )
 from trust_core.decision.indicators.registry import INDICATORS
 from trust_core.decision.journal import append, decide, entries, open_seals
 from trust_core.errors import SettingsError
 from trust_core.storage.audit_files import Audit
 
-DELTA = Choice("iou_difference", 0.0, ASKED_FOR)
+DELTA = ChosenIndicator("iou_difference", 0.0, ASKED_FOR)
 KEYS = {
     "certified",
     "threshold",
@@ -65,7 +66,7 @@ def audit(tmp_path: Path) -> Audit:
 
 
 def test_the_certificate_by_brute_force(audit: Audit):
-    result = certify(audit, Demand(0.9), DELTA)
+    result = certify(audit, Demand(0.9), DELTA).as_json()
     assert result.keys() >= KEYS
     json.dumps(result, allow_nan=False)
     table = audit.passed(["certify"])
@@ -87,7 +88,7 @@ def test_the_certificate_by_brute_force(audit: Audit):
 
 
 def test_what_the_threshold_does_on_test(audit: Audit):
-    result = certify(audit, Demand(0.9), DELTA)
+    result = certify(audit, Demand(0.9), DELTA).as_json()
     table = audit.passed(["test"])
     table = table[table["strength"] == 0]
     flagged = table["iou_difference"] >= result["threshold"]
@@ -107,7 +108,7 @@ def test_what_the_threshold_does_on_test(audit: Audit):
 
 def test_a_strength_is_certified_with_its_own_scores(audit: Audit):
     clean, enhanced = (
-        certify(audit, Demand(0.9), replace(DELTA, strength=e)) for e in audit.strengths
+        certify(audit, Demand(0.9), replace(DELTA, strength=e)).as_json() for e in audit.strengths
     )
     assert enhanced["threshold"] == pytest.approx(clean["threshold"] / 2)
     assert enhanced["threshold_shift"] == clean["threshold_shift"]
@@ -115,7 +116,7 @@ def test_a_strength_is_certified_with_its_own_scores(audit: Audit):
 
 def test_too_few_parts_certify_nothing(tmp_path: Path):
     audit = write_fake_audit(tmp_path / "audit", parts(11), strengths=(0.0, 1.0))
-    result = certify(audit, Demand(0.95), DELTA)
+    result = certify(audit, Demand(0.95), DELTA).as_json()
     assert (result["certified"], result["threshold"], result["tn_loss"]) == (False, None, None)
     assert (result["groups"], result["needed"]) == (11, 59)
     assert result["recall_lower_bound"] == pytest.approx(0.05 ** (1 / 11))
@@ -129,7 +130,7 @@ def test_too_few_parts_certify_nothing(tmp_path: Path):
 @pytest.mark.parametrize("which", [[], [0.5], [math.nan, 0.3]])
 def test_empty_roles_are_said_and_not_guessed(tmp_path: Path, which):
     audit = write_fake_audit(tmp_path / "audit", passed_parts(which, [0.1], role="certify"))
-    result = certify(audit, Demand(0.9), choose(audit))
+    result = certify(audit, Demand(0.9), choose_indicator(audit)).as_json()
     assert (result["certified"], result["groups"]) == (False, len(which))
     assert result["verdict"]["colour"] == "amber"
     json.dumps(result, allow_nan=False)
@@ -138,14 +139,14 @@ def test_empty_roles_are_said_and_not_guessed(tmp_path: Path, which):
 def test_parts_without_a_score_are_caught_and_good_ones_lost(tmp_path: Path):
     unscored = passed_parts([math.nan] * 40, [math.nan, 0.1], role="certify")
     audit = write_fake_audit(tmp_path / "audit", unscored)
-    result = certify(audit, Demand(0.9), DELTA)
+    result = certify(audit, Demand(0.9), DELTA).as_json()
     assert (result["certified"], result["groups_caught"]) == (True, 40)
     assert result["threshold"] is None  # +∞: only what has no score is flagged
     assert result["tn_loss"] == 0.5
 
 
 def test_the_best_recall_within_a_budget(audit: Audit):
-    result = certify(audit, Budget(0.25), DELTA)
+    result = certify(audit, Budget(0.25), DELTA).as_json()
     assert (result["recall_target"], result["max_tn_loss"], result["needed"]) == (None, 0.25, None)
     tune = audit.passed(["tune"])
     tune = tune[tune["strength"] == 0]
@@ -157,10 +158,24 @@ def test_the_best_recall_within_a_budget(audit: Audit):
 
 def test_both_seals_are_opened_and_logged_once(audit: Audit):
     first, second = (certify(audit, Demand(0.9), DELTA) for _ in range(2))
-    assert [seal["role"] for seal in first["seals"]] == ["certify", "test"]
-    assert first["seals"] == second["seals"]
+    assert [seal.role for seal in first.seals] == ["certify", "test"]
+    assert first.seals == second.seals
     assert len(entries(audit)) == 2
-    assert first["seals"][0]["why"] == "certify iou_difference at strength 0"
+    assert first.seals[0].why == "certify iou_difference at strength 0"
+
+
+def test_computing_a_certificate_opens_no_seal(audit: Audit):
+    for opened in ([], ["certify"]):
+        open_seals(audit, opened, "curiosity")
+        before = entries(audit)
+        with pytest.raises(SettingsError, match="test are sealed; open their seals first"):
+            compute_certificate(audit, Demand(0.9), DELTA)
+        assert entries(audit) == before
+    certified = certify(audit, Demand(0.9), DELTA)
+    files = {path: path.stat().st_mtime_ns for path in audit.folder.rglob("*")}
+    computed = compute_certificate(audit, Demand(0.9), DELTA)
+    assert computed.as_json() == certified.as_json()
+    assert {path: path.stat().st_mtime_ns for path in audit.folder.rglob("*")} == files
 
 
 def test_nothing_is_chosen_on_a_sealed_image(tmp_path: Path):
@@ -172,9 +187,12 @@ def test_nothing_is_chosen_on_a_sealed_image(tmp_path: Path):
             deltas = (noise, clear) if role == "tune" else (clear, noise)
             rows.append(Part(i % 2 == 1, 0.1 + i / 100, deltas, role, group=f"{role}{i}"))
     audit = write_fake_audit(tmp_path / "audit", rows, strengths=(0.0, 1.0))
-    assert choose(audit) == Choice("iou_difference", 1.0, BEST_ON_TUNE)
-    assert choose(audit, "log_odds") == Choice("log_odds", 0.0, BEST_ON_TUNE)  # equal: the lowest
-    assert choose(audit, strength=0.0) == Choice("iou_difference", 0.0, ASKED_FOR)
+    assert choose_indicator(audit) == ChosenIndicator("iou_difference", 1.0, BEST_ON_TUNE)
+    lowest = ChosenIndicator("log_odds", 0.0, BEST_ON_TUNE)  # of equal strengths
+    assert choose_indicator(audit, "log_odds") == lowest
+    assert choose_indicator(audit, strength=0.0) == ChosenIndicator(
+        "iou_difference", 0.0, ASKED_FOR
+    )
     assert entries(audit) == []
 
 
@@ -184,20 +202,20 @@ def test_the_last_operating_point_is_taken(audit: Audit):
     append(audit, "label_disputed", sample_id="x", why="no")
     append(audit, "operating_point", indicator="gone", strength=0.0, threshold=1.0, why="old")
     append(audit, "operating_point", indicator="log_odds", strength=7.0, threshold=1.0, why="old")
-    assert choose(audit) == Choice("iou_defect", 0.0, LAST_CHOSEN)
-    assert choose(audit, "log_odds_shift").indicator == "log_odds_shift"
+    assert choose_indicator(audit) == ChosenIndicator("iou_defect", 0.0, LAST_CHOSEN)
+    assert choose_indicator(audit, "log_odds_shift").indicator == "log_odds_shift"
 
 
 def test_without_a_missed_defect_on_tune_the_clean_image_is_taken(tmp_path: Path):
     audit = write_fake_audit(tmp_path / "audit", passed_parts([], [0.1, 0.2]))
-    assert choose(audit) == Choice("iou_difference", 0.0, BEST_ON_TUNE)
+    assert choose_indicator(audit) == ChosenIndicator("iou_difference", 0.0, BEST_ON_TUNE)
 
 
 def test_what_the_audit_does_not_have_is_refused(audit: Audit):
     with pytest.raises(SettingsError, match="there is no indicator 'entropy'; choose from"):
-        choose(audit, "entropy")
+        choose_indicator(audit, "entropy")
     with pytest.raises(SettingsError, match="strength 3 was not audited; choose from 0, 1"):
-        choose(audit, None, 3)
+        choose_indicator(audit, None, 3)
 
 
 def test_an_indicator_that_was_not_made_opens_no_seal(audit: Audit, monkeypatch):
@@ -206,35 +224,35 @@ def test_an_indicator_that_was_not_made_opens_no_seal(audit: Audit, monkeypatch)
 
     monkeypatch.setitem(INDICATORS, "absent", absent)
     with pytest.raises(SettingsError, match="run something first"):
-        certify(audit, Demand(0.9), choose(audit, "absent", 0.0))
+        certify(audit, Demand(0.9), choose_indicator(audit, "absent", 0.0))
     assert entries(audit) == []
 
 
 def test_a_choice_after_a_look_is_told(audit: Audit):
     decide(audit, "log_odds", 0.2, 1.0, "before")
-    assert certify(audit, Demand(0.9), choose(audit))["chosen_blind"]
-    assert certify(audit, Demand(0.9), choose(audit))["chosen_blind"]
+    assert certify(audit, Demand(0.9), choose_indicator(audit)).chosen_blind
+    assert certify(audit, Demand(0.9), choose_indicator(audit)).chosen_blind
     decide(audit, "iou_defect", 0.2, 0.0, "after")
-    assert not certify(audit, Demand(0.9), choose(audit))["chosen_blind"]
-    assert not certify(audit, Demand(0.9), choose(audit, "iou_defect"))["chosen_blind"]
-    assert certify(audit, Demand(0.9), choose(audit, "log_odds", 1.0))["chosen_blind"]
+    assert not certify(audit, Demand(0.9), choose_indicator(audit)).chosen_blind
+    assert not certify(audit, Demand(0.9), choose_indicator(audit, "iou_defect")).chosen_blind
+    assert certify(audit, Demand(0.9), choose_indicator(audit, "log_odds", 1.0)).chosen_blind
 
 
 def test_the_first_certificate_is_blind_whatever_is_asked(audit: Audit):
     for _ in range(2):
-        assert certify(audit, Demand(0.9), DELTA)["chosen_blind"]
-    assert not certify(audit, Demand(0.9), replace(DELTA, strength=1.0))["chosen_blind"]
-    assert certify(audit, Demand(0.9), choose(audit, "iou_difference"))["chosen_blind"]
+        assert certify(audit, Demand(0.9), DELTA).chosen_blind
+    assert not certify(audit, Demand(0.9), replace(DELTA, strength=1.0)).chosen_blind
+    assert certify(audit, Demand(0.9), choose_indicator(audit, "iou_difference")).chosen_blind
 
 
 def test_a_look_at_certify_before_is_told(audit: Audit):
     open_seals(audit, ["certify"], "tradeoff --role certify")
-    assert not certify(audit, Demand(0.9), DELTA)["chosen_blind"]
+    assert not certify(audit, Demand(0.9), DELTA).chosen_blind
 
 
 def test_the_same_for_a_realistic_audit(tmp_path: Path):
     audit = write_fake_audit(tmp_path / "audit", random_parts(400, seed=2))
-    result = certify(audit, Demand(0.8, 0.9), choose(audit))
+    result = certify(audit, Demand(0.8, 0.9), choose_indicator(audit)).as_json()
     assert result["verdict"]["groups"] <= result["verdict"]["fn"]
     assert result["groups"] <= result["counts"]["fn"]
     assert result["same_ranking"].startswith("Max softmax")
@@ -244,13 +262,13 @@ def test_the_same_for_a_realistic_audit(tmp_path: Path):
 def test_recall_is_described_with_an_interval_over_parts(audit: Audit):
     table = audit.passed(["certify"])
     table = table[table["strength"] == 0].assign(indicator=lambda t: t["iou_difference"])
-    found = measured(table, 0.5)
-    low, high = found["fn_recall_interval"]
-    assert low < found["fn_recall"] < high
-    alone = measured(table.assign(group=[str(i) for i in range(len(table))]), 0.5)
-    assert alone["fn_recall"] == found["fn_recall"]
-    together = measured(table.assign(group=(table["group"].str[-1])), 0.5)
-    assert np.ptp(together["fn_recall_interval"]) > 0
+    found = threshold_effect(table, 0.5)
+    low, high = found.fn_recall_interval
+    assert low < found.fn_recall < high
+    alone = threshold_effect(table.assign(group=[str(i) for i in range(len(table))]), 0.5)
+    assert alone.fn_recall == found.fn_recall
+    together = threshold_effect(table.assign(group=(table["group"].str[-1])), 0.5)
+    assert np.ptp(together.fn_recall_interval) > 0
 
 
 def test_ten_thousand_images_within_two_seconds(tmp_path: Path, monkeypatch):
@@ -268,7 +286,7 @@ def test_ten_thousand_images_within_two_seconds(tmp_path: Path, monkeypatch):
     ]
     audit = write_fake_audit(tmp_path / "audit", rows, strengths=(0, 0.1, 0.25, 0.5, 1, 2, 4, 8))
     start = time.process_time()
-    certify(audit, Demand(0.9), choose(audit))
+    certify(audit, Demand(0.9), choose_indicator(audit))
     assert time.process_time() - start < 2
 
 

@@ -1,6 +1,7 @@
 """Line units: by hand, against simulation of a line, and where the data say nothing."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -8,11 +9,31 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trust_core.decision.line_costs import Line, Rates, cheapest, on_the_line, outcomes
+from tests.fakes import random_parts, write_fake_audit
+from trust_core.decision.certificate import Demand
+from trust_core.decision.certify import ChosenIndicator, compute_certificate
+from trust_core.decision.indicators.registry import THRESHOLD_SHIFT
+from trust_core.decision.journal import open_seals
+from trust_core.decision.line_costs import (
+    CERTIFIED,
+    CERTIFIED_SHIFT,
+    CHEAPEST,
+    OWN,
+    Line,
+    Rates,
+    audit_on_the_line,
+    cheapest,
+    on_the_line,
+    outcomes,
+    threshold_options,
+)
+from trust_core.decision.operating_point import OperatingPoint
 from trust_core.decision.tradeoff import curve
 from trust_core.errors import SettingsError
+from trust_core.storage.audit_files import Audit
 
 LINE = Line(defect_rate=0.001, parts_per_shift=8000, escape_cost=500.0, reinspection_cost=2.0)
+COSTLY = Line(0.01, 1000, 100, 1)
 INF, NAN = math.inf, math.nan
 share = st.floats(0, 1)
 
@@ -186,3 +207,36 @@ def test_a_line_that_means_nothing_is_refused(change, sentence: str):
     Line(**usual)
     with pytest.raises(SettingsError, match=sentence):
         Line(**usual | change)
+
+
+@pytest.fixture
+def audit(tmp_path: Path) -> Audit:
+    return write_fake_audit(tmp_path / "mine", random_parts(400))
+
+
+def test_the_thresholds_to_choose_from(audit: Audit) -> None:
+    point = OperatingPoint("iou_difference", 0.0, 0.1, "tune")
+    assert set(threshold_options(audit, point, COSTLY, None)) == {CHEAPEST, OWN}
+    open_seals(audit, ["certify", "test"], "a test")
+    made = compute_certificate(audit, Demand(0.5), ChosenIndicator("iou_difference", 0.0, ""))
+    assert made.certified
+    assert made.threshold_shift.proof.certified
+    found = threshold_options(audit, point, COSTLY, made)
+    assert list(found) == [CERTIFIED, CHEAPEST, OWN, CERTIFIED_SHIFT]
+    assert (found[CERTIFIED_SHIFT].indicator, found[CERTIFIED_SHIFT].strength) == (
+        THRESHOLD_SHIFT,
+        0.0,
+    )
+    assert found[OWN] == point
+    assert found[CERTIFIED].threshold == made.ours.proof.threshold
+
+
+def test_the_line_counts_what_the_threshold_flags(audit: Audit) -> None:
+    counts = audit.manifest["counts_by_role"]["tune"]
+    everything = OperatingPoint("iou_difference", 0.0, -2.0, "tune")
+    told = audit_on_the_line(audit, "tune", everything, COSTLY)
+    missed = counts["fn"] / (counts["fn"] + counts["tp"])
+    passed = counts["tn"] / (counts["tn"] + counts["fp"])
+    assert told["escapes_before"].value == pytest.approx(1e4 * missed)
+    assert told["escapes_after"].value == 0
+    assert told["reinspections"].value == pytest.approx(1000 * (0.01 * missed + 0.99 * passed))

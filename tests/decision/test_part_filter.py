@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from tests.fakes import Part, passed_parts, random_parts, write_fake_audit
-from trust_core.decision.curves import indicator_scores, roles_of
+from trust_core.decision.curves import roles_of
 from trust_core.decision.indicators.registry import INDICATORS
 from trust_core.decision.operating_point import OperatingPoint
 from trust_core.decision.part_filter import (
@@ -45,8 +45,10 @@ def expected(
     passed = audit.passed(roles_of(point.role))
 
     def indicator(at: OperatingPoint) -> pd.Series:
-        scored = indicator_scores(passed, at.indicator, at.strength)
-        return samples["sample_id"].map(scored.set_index("sample_id")["indicator"])
+        by_strength = (passed[passed["strength"] == e].reset_index() for e in (at.strength, 0.0))
+        enhanced, clean = by_strength
+        scores = pd.Series(INDICATORS[at.indicator](enhanced, clean), enhanced["sample_id"])
+        return samples["sample_id"].map(scores)
 
     table = samples.assign(indicator=indicator(point))
     table["passed"] = table["outcome"].isin(["FN", "TN"])

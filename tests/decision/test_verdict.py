@@ -5,21 +5,15 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from scipy.special import softmax
 from scipy.stats import rankdata
-from sklearn.metrics import roc_auc_score
 
 from benchmarks.statistics import NULL_SIZES, verdicts
-from trust_core.decision.bootstrap import group_codes, resample
 from trust_core.decision.verdict import (
     AMBER,
     GREEN,
     LEAST_GROUPS,
     RED,
-    auroc_of_resamples,
-    difference_interval,
     same_ranking,
     verdict,
 )
@@ -45,38 +39,6 @@ def drawn(mine: float, rival: float, missed_parts: int = 60, good: int = 300) ->
     scores = draw.normal(size=len(missed)) + mine * missed
     p = 0.5 / (1 + np.exp(-draw.normal(size=len(missed)) - rival * missed))
     return table(scores, p, missed)
-
-
-scores = st.one_of(st.sampled_from([0.0, 0.5, NAN]), st.floats(-1, 1))
-
-
-@given(st.lists(st.tuples(scores, st.booleans(), st.integers(0, 9)), min_size=2, max_size=30))
-def test_the_auroc_of_a_resample_is_that_of_scikit_learn(rows):
-    values, missed, groups = (np.array(column) for column in zip(*rows, strict=True))
-    codes = group_codes(groups)
-    finite = np.nan_to_num(values, nan=2.0)
-    times = np.concatenate(list(resample(codes, 20)))
-    for row, area in zip(times, auroc_of_resamples(values, missed)(times), strict=True):
-        taken = np.repeat(np.arange(len(row)), row)
-        if len(set(missed[taken])) == 2:
-            assert area == pytest.approx(roc_auc_score(missed[taken], finite[taken]))
-        else:
-            assert math.isnan(area)
-
-
-def test_the_interval_is_that_of_plain_resampling():
-    data = drawn(1.5, 0.8, 40, 80)
-    missed = (data["outcome"] == "FN").to_numpy()
-    mine, rival = data["indicator"].to_numpy(), data["p_defect"].to_numpy()
-    draw, found = np.random.default_rng(5), []
-    for _ in range(1500):
-        taken = draw.integers(0, len(data), len(data))
-        hits = missed[taken]
-        found.append(roc_auc_score(hits, mine[taken]) - roc_auc_score(hits, rival[taken]))
-    low, high = np.quantile(found, [0.025, 0.975])
-    interval = difference_interval(mine, rival, missed, np.arange(len(data)))
-    assert interval == pytest.approx((low, high), abs=0.02)
-    assert interval[1] - interval[0] >= (high - low) * 0.98  # expanded for 40 groups, not shrunk
 
 
 @pytest.mark.parametrize(

@@ -5,30 +5,17 @@ import json
 import numpy as np
 import plotly.graph_objects as go
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from trust_core.decision.tradeoff import Curve, curve
+from tests.decision.test_tradeoff import random_curve
+from trust_core.decision.tradeoff import DRAWN_POINTS, curve
 from trust_core.figures import tradeoff
 from trust_core.figures.elements import number, shortened
 from trust_core.figures.tradeoff import (
     ACCENT,
-    CHOSEN_POINTS,
     GREY,
     OTHER_POINTS,
     SHIFT_POINTS,
-    drawn,
 )
-
-
-def random_curve(count: int, seed: int = 0, unscored: int = 0) -> Curve:
-    draw = np.random.default_rng(seed)
-    missed = draw.random(count) < 0.2
-    missed[:2] = True, False
-    scores = draw.normal(missed * 0.8, 1)
-    scores[:unscored] = np.nan
-    return curve(scores, missed)
-
 
 CURVES = {0.0: random_curve(80), 0.5: random_curve(80, 1, unscored=3), 4.0: random_curve(80, 2)}
 SHIFT = random_curve(80, 3)
@@ -73,28 +60,8 @@ def test_many_points_are_thinned_and_few_are_not() -> None:
     lengths = [len(trace.x) for trace in figure.data]
     assert lengths[0] <= SHIFT_POINTS
     assert max(lengths[1:-1]) <= OTHER_POINTS
-    assert OTHER_POINTS < lengths[-1] <= CHOSEN_POINTS
+    assert OTHER_POINTS < lengths[-1] <= DRAWN_POINTS
     assert len(figure.to_json()) < 150_000
-
-
-@given(st.integers(20, 900), st.integers(20, 200), st.integers(0, 5))
-@settings(max_examples=40)
-def test_thinned_points_are_points_of_the_curve_with_both_ends(
-    count: int, limit: int, seed: int
-) -> None:
-    points = random_curve(count, seed)
-    index = drawn(points, limit)
-    last = len(points.thresholds) - 1
-    assert len(index) <= max(limit, 0) or len(index) == last + 1 <= limit
-    assert (index[0], index[-1]) == (0, last)
-    assert (np.diff(index) > 0).all()
-
-
-def test_thinning_keeps_what_catches_one_more_at_the_lowest_loss() -> None:
-    points = random_curve(3000)
-    steps = [points.at_recall(k / points.fn) for k in range(1, points.fn + 1)]
-    assert len(steps) < 750
-    assert set(steps) <= set(drawn(points, 1500).tolist())
 
 
 def test_the_mark_stands_on_the_point_and_the_rival_at_the_same_catch() -> None:

@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 
 from tests.fakes import random_parts, write_fake_audit
-from trust_core.decision.curves import curve_at, curves_of, indicator_scores, scored
-from trust_core.decision.indicators.registry import available
+from trust_core.decision.curves import scored
+from trust_core.decision.indicators.registry import INDICATORS, available
 from trust_core.errors import StoreError
-from trust_core.storage.audit_columns import PassedColumns, numbers, passed, text
+from trust_core.storage.audit_columns import numbers, passed, text
 from trust_core.storage.audit_files import SCORES, Audit
 from trust_core.storage.shards import write_table
 
@@ -39,22 +39,14 @@ def test_columns_of_samples_are_in_their_order(audit: Audit):
 @pytest.mark.parametrize("strength", [0.0, 1.0, 4.0])
 def test_every_indicator_is_that_of_the_joined_table(audit: Audit, strength: float):
     joined = audit.passed(ROLES)
+    want, clean = (joined[joined["strength"] == e].reset_index() for e in (strength, 0.0))
     for name in available(audit):
-        want = indicator_scores(joined, name, strength)
         have = scored(audit, ROLES, name, strength)
-        np.testing.assert_array_equal(have["indicator"], want["indicator"])
+        np.testing.assert_array_equal(have["indicator"], INDICATORS[name](want, clean))
         np.testing.assert_array_equal(have["p_defect"], want["p_defect"])
         for column in ("outcome", "kind"):
             assert have[column].tolist() == want[column].tolist()
         assert pd.factorize(have["group"])[0].tolist() == pd.factorize(want["group"])[0].tolist()
-
-
-def test_curves_are_those_of_the_joined_table(audit: Audit):
-    joined, columns = audit.passed(ROLES), PassedColumns(audit, ROLES)
-    for strength, points in curves_of(columns, "iou_difference").items():
-        want = curve_at(joined, "iou_difference", strength)
-        np.testing.assert_array_equal(points.thresholds, want.thresholds)
-        np.testing.assert_array_equal(points.flagged_fn, want.flagged_fn)
 
 
 def test_scores_of_other_images_are_refused(tmp_path: Path):

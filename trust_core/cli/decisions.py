@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trust_core.cli.printing import counting
-from trust_core.errors import NotMet
+from trust_core.errors import NotMet, SettingsError
 
 if TYPE_CHECKING:
     from trust_core.storage.audit_files import Audit
@@ -45,13 +45,18 @@ def add_tradeoff(part: argparse.ArgumentParser) -> None:
 
 def run_tradeoff(options: argparse.Namespace) -> dict[str, Any]:
     """Every point of the curves, by role."""
-    from trust_core.decision.curves import report, roles_of
+    from trust_core.decision.curves import roles_of, tradeoff
     from trust_core.storage.audit_files import open_audit
 
     audit = open_audit(options.audit)
-    result = report(audit, options.indicator, options.role)
+    result = tradeoff(audit, options.indicator, options.role)
+    if not len(result.missed):
+        raise SettingsError(
+            f"no image of role '{options.role}' was called good, so there is nothing to draw; "
+            "try --role all"
+        )
     _open_seals(audit, roles_of(options.role), f"tradeoff --role {options.role}")
-    return result
+    return result.as_json()
 
 
 def show_tradeoff(result: dict[str, Any]) -> None:
@@ -86,7 +91,7 @@ def add_certify(part: argparse.ArgumentParser) -> None:
 def run_certify(options: argparse.Namespace) -> dict[str, Any]:
     """A threshold that is proven on `certify`, or why there is none."""
     from trust_core.decision.certificate import Budget, Demand
-    from trust_core.decision.certify import certify, choose
+    from trust_core.decision.certify import certify, choose_indicator
     from trust_core.storage.audit_files import open_audit
 
     audit = open_audit(options.audit)
@@ -94,7 +99,8 @@ def run_certify(options: argparse.Namespace) -> dict[str, Any]:
         goal: Demand | Budget = Demand(options.recall, options.confidence)
     else:
         goal = Budget(options.max_tn_loss, options.confidence)
-    return certify(audit, goal, choose(audit, options.indicator, options.strength))
+    chosen = choose_indicator(audit, options.indicator, options.strength)
+    return certify(audit, goal, chosen).as_json()
 
 
 def show_certify(result: dict[str, Any]) -> None:
@@ -134,17 +140,17 @@ def add_gate(part: argparse.ArgumentParser) -> None:
 def run_gate(options: argparse.Namespace) -> dict[str, Any]:
     """Whether a requirement is met, for a CI system."""
     from trust_core.decision.certificate import Demand
-    from trust_core.decision.certify import choose
+    from trust_core.decision.certify import choose_indicator
     from trust_core.decision.gate import gate, write_junit
     from trust_core.storage.audit_files import open_audit
 
     audit = open_audit(options.audit)
     demand = Demand(options.recall, options.confidence)
-    choice = choose(audit, options.indicator, options.strength)
-    result = gate(audit, demand, choice, options.max_tn_loss)
+    chosen = choose_indicator(audit, options.indicator, options.strength)
+    result = gate(audit, demand, chosen, options.max_tn_loss)
     if options.junit:
         write_junit(options.junit, result)
-    return result
+    return result.as_json()
 
 
 def show_gate(result: dict[str, Any]) -> None:
@@ -169,7 +175,7 @@ def run_autotune(options: argparse.Namespace) -> dict[str, Any]:
     from trust_core.decision.tuning.autotune import autotune
     from trust_core.storage.audit_files import open_audit
 
-    return autotune(open_audit(options.audit))
+    return autotune(open_audit(options.audit)).as_json()
 
 
 def show_autotune(result: dict[str, Any]) -> None:

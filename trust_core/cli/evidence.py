@@ -46,7 +46,7 @@ def run_evidence(options: argparse.Namespace) -> dict[str, Any]:
 
     from trust_core.audit.reopen import reopened
     from trust_core.data.images import read_image
-    from trust_core.decision.certify import plain
+    from trust_core.decision.json_object import json_object
     from trust_core.explanation.evidence.fit import as_pixels
     from trust_core.explanation.evidence.forms import FORMS, evidence
     from trust_core.figures.evidence import overlay, reach
@@ -106,7 +106,7 @@ def run_evidence(options: argparse.Namespace) -> dict[str, Any]:
         image = read_image(Path(entry["image"]))
         picture = overlay(detector.preprocessing.pixels(image), np.load(entry["array"]), scale)
         Image.fromarray(picture).save(entry["overlay"])
-    result: dict[str, Any] = plain(
+    result: dict[str, Any] = json_object(
         {
             "form": options.form,
             "window": options.window,

@@ -1,4 +1,6 @@
-"""Ratios of sums over images, with intervals over groups, at any size of an audit.
+"""Shares and ratios over images, with intervals over groups: the group bootstrap, Clopper–Pearson.
+
+Photos of one part are not independent: a resample draws whole groups.
 
 Notation: `N` images, `B` resamples.
 """
@@ -15,9 +17,11 @@ from trust_core.decision.tradeoff import Counts, Floats
 
 Flags = npt.NDArray[np.bool_]
 Interval = tuple[float, float]
+Terms = tuple[Floats, Floats]
 
 RESAMPLES = 2000
-CELLS = 500_000  # of one batch of resamples, to bound its memory
+CELLS_AT_ONCE = 500_000  # of one batch of resamples, to bound its memory
+RATIO_BLOCKS = 1024  # more groups than that are resampled in blocks of groups
 
 
 def group_codes(groups: npt.ArrayLike) -> Counts:
@@ -35,6 +39,11 @@ def count_groups(codes: npt.NDArray[np.integer], chosen: Flags) -> int:
     return int(np.count_nonzero(np.bincount(codes[chosen])))
 
 
+def groups_of_rarer(codes: npt.NDArray[np.integer], missed: Flags) -> int:
+    """Groups with a missed defect, or groups with a good part if those are fewer."""
+    return min(count_groups(codes, chosen) for chosen in (missed, ~missed))
+
+
 def resample(
     codes: Counts, resamples: int = RESAMPLES, seed: int = 0
 ) -> Iterator[npt.NDArray[np.int32]]:
@@ -50,7 +59,7 @@ def resample(
     """
     draw = np.random.default_rng(seed)
     total = int(codes.max(initial=-1)) + 1
-    step = max(1, CELLS // max(1, len(codes)))
+    step = max(1, CELLS_AT_ONCE // max(1, len(codes)))
     for start in range(0, resamples, step):
         rows = min(step, resamples - start)
         drawn = draw.integers(0, total, (rows, total)) + total * np.arange(rows)[:, None]
@@ -66,6 +75,33 @@ def percentiles(values: Floats, confidence: float = 0.95) -> Interval:
     tail = (1 - confidence) / 2
     low, high = np.quantile(values, (tail, 1 - tail), method="nearest")  # ∞ is a value here
     return float(low), float(high)
+
+
+def expanded_percentiles(values: Floats, groups: int) -> Interval:
+    """95 % expanded percentile interval of resampled values (Hesterberg, Am. Stat. 69, 2015).
+
+    The percentiles are moved outwards for few groups, without which a useless indicator would be
+    green too often. NaN with fewer than two groups.
+    """
+    if groups < 2:
+        return float("nan"), float("nan")
+    tail = ndtr(np.sqrt(groups / (groups - 1)) * stdtrit(groups - 1, 0.025))
+    return percentiles(values, 1 - 2 * tail)
+
+
+def clopper_pearson(hits: float, total: float, tail: float) -> Interval:
+    """Bounds of a share that are each wrong with probability `tail`, at most.
+
+    Clopper and Pearson, Biometrika 26, 1934.
+
+    Args:
+        hits: successes; an effective number need not be whole.
+        total: of so many, above 0.
+        tail: probability that the share lies below the lower bound; the same of the upper one.
+    """
+    low = float(betaincinv(hits, total - hits + 1, tail)) if hits > 0 else 0.0
+    high = float(betaincinv(hits + 1, total - hits, 1 - tail)) if hits < total else 1.0
+    return low, high
 
 
 def effective(hits: Flags, codes: Counts) -> tuple[float, float]:
@@ -92,8 +128,8 @@ def effective(hits: Flags, codes: Counts) -> tuple[float, float]:
         return share, float(count)
     if share in (0.0, 1.0) or count == 1:
         return share, float(count)
-    spread = ((inside - share * sizes_here) ** 2).sum() * count / (count - 1)
-    independent = share * (1 - share) * len(hits) ** 2 / spread if spread else np.inf
+    variance = ((inside - share * sizes_here) ** 2).sum() * count / (count - 1)
+    independent = share * (1 - share) * len(hits) ** 2 / variance if variance else np.inf
     # A variance from few groups is itself uncertain: their t quantile stands for the normal one.
     wider = stdtrit(len(hits) - 1, 0.975) / stdtrit(count - 1, 0.975)
     return share, float(min(len(hits), independent * wider**2))
@@ -107,95 +143,7 @@ def share_interval(hits: Flags, codes: Counts, confidence: float = 0.95) -> Inte
     share, size = effective(hits, codes)
     if not size:
         return float("nan"), float("nan")
-    tail, k = (1 - confidence) / 2, share * size
-    low = float(betaincinv(k, size - k + 1, tail)) if k > 0 else 0.0
-    high = float(betaincinv(k + 1, size - k, 1 - tail)) if share < 1 else 1.0
-    return low, high
-
-
-MANY = 20_000  # images above which they are not drawn one by one
-STEP = 200  # resamples at a time, to bound memory
-
-
-def difference_of_many(
-    scores: Floats, rival: Floats, missed: Flags, codes: Counts, resamples: int, seed: int = 0
-) -> Floats:
-    """Resampled AUROC(scores) − AUROC(rival), `(B,)`.
-
-    Args:
-        scores: `(N,)`, NaN = unscored.
-        rival: the same.
-        missed: True for a missed defect, `(N,)`.
-        codes: groups as numbers, `(N,)`.
-        resamples: B.
-        seed: of the draw.
-    """
-    (mine, area), (other, rival_area) = (influences(values, missed) for values in (scores, rival))
-    share = mine - other
-    total = int(codes.max(initial=-1)) + 1
-    misses, missed_part, good_part = (
-        np.bincount(codes, weights=weights, minlength=total)
-        for weights in (missed, np.where(missed, share, 0), np.where(missed, 0, share))
-    )
-    held = misses > 0
-    goods = float((~missed).sum())
-    spread = np.sqrt((good_part[~held] ** 2).sum())
-    drawn = np.stack([missed_part[held], misses[held], good_part[held]], axis=1).astype(np.float32)
-    times, normal = _group_draws(int(held.sum()), resamples, seed)
-    sums = np.concatenate(
-        [times[at : at + STEP].astype(np.float32) @ drawn for at in range(0, resamples, STEP)]
-    ).astype(np.float64)
-    of_missed = np.divide(
-        sums[:, 0], sums[:, 1], out=np.full(resamples, np.nan), where=sums[:, 1] > 0
-    )
-    of_good = (sums[:, 2] + good_part[~held].sum() + spread * normal) / goods
-    return area - rival_area + of_missed + of_good
-
-
-def influences(scores: Floats, missed: Flags) -> tuple[Floats, float]:
-    """How much each image tells, `(N,)`, and the AUROC; ties count half, NaN counts as +∞.
-
-    A missed defect: the share of good parts that score below it, less the AUROC; a good part: the
-    share of missed defects above it, less the AUROC.
-    """
-    values = np.where(np.isnan(scores), np.inf, scores)
-    defects, goods = np.sort(values[missed]), np.sort(values[~missed])
-    result = np.empty(len(values))
-    result[missed] = _below(goods, values[missed])
-    result[~missed] = 1 - _below(defects, values[~missed])
-    area = float(result[missed].mean())
-    return result - area, area
-
-
-def _below(others: Floats, values: Floats) -> Floats:
-    """The share of sorted `others` below each value, equal ones half."""
-    order = np.argsort(values)
-    ranked = values[order]  # neighbours in order are found in the cache
-    found = np.empty(len(values))
-    found[order] = np.searchsorted(others, ranked, "left") + np.searchsorted(
-        others, ranked, "right"
-    )
-    result: Floats = found / (2 * len(others))
-    return result
-
-
-@lru_cache(maxsize=1)
-def _group_draws(groups: int, resamples: int, seed: int) -> tuple[npt.NDArray[np.uint8], Floats]:
-    """How often each group is drawn, `(B, F)`, and a standard normal number, `(B,)`.
-
-    The same for every indicator of a table, so they are kept.
-    """
-    draw = np.random.default_rng(seed)
-    normal = draw.standard_normal(resamples)
-    times = np.empty((resamples, groups), dtype=np.uint8)
-    for row in times:
-        row[:] = draw.poisson(1.0, groups)
-    return times, normal
-
-
-Terms = tuple[Floats, Floats]
-
-BLOCKS = 1024  # more groups than that are resampled in blocks of groups
+    return clopper_pearson(share * size, size, (1 - confidence) / 2)
 
 
 @dataclass(frozen=True)
@@ -233,7 +181,7 @@ def ratios(terms: Sequence[Terms], codes: Counts, seed: int = 0) -> list[Estimat
     return [
         Estimate(
             float(divide(hits.sum(), total.sum())),
-            _spread(values, count_groups(codes, total > 0)),
+            expanded_percentiles(values, count_groups(codes, total > 0)),
             float(hits.sum()),
             int(total.sum()),
         )
@@ -256,7 +204,9 @@ def ratio_difference(first: Terms, second: Terms, codes: Counts, seed: int = 0) 
     before, after = (float(divide(hits.sum(), total.sum())) for hits, total in (first, second))
     drawn = _resampled((first, second), codes, seed)
     groups = count_groups(codes, np.ones(len(codes), dtype=np.bool_))
-    return Estimate(after - before, _spread(drawn[1] - drawn[0], groups), float("nan"), len(codes))
+    return Estimate(
+        after - before, expanded_percentiles(drawn[1] - drawn[0], groups), float("nan"), len(codes)
+    )
 
 
 def _resampled(terms: Sequence[Terms], codes: Counts, seed: int) -> list[Floats]:
@@ -274,7 +224,7 @@ def _resampled(terms: Sequence[Terms], codes: Counts, seed: int) -> list[Floats]
 
 
 def _blocks(codes: Counts, seed: int) -> tuple[Counts, int]:
-    """Groups as numbers 0 … n − 1, `(N,)`, and n; many are merged at random into `BLOCKS` blocks.
+    """Groups as numbers 0 … n − 1, `(N,)`, and n; many are merged at random into `RATIO_BLOCKS`.
 
     Unions of independent groups are independent: the spread between blocks is that between groups,
     and a resample costs the same however many images an audit has.
@@ -282,9 +232,9 @@ def _blocks(codes: Counts, seed: int) -> tuple[Counts, int]:
     there = np.bincount(codes) > 0
     number = np.cumsum(there) - 1
     groups = int(there.sum())
-    if groups > BLOCKS:
-        number = (np.random.default_rng(seed).permutation(groups) % BLOCKS)[number]
-    return number[codes], min(groups, BLOCKS)
+    if groups > RATIO_BLOCKS:
+        number = (np.random.default_rng(seed).permutation(groups) % RATIO_BLOCKS)[number]
+    return number[codes], min(groups, RATIO_BLOCKS)
 
 
 @lru_cache(maxsize=16)
@@ -292,11 +242,3 @@ def _draws(blocks: int, seed: int) -> npt.NDArray[np.float32]:
     """How often each block is drawn in each resample, `(B, blocks)`."""
     one_each = np.arange(blocks, dtype=np.int64)
     return np.concatenate(list(resample(one_each, RESAMPLES, seed))).astype(np.float32)
-
-
-def _spread(values: Floats, groups: int) -> Interval:
-    """95 % expanded percentile interval, wider for few groups, as in `decision.verdict`."""
-    if groups < 2:
-        return float("nan"), float("nan")
-    tail = ndtr(np.sqrt(groups / (groups - 1)) * stdtrit(groups - 1, 0.025))
-    return percentiles(values, 1 - 2 * tail)

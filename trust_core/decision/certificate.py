@@ -10,9 +10,9 @@ from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import bdtr, betaincinv
+from scipy.special import bdtr
 
-from trust_core.decision.bootstrap import Flags, group_codes
+from trust_core.decision.bootstrap import Flags, clopper_pearson, group_codes
 from trust_core.decision.tradeoff import Curve, Floats
 from trust_core.errors import SettingsError
 
@@ -75,14 +75,12 @@ def rank(groups: int, demand: Demand) -> int:
 
 
 def proven(caught: int, groups: int, confidence: float) -> float:
-    """The recall that `caught` of `groups` proves: one-sided Clopper–Pearson (Biometrika 26, 1934).
+    """The recall that `caught` of `groups` proves: one-sided Clopper–Pearson.
 
     `caught` must not depend on the scores of these groups beyond a threshold that was fixed
     elsewhere, or be `groups − rank + 1` of an order statistic whose rank was.
     """
-    if not caught:
-        return 0.0
-    return float(betaincinv(caught, groups - caught + 1, 1 - confidence))
+    return clopper_pearson(caught, groups, 1 - confidence)[0]
 
 
 def needed(demand: Demand, overlooked: int = 0) -> int:

@@ -1,11 +1,14 @@
-"""What a finished audit proves: the verdict, the certificate, and threshold shift's own.
+"""What a finished audit proves: certificate and verdict of an indicator, beside threshold shift's.
 
-`certify` gives what `python -m trust_core certify` prints; page, gate and report show the same.
+Looking at `certify` and `test` opens their seals. `certify` does, and logs it; what only computes,
+`compute_certificate`, refuses while one is closed. Command, gate, page and report show the same.
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, cast
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,6 +16,7 @@ import pandas as pd
 from trust_core.decision.bootstrap import (
     Flags,
     Interval,
+    count_groups,
     group_codes,
     percentiles,
     resample,
@@ -28,13 +32,24 @@ from trust_core.decision.certificate import (
     prove,
     sentence,
 )
-from trust_core.decision.curves import curves_of, scored, with_indicator
+from trust_core.decision.curves import scored, with_indicator
 from trust_core.decision.indicators.registry import DEFAULT_INDICATOR, INDICATORS, THRESHOLD_SHIFT
-from trust_core.decision.journal import OPERATING_POINT, SEAL_OPENED, SEALED, entries, open_seals
+from trust_core.decision.journal import (
+    OPERATING_POINT,
+    SEAL_OPENED,
+    SEALED,
+    Seal,
+    entries,
+    open_seals,
+    require_open,
+    seals,
+)
+from trust_core.decision.json_object import json_object
+from trust_core.decision.operating_point import default_strength
 from trust_core.decision.tradeoff import Counts, Floats, curve
-from trust_core.decision.verdict import SAME_RANKING, same_ranking, verdict
+from trust_core.decision.verdict import SAME_RANKING, Verdict, same_ranking, verdict
 from trust_core.errors import SettingsError
-from trust_core.storage.audit_columns import PassedColumns
+from trust_core.storage.audit_columns import PassedColumns, text
 from trust_core.storage.audit_files import Audit
 
 LAST_CHOSEN, BEST_ON_TUNE, ASKED_FOR = "last operating point", "best on tune", "asked for"
@@ -42,7 +57,7 @@ USUAL_RECALL = 0.95  # of the TN losses beside a verdict when no recall was aske
 
 
 @dataclass(frozen=True)
-class Choice:
+class ChosenIndicator:
     """What is certified, chosen without looking at a sealed image.
 
     Attributes:
@@ -56,7 +71,137 @@ class Choice:
     chosen_by: str
 
 
-def choose(audit: Audit, indicator: str | None = None, strength: float | None = None) -> Choice:
+@dataclass(frozen=True)
+class ThresholdEffect:
+    """What a threshold does to the passed images of a role: a description, with 95 % intervals.
+
+    Attributes:
+        fn: missed defects.
+        tn: good parts that passed.
+        flagged_fn: missed defects at or above τ, the unscored among them; None without a τ, as
+            everything below.
+        flagged_tn: the same of the good parts.
+        fn_recall: share of the missed defects that is flagged; NaN without one.
+        fn_recall_interval: by a bootstrap over groups.
+        tn_loss: share of the good parts that is flagged; NaN without one.
+        tn_loss_interval: as `share_interval`.
+        by_kind: missed defects and flagged ones, by kind of defect.
+    """
+
+    fn: int
+    tn: int
+    flagged_fn: int | None = None
+    flagged_tn: int | None = None
+    fn_recall: float | None = None
+    fn_recall_interval: Interval | None = None
+    tn_loss: float | None = None
+    tn_loss_interval: Interval | None = None
+    by_kind: Mapping[str, tuple[int, int]] | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """A JSON object; the counts of what is flagged are missing without a τ."""
+        told = asdict(self)
+        counts = {name: told.pop(name) for name in ("fn", "tn", "flagged_fn", "flagged_tn")}
+        if self.by_kind is not None:
+            told["by_kind"] = {
+                kind: {"fn": fn, "flagged_fn": flagged}
+                for kind, (fn, flagged) in self.by_kind.items()
+            }
+        known = {name: count for name, count in counts.items() if count is not None}
+        return json_object({"counts": known, **told})
+
+
+@dataclass(frozen=True)
+class IndicatorProof:
+    """What `certify` proves of one indicator, and what the proven threshold does.
+
+    Attributes:
+        proof: from the groups of `certify`.
+        certify: what τ does there.
+        test: and on `test`.
+    """
+
+    proof: Proof
+    certify: ThresholdEffect
+    test: ThresholdEffect
+
+    def as_json(self) -> dict[str, Any]:
+        """A JSON object: the proof, with the effect on `certify`, and `test`."""
+        proof = self.proof
+        told = {
+            "certified": proof.certified,
+            "threshold": proof.threshold,
+            "recall_lower_bound": proof.recall_lower_bound,
+            "groups": proof.groups,
+            "groups_caught": proof.caught,
+            "lowest_group_score": proof.lowest,
+        }
+        return json_object({**told, **self.certify.as_json(), "test": self.test.as_json()})
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """What a finished audit proves of an indicator.
+
+    Attributes:
+        folder: of the audit.
+        chosen: what is certified.
+        wanted: what was asked for.
+        verdict: of the indicator against threshold shift, on `test`.
+        same_ranking: `SAME_RANKING` where that is true.
+        ours: what is proven of the indicator.
+        threshold_shift: what is proven of `p`.
+        chosen_blind: whether the journal shows that the choice came before a look at `certify`.
+        seals: the seals of the audit that were opened.
+    """
+
+    folder: Path
+    chosen: ChosenIndicator
+    wanted: Demand | Budget
+    verdict: Verdict
+    same_ranking: str | None
+    ours: IndicatorProof
+    threshold_shift: IndicatorProof
+    chosen_blind: bool
+    seals: tuple[Seal, ...]
+
+    @property
+    def certified(self) -> bool:
+        """Whether what was asked for is proven."""
+        return self.ours.proof.certified
+
+    @property
+    def sentence(self) -> str:
+        """The statement in words, or what is missing for it."""
+        return sentence(self.ours.proof, self.wanted)
+
+    def as_json(self) -> dict[str, Any]:
+        """A JSON object; `docs/statistics.md` says what its keys mean."""
+        demand = self.wanted if isinstance(self.wanted, Demand) else None
+        budget = self.wanted if isinstance(self.wanted, Budget) else None
+        return json_object(
+            {
+                "audit": str(self.folder),
+                **asdict(self.chosen),
+                "verdict": asdict(self.verdict),
+                "same_ranking": self.same_ranking,
+                "sentence": self.sentence,
+                "recall_target": demand and demand.recall,
+                "max_tn_loss": budget and budget.max_tn_loss,
+                "confidence": self.wanted.confidence,
+                "needed": demand and needed(demand),
+                "plan": demand and {str(k): n for k, n in plan(demand).items()},
+                **self.ours.as_json(),
+                "threshold_shift": self.threshold_shift.as_json(),
+                "chosen_blind": self.chosen_blind,
+                "seals": [asdict(seal) for seal in self.seals],
+            }
+        )
+
+
+def choose_indicator(
+    audit: Audit, indicator: str | None = None, strength: float | None = None
+) -> ChosenIndicator:
     """What to certify when nothing, or only a part, is said.
 
     With neither: the last operating point of the journal. Without one, and wherever the strength
@@ -71,100 +216,104 @@ def choose(audit: Audit, indicator: str | None = None, strength: float | None = 
                 entry.get("indicator") in INDICATORS and entry.get("strength") in audit.strengths
             )
             if entry.get("what") == OPERATING_POINT and known:
-                return Choice(entry["indicator"], entry["strength"], LAST_CHOSEN)
+                return ChosenIndicator(entry["indicator"], entry["strength"], LAST_CHOSEN)
     indicator = DEFAULT_INDICATOR if indicator is None else indicator
     INDICATORS.find(indicator)
     if strength is None:
-        return Choice(indicator, _best_strength(audit, indicator), BEST_ON_TUNE)
+        return ChosenIndicator(indicator, default_strength(audit, indicator), BEST_ON_TUNE)
     if strength not in audit.strengths:
         listed = ", ".join(f"{e:g}" for e in audit.strengths)
         raise SettingsError(f"strength {strength:g} was not audited; choose from {listed}")
-    return Choice(indicator, strength, ASKED_FOR)
+    return ChosenIndicator(indicator, strength, ASKED_FOR)
 
 
-def _best_strength(audit: Audit, indicator: str) -> float:
-    areas = [
-        points.auroc for points in curves_of(PassedColumns(audit, ["tune"]), indicator).values()
-    ]
-    return audit.strengths[int(np.argmax(np.nan_to_num(areas, nan=-1.0)))]
-
-
-def certify(audit: Audit, wanted: Demand | Budget, choice: Choice) -> dict[str, Any]:
+def certify(audit: Audit, wanted: Demand | Budget, chosen: ChosenIndicator) -> Certificate:
     """Certify a threshold. Opens the seals of `certify` and `test`; the first time is logged.
 
     Args:
         audit: a finished audit.
         wanted: a recall of missed parts, or a budget of good parts; either with a confidence.
-        choice: of `choose`.
-
-    Returns:
-        A JSON object; `docs/statistics.md` says what its keys mean.
+        chosen: of `choose_indicator`.
 
     Raises:
         SettingsError: an indicator that this audit does not have; no seal is opened for it.
         StoreError: the journal cannot be written.
     """
-    demand = wanted if isinstance(wanted, Demand) else None
-    scored(audit, ["tune"], choice.indicator, choice.strength)  # or no look at all
-    open_seals(audit, SEALED, _why(choice))
-    passed = {role: PassedColumns(audit, [role], [choice.strength]) for role in ("tune", *SEALED)}
-    proof, at_threshold = _prove(passed, choice, wanted)
-    shift, shift_at = _prove(passed, Choice(THRESHOLD_SHIFT, 0.0, ""), wanted)
-    sealed = with_indicator(passed["test"], choice.indicator, choice.strength)
-    judged = verdict(sealed, demand.recall if demand else USUAL_RECALL)
-    result = {
-        "audit": str(audit.folder),
-        **asdict(choice),
-        "verdict": asdict(judged),
-        "same_ranking": _same_ranking(audit),
-        "sentence": sentence(proof, wanted),
-        "recall_target": demand.recall if demand else None,
-        "max_tn_loss": wanted.max_tn_loss if isinstance(wanted, Budget) else None,
-        "confidence": wanted.confidence,
-        "needed": needed(demand) if demand else None,
-        "plan": {str(k): n for k, n in plan(demand).items()} if demand else None,
-        **_proof_json(proof, at_threshold),
-        "threshold_shift": _proof_json(shift, shift_at),
-        "chosen_blind": _chosen_blind(audit, choice),
-        "seals": [
-            {key: entry.get(key) for key in ("role", "when", "who", "why")}
-            for entry in entries(audit)
-            if entry.get("what") == SEAL_OPENED
-        ],
-    }
-    return cast(dict[str, Any], plain(result))
+    scored(audit, ["tune"], chosen.indicator, chosen.strength)  # or no look at all
+    open_seals(audit, SEALED, _why(chosen))
+    return compute_certificate(audit, wanted, chosen)
 
 
-def _why(choice: Choice) -> str:
-    return f"certify {choice.indicator} at strength {choice.strength:g}"
+def compute_certificate(
+    audit: Audit, wanted: Demand | Budget, chosen: ChosenIndicator
+) -> Certificate:
+    """The certificate of an audit whose seals are open. Writes nothing.
+
+    Args:
+        audit: a finished audit.
+        wanted: a recall of missed parts, or a budget of good parts; either with a confidence.
+        chosen: of `choose_indicator`.
+
+    Raises:
+        SettingsError: a closed seal, or an indicator that this audit does not have.
+    """
+    require_open(audit, SEALED)
+    passed = {role: PassedColumns(audit, [role], [chosen.strength]) for role in ("tune", *SEALED)}
+    ours = _prove(passed, chosen.indicator, chosen.strength, wanted)
+    sealed = with_indicator(passed["test"], chosen.indicator, chosen.strength)
+    return Certificate(
+        folder=audit.folder,
+        chosen=chosen,
+        wanted=wanted,
+        verdict=verdict(sealed, wanted.recall if isinstance(wanted, Demand) else USUAL_RECALL),
+        same_ranking=SAME_RANKING if has_same_ranking(audit) else None,
+        ours=ours,
+        threshold_shift=_prove(passed, THRESHOLD_SHIFT, 0.0, wanted),
+        chosen_blind=_chosen_blind(audit, chosen),
+        seals=seals(audit),
+    )
 
 
-def _chosen_blind(audit: Audit, choice: Choice) -> bool:
+def has_same_ranking(audit: Audit) -> bool:
+    """Whether `SAME_RANKING` is true of an audit."""
+    outputs = audit.manifest["model"]["convention"]["outputs"]
+    return same_ranking(outputs, audit.manifest["settings"]["decision_threshold"])
+
+
+def missed_groups(audit: Audit, role: str) -> int:
+    """Groups of a role that hold a missed defect; no score of theirs is looked at."""
+    missed = text(audit, "outcome").equal("FN") & text(audit, "role").equal(role)
+    return count_groups(text(audit, "group").codes, missed)
+
+
+def _why(chosen: ChosenIndicator) -> str:
+    return f"certify {chosen.indicator} at strength {chosen.strength:g}"
+
+
+def _chosen_blind(audit: Audit, chosen: ChosenIndicator) -> bool:
     """Whether the journal shows that the choice was made before `certify` was looked at."""
-    if (choice.indicator, choice.chosen_by) == (DEFAULT_INDICATOR, BEST_ON_TUNE):
+    if (chosen.indicator, chosen.chosen_by) == (DEFAULT_INDICATOR, BEST_ON_TUNE):
         return True
     for entry in entries(audit):
         if entry.get("what") == SEAL_OPENED and entry.get("role") == "certify":
-            return bool(entry.get("why") == _why(choice))
+            return bool(entry.get("why") == _why(chosen))
         point = entry.get("indicator"), entry.get("strength")
-        if entry.get("what") == OPERATING_POINT and point == (choice.indicator, choice.strength):
+        if entry.get("what") == OPERATING_POINT and point == (chosen.indicator, chosen.strength):
             return True
     return False
 
 
 def _prove(
-    passed: dict[str, PassedColumns], choice: Choice, wanted: Demand | Budget
-) -> tuple[Proof, dict[str, dict[str, Any]]]:
-    """The proof, and what its threshold does to `certify` and `test`."""
-    tables = {
-        role: with_indicator(columns, choice.indicator, choice.strength)
-        for role, columns in passed.items()
-    }
-    tune = curve(*_scores(tables.pop("tune")))
-    sealed = tables["certify"]
+    passed: Mapping[str, PassedColumns], indicator: str, strength: float, wanted: Demand | Budget
+) -> IndicatorProof:
+    """The proof on `certify`, and what its threshold does there and on `test`."""
+    tune, sealed, test = (
+        with_indicator(passed[role], indicator, strength) for role in ("tune", *SEALED)
+    )
     scores, missed = _scores(sealed)
-    proof = prove(group_minima(scores, missed, sealed["group"]), tune, wanted)
-    return proof, {role: measured(table, proof.threshold) for role, table in tables.items()}
+    proof = prove(group_minima(scores, missed, sealed["group"]), curve(*_scores(tune)), wanted)
+    effects = (threshold_effect(table, proof.threshold) for table in (sealed, test))
+    return IndicatorProof(proof, *effects)
 
 
 def _scores(table: pd.DataFrame) -> tuple[Floats, Flags]:
@@ -173,51 +322,34 @@ def _scores(table: pd.DataFrame) -> tuple[Floats, Flags]:
     return table["indicator"].to_numpy(dtype=np.float64), missed
 
 
-def _proof_json(proof: Proof, at_threshold: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    return {
-        "certified": proof.certified,
-        "threshold": proof.threshold,
-        "recall_lower_bound": proof.recall_lower_bound,
-        "groups": proof.groups,
-        "groups_caught": proof.caught,
-        "lowest_group_score": proof.lowest,
-        **at_threshold["certify"],
-        "test": at_threshold["test"],
-    }
-
-
-def measured(table: pd.DataFrame, threshold: float | None) -> dict[str, Any]:
-    """What a threshold does to passed images: a description, with 95 % intervals.
+def threshold_effect(table: pd.DataFrame, threshold: float | None) -> ThresholdEffect:
+    """What a threshold does to passed images.
 
     Args:
-        table: of `indicator_scores`.
+        table: of `scored`.
         threshold: τ; None measures nothing.
-
-    Returns:
-        `counts` of images (`fn, tn, flagged_fn, flagged_tn`), `fn_recall` with its interval by a
-        bootstrap over groups, `tn_loss` with that of `share_interval`, and the misses `by_kind`.
     """
     missed, good = (table["outcome"] == name for name in ("FN", "TN"))
-    scores = table["indicator"]
-    flagged = scores.isna() | (scores >= (math.nan if threshold is None else threshold))
-    counts = {"fn": int(missed.sum()), "tn": int(good.sum())}
+    fn, tn = int(missed.sum()), int(good.sum())
     if threshold is None:
-        unknown = ("fn_recall", "fn_recall_interval", "tn_loss", "tn_loss_interval", "by_kind")
-        return {"counts": counts, **dict.fromkeys(unknown)}
+        return ThresholdEffect(fn, tn)
+    flagged = table["indicator"].isna() | (table["indicator"] >= threshold)
     caught, lost = (flagged[part].to_numpy(dtype=bool) for part in (missed, good))
     caught_groups, lost_groups = (group_codes(table["group"][part]) for part in (missed, good))
     kinds = table["kind"][missed].astype("str").replace("", "unknown")
-    return {
-        "counts": counts | {"flagged_fn": int(caught.sum()), "flagged_tn": int(lost.sum())},
-        "fn_recall": _mean(caught),
-        "fn_recall_interval": recall_interval(caught, caught_groups),
-        "tn_loss": _mean(lost),
-        "tn_loss_interval": share_interval(lost, lost_groups),
-        "by_kind": {
-            str(kind): {"fn": len(part), "flagged_fn": int(part.sum())}
-            for kind, part in flagged[missed].groupby(kinds)
+    return ThresholdEffect(
+        fn,
+        tn,
+        flagged_fn=int(caught.sum()),
+        flagged_tn=int(lost.sum()),
+        fn_recall=_mean(caught),
+        fn_recall_interval=recall_interval(caught, caught_groups),
+        tn_loss=_mean(lost),
+        tn_loss_interval=share_interval(lost, lost_groups),
+        by_kind={
+            str(kind): (len(part), int(part.sum())) for kind, part in flagged[missed].groupby(kinds)
         },
-    }
+    )
 
 
 def recall_interval(caught: Flags, codes: Counts, seed: int = 0) -> Interval:
@@ -233,21 +365,3 @@ def recall_interval(caught: Flags, codes: Counts, seed: int = 0) -> Interval:
 
 def _mean(flags: Flags) -> float:
     return float(flags.mean()) if len(flags) else math.nan
-
-
-def _same_ranking(audit: Audit) -> str | None:
-    convention = audit.manifest["model"]["convention"]
-    decision_threshold = audit.manifest["settings"]["decision_threshold"]
-    same = same_ranking(convention["outputs"], decision_threshold)
-    return SAME_RANKING if same else None
-
-
-def plain(content: Any) -> Any:  # noqa: ANN401 - JSON is any of several types
-    """JSON of dictionaries, sequences and numbers: what is not finite becomes null."""
-    if isinstance(content, dict):
-        return {key: plain(value) for key, value in content.items()}
-    if isinstance(content, list | tuple):
-        return [plain(value) for value in content]
-    if isinstance(content, float) and not math.isfinite(content):
-        return None
-    return content

@@ -8,6 +8,7 @@ import json
 import math
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from trust_core.decision.indicators.registry import INDICATORS
@@ -18,6 +19,23 @@ JOURNAL = "decisions.jsonl"
 SEALED = ("certify", "test")
 
 OPERATING_POINT, SEAL_OPENED, LABEL_DISPUTED = "operating_point", "seal_opened", "label_disputed"
+
+
+@dataclass(frozen=True)
+class Seal:
+    """A sealed role that was looked at.
+
+    Attributes:
+        role: one of `SEALED`.
+        when: the first time.
+        who: did.
+        why: it was looked at.
+    """
+
+    role: str
+    when: str
+    who: str
+    why: str
 
 
 def entries(audit: Audit) -> list[dict[str, Any]]:
@@ -59,17 +77,44 @@ def append(audit: Audit, what: str, **content: object) -> dict[str, Any]:
     return entry
 
 
+def seals(audit: Audit) -> tuple[Seal, ...]:
+    """The seals that were opened, oldest first."""
+    return tuple(
+        Seal(*(str(entry.get(key, "")) for key in ("role", "when", "who", "why")))
+        for entry in entries(audit)
+        if entry.get("what") == SEAL_OPENED
+    )
+
+
+def closed_seals(audit: Audit, roles: Sequence[str]) -> tuple[str, ...]:
+    """Those of the roles whose seal nobody has opened yet."""
+    opened = {seal.role for seal in seals(audit)}
+    return tuple(role for role in roles if role in SEALED and role not in opened)
+
+
+def require_open(audit: Audit, roles: Sequence[str]) -> None:
+    """Refuse to look at a sealed role without a note.
+
+    Raises:
+        SettingsError: one of the roles is sealed.
+    """
+    if closed := closed_seals(audit, roles):
+        raise SettingsError(
+            f"the images kept for {' and '.join(closed)} are sealed; open their seals first, which "
+            f"is noted in {JOURNAL}"
+        )
+
+
 def open_seals(audit: Audit, roles: Sequence[str], why: str) -> tuple[str, ...]:
     """Log that sealed roles are looked at; each seal is opened once.
 
     Returns:
         The roles whose seal this opened.
     """
-    opened = {entry.get("role") for entry in entries(audit) if entry["what"] == SEAL_OPENED}
-    new = tuple(role for role in roles if role in SEALED and role not in opened)
-    for role in new:
+    closed = closed_seals(audit, roles)
+    for role in closed:
         append(audit, SEAL_OPENED, role=role, why=why)
-    return new
+    return closed
 
 
 def decide(

@@ -1,4 +1,4 @@
-"""In the line's units: escapes a million parts, re-inspections a shift, cost a part.
+"""Costs on the line: escapes a million parts, re-inspections a shift, cost a part.
 
 The data set gives four rates: how often the detector misses a defect and rejects a good part, how
 many of the misses a threshold flags, and how many passed good parts. They do not depend on how many
@@ -6,7 +6,8 @@ defects the data set holds, so they carry over to the line's own defect rate. An
 a part. What the detector itself rejects costs the same before and after, and is left out.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import inf
 
 import numpy as np
 import numpy.typing as npt
@@ -14,10 +15,17 @@ import pandas as pd
 
 from trust_core.decision.bootstrap import Flags, Interval, effective, group_codes, percentiles
 from trust_core.decision.certificate import check_share
+from trust_core.decision.certify import Certificate
+from trust_core.decision.curves import scored, tradeoff
+from trust_core.decision.indicators.registry import THRESHOLD_SHIFT
+from trust_core.decision.operating_point import OperatingPoint, slider_stops
 from trust_core.decision.tradeoff import Curve, Floats
 from trust_core.errors import SettingsError
+from trust_core.storage.audit_columns import text
+from trust_core.storage.audit_files import Audit
 
 DRAWS = 4000
+CERTIFIED, CHEAPEST, OWN, CERTIFIED_SHIFT = "certified", "cheapest", "own", "rival"
 
 
 @dataclass(frozen=True)
@@ -66,7 +74,7 @@ class Rates:
 
 
 @dataclass(frozen=True)
-class Estimate:
+class LineValue:
     """A value with its 95 % interval; NaN where the data say nothing."""
 
     value: float
@@ -106,11 +114,11 @@ def outcomes(rates: Rates, line: Line) -> dict[str, Floats]:
 
 def on_the_line(
     images: pd.DataFrame, flagged: Flags, line: Line, *, seed: int = 0
-) -> dict[str, Estimate]:
+) -> dict[str, LineValue]:
     """`outcomes` at a threshold, with intervals.
 
     The rates are drawn independently from Jeffreys' posterior, Beta(k + ½, n − k + ½), on the
-    number of independent images that the groups are worth (`groups.effective`). Twelve of twelve
+    number of independent images that the groups are worth (`bootstrap.effective`). Twelve of twelve
     therefore never becomes "no escape, for certain".
 
     Args:
@@ -128,14 +136,80 @@ def on_the_line(
         (outcome == "FN", flagged),
         (outcome == "TN", flagged),
     ]
-    values, draws = [], []
+    values, drawn = [], []
     for inside, hits in parts:
         share, size = effective(hits[inside], codes[inside])
         values.append(share)
         hit = share * size if size else 0.0
-        draws.append(draw.beta(hit + 0.5, size - hit + 0.5, DRAWS))
-    point, spread = outcomes(Rates(*values), line), outcomes(Rates(*draws), line)
-    return {name: _estimate(float(value), spread[name]) for name, value in point.items()}
+        drawn.append(draw.beta(hit + 0.5, size - hit + 0.5, DRAWS))
+    measured, possible = outcomes(Rates(*values), line), outcomes(Rates(*drawn), line)
+    return {name: _line_value(float(value), possible[name]) for name, value in measured.items()}
+
+
+def threshold_options(
+    audit: Audit, point: OperatingPoint, line: Line, certificate: Certificate | None
+) -> dict[str, OperatingPoint]:
+    """The thresholds one can decide on.
+
+    Args:
+        audit: a finished audit.
+        point: the operating point that is looked at.
+        line: what the user says of it.
+        certificate: what is proven, for the indicator and strength of `point`; None while sealed.
+
+    Returns:
+        By `CERTIFIED` and `CERTIFIED_SHIFT` (what threshold shift can certify), when they are;
+        `CHEAPEST` on the line, where there is something to weigh; and `OWN`, `point` itself. A
+        threshold of +∞ flags nothing but the unscored.
+    """
+    found = {}
+    if certificate and certificate.ours.proof.threshold is not None:
+        found[CERTIFIED] = replace(point, threshold=certificate.ours.proof.threshold)
+    best = cheapest_on_tune(audit, point, line)
+    if best is not None:
+        found[CHEAPEST] = replace(point, threshold=best)
+    found[OWN] = point
+    if certificate and point.indicator != THRESHOLD_SHIFT:
+        threshold = certificate.threshold_shift.proof.threshold
+        if threshold is not None:
+            found[CERTIFIED_SHIFT] = OperatingPoint(THRESHOLD_SHIFT, 0.0, threshold, point.role)
+    return found
+
+
+def cheapest_on_tune(audit: Audit, point: OperatingPoint, line: Line) -> float | None:
+    """The threshold of least cost on `tune`, made round; None where there is nothing to weigh."""
+    points = tradeoff(audit, point.indicator).curves[point.strength]
+    if not points.fn or not points.tn:
+        return None
+    best = cheapest(points, *detector_rates(audit, "tune"), line)
+    return best if best == inf else slider_stops(points, best)[1]
+
+
+def detector_rates(audit: Audit, role: str) -> tuple[float, float]:
+    """Shares of the defects that the detector misses, and of the good parts that it rejects."""
+    counts = audit.manifest["counts_by_role"].get(role, {})
+    fn, tp, fp, tn = (counts.get(name, 0) for name in ("fn", "tp", "fp", "tn"))
+    return fn / max(1, fn + tp), fp / max(1, fp + tn)
+
+
+def costs_along(audit: Audit, points: Curve, line: Line) -> tuple[Floats, Floats]:
+    """Re-inspections a shift and cost a part at each threshold of a curve of `tune`, `(K + 1,)`."""
+    rates = Rates(*detector_rates(audit, "tune"), points.fn_recall, points.tn_loss)
+    told = outcomes(rates, line)
+    return told["reinspections"], told["cost_after"]
+
+
+def audit_on_the_line(
+    audit: Audit, role: str, point: OperatingPoint, line: Line
+) -> dict[str, LineValue]:
+    """What an operating point does to the line, measured on the images of a role."""
+    passed = scored(audit, [role], point.indicator, point.strength)
+    again = passed["indicator"].isna() | (passed["indicator"] >= point.threshold)
+    outcome, group = (text(audit, name) for name in ("outcome", "group"))
+    readable = np.flatnonzero(text(audit, "role").equal(role) & ~outcome.equal(""))
+    flagged = np.isin(readable, passed["place"][again], assume_unique=True)
+    images = pd.DataFrame({"outcome": outcome.at(readable), "group": group.codes[readable]})
+    return on_the_line(images, flagged, line)
 
 
 def cheapest(points: Curve, missed: float, rejected: float, line: Line) -> float:
@@ -161,11 +235,11 @@ def cheapest(points: Curve, missed: float, rejected: float, line: Line) -> float
     return float(points.thresholds[np.argmin(cost)])
 
 
-def _estimate(value: float, spread: Floats) -> Estimate:
-    low, high = percentiles(spread)
+def _line_value(value: float, possible: Floats) -> LineValue:
+    low, high = percentiles(possible)
     # Where all or none were hits, the value is the end of its own interval (Brown, Cai, DasGupta,
     # Statistical Science 16, 2001).
-    return Estimate(value, (min(low, value), max(high, value)))
+    return LineValue(value, (min(low, value), max(high, value)))
 
 
 def _ratio(above: Floats, below: Floats) -> Floats:

@@ -1,9 +1,19 @@
-"""An operating point: indicator, strength, threshold; what it flags beside threshold shift."""
+"""An operating point: indicator, strength, threshold; what it flags, and where one begins."""
 
+import math
 from dataclasses import dataclass
 
-from trust_core.decision.indicators.registry import THRESHOLD_SHIFT
-from trust_core.decision.tradeoff import Curve
+import numpy as np
+
+from trust_core.decision.curves import Tradeoff, tradeoff
+from trust_core.decision.indicators.registry import THRESHOLD_SHIFT, available
+from trust_core.decision.journal import OPERATING_POINT, entries
+from trust_core.decision.tradeoff import Curve, Floats
+from trust_core.storage.audit_files import Audit
+
+WANTED_RECALL = 0.9  # of the missed defects of `tune`, at the threshold one begins with
+SHORT_DECIMALS = 4  # of a threshold that can be read as it is
+MOST_DECIMALS = 17  # no two floats agree to more decimals than that below 1
 
 
 @dataclass(frozen=True)
@@ -56,3 +66,102 @@ def count_flags(points: Curve, shift: Curve, point: OperatingPoint) -> FlagCount
     same = shift.at_caught(caught) if caught and point.indicator != THRESHOLD_SHIFT else None
     shift_tn = None if same is None else int(shift.flagged_tn[same])
     return FlagCounts(points.fn, points.tn, caught, lost, shift_tn)
+
+
+def changed_sides(
+    now: Tradeoff, before: Tradeoff, point: OperatingPoint, earlier: OperatingPoint
+) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Images that change side between two operating points on the same images.
+
+    Returns:
+        `(missed defects, good parts)` flagged only now, and those flagged only before.
+    """
+    flagged = now.values[point.strength] >= point.threshold
+    was = before.values[earlier.strength] >= earlier.threshold
+    gained, lost = (
+        (int((part & now.missed).sum()), int((part & ~now.missed).sum()))
+        for part in (flagged & ~was, was & ~flagged)
+    )
+    return gained, lost
+
+
+def noted_point(audit: Audit) -> OperatingPoint | None:
+    """The last operating point noted in the audit for these scores; None when there is none."""
+    manifest, known = audit.manifest, available(audit)
+    for entry in reversed(entries(audit)):
+        if entry.get("what") != OPERATING_POINT:
+            continue
+        noted_on = str(entry.get("audit", "")).split("-")
+        if (noted_on[0], noted_on[-1]) != (manifest["model_pass"], manifest["mask"]):
+            continue
+        indicator, strength, threshold = (
+            entry.get(name) for name in ("indicator", "strength", "threshold")
+        )
+        if (
+            indicator in known
+            and strength in audit.strengths
+            and isinstance(threshold, int | float)
+            and math.isfinite(threshold)
+        ):
+            return OperatingPoint(str(indicator), float(strength), float(threshold), "tune")
+    return None
+
+
+def default_strength(audit: Audit, indicator: str) -> float:
+    """The ε with the highest AUROC on `tune`, the lowest of equal ones; 0 where there is none."""
+    curves = tradeoff(audit, indicator).curves
+    areas = {e: points.auroc for e, points in curves.items() if math.isfinite(points.auroc)}
+    return max(areas, key=areas.__getitem__, default=0.0)
+
+
+def default_threshold(audit: Audit, indicator: str, strength: float) -> float:
+    """The τ with the lowest TN loss that catches 90 % of the missed defects on `tune`."""
+    points = tradeoff(audit, indicator).curves[strength]
+    # The first point is τ = +∞, which no slider can stand on; the next flags the fewest.
+    wanted = max(1, points.at_recall(WANTED_RECALL) or 0)
+    return short_threshold(points, wanted) if wanted < len(points.thresholds) else 0.0
+
+
+def slider_stops(points: Curve, threshold: float) -> tuple[list[float], float]:
+    """Where a slider for τ can stand: each stop flags other parts than the last, right flags more.
+
+    A stop is the shortest number that flags exactly the parts of a point of the curve; the points
+    are those that are drawn, and the one `threshold` leads to.
+
+    Returns:
+        The stops, descending, and the one that flags what `threshold` flags: `threshold` itself
+        when it is short enough to read (the first stop, when it flags nothing but the unscored).
+        Empty and NaN when no image has a score.
+    """
+    if len(points.thresholds) < 2:
+        return [], math.nan
+    here = max(1, points.at(threshold))
+    index = np.union1d(points.representatives(), [here])
+    index = index[index > 0]
+    below = np.append(points.thresholds, -np.inf)[index + 1]
+    found = fewest_decimals(below, points.thresholds[index])
+    at = int(np.searchsorted(index, here))
+    if round(threshold, SHORT_DECIMALS) == threshold and below[at] < threshold <= found[at]:
+        found[at] = threshold
+    return found.tolist(), float(found[at])
+
+
+def short_threshold(points: Curve, index: int) -> float:
+    """The threshold of fewest decimals that flags exactly what a point of the curve flags."""
+    below = np.append(points.thresholds, -np.inf)[index + 1 : index + 2]
+    return float(fewest_decimals(below, points.thresholds[index : index + 1])[0])
+
+
+def fewest_decimals(below: Floats, upto: Floats) -> Floats:
+    """The number of fewest decimals in each interval (below, upto], the largest of those."""
+    found = upto.copy()
+    wanting = np.ones(len(upto), dtype=bool)
+    for digits in range(MOST_DECIMALS):
+        scaled = np.floor(upto * 10.0**digits)
+        candidate = np.array([round(s / 10.0**digits, digits) for s in scaled.tolist()])
+        fits = wanting & (candidate > below) & (candidate <= upto)
+        found[fits] = candidate[fits] + 0.0  # -0.0 becomes 0.0
+        wanting &= ~fits
+        if not wanting.any():
+            break
+    return found

@@ -6,14 +6,19 @@ unscored one counts as +∞ and is always flagged.
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from trust_core.decision.json_object import json_object, json_value
 
 Floats = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int64]
 
 RECALLS = (0.8, 0.9, 0.95, 1.0)
+DRAWN_POINTS = 600  # of the curve that is moved over: as many are drawn, and can be stood on
 
 
 @dataclass(frozen=True)
@@ -44,7 +49,7 @@ class Curve:
         """Flagged TN / all TN, `(K + 1,)`; NaN when there is no TN."""
         return _share(self.flagged_tn, self.tn)
 
-    @property
+    @cached_property
     def auroc(self) -> float:
         """Area under the curve from (0, 0); NaN without an FN or a TN."""
         if not self.fn or not self.tn:
@@ -77,6 +82,36 @@ class Curve:
         """Lowest TN loss with at least this FN recall; NaN without an FN or a TN."""
         index = self.at_recall(recall)
         return float("nan") if index is None else float(self.tn_loss[index])
+
+    def representatives(self, limit: int = DRAWN_POINTS) -> Counts:
+        """Indices of at most `limit` points that stand for the curve, ascending; all when few.
+
+        First come the points that catch one more missed defect at the lowest loss, then points at
+        even steps along the curve. Both ends are among them.
+        """
+        count = len(self.thresholds)
+        if count <= limit:
+            return np.arange(count)
+        gains = np.flatnonzero(np.diff(self.flagged_fn, prepend=-1))
+        if len(gains) > limit // 2:
+            gains = gains[np.linspace(0, len(gains) - 1, limit // 2).round().astype(int)]
+        way = self.flagged_fn / max(1, self.fn) + self.flagged_tn / max(1, self.tn)
+        steps = np.linspace(way[0], way[-1], limit - len(gains) - 2)
+        even = np.searchsorted(way, steps).clip(0, count - 1)
+        return np.unique(np.concatenate(([0, count - 1], gains, even)))
+
+    def as_json(self) -> dict[str, Any]:
+        """A JSON object: τ = +∞, where only the unscored are flagged, is null; so is NaN."""
+        names = ("threshold", "fn_recall", "tn_loss", "flagged_fn", "flagged_tn")
+        columns = (
+            self.thresholds, self.fn_recall, self.tn_loss, self.flagged_fn, self.flagged_tn
+        )  # fmt: skip
+        rows = zip(*(map(json_value, values.tolist()) for values in columns), strict=True)
+        losses = {str(recall): self.tn_loss_at(recall) for recall in RECALLS}
+        return {
+            **json_object({"auroc": self.auroc, "tn_loss_at": losses}),
+            "points": [dict(zip(names, row, strict=True)) for row in rows],
+        }
 
 
 def _share(counts: Counts, total: int) -> Floats:

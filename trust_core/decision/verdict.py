@@ -3,27 +3,15 @@
 One function for page, command line and report.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
-from scipy.special import ndtr, stdtrit
 
-from trust_core.decision.bootstrap import (
-    MANY,
-    RESAMPLES,
-    Flags,
-    Interval,
-    count_groups,
-    difference_of_many,
-    group_codes,
-    percentiles,
-    resample,
-)
+from trust_core.decision.auroc import difference_interval
+from trust_core.decision.bootstrap import Interval, count_groups, group_codes
 from trust_core.decision.indicators.registry import THRESHOLD_SHIFT
-from trust_core.decision.tradeoff import Counts, Curve, Floats, Metrics, curve, metrics
+from trust_core.decision.tradeoff import Curve, Metrics, curve, metrics
 
 GREEN, AMBER, RED = "green", "amber", "red"
 
@@ -98,8 +86,7 @@ def verdict(table: pd.DataFrame, recall: float = 0.95, *, seed: int = 0) -> Verd
     mine, shift = curve(scores, missed), curve(rival, missed)
     groups, good_groups = (count_groups(codes, chosen) for chosen in (missed, ~missed))
     interval = difference_interval(scores, rival, missed, codes, seed=seed)
-    few = min(groups, good_groups) < LEAST_GROUPS
-    colour = AMBER if few or interval[0] <= 0 <= interval[1] else GREEN if interval[0] > 0 else RED
+    colour = colour_of(interval, min(groups, good_groups))
     return Verdict(
         colour=colour,
         sentence=_sentence(colour, mine, shift, interval, recall, (groups, good_groups)),
@@ -117,66 +104,16 @@ def verdict(table: pd.DataFrame, recall: float = 0.95, *, seed: int = 0) -> Verd
     )
 
 
-def difference_interval(
-    scores: Floats,
-    rival: Floats,
-    missed: Flags,
-    codes: Counts,
-    *,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
-) -> Interval:
-    """95 % interval of AUROC(scores) − AUROC(rival), by a bootstrap over groups.
-
-    Expanded percentile interval (Hesterberg, The American Statistician 69, 2015): the percentiles
-    are moved outwards for the few groups of the smaller class, without which a useless indicator
-    would be green too often.
+def colour_of(interval: Interval, groups: int) -> str:
+    """The colour of a difference of AUROC: with too few groups, or 0 inside the interval, amber.
 
     Args:
-        scores: `(N,)`, NaN = unscored.
-        rival: the same.
-        missed: True for a missed defect, `(N,)`.
-        codes: groups as numbers, `(N,)`.
-        resamples: how many.
-        seed: of the draw.
-
-    Returns:
-        Lower and upper end; NaN with fewer than two groups of either class.
+        interval: 95 % of the difference.
+        groups: of the class that has fewer of them.
     """
-    fewest = min(count_groups(codes, chosen) for chosen in (missed, ~missed))
-    if fewest < 2:
-        return float("nan"), float("nan")
-    if len(scores) > MANY:
-        values = difference_of_many(scores, rival, missed, codes, resamples, seed)
-    else:
-        first, second = auroc_of_resamples(scores, missed), auroc_of_resamples(rival, missed)
-        drawn = resample(codes, resamples, seed)
-        values = np.concatenate([first(times) - second(times) for times in drawn])
-    tail = ndtr(np.sqrt(fewest / (fewest - 1)) * stdtrit(fewest - 1, 0.025))
-    return percentiles(values, 1 - 2 * tail)
-
-
-def auroc_of_resamples(scores: Floats, missed: Flags) -> Callable[[npt.NDArray[np.int32]], Floats]:
-    """A function from how often each image is drawn `(b, N)` to the AUROC of each resample `(b,)`.
-
-    Ties count half. NaN where a resample holds no FN or no TN.
-    """
-    values = np.where(np.isnan(scores), np.inf, scores)
-    defects, goods = np.flatnonzero(missed), np.flatnonzero(~missed)
-    goods = goods[np.argsort(values[goods])]
-    defects = defects[np.argsort(values[defects])]
-    lower = np.searchsorted(values[goods], values[defects], "left")
-    upper = np.searchsorted(values[goods], values[defects], "right")
-
-    def auroc(times: npt.NDArray[np.int32]) -> Floats:
-        below = np.zeros((len(times), len(goods) + 1), dtype=np.int32)
-        np.cumsum(times[:, goods], axis=1, out=below[:, 1:])
-        drawn = times[:, defects].astype(np.float64)
-        wins = (drawn * (below[:, lower] + below[:, upper])).sum(axis=1) / 2
-        pairs = drawn.sum(axis=1) * below[:, -1]
-        return np.divide(wins, pairs, out=np.full(len(times), np.nan), where=pairs > 0)
-
-    return auroc
+    if groups < LEAST_GROUPS or interval[0] <= 0 <= interval[1]:
+        return AMBER
+    return GREEN if interval[0] > 0 else RED
 
 
 def _sentence(

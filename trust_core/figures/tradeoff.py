@@ -15,8 +15,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from trust_core.decision.curves import CHOSEN_POINTS, drawn
-from trust_core.decision.tradeoff import Counts, Curve, Floats
+from trust_core.decision.tradeoff import DRAWN_POINTS, Counts, Curve, Floats
 from trust_core.figures.elements import (
     ACCENT,
     GREY,
@@ -46,7 +45,7 @@ def curve_names(curves: Mapping[float, Curve], shift: Curve, chosen: float) -> l
     if not (shift.fn and shift.tn):
         return []
     ways = [
-        np.stack((points.tn_loss, points.fn_recall), axis=-1)[drawn(points, OTHER_POINTS)]
+        np.stack((points.tn_loss, points.fn_recall), axis=-1)[points.representatives(OTHER_POINTS)]
         for *_, points in named
     ]
     taken = np.empty((0, 2))
@@ -271,14 +270,14 @@ def _strength_line(points: Curve, strength: float, chosen: bool) -> go.Scatter:
         thin = {"color": ACCENT, "width": 1.3}
         return _line(points, OTHER_POINTS, called, line=thin, opacity=0.5, meta=strength)
     strong = {"color": ACCENT, "width": 3}
-    line = _line(points, CHOSEN_POINTS, called, line=strong, meta=strength, mode="lines+markers")
+    line = _line(points, DRAWN_POINTS, called, line=strong, meta=strength, mode="lines+markers")
     visible = len(line.x) <= VISIBLE_POINTS
     line.marker = {"size": 6 if visible else 9, "color": ACCENT, "opacity": 1 if visible else 0}
     return line
 
 
 def _line(points: Curve, limit: int, called: str, **style: Any) -> go.Scatter:  # noqa: ANN401
-    index = drawn(points, limit)
+    index = points.representatives(limit)
     thresholds = [t if math.isfinite(t) else None for t in points.thresholds[index].tolist()]
     counts = (points.flagged_fn[index].tolist(), points.flagged_tn[index].tolist())
     return go.Scatter(

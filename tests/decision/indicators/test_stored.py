@@ -1,7 +1,6 @@
 """Rival indicators: against scikit-learn, by hand, and what they may not look at."""
 
 import dataclasses
-import math
 
 import numpy as np
 import pandas as pd
@@ -9,10 +8,9 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.special import entr, expit, logsumexp, softmax
+from scipy.special import entr, logsumexp, softmax
 from scipy.stats import rankdata
 from sklearn.covariance import LedoitWolf
-from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.neighbors import NearestNeighbors
 
@@ -22,15 +20,10 @@ from trust_core.audit.run import run_audit
 from trust_core.audit.settings import AuditSettings
 from trust_core.decision.cross_validation import (
     base_score,
-    grouped_folds,
-    held_out_auroc,
     out_of_fold,
-    parts_of_both,
-    ridge_logistic,
     standardised,
-    wins_by_fold,
 )
-from trust_core.decision.curves import report
+from trust_core.decision.curves import tradeoff
 from trust_core.decision.indicators import feature_distance
 from trust_core.decision.indicators.feature_distance import (
     Pictures,
@@ -140,7 +133,7 @@ def test_the_table_has_a_row_for_each_passed_image(audit):
 
 
 def test_rivals_reach_the_curves(audit):
-    result = report(audit, "energy", "test")
+    result = tradeoff(audit, "energy", "test").as_json()
     table = audit.passed(["test"]).query("strength == 0")
     wanted = roc_auc_score(table["outcome"] == "FN", table["energy"])
     assert [c["auroc"] for c in result["curves"]] == pytest.approx([wanted] * 3)
@@ -177,9 +170,9 @@ def test_what_an_audit_cannot_have_is_refused_and_not_offered(tmp_path):
     assert missing.isdisjoint(available(made))
     assert {"combination", "iou_random", "p_defect"} < set(available(made))
     with pytest.raises(SettingsError, match="no indicator 'energy': with one output"):
-        report(made, "energy")
+        tradeoff(made, "energy")
     with pytest.raises(SettingsError, match="'overlap_profile': run `python -m trust_core autot"):
-        report(made, "overlap_profile")
+        tradeoff(made, "overlap_profile")
 
 
 def test_maps_by_hand(audit):
@@ -332,61 +325,3 @@ def test_energy_and_max_logit_do_not_rank_as_p_does():
     for suspicion in (-logits.max(1), -logsumexp(logits, axis=1)):
         assert (np.argsort(suspicion) != np.argsort(z)).all()
     assert (np.argsort(-softmax(logits, axis=1).max(1)) == np.argsort(z)).all()
-
-
-def test_ridge_logistic_is_that_of_scikit_learn():
-    features = draw.normal(size=(120, 5))
-    missed = features[:, 0] + draw.normal(size=120) > 0.8
-    theirs = LogisticRegression(C=1 / 3.0, tol=1e-10, max_iter=1000).fit(features, missed)
-    mine = ridge_logistic(features, missed, np.zeros(120), 3.0)
-    np.testing.assert_allclose(mine, theirs.coef_[0], atol=1e-4)
-
-
-def test_a_correction_is_needed_only_where_the_offset_is_wrong():
-    score = draw.normal(size=4000)
-    missed = draw.random(4000) < expit(score - 1)
-    right = ridge_logistic(score[:, None], missed, score, 1.0)
-    wrong = ridge_logistic(score[:, None], missed, np.zeros(4000), 1.0)
-    assert abs(right[0]) < 0.15
-    assert wrong[0] == pytest.approx(1, abs=0.15)
-    assert abs(ridge_logistic(score[:, None], missed, np.zeros(4000), 1e9)[0]) < 1e-3
-
-
-@given(st.lists(st.tuples(st.integers(0, 8), st.booleans()), min_size=1, max_size=60))
-def test_folds_keep_groups_whole_and_deal_out_misses(rows):
-    groups, missed = (np.array(values) for values in zip(*rows, strict=True))
-    codes = np.unique(groups, return_inverse=True)[1]
-    fold = grouped_folds(codes, missed.astype(bool))
-    assert all(len(np.unique(fold[codes == code])) == 1 for code in codes)
-    held = [len(np.unique(codes[(fold == k) & missed])) for k in range(5)]
-    assert max(held) - min(held) <= 1
-
-
-@given(st.lists(st.tuples(st.sampled_from([0.0, 0.5, 1.0, math.nan]), st.booleans()), min_size=2))
-def test_wins_of_all_folds_together_are_the_auroc(rows):
-    scores, missed = np.array([r[0] for r in rows]), np.array([r[1] for r in rows])
-    fold = np.arange(len(rows)) % 3
-    wins, pairs = wins_by_fold(scores[:, None], missed, fold[None])
-    if 0 < missed.sum() < len(missed):
-        wanted = roc_auc_score(missed, np.nan_to_num(scores, nan=2.0))
-        assert wins.sum() / pairs.sum() == pytest.approx(wanted)
-    inside = [
-        roc_auc_score(missed[fold == k], np.nan_to_num(scores, nan=2.0)[fold == k])
-        * missed[fold == k].sum()
-        * (~missed[fold == k]).sum()
-        for k in range(3)
-        if 0 < missed[fold == k].sum() < (fold == k).sum()
-    ]
-    held = held_out_auroc(scores[:, None], missed, fold)
-    total = np.trace(pairs[0])
-    assert math.isnan(held[0]) if not total else held[0] == pytest.approx(sum(inside) / total)
-
-
-def test_standardised_by_hand():
-    values = np.array([[1.0, 5.0], [3.0, 5.0], [math.nan, 9.0]])
-    usual = np.array([True, True, False])
-    np.testing.assert_array_equal(standardised(values, usual), [[-1, 0], [1, 0], [0, 0]])
-
-
-def test_parts_of_both_counts_the_rarer():
-    assert parts_of_both(np.array([0, 0, 1, 2, 3]), np.array([True, True, True, False, False])) == 2

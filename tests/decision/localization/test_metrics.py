@@ -12,7 +12,7 @@ from scipy.stats import binomtest
 from sklearn.metrics import accuracy_score, jaccard_score, recall_score
 from torchmetrics.functional.classification import binary_jaccard_index
 
-from trust_core.decision.bootstrap import BLOCKS
+from trust_core.decision.bootstrap import RATIO_BLOCKS
 from trust_core.decision.localization.metrics import (
     METRICS,
     SIZES,
@@ -196,7 +196,7 @@ def test_photographs_of_one_part_are_not_independent() -> None:
 
 
 def test_many_groups_are_resampled_in_blocks_to_the_same_interval() -> None:
-    masks = random_masks(11, count=4 * BLOCKS, groups=4 * BLOCKS)
+    masks = random_masks(11, count=4 * RATIO_BLOCKS, groups=4 * RATIO_BLOCKS)
     told = localize(masks)
     ious = masks.iou[~np.isnan(masks.iou)]
     error = 1.96 * ious.std() / math.sqrt(len(ious))
@@ -243,7 +243,7 @@ def test_masks_shrink_as_the_threshold_rises(seed: int) -> None:
     assert (counts[1] <= truth.sum()).all()
 
 
-@pytest.mark.parametrize("groups", [12, 40, 2 * BLOCKS])
+@pytest.mark.parametrize("groups", [12, 40, 2 * RATIO_BLOCKS])
 def test_intervals_hold_what_they_promise(groups: int) -> None:
     """Photographs of one part alike: the true mean lies inside about 95 of 100 intervals."""
     draw = np.random.default_rng(groups)

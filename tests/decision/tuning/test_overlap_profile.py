@@ -6,37 +6,39 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.decision.tuning.test_autotune import invented
+from tests.decision.tuning.overlaps import random_overlaps
+from trust_core.decision.auroc import auroc_of
 from trust_core.decision.cross_validation import base_score
-from trust_core.decision.tuning.autotune import auroc_of
-from trust_core.decision.tuning.candidates import Rescored
+from trust_core.decision.tuning.candidates import OverlapTable
 from trust_core.decision.tuning.overlap_profile import LEAST_PARTS, Profile, overlap_profile
 
 
-def world(signal: float, *, seed: int = 0, missed_parts: int = 60, parts: int = 240) -> Rescored:
+def world(
+    signal: float, *, seed: int = 0, missed_parts: int = 60, parts: int = 240
+) -> OverlapTable:
     """Every overlap carries a little of the signal, none carries much."""
-    rescored = invented(parts=parts, missed_parts=missed_parts, recipes=30, seed=seed)
-    shifted = rescored.iou_defect + 0.1 * signal * rescored.missed[None, :, None]
-    own = np.random.default_rng(seed).random(len(rescored.table) // 2) < 0.25
+    overlaps = random_overlaps(parts=parts, missed_parts=missed_parts, recipes=30, seed=seed)
+    shifted = overlaps.iou_defect + 0.1 * signal * overlaps.missed[None, :, None]
+    own = np.random.default_rng(seed).random(len(overlaps.table) // 2) < 0.25
     role = np.where(np.repeat(own, 2), "test", "tune")
-    return replace(rescored, iou_defect=shifted, table=rescored.table.assign(role=role))
+    return replace(overlaps, iou_defect=shifted, table=overlaps.table.assign(role=role))
 
 
-def base_of(rescored: Rescored) -> np.ndarray:
-    delta = rescored.scores(rescored.default)
-    return base_score(rescored.log_odds[0], delta, rescored.role("tune"))
+def base_of(overlaps: OverlapTable) -> np.ndarray:
+    delta = overlaps.scores(overlaps.default)
+    return base_score(overlaps.log_odds[0], delta, overlaps.role("tune"))
 
 
-def on_test(rescored: Rescored, scores: np.ndarray) -> float:
-    inside = rescored.role("test")
-    return float(auroc_of(scores[inside][:, None], rescored.missed[inside])[0])
+def on_test(overlaps: OverlapTable, scores: np.ndarray) -> float:
+    inside = overlaps.role("test")
+    return float(auroc_of(scores[inside][:, None], overlaps.missed[inside])[0])
 
 
 def test_many_weak_overlaps_make_a_strong_profile():
-    rescored = world(signal=0.35)
-    found = overlap_profile(rescored)
+    overlaps = world(signal=0.35)
+    found = overlap_profile(overlaps)
     assert found.fitted
-    assert on_test(rescored, found.scores) > on_test(rescored, base_of(rescored)) + 0.1
+    assert on_test(overlaps, found.scores) > on_test(overlaps, base_of(overlaps)) + 0.1
     assert "Fitted on" in found.sentence
 
 
@@ -47,77 +49,77 @@ def test_pure_noise_costs_next_to_nothing():
     """
     lost = []
     for seed in range(6):
-        rescored = world(0.0, seed=seed)
-        rescored = replace(rescored, log_odds=rescored.log_odds + 1.0 * rescored.missed)
-        found = overlap_profile(rescored)
-        lost.append(on_test(rescored, base_of(rescored)) - on_test(rescored, found.scores))
+        overlaps = world(0.0, seed=seed)
+        overlaps = replace(overlaps, log_odds=overlaps.log_odds + 1.0 * overlaps.missed)
+        found = overlap_profile(overlaps)
+        lost.append(on_test(overlaps, base_of(overlaps)) - on_test(overlaps, found.scores))
     assert np.mean(lost) < 0.02
     assert max(lost) < 0.08
 
 
 @pytest.mark.parametrize("missed_parts", [0, 1, 5, LEAST_PARTS - 1])
 def test_few_missed_parts_abstain_and_say_so(missed_parts: int):
-    rescored = world(2.0, missed_parts=missed_parts)
-    rescored = replace(rescored, table=rescored.table.assign(role="tune"))
-    found = overlap_profile(rescored)
+    overlaps = world(2.0, missed_parts=missed_parts)
+    overlaps = replace(overlaps, table=overlaps.table.assign(role="tune"))
+    found = overlap_profile(overlaps)
     assert (found.fitted, found.penalty, found.auroc) == (False, math.inf, {})
     assert found.parts == missed_parts
-    np.testing.assert_array_equal(found.scores, base_of(rescored))
+    np.testing.assert_array_equal(found.scores, base_of(overlaps))
     assert found.sentence.startswith(f"Not fitted: {missed_parts} parts with a miss")
 
 
 def test_many_photographs_of_few_parts_abstain_too():
-    rescored = world(2.0)
-    groups = np.where(rescored.missed, "part 1", rescored.table["group"])
-    found = overlap_profile(replace(rescored, table=rescored.table.assign(group=groups)))
+    overlaps = world(2.0)
+    groups = np.where(overlaps.missed, "part 1", overlaps.table["group"])
+    found = overlap_profile(replace(overlaps, table=overlaps.table.assign(group=groups)))
     assert (found.fitted, found.parts) == (False, 1)
 
 
 def test_enough_parts_are_enough():
-    rescored = world(1.0, missed_parts=LEAST_PARTS)
-    rescored = replace(rescored, table=rescored.table.assign(role="tune"))
-    assert overlap_profile(rescored).auroc
+    overlaps = world(1.0, missed_parts=LEAST_PARTS)
+    overlaps = replace(overlaps, table=overlaps.table.assign(role="tune"))
+    assert overlap_profile(overlaps).auroc
 
 
 def test_what_does_not_pay_is_not_taken():
-    rescored = world(0.0, seed=3)
-    rescored = replace(rescored, log_odds=rescored.log_odds + 9.0 * rescored.missed)
-    rescored.iou_good[..., 0] = rescored.iou_defect[..., 0]  # z is all there is to know
-    found = overlap_profile(rescored)
+    overlaps = world(0.0, seed=3)
+    overlaps = replace(overlaps, log_odds=overlaps.log_odds + 9.0 * overlaps.missed)
+    overlaps.iou_good[..., 0] = overlaps.iou_defect[..., 0]  # z is all there is to know
+    found = overlap_profile(overlaps)
     assert not found.fitted
-    np.testing.assert_array_equal(found.scores, base_of(rescored))
+    np.testing.assert_array_equal(found.scores, base_of(overlaps))
     assert found.auroc[math.inf] == max(found.auroc.values())
     assert found.sentence.startswith("Not taken: ")
 
 
 def test_only_tune_is_fitted_on():
-    rescored = world(0.35)
-    turned = rescored.table["outcome"].where(rescored.role("tune"), "FN")
-    other = overlap_profile(replace(rescored, table=rescored.table.assign(outcome=turned)))
-    np.testing.assert_array_equal(other.scores, overlap_profile(rescored).scores)
+    overlaps = world(0.35)
+    turned = overlaps.table["outcome"].where(overlaps.role("tune"), "FN")
+    other = overlap_profile(replace(overlaps, table=overlaps.table.assign(outcome=turned)))
+    np.testing.assert_array_equal(other.scores, overlap_profile(overlaps).scores)
 
 
 def test_images_of_tune_are_scored_without_their_own_part():
     """With labels that mean nothing, scores that had seen them would still look good."""
     areas = []
     for seed in range(6):
-        rescored = world(0.0, seed=seed)
-        scores: Profile = overlap_profile(rescored)
-        inside = rescored.role("tune")
-        areas.append(float(auroc_of(scores.scores[inside][:, None], rescored.missed[inside])[0]))
+        overlaps = world(0.0, seed=seed)
+        scores: Profile = overlap_profile(overlaps)
+        inside = overlaps.role("tune")
+        areas.append(float(auroc_of(scores.scores[inside][:, None], overlaps.missed[inside])[0]))
     assert np.mean(areas) == pytest.approx(0.5, abs=0.06)
 
 
 def test_an_image_without_a_score_stays_without():
-    rescored = world(0.35)
-    for ious in (rescored.iou_defect, rescored.iou_good):
+    overlaps = world(0.35)
+    for ious in (overlaps.iou_defect, overlaps.iou_good):
         ious[:, 7] = np.nan
-    found = overlap_profile(rescored)
+    found = overlap_profile(overlaps)
     assert found.fitted
     assert np.flatnonzero(np.isnan(found.scores)).tolist() == [7]
 
 
 def test_an_unknown_neighbouring_recipe_is_taken_as_usual():
-    rescored = world(0.35)
-    rescored.iou_defect[:, 5:9, 3] = np.nan
-    assert np.isfinite(overlap_profile(rescored).scores).all()
+    overlaps = world(0.35)
+    overlaps.iou_defect[:, 5:9, 3] = np.nan
+    assert np.isfinite(overlap_profile(overlaps).scores).all()

@@ -13,7 +13,7 @@ from trust_core.audit.manifest import identify
 from trust_core.audit.run import run_audit
 from trust_core.audit.settings import AuditSettings
 from trust_core.data.images import read_image
-from trust_core.decision.curves import curve_at
+from trust_core.decision.curves import scored
 from trust_core.decision.tuning.autotune import autotune
 from trust_core.errors import DataError, SettingsError
 from trust_core.explanation.evidence import fit
@@ -125,11 +125,11 @@ def test_an_audit_with_other_maps_may_keep_evidence_beside_them(ware):
     assert "evidence_mass" in found.rivals
     assert "evidence_mass" not in plain.rivals
     with pytest.raises(SettingsError, match="evidence among the forms of --specific"):
-        curve_at(plain.passed(["tune"]), "evidence_mass", 0.0)
+        scored(plain, ["tune"], "evidence_mass", 0.0)
 
 
 def test_autotune_tries_evidence_with_other_maps(audit):
-    assert "best_overlap" in autotune(audit)["test"]
+    assert "best_overlap" in autotune(audit).test
 
 
 def test_a_killed_run_goes_on_with_the_same_surroundings(ware, audit, monkeypatch):

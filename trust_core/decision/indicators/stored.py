@@ -13,13 +13,12 @@ import numpy as np
 import pandas as pd
 import torch
 
-from trust_core.decision.bootstrap import Flags, group_codes
+from trust_core.decision.bootstrap import Flags, group_codes, groups_of_rarer
 from trust_core.decision.cross_validation import (
     BASE_WEIGHTS,
     base_score,
     grouped_folds,
     out_of_fold,
-    parts_of_both,
     ridge_logistic,
     standardised,
 )
@@ -265,7 +264,7 @@ def combination(material: Material) -> Floats:
     log_odds, delta = material.column("log_odds"), material.column("iou_difference")
     score, tune = base_score(log_odds, delta, material.usual), material.tune
     missed, codes = material.missed[tune], group_codes(material.table["group"][tune])
-    if parts_of_both(codes, missed) < LEAST_GROUPS:
+    if groups_of_rarer(codes, missed) < LEAST_GROUPS:
         return score
     features = standardised(np.column_stack([log_odds, delta]), tune)
     inside, start = features[tune], score[tune]

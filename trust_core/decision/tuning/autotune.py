@@ -7,62 +7,69 @@ other folds is measured on the fold that had no say. Only where that beats the d
 
 import time
 from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from trust_core.decision.bootstrap import Flags, group_codes
-from trust_core.decision.certify import plain
-from trust_core.decision.cross_validation import grouped_folds, parts_of_both, wins_by_fold
+from trust_core.decision.auroc import auroc_of, wins_by_fold
+from trust_core.decision.bootstrap import Flags, group_codes, groups_of_rarer
+from trust_core.decision.cross_validation import grouped_folds
 from trust_core.decision.indicators.stored import add_indicators
 from trust_core.decision.journal import open_seals
+from trust_core.decision.json_object import json_object
 from trust_core.decision.tradeoff import Counts, Floats
-from trust_core.decision.tuning.candidates import Choice, Rescored, rescore_all
+from trust_core.decision.tuning.candidates import Candidate, OverlapTable, overlap_table
 from trust_core.decision.tuning.overlap_profile import Profile, overlap_profile
-from trust_core.decision.tuning.sensitivity import sensitivity
-from trust_core.decision.verdict import LEAST_GROUPS, verdict
+from trust_core.decision.tuning.sensitivity import Sensitivity, sensitivity
+from trust_core.decision.verdict import LEAST_GROUPS, Verdict, verdict
 from trust_core.storage.audit_files import Audit
 
-REPEATS = 5
-SHOWN = 10  # best choices that are told
-BLOCK = 512  # candidates at a time
+SEARCH_PARTITIONS = 5  # into folds
+LISTED = 10  # best candidates that are told
 
 
 @dataclass(frozen=True)
-class Tuned:
-    """What autotune chose.
+class OverlapSearch:
+    """What was chosen among all overlaps.
 
     Attributes:
-        choice: the chosen layer, pair, mask, variant and ε.
+        candidate: the chosen layer, pair, mask, variant and ε.
         taken: False when the default stands.
         sentence: why.
-        auroc: on `tune`, of every choice of `Rescored.choices`, `(C,)`.
+        auroc: on `tune`, of every one of `OverlapTable.candidates`, `(C,)`.
         threshold_shift: AUROC of p on `tune`.
-        honest: AUROC on folds that had no say: of the `chosen`, the `default`, `threshold_shift`;
+        held_out: AUROC on folds that had no say: of the `chosen`, the `default`, `threshold_shift`;
             empty when too few parts were missed.
     """
 
-    choice: Choice
+    candidate: Candidate
     taken: bool
     sentence: str
     auroc: Floats
     threshold_shift: float
-    honest: dict[str, float]
+    held_out: dict[str, float]
+
+    @property
+    def better(self) -> float:
+        """Share of the candidates that rank `tune` better than threshold shift."""
+        return float(np.mean(self.auroc > self.threshold_shift))
 
 
-def tune(rescored: Rescored) -> Tuned:
+def search_overlaps(overlaps: OverlapTable) -> OverlapSearch:
     """Choose among all overlaps on `tune`."""
-    inside = rescored.role("tune")
-    missed, codes = rescored.missed[inside], group_codes(rescored.table["group"][inside])
-    choices = rescored.choices()
-    columns = [rescored.scores(choice)[inside] for choice in choices]
-    scores = np.column_stack([*columns, rescored.p_defect[inside]])
+    inside = overlaps.role("tune")
+    missed, codes = overlaps.missed[inside], group_codes(overlaps.table["group"][inside])
+    candidates = overlaps.candidates()
+    columns = [overlaps.scores(candidate)[inside] for candidate in candidates]
+    scores = np.column_stack([*columns, overlaps.p_defect[inside]])
     auroc = auroc_of(scores, missed)
-    parts = parts_of_both(codes, missed)
+    parts = groups_of_rarer(codes, missed)
     few = parts < LEAST_GROUPS
-    honest = {} if few else _honest(scores, missed, codes)
-    taken = not few and honest["chosen"] > honest["default"]
+    held_out = {} if few else _held_out(scores, missed, codes)
+    taken = not few and held_out["chosen"] > held_out["default"]
     best = int(np.nanargmax(auroc[:-1])) if taken else 0
     if few:
         sentence = (
@@ -71,33 +78,19 @@ def tune(rescored: Rescored) -> Tuned:
         )
     else:
         sentence = (
-            f"{'Chosen' if taken else 'The default stands'}: of {len(choices):,} choices, the best "
-            f"of the other folds reaches AUROC {honest['chosen']:.3f} on parts that had no say, "
-            f"the default {honest['default']:.3f}, threshold shift {honest['threshold_shift']:.3f}."
+            f"{'Chosen' if taken else 'The default stands'}: of {len(candidates):,} choices, the "
+            f"best of the other folds reaches AUROC {held_out['chosen']:.3f} on parts that had no "
+            f"say, the default {held_out['default']:.3f}, threshold shift "
+            f"{held_out['threshold_shift']:.3f}."
         )
-    return Tuned(choices[best], taken, sentence, auroc[:-1], float(auroc[-1]), honest)
+    return OverlapSearch(candidates[best], taken, sentence, auroc[:-1], float(auroc[-1]), held_out)
 
 
-def auroc_of(scores: Floats, missed: Flags) -> Floats:
-    """AUROC of candidates `(N, C)`, `(C,)`; NaN without a miss or a good part."""
-    if missed.all() or not missed.any():
-        return np.full(scores.shape[1], np.nan)
-    wins, pairs = _blocks(scores, missed, np.zeros((1, len(missed)), dtype=np.int64))
-    result: Floats = wins[0, 0, 0] / pairs[0, 0, 0]
-    return result
-
-
-def _blocks(scores: Floats, missed: Flags, folds: Counts) -> tuple[Floats, Counts]:
-    starts = range(0, scores.shape[1], BLOCK)
-    found = [wins_by_fold(scores[:, s : s + BLOCK], missed, folds) for s in starts]
-    return np.concatenate([wins for wins, _ in found], axis=3), found[0][1]
-
-
-def _honest(scores: Floats, missed: Flags, codes: Counts) -> dict[str, float]:
+def _held_out(scores: Floats, missed: Flags, codes: Counts) -> dict[str, float]:
     """AUROC inside held-out folds of the best of the other folds, of the default, and of p."""
-    folds = np.stack([grouped_folds(codes, missed, seed=seed) for seed in range(REPEATS)])
+    folds = np.stack([grouped_folds(codes, missed, seed=seed) for seed in range(SEARCH_PARTITIONS)])
     total, won = 0, np.zeros(3)
-    for wins, pairs in zip(*_blocks(scores, missed, folds), strict=True):
+    for wins, pairs in zip(*wins_by_fold(scores, missed, folds), strict=True):
         for held in range(len(pairs)):
             others = np.arange(len(pairs)) != held
             best = int(wins[np.ix_(others, others)].sum((0, 1))[:-1].argmax())
@@ -107,71 +100,116 @@ def _honest(scores: Floats, missed: Flags, codes: Counts) -> dict[str, float]:
     return dict(zip(names, (won / max(total, 1)).tolist(), strict=True))
 
 
-def autotune(audit: Audit) -> dict[str, Any]:
+@dataclass(frozen=True)
+class TunedOverlaps:
+    """What was chosen among all overlaps on `tune`; nothing of it has seen another role.
+
+    Attributes:
+        overlaps: every overlap of every passed image.
+        search: the choice among them.
+        seconds: that computing the overlaps took.
+    """
+
+    overlaps: OverlapTable
+    search: OverlapSearch
+    seconds: float
+
+    @cached_property
+    def profile(self) -> Profile:
+        """All overlaps together; fitted when it is asked for."""
+        return overlap_profile(self.overlaps)
+
+    @property
+    def columns(self) -> pd.DataFrame:
+        """What becomes indicators: `sample_id`, `best_overlap`, `overlap_profile`."""
+        best = self.overlaps.scores(self.search.candidate)
+        columns = {"best_overlap": best, "overlap_profile": self.profile.scores}
+        return pd.DataFrame({"sample_id": self.overlaps.table["sample_id"], **columns})
+
+
+@dataclass(frozen=True)
+class Autotune:
+    """What was chosen among all overlaps, judged on `test`.
+
+    Attributes:
+        folder: of the audit.
+        tuned: the choice.
+        test: verdict on `test` of each of the two indicators.
+        sensitivity: of the choice, by role.
+        seconds: for all of it.
+    """
+
+    folder: Path
+    tuned: TunedOverlaps
+    test: dict[str, Verdict]
+    sensitivity: dict[str, Sensitivity]
+    seconds: float
+
+    def as_json(self) -> dict[str, Any]:
+        """A JSON object, with the best `LISTED` candidates."""
+        overlaps, search, profile = self.tuned.overlaps, self.tuned.search, self.tuned.profile
+        candidates, missed = overlaps.candidates(), overlaps.missed[overlaps.role("tune")]
+        order = np.argsort(-np.nan_to_num(search.auroc, nan=-1.0), kind="stable")[:LISTED]
+        return json_object(
+            {
+                "audit": str(self.folder),
+                "chosen": search.candidate.as_json(),
+                "default": overlaps.default.as_json(),
+                "taken": search.taken,
+                "sentence": search.sentence,
+                "choices": len(candidates),
+                "counts": {"fn": int(missed.sum()), "tn": int((~missed).sum())},
+                "better_than_threshold_shift": search.better,
+                "tune": {
+                    "chosen": float(search.auroc[candidates.index(search.candidate)]),
+                    "default": float(search.auroc[0]),
+                    "threshold_shift": search.threshold_shift,
+                    "held_out": search.held_out,
+                    "best": [
+                        candidates[i].as_json() | {"auroc": float(search.auroc[i])} for i in order
+                    ],
+                },
+                "profile": {
+                    "fitted": profile.fitted,
+                    "penalty": profile.penalty,
+                    "parts": profile.parts,
+                    "auroc": {f"{penalty:g}": value for penalty, value in profile.auroc.items()},
+                    "sentence": profile.sentence,
+                },
+                "test": {name: asdict(judged) for name, judged in self.test.items()},
+                "sensitivity": {role: asdict(near) for role, near in self.sensitivity.items()},
+                "seconds_rescoring": self.tuned.seconds,
+                "seconds": self.seconds,
+            }
+        )
+
+
+def autotune(audit: Audit) -> Autotune:
     """Choose on `tune`, fit the overlap profile, note both as indicators, and judge on `test`.
 
     Writes the columns `best_overlap` and `overlap_profile`. Opens the seal of `test`, logged.
-
-    Returns:
-        A JSON object.
     """
     began = time.monotonic()
-    rescored = rescore_all(audit)
-    seconds = time.monotonic() - began
-    tuned, profile = tune(rescored), overlap_profile(rescored)
-    best = rescored.scores(tuned.choice)
-    columns = {"best_overlap": best, "overlap_profile": profile.scores}
-    ids = rescored.table["sample_id"]
-    add_indicators(audit, pd.DataFrame({"sample_id": ids, **columns}))
+    tuned = tune_overlaps(audit)
+    add_indicators(audit, tuned.columns)
     open_seals(audit, ["test"], "autotune")
-    judged = {name: verdict(rescored.judged(s, "test")) for name, s in columns.items()}
-    result = {
-        "audit": str(audit.folder),
-        "chosen": described(tuned.choice),
-        "default": described(rescored.default),
-        "taken": tuned.taken,
-        "sentence": tuned.sentence,
-        **_on_tune(rescored, tuned),
-        "profile": _profile_json(profile),
-        "test": {name: asdict(v) for name, v in judged.items()},
-        "sensitivity": {
-            role: asdict(sensitivity(rescored, tuned.choice, role)) for role in ("tune", "test")
+    overlaps, columns = tuned.overlaps, tuned.columns.drop(columns="sample_id")
+    return Autotune(
+        folder=audit.folder,
+        tuned=tuned,
+        test={
+            str(name): verdict(overlaps.scored(scores.to_numpy(), "test"))
+            for name, scores in columns.items()
         },
-        "seconds_rescoring": seconds,
-        "seconds": time.monotonic() - began,
-    }
-    json_object: dict[str, Any] = plain(result)
-    return json_object
-
-
-def described(choice: Choice) -> dict[str, Any]:
-    """A choice as a flat JSON object."""
-    return asdict(choice.recipe) | {"variant": choice.variant, "strength": choice.strength}
-
-
-def _on_tune(rescored: Rescored, tuned: Tuned) -> dict[str, Any]:
-    choices, inside = rescored.choices(), rescored.role("tune")
-    order = np.argsort(-np.nan_to_num(tuned.auroc, nan=-1.0), kind="stable")[:SHOWN]
-    missed = rescored.missed[inside]
-    return {
-        "choices": len(choices),
-        "counts": {"fn": int(missed.sum()), "tn": int((~missed).sum())},
-        "better_than_threshold_shift": float(np.mean(tuned.auroc > tuned.threshold_shift)),
-        "tune": {
-            "chosen": float(tuned.auroc[choices.index(tuned.choice)]),
-            "default": float(tuned.auroc[0]),
-            "threshold_shift": tuned.threshold_shift,
-            "held_out": tuned.honest,
-            "best": [described(choices[i]) | {"auroc": float(tuned.auroc[i])} for i in order],
+        sensitivity={
+            role: sensitivity(overlaps, tuned.search.candidate, role) for role in ("tune", "test")
         },
-    }
+        seconds=time.monotonic() - began,
+    )
 
 
-def _profile_json(profile: Profile) -> dict[str, Any]:
-    return {
-        "fitted": profile.fitted,
-        "penalty": profile.penalty,
-        "parts": profile.parts,
-        "auroc": {f"{penalty:g}": value for penalty, value in profile.auroc.items()},
-        "sentence": profile.sentence,
-    }
+def tune_overlaps(audit: Audit) -> TunedOverlaps:
+    """Choose on `tune`. Writes nothing."""
+    began = time.monotonic()
+    overlaps = overlap_table(audit)
+    return TunedOverlaps(overlaps, search_overlaps(overlaps), time.monotonic() - began)

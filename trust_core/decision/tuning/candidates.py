@@ -1,36 +1,32 @@
-"""The passed images of an audit with every overlap of theirs, at every strength.
+"""The passed images of an audit with every overlap of theirs, and the ways to score by them.
 
 Notation: `E` strengths, `N` passed images, `R` recipes.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from trust_core.data.roles import ROLES
 from trust_core.decision.bootstrap import Flags, group_codes
+from trust_core.decision.indicators.registry import INDICATORS
 from trust_core.decision.tradeoff import Counts, Floats
 from trust_core.decision.tuning.mask_grid import Recipe, overlaps
 from trust_core.storage.audit_files import Audit
 
-# What can be made of the overlaps of an image: at ε, and at ε = 0. Names of `INDICATORS`.
-VARIANTS: dict[str, Callable[[Floats, Floats, Floats, Floats], Floats]] = {
-    "iou_difference": lambda defect, good, _, __: defect - good,
-    "iou_defect": lambda defect, _, __, ___: defect,
-    "good_disagreement": lambda _, good, __, ___: 1.0 - good,
-    "iou_difference_shift": lambda d, g, d_clean, g_clean: (d - g) - (d_clean - g_clean),
-}
+# The indicators that are made of the overlaps of an image alone, at ε and at ε = 0.
+VARIANTS = ("iou_difference", "iou_defect", "good_disagreement", "iou_difference_shift")
 
 
 @dataclass(frozen=True)
-class Choice:
+class Candidate:
     """One way to score an image from its maps.
 
     Attributes:
         recipe: layer, pair and mask rule.
-        variant: a key of `VARIANTS`.
+        variant: one of `VARIANTS`.
         strength: ε.
     """
 
@@ -38,9 +34,13 @@ class Choice:
     variant: str
     strength: float
 
+    def as_json(self) -> dict[str, Any]:
+        """A flat JSON object."""
+        return asdict(self.recipe) | {"variant": self.variant, "strength": self.strength}
+
 
 @dataclass(frozen=True)
-class Rescored:
+class OverlapTable:
     """Every overlap of every passed image.
 
     Attributes:
@@ -82,32 +82,37 @@ class Rescored:
         return group_codes(self.table["group"])
 
     @property
-    def default(self) -> Choice:
+    def default(self) -> Candidate:
         """What the audit itself scores: its first layer, pair and mask, Δ without enhancement."""
-        return Choice(self.recipes[0], "iou_difference", 0.0)
+        return Candidate(self.recipes[0], "iou_difference", 0.0)
 
-    def choices(self) -> tuple[Choice, ...]:
-        """Every choice there is, the default first; a shift at ε = 0 is none."""
+    def candidates(self) -> tuple[Candidate, ...]:
+        """Every candidate there is, the default first; a shift at ε = 0 is none."""
         return tuple(
-            Choice(recipe, variant, strength)
+            Candidate(recipe, variant, strength)
             for recipe in self.recipes
             for variant in VARIANTS
             for strength in self.strengths
             if strength or not variant.endswith("shift")
         )
 
-    def scores(self, choice: Choice) -> Floats:
-        """What a choice gives the images, `(N,)`."""
-        r, e = self.recipes.index(choice.recipe), self.strengths.index(choice.strength)
-        parts = (a[k, :, r] for k in (e, 0) for a in (self.iou_defect, self.iou_good))
-        return VARIANTS[choice.variant](*parts)
+    def scores(self, candidate: Candidate) -> Floats:
+        """What a candidate gives the images, `(N,)`."""
+        recipe = self.recipes.index(candidate.recipe)
+        at = self._columns(self.strengths.index(candidate.strength), recipe)
+        return INDICATORS[candidate.variant](at, self._columns(0, recipe))
 
-    def judged(self, scores: Floats, role: str) -> pd.DataFrame:
+    def _columns(self, strength: int, recipe: int) -> dict[str, Floats]:
+        """The overlaps at a strength and of a recipe, named as in `scores.parquet`."""
+        defect, good = (a[strength, :, recipe] for a in (self.iou_defect, self.iou_good))
+        return {"iou_defect": defect, "iou_good": good, "iou_difference": defect - good}
+
+    def scored(self, scores: Floats, role: str) -> pd.DataFrame:
         """The images of a role with `indicator`, as `verdict` takes them."""
         return self.table.assign(indicator=scores)[self.role(role)]
 
 
-def rescore_all(audit: Audit) -> Rescored:
+def overlap_table(audit: Audit) -> OverlapTable:
     """Compute every overlap of every passed image; some 0.1 ms for each map and row."""
     passed = audit.passed(ROLES)
     roles = audit.query("SELECT sample_id, role FROM samples")
@@ -115,7 +120,7 @@ def rescore_all(audit: Audit) -> Rescored:
     count = len(passed) // len(audit.strengths)
     shape = (len(audit.strengths), count)
     table = passed.iloc[:count].merge(roles, on="sample_id", how="left", validate="one_to_one")
-    return Rescored(
+    return OverlapTable(
         table=table,
         strengths=audit.strengths,
         recipes=found.recipes,

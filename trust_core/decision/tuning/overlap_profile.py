@@ -9,23 +9,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trust_core.decision.bootstrap import Flags, group_codes
+from trust_core.decision.auroc import held_out_auroc
+from trust_core.decision.bootstrap import Flags, group_codes, groups_of_rarer
 from trust_core.decision.cross_validation import (
     base_score,
     grouped_folds,
-    held_out_auroc,
     out_of_fold,
-    parts_of_both,
     ridge_logistic,
     standardised,
 )
 from trust_core.decision.tradeoff import Counts, Floats
-from trust_core.decision.tuning.candidates import Rescored
+from trust_core.decision.tuning.candidates import OverlapTable
 
 LEAST_PARTS = 20  # with a miss; fewer cannot tell a hundred directions from noise
 PENALTIES = (3.0, 10.0, 30.0, 100.0)
-DIRECTIONS = 100  # the ridge leaves nothing of further ones
-REPEATS = 3
+PRINCIPAL_DIRECTIONS = 100  # the ridge leaves nothing of further ones
+PROFILE_PARTITIONS = 3  # into folds
 
 
 @dataclass(frozen=True)
@@ -49,21 +48,21 @@ class Profile:
     sentence: str
 
 
-def overlap_profile(rescored: Rescored) -> Profile:
+def overlap_profile(overlaps: OverlapTable) -> Profile:
     """Fit the overlap profile of an audit on its `tune` images."""
-    delta = rescored.scores(rescored.default)
-    tune = rescored.role("tune") & np.isfinite(delta)
-    missed, codes = rescored.missed[tune], group_codes(rescored.table["group"][tune])
+    delta = overlaps.scores(overlaps.default)
+    tune = overlaps.role("tune") & np.isfinite(delta)
+    missed, codes = overlaps.missed[tune], group_codes(overlaps.table["group"][tune])
     usual = tune if tune.any() else np.isfinite(delta)
-    base = base_score(rescored.log_odds[0], delta, usual)
-    parts = parts_of_both(codes, missed)
+    base = base_score(overlaps.log_odds[0], delta, usual)
+    parts = groups_of_rarer(codes, missed)
     if parts < LEAST_PARTS:
         sentence = (
             f"Not fitted: {parts} parts with a miss (or without) in tune, {LEAST_PARTS} are "
             "needed; evidence plus half the IoU difference stands in."
         )
         return Profile(base, False, np.inf, parts, {}, sentence)
-    directions = _directions(_features(rescored), tune)
+    directions = _directions(_features(overlaps), tune)
     inside, start = directions[tune], base[tune]
     auroc = _cross_validated(inside, missed, start, codes)
     penalty = max(auroc, key=lambda p: (auroc[p], p))
@@ -81,17 +80,17 @@ def overlap_profile(rescored: Rescored) -> Profile:
     return Profile(scores, True, penalty, parts, auroc, sentence)
 
 
-def _features(rescored: Rescored) -> Floats:
+def _features(overlaps: OverlapTable) -> Floats:
     """All IoUs and log-odds of each image, `(N, F)`."""
-    count = rescored.log_odds.shape[1]
+    count = overlaps.log_odds.shape[1]
     ious = (
-        a.transpose(1, 0, 2).reshape(count, -1) for a in (rescored.iou_defect, rescored.iou_good)
+        a.transpose(1, 0, 2).reshape(count, -1) for a in (overlaps.iou_defect, overlaps.iou_good)
     )
-    return np.column_stack([*ious, rescored.log_odds.T])
+    return np.column_stack([*ious, overlaps.log_odds.T])
 
 
 def _directions(features: Floats, tune: Flags) -> Floats:
-    """Principal directions of the features of `tune`, `(N, ≤ DIRECTIONS)`, total variance 1.
+    """Principal directions of the features of `tune`, total variance 1, `(N, D)`.
 
     A ridge sees no difference between features and their directions; fewer are faster.
     """
@@ -99,10 +98,10 @@ def _directions(features: Floats, tune: Flags) -> Floats:
     inside = scaled[tune]
     if inside.shape[1] <= inside.shape[0]:
         _, axes = np.linalg.eigh(inside.T @ inside)
-        axes = axes[:, ::-1][:, :DIRECTIONS]
+        axes = axes[:, ::-1][:, :PRINCIPAL_DIRECTIONS]
     else:
         values, left = np.linalg.eigh(inside @ inside.T)
-        kept = np.flatnonzero(values > values[-1] * 1e-10)[::-1][:DIRECTIONS]
+        kept = np.flatnonzero(values > values[-1] * 1e-10)[::-1][:PRINCIPAL_DIRECTIONS]
         axes = inside.T @ left[:, kept] / np.sqrt(values[kept])
     result: Floats = scaled @ axes / np.sqrt(features.shape[1])
     return result
@@ -113,7 +112,7 @@ def _cross_validated(
 ) -> dict[float, float]:
     """AUROC inside held-out folds for each penalty, mean over repeated partitions."""
     found = []
-    for seed in range(REPEATS):
+    for seed in range(PROFILE_PARTITIONS):
         fold = grouped_folds(codes, missed, seed=seed)
         columns = [out_of_fold(features, missed, start, p, fold) for p in PENALTIES]
         found.append(held_out_auroc(np.column_stack([*columns, start]), missed, fold))

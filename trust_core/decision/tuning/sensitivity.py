@@ -1,24 +1,25 @@
-"""Does the verdict survive another layer, pair, mask, ε or variant? One change at a time."""
+"""Sensitivity: does the verdict survive another layer, pair, mask, variant or ε, one at a time?"""
 
 from dataclasses import asdict, dataclass, replace
 
-from trust_core.decision.cross_validation import parts_of_both
+from trust_core.decision.auroc import difference_interval
+from trust_core.decision.bootstrap import groups_of_rarer
 from trust_core.decision.tradeoff import curve
-from trust_core.decision.tuning.candidates import VARIANTS, Choice, Rescored
-from trust_core.decision.verdict import AMBER, GREEN, LEAST_GROUPS, RED, difference_interval
+from trust_core.decision.tuning.candidates import VARIANTS, Candidate, OverlapTable
+from trust_core.decision.verdict import colour_of
 
-RESAMPLES = 500
+SENSITIVITY_RESAMPLES = 500
 AXES = ("layer", "specific", "agnostic", "mask", "variant", "strength")
 
 
 @dataclass(frozen=True)
 class Neighbour:
-    """A neighbour of the choice.
+    """A candidate that differs from the chosen one in one thing, or the chosen one itself.
 
     Attributes:
         axis: what was changed, one of `AXES`.
         value: to what.
-        chosen: True for the choice itself.
+        chosen: True for the chosen one.
         auroc: on the images of the role.
         difference: AUROC − that of p.
         low: lower end of the 95 % interval of the difference; NaN when it is not defined.
@@ -38,11 +39,11 @@ class Neighbour:
 
 @dataclass(frozen=True)
 class Sensitivity:
-    """The choice and its neighbours.
+    """The chosen candidate and its neighbours.
 
     Attributes:
         role: the images it was measured on.
-        points: axis by axis, in the audit's order; the choice itself is on every axis.
+        points: axis by axis, in the audit's order; the chosen one is on every axis.
         sentence: how many neighbours share the colour.
     """
 
@@ -51,17 +52,17 @@ class Sensitivity:
     sentence: str
 
 
-def sensitivity(rescored: Rescored, choice: Choice, role: str) -> Sensitivity:
-    """Measure the choice and every choice that differs from it in one thing."""
-    known: dict[Choice, tuple[float, float, float, float, str]] = {}
+def sensitivity(overlaps: OverlapTable, chosen: Candidate, role: str) -> Sensitivity:
+    """Measure the chosen candidate and every one that differs from it in one thing."""
+    known: dict[Candidate, tuple[float, float, float, float, str]] = {}
     points = []
     for axis in AXES:
-        for value, neighbour in _along(rescored, choice, axis):
-            if neighbour not in known:
-                known[neighbour] = _measured(rescored, neighbour, role)
-            points.append(Neighbour(axis, value, neighbour == choice, *known[neighbour]))
-    mine = known[choice][-1]
-    others = [measured[-1] for other, measured in known.items() if other != choice]
+        for value, candidate in _along(overlaps, chosen, axis):
+            if candidate not in known:
+                known[candidate] = _measured(overlaps, candidate, role)
+            points.append(Neighbour(axis, value, candidate == chosen, *known[candidate]))
+    mine = known[chosen][-1]
+    others = [measured[-1] for other, measured in known.items() if other != chosen]
     same = sum(colour == mine for colour in others)
     sentence = (
         f"The verdict of the choice on {role} is {mine}; {same} of {len(others)} choices that "
@@ -70,27 +71,26 @@ def sensitivity(rescored: Rescored, choice: Choice, role: str) -> Sensitivity:
     return Sensitivity(role, tuple(points), sentence)
 
 
-def _along(rescored: Rescored, choice: Choice, axis: str) -> list[tuple[str, Choice]]:
+def _along(overlaps: OverlapTable, chosen: Candidate, axis: str) -> list[tuple[str, Candidate]]:
     if axis == "strength":
-        found = [(f"{e:g}", replace(choice, strength=e)) for e in rescored.strengths]
+        found = [(f"{e:g}", replace(chosen, strength=e)) for e in overlaps.strengths]
     elif axis == "variant":
-        found = [(name, replace(choice, variant=name)) for name in VARIANTS]
+        found = [(name, replace(chosen, variant=name)) for name in VARIANTS]
     else:
-        values = dict.fromkeys(str(asdict(recipe)[axis]) for recipe in rescored.recipes)
-        found = [(v, replace(choice, recipe=replace(choice.recipe, **{axis: v}))) for v in values]
-    there = set(rescored.choices())
-    return [(value, neighbour) for value, neighbour in found if neighbour in there]
+        values = dict.fromkeys(str(asdict(recipe)[axis]) for recipe in overlaps.recipes)
+        found = [(v, replace(chosen, recipe=replace(chosen.recipe, **{axis: v}))) for v in values]
+    there = set(overlaps.candidates())
+    return [(value, candidate) for value, candidate in found if candidate in there]
 
 
 def _measured(
-    rescored: Rescored, choice: Choice, role: str
+    overlaps: OverlapTable, candidate: Candidate, role: str
 ) -> tuple[float, float, float, float, str]:
-    inside = rescored.role(role)
-    scores, missed = rescored.scores(choice)[inside], rescored.missed[inside]
-    rival = rescored.p_defect[inside]
-    codes = rescored.groups[inside]
+    """AUROC, difference, its interval and colour."""
+    inside = overlaps.role(role)
+    scores, missed = overlaps.scores(candidate)[inside], overlaps.missed[inside]
+    rival, codes = overlaps.p_defect[inside], overlaps.groups[inside]
     auroc = curve(scores, missed).auroc
-    difference = auroc - curve(rival, missed).auroc
-    low, high = difference_interval(scores, rival, missed, codes, resamples=RESAMPLES)
-    decided = parts_of_both(codes, missed) >= LEAST_GROUPS and not low <= 0 <= high
-    return auroc, difference, low, high, (GREEN if low > 0 else RED) if decided else AMBER
+    low, high = difference_interval(scores, rival, missed, codes, resamples=SENSITIVITY_RESAMPLES)
+    colour = colour_of((low, high), groups_of_rarer(codes, missed))
+    return auroc, auroc - curve(rival, missed).auroc, low, high, colour

@@ -133,12 +133,14 @@ def _joined(parts: list[Shard]) -> Shard:
     order = np.lexsort((scores["strength"], scores["sample_id"].to_numpy(dtype=str)))
     features = [part.features for part in parts if part.features is not None]
     masks = [part.masks for part in parts if part.masks is not None]
+    activations = [part.activations for part in parts if part.activations is not None]
     return Shard(
         samples=pd.concat([part.samples for part in parts], ignore_index=True),
         scores=scores.iloc[order].reset_index(drop=True),
         maps={n: np.concatenate([part.maps[n] for part in parts])[order] for n in parts[0].maps},
         features=np.concatenate(features) if features else None,
         masks=np.concatenate(masks) if masks else None,
+        activations=np.concatenate(activations) if activations else None,
     )
 
 

@@ -8,6 +8,7 @@ from trust_core.audit.settings import AuditSettings
 from trust_core.errors import StoreError
 from trust_core.storage.atomic import write_json
 from trust_core.storage.audit_files import (
+    ACTIVATIONS,
     EVIDENCE,
     FEATURES,
     FINISHED,
@@ -54,10 +55,11 @@ def adopt(folder: Path, identity: Identity) -> None:
             manifest = read_manifest(path.parent)
         except StoreError:
             continue  # a damaged neighbour is no reason to stop
-        if manifest["model_pass"] == identity.model_pass and manifest["status"] == FINISHED:
+        same = manifest["model_pass"] == identity.model_pass and manifest.get("depths")
+        if same and manifest["status"] == FINISHED:
             (folder / MAPS).mkdir()
             files = [SAMPLES, SCORES, *(f"{MAPS}/{entry['file']}" for entry in manifest["maps"])]
-            for file in [*files, FEATURES, MASKS, EVIDENCE]:
+            for file in [*files, FEATURES, ACTIVATIONS, MASKS, EVIDENCE]:
                 if (path.parent / file).exists():
                     os.link(path.parent / file, folder / file)
             write_json(folder / MANIFEST, manifest)

@@ -93,6 +93,10 @@ def describe_audit(
         "layer": detector.layers[0],
         "grid": list(detector.grids[detector.layers[0]]),
         "maps": maps,
+        "depths": [
+            {"layer": depth.name, "channels": depth.channels, "grid": list(depth.grid)}
+            for depth in detector.depths
+        ],
         "mask_head": {"grid": list(detector.mask_grid)} if detector.mask_grid else None,
         "data": {
             "root": str(dataset.root.resolve()),

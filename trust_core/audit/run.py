@@ -148,6 +148,8 @@ def _run_model(
     """Score what no shard holds yet, then merge the shards."""
     if status(folder) == RUNNING:
         earlier = read_manifest(folder)
+        if "depths" not in earlier:  # its shards hold no activations
+            shutil.rmtree(folder / SHARDS, ignore_errors=True)
         batch_size = earlier["batch_size"]
         manifest["precision"] = earlier.get("precision")
     manifest["batch_size"] = batch_size
@@ -225,6 +227,7 @@ def _finish(
         outdated |= any(earlier[key] != manifest[key] for key in ("table", "mask"))
         kept = ("maps", "timings", "batch_size", "created", "libraries", "machine")
         manifest |= {key: earlier[key] for key in kept} | {"precision": earlier.get("precision")}
+        manifest["depths"] = earlier.get("depths", [])  # none in audits of before
         if earlier["mask"] != settings.mask:
             rescore(folder, manifest, settings.mask)
     passed = pd.read_parquet(folder / SAMPLES)[PASS_COLUMNS]

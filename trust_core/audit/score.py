@@ -70,6 +70,7 @@ def score_batch(
         pixels,
         input_gradient=len(settings.strengths) > 1 or settings.evidence,
         precision=settings.precision,
+        pooled=True,
     )
     defective = _decide(detector, settings, clean)
     readable = (batch.reasons == "").astype(bool)
@@ -109,8 +110,9 @@ def score_batch(
         samples=_sample_table(batch, clean, doubt, defective, blocks[0].columns["status"]),
         scores=pd.DataFrame({name: values[order] for name, values in scores.items()}),
         maps={name: values[order] for name, values in maps.items()},
-        features=_features(clean, readable),
+        features=_half(clean.features, readable),
         masks=_masks(clean, readable),
+        activations=_half(clean.pooled, readable),
     )
 
 
@@ -250,11 +252,11 @@ def _sample_table(
     return table
 
 
-def _features(clean: Response, readable: npt.NDArray[np.bool_]) -> Half | None:
-    """Penultimate features as kept, `(N, F)`: half precision, NaN for an unreadable image."""
-    if clean.features is None:
+def _half(values: Tensor | None, readable: npt.NDArray[np.bool_]) -> Half | None:
+    """Features as kept, `(N, F)`: half precision, NaN for an unreadable image."""
+    if values is None:
         return None
-    half = clean.features.clamp(-LARGEST_HALF, LARGEST_HALF).half().cpu().numpy()
+    half: Half = values.clamp(-LARGEST_HALF, LARGEST_HALF).half().cpu().numpy()
     half[~readable] = np.nan
     return half
 

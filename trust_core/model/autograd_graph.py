@@ -38,6 +38,30 @@ class Graph:
         """All edges that the log-odds depend on other than through `avoiding`."""
         return set(self._walk(avoiding))
 
+    def bottlenecks(self, source: Edge) -> set[Edge]:
+        """The values that every way from a source to the log-odds passes through, in one sweep."""
+        order, open_edges = [], [(self.sink, False)]
+        seen: set[Edge] = set()
+        useful = {source}
+        while open_edges:  # depth first, without recursion; a value follows all it is made from
+            edge, done = open_edges.pop()
+            if done:
+                if edge in useful or any(each in useful for each in _following(edge)):
+                    useful.add(edge)
+                    order.append(edge)
+            elif edge not in seen:
+                seen.add(edge)
+                open_edges.append((edge, True))
+                open_edges += [(each, False) for each in _following(edge)]
+        place = {edge: index for index, edge in enumerate(order)}
+        found, nearest = set(), len(order)
+        for edge in reversed(order):
+            if place[edge] <= nearest:  # no value further on reads what lies below this one
+                found.add(edge)
+            below = [place[each] for each in _following(edge) if each in place]
+            nearest = min([nearest, *below])
+        return found
+
     def averaged(self, edge: Edge) -> list[Edge]:
         """The values, in a row, that a value is made from by averages and views alone."""
         found: list[Edge] = []

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from trust_core.errors import ModelError, SettingsError
+from trust_core.model.depths import pooled as pool
 from trust_core.model.layers import Layer, Trace, choose_layer, trace_layers
 from trust_core.model.modules import computing, dtype_of, input_channels, kept_by_graphs, own_copy
 from trust_core.model.outputs import Convention, logits_of, mask_logits_of
@@ -33,6 +34,7 @@ class Response:
         input_gradient: dz/dx, (N, c, H, W), before normalisation; None when not asked for.
         features: (N, F), the input of the last nn.Linear; None when there is none.
         mask_logits: (N, 1, H', W') evidence for defective per pixel; None without a mask head.
+        pooled: (N, D), the pooled activations of all depths in a row; None when not asked for.
     """
 
     log_odds: Tensor
@@ -42,6 +44,7 @@ class Response:
     input_gradient: Tensor | None
     features: Tensor | None
     mask_logits: Tensor | None = None
+    pooled: Tensor | None = None
 
 
 class Detector:
@@ -64,6 +67,7 @@ class Detector:
         channels: what the network reads, 1 or 3.
         bytes_per_image: what the graph of a pass with an input gradient keeps of one image.
         mask_grid: (H', W') of the mask head's answer; None without one.
+        depths: the layers that are pooled for probes, from the first to the last.
         alternatives: architectures with the same keys and shapes that compute something else.
 
     Args:
@@ -109,6 +113,7 @@ class Detector:
         self._features = trace.features
         self._last = trace.default
         self._all_layers = trace.layers
+        self.depths = tuple(trace.layers[name] for name in trace.depths)
         names = tuple(dict.fromkeys(layers)) or (trace.default,)
         if names == ("",):
             raise ModelError(
@@ -153,6 +158,7 @@ class Detector:
         input_gradient: bool = False,
         precision: str = "fp32",
         masks: bool = True,
+        pooled: bool = False,
     ) -> Response:
         """Log-odds with the activations of the explanation layers and their gradients.
 
@@ -166,7 +172,9 @@ class Detector:
             precision: a key of `PRECISIONS`. With "bf16" the network runs in it up to the last
                 layer with a grid; what the decision makes of that, and all results, are in full.
             masks: also what a mask head says.
+            pooled: also the pooled activations of all depths.
         """
+        pools: dict[str, Tensor] = {}
         kept: dict[str, Tensor] = {}
         read: dict[str, Tensor] = {}
         averages = {} if input_gradient else self._averages
@@ -178,6 +186,13 @@ class Detector:
                     output = output.detach().requires_grad_()
                 kept[layer.name] = output
                 return output.clone()  # the network may go on in place
+
+            return hook
+
+        def gather(layer: Layer) -> Callable[..., None]:
+            def hook(_: nn.Module, __: object, output: Tensor) -> None:
+                maps = layer.maps(output.detach())
+                pools[layer.name] = pool(maps.relu() if layer.relu else maps)
 
             return hook
 
@@ -193,6 +208,9 @@ class Detector:
 
         x = self._checked(pixels).detach()
         with self._lock, ExitStack() as stack:
+            for layer in self.depths if pooled else ():
+                part = self.module.get_submodule(layer.name)
+                stack.callback(part.register_forward_hook(gather(layer)).remove)
             for layer in self._layers.values():
                 part = self.module.get_submodule(layer.name)
                 stack.callback(part.register_forward_hook(keep(layer)).remove)
@@ -232,6 +250,7 @@ class Detector:
             input_gradient=gradients[-1] if input_gradient else None,
             features=None if features is None else features.detach(),
             mask_logits=None if marked is None else marked.detach().to(self._dtype),
+            pooled=torch.cat([pools[d.name] for d in self.depths], 1) if pools else None,
         )
 
     @contextmanager

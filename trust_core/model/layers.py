@@ -19,6 +19,7 @@ from torch.autograd.graph import GradientEdge, get_gradient_edge
 
 from trust_core.errors import ModelError, SettingsError
 from trust_core.model.autograd_graph import Edge, Graph
+from trust_core.model.depths import choose_depths
 
 CLASS_TOKENS = range(9)  # a class token and up to eight registers or distillation tokens
 WEIGHTED = (nn.Linear, nn.modules.conv._ConvNd)
@@ -66,6 +67,7 @@ class Trace:
         features: name of the last nn.Linear, whose input is the features (N, F); "" for none.
         averaged: layer -> name of the nn.Linear whose input is the average of the layer's cells,
             where that average is all of the layer that the decision depends on.
+        depths: names of the layers that probes read, from the first to the last.
     """
 
     layers: dict[str, Layer]
@@ -73,6 +75,7 @@ class Trace:
     activated: bool
     features: str
     averaged: dict[str, str]
+    depths: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -182,7 +185,17 @@ def trace_layers(module: nn.Module, log_odds: Callable[[Tensor], Tensor], pixels
             # Where the network's ReLU follows, its derivative is 0 at 0: no plain average.
             if layers[found].channels == part.in_features and not layers[found].relu:
                 averaged[found] = each
-    return Trace(layers, name, activated, features, averaged)
+    passed = graph.bottlenecks(_edge(pixels))
+    distinct = {  # of several names of one value the shortest; a bare convolution is not the end
+        min(_aliases(visit, shown.values()), key=lambda alias: alias.count("."))
+        for visit in shown.values()
+        if visit.edge in passed
+        and visit.weighted_before <= head
+        and not graph.resampled(visit.edge)
+        and not isinstance(modules[visit.name], WEIGHTED)
+    }
+    depths = choose_depths([(each, x.grid) for each, x in layers.items() if each in distinct])
+    return Trace(layers, name, activated, features, averaged, depths or (name,) * bool(name))
 
 
 def choose_layer(trace: Trace, wanted: str) -> Layer:

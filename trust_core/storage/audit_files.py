@@ -27,6 +27,7 @@ MANIFEST = "manifest.json"
 SAMPLES = "samples.parquet"
 SCORES = "scores.parquet"
 FEATURES = "features.npy"
+ACTIVATIONS = "activations.npy"
 MASKS = "masks.npy"
 EVIDENCE = "evidence.npz"
 INDICATORS = "indicators.parquet"
@@ -143,6 +144,16 @@ class Audit:
     def maps(self, name: str) -> npt.NDArray[np.float16]:
         """A kept map of all rows, memory-mapped: `(rows, h, w)` float16, indexed by `row`."""
         return self._maps[name]
+
+    def activations(self) -> npt.NDArray[np.float16] | None:
+        """The pooled activations of all depths, memory-mapped.
+
+        Returns:
+            `(rows, D)` float16, row for row as `samples.parquet`, NaN for an unreadable image; the
+            depths of the manifest one after the other; None in an audit made before they were kept.
+        """
+        path = self.folder / ACTIVATIONS
+        return np.load(path, mmap_mode="r") if path.exists() else None
 
     def masks(self) -> npt.NDArray[np.float16] | None:
         """What the mask head says, memory-mapped: probabilities of *defective* at ε = 0.

@@ -15,6 +15,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+    if shard.activations is not None:
+        arrays["activations"] = shard.activations
 from trust_core.storage.atomic import replacing
 from trust_core.storage.audit_files import FEATURES, MAPS, MASKS, SAMPLES, SCORES
 
@@ -37,6 +39,7 @@ class Shard:
         features: penultimate features `(rows of samples, F)`, or None.
         masks: the mask head's probabilities of defective `(rows of samples, H', W')`, NaN for an
             unreadable image, or None.
+        activations: pooled activations of all depths `(rows of samples, D)`, or None.
     """
 
     samples: pd.DataFrame
@@ -44,6 +47,7 @@ class Shard:
     maps: dict[str, Half]
     features: Half | None
     masks: Half | None = None
+    activations: Half | None = None
 
 
 def shard_path(folder: Path, index: int) -> Path:
@@ -58,6 +62,7 @@ def write_shard(folder: Path, index: int, shard: Shard) -> None:
         arrays["features"] = shard.features
     if shard.masks is not None:
         arrays["masks"] = shard.masks
+<<<<<<< HEAD
     target = shard_path(folder, index)
     target.parent.mkdir(exist_ok=True)
     with replacing(target, locked=True) as unfinished:
@@ -65,6 +70,12 @@ def write_shard(folder: Path, index: int, shard: Shard) -> None:
         shard.samples.to_parquet(unfinished / SAMPLES, index=False)
         shard.scores.to_parquet(unfinished / SCORES, index=False)
         np.savez(unfinished / ARRAYS, **arrays)  # type: ignore[arg-type]
+=======
+    if shard.activations is not None:
+        arrays["activations"] = shard.activations
+    np.savez(unfinished / ARRAYS, **arrays)  # type: ignore[arg-type]
+    unfinished.rename(target)
+>>>>>>> 6646b3f (Linear probes at several depths of the network, fitted on tune and cross-fitted by group, are indicators of every audit)
 
 
 def read_shard(folder: Path, index: int) -> Shard:
@@ -72,11 +83,12 @@ def read_shard(folder: Path, index: int) -> Shard:
     path = shard_path(folder, index)
     with np.load(path / ARRAYS, allow_pickle=False) as arrays:
         maps = {n.removeprefix("map:"): arrays[n] for n in arrays.files if n.startswith("map:")}
-        features, masks = (
-            arrays[name] if name in arrays.files else None for name in ("features", "masks")
+        features, masks, activations = (
+            arrays[name] if name in arrays.files else None
+            for name in ("features", "masks", "activations")
         )
     samples, scores = (pd.read_parquet(path / name) for name in (SAMPLES, SCORES))
-    return Shard(samples, scores, maps, features, masks)
+    return Shard(samples, scores, maps, features, masks, activations)
 
 
 def merge(folder: Path, count: int, map_files: dict[str, str]) -> dict[str, float]:
@@ -122,7 +134,11 @@ def merge(folder: Path, count: int, map_files: dict[str, str]) -> dict[str, floa
                     at_zero = (shard.scores["strength"] == 0).to_numpy()
                     scale = shard.scores[f"scale_{name}"].to_numpy()[at_zero, None, None]
                     clean[name].append(shard.maps[name][at_zero] * scale)
-            for file, values in ((FEATURES, shard.features), (MASKS, shard.masks)):
+            for file, values in (
+                (FEATURES, shard.features),
+                (MASKS, shard.masks),
+                (ACTIVATIONS, shard.activations),
+            ):
                 if values is not None:
                     rows_of_samples = slice(image, image + len(shard.samples))
                     array(folder / file, images, values)[rows_of_samples] = values

@@ -24,6 +24,10 @@ THRESHOLD_SHIFT = "p_defect"
 
 _ONE_OUTPUT = "with one output it would rank as p does"
 _NO_REFERENCE = "it needs penultimate features and 20 good images of train or tune"
+_NO_PROBES = (
+    "it needs the activations that audits keep now (run the audit again, into a new folder by "
+    "--out) and, in tune, 5 groups with a defect, 5 with a good part and 20 good images passed"
+)
 _AUTOTUNE = "run `python -m trust_core autotune AUDIT` first"
 
 # The columns of `indicators.parquet`, and why an audit may not have one.
@@ -42,6 +46,8 @@ ABSENT = {
     "combination": "run the audit again",
     "consensus": _NO_REFERENCE,
     "consensus_blind": _NO_REFERENCE,
+    "probe": _NO_PROBES,
+    "probe_combination": _NO_PROBES,
     "best_overlap": _AUTOTUNE,
     "overlap_profile": _AUTOTUNE,
 }

@@ -30,6 +30,7 @@ from trust_core.decision.indicators.feature_distance import (
     largest_area,
     mahalanobis_distance,
 )
+from trust_core.decision.indicators.probes import Probes, combined, fit_probes
 from trust_core.decision.tradeoff import Counts, Floats
 from trust_core.decision.verdict import LEAST_GROUPS
 from trust_core.explanation.evidence.heatmaps import EVIDENCE_FORM, concentration
@@ -96,6 +97,11 @@ class Material:
         pictures = _pictures(self)
         return None if pictures is None else mahalanobis_distance(*pictures)
 
+    @cached_property
+    def probes(self) -> Probes | None:
+        """Linear probes of the kept activations; None where there are none."""
+        return fit_probes(self.audit, self.samples)
+
     def column(self, name: str) -> Floats:
         """A column over the passed images, `(N,)`."""
         values: Floats = self.table[name].to_numpy(dtype=np.float64)
@@ -124,6 +130,8 @@ def write_indicators(audit: Audit) -> None:
     """Make every rival and write `indicators.parquet`; no model runs."""
     material = Material(audit, pd.read_parquet(audit.folder / SAMPLES))
     found = {name: rival(material) for name, rival in RIVALS.items()}
+    if material.probes is not None:
+        material.probes.save(audit.folder)
     columns = {name: values for name, values in found.items() if values is not None}
     ids = material.samples.loc[material.passed, "sample_id"].reset_index(drop=True)
     write_table(audit.folder / INDICATORS, pd.DataFrame({"sample_id": ids, **columns}))
@@ -297,3 +305,18 @@ def _opinions(
     views = np.column_stack([*(material.column(name) for name in names), distance])
     total = standardised(views, material.usual) @ np.array([*weights, DISTANCE_WEIGHT])
     return np.where(np.isfinite(views).all(1), total, np.nan)
+
+
+@RIVALS.register("probe")
+def probe(material: Material) -> Floats | None:
+    """s: linear probes at several depths, fitted on `tune`: Alain and Bengio, 2016."""
+    return None if material.probes is None else material.probes.scores
+
+
+@RIVALS.register("probe_combination")
+def probe_combination(material: Material) -> Floats | None:
+    """The sum z + ½·s, each in standard deviations over the passed good images of `tune`."""
+    if material.probes is None:
+        return None
+    good = (material.table["role"] == "tune").to_numpy() & ~material.missed
+    return combined(material.column("log_odds"), material.probes.scores, good)

@@ -1,0 +1,251 @@
+"""Linear probes: good against defective, read off the activations at several depths.
+
+Alain and Bengio, Understanding intermediate layers using linear classifier probes, 2016 (arXiv
+1610.01644). The detector stays as it is; at each depth one regularised linear classifier is fitted
+to the pooled activations of all labelled images of `tune`. `docs/probes.md` tells the formula.
+
+Notation: S images of the audit, N of them passed, K depths, D pooled numbers of all depths.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from trust_core.decision.bootstrap import Flags, count_groups, group_codes
+from trust_core.decision.cross_validation import FOLDS, grouped_folds, standardised
+from trust_core.decision.indicators.linear_discriminant import TINY, linear_discriminant
+from trust_core.decision.tradeoff import Counts, Floats, curve
+from trust_core.model.depths import STATISTICS
+from trust_core.storage.audit_files import Audit
+
+PROBES = "probes.npz"
+WEIGHT = 0.5  # of the probes beside z, in standard deviations
+LEAST_GROUPS = 5  # with a defect, and with a good part, in `tune`
+LEAST_GOOD = 20  # passed good images of `tune`: they set the scale
+MOST_IMAGES = 2000  # of a role that are fitted to, defective ones first
+CHUNK = 2048
+
+Half = npt.NDArray[np.float16]
+ROLES = (("tune",), ("train", "tune"))  # what may be fitted to; the simpler first
+
+
+@dataclass(frozen=True)
+class Probes:
+    """Fitted probes of one audit.
+
+    Attributes:
+        roles: of the images they were fitted to.
+        layers: name of each depth, K.
+        widths: channels of each depth, K.
+        weights: `(D,)`; the score at depth k is the product of its part of these with its pooled
+            activations, plus `offsets[k]`.
+        offsets: `(K,)`; with them a score has mean 0 and deviation 1 among passed good images of
+            `tune`, out of fold.
+        depth_scores: scores of the passed images at each depth, `(N, K)`; those of `tune` come from
+            probes that saw neither the image nor its group.
+        scores: s, their mean, in standard deviations among passed good images of `tune`, `(N,)`.
+        groups: groups of `tune` with a defective image.
+    """
+
+    roles: tuple[str, ...]
+    layers: tuple[str, ...]
+    widths: tuple[int, ...]
+    weights: Floats
+    offsets: Floats
+    depth_scores: Floats
+    scores: Floats
+    groups: int
+
+    def save(self, folder: Path) -> None:
+        """Write what a part's explanation needs into the audit."""
+        unfinished = folder / f".{PROBES}.unfinished.npz"
+        np.savez(
+            unfinished,
+            roles=self.roles,
+            layers=self.layers,
+            widths=self.widths,
+            weights=self.weights,
+            offsets=self.offsets,
+            depth_scores=self.depth_scores.astype(np.float32),
+            scores=self.scores,
+            groups=self.groups,
+        )
+        unfinished.replace(folder / PROBES)
+
+
+def read_probes(audit: Audit) -> Probes | None:
+    """The probes of an audit; None where it has none."""
+    if not (audit.folder / PROBES).exists():
+        return None
+    with np.load(audit.folder / PROBES, allow_pickle=False) as kept:
+        texts = {name: tuple(map(str, kept[name])) for name in ("roles", "layers")}
+        numbers = {n: kept[n] for n in ("weights", "offsets", "depth_scores", "scores")}
+        widths, groups = tuple(map(int, kept["widths"])), int(kept["groups"])
+    return Probes(widths=widths, groups=groups, **cast(dict[str, Any], texts | numbers))
+
+
+def fit_probes(audit: Audit, samples: pd.DataFrame) -> Probes | None:
+    """Fit the probes of a finished model pass, and score its passed images; no model runs.
+
+    Args:
+        audit: with its kept activations.
+        samples: `samples.parquet`.
+
+    Returns:
+        None where activations were not kept, or `tune` has too few groups to fit to.
+    """
+    activations, depths = audit.activations(), audit.manifest.get("depths")
+    if activations is None or not depths:
+        return None
+    widths = tuple(len(STATISTICS) * depth["channels"] for depth in depths)
+    return _fitted(activations, samples, tuple(depth["layer"] for depth in depths), widths)
+
+
+def combined(log_odds: Floats, scores: Floats, usual: Flags, weight: float = WEIGHT) -> Floats:
+    """The sum z + w·s, `(N,)`, both in deviations over the images `usual`; NaN where unknown."""
+    both = np.column_stack([log_odds, scores])
+    total = standardised(both, usual) @ np.array([1.0, weight])
+    return np.where(np.isfinite(both).all(1), total, np.nan)
+
+
+@dataclass(frozen=True)
+class Fit:
+    """One linear discriminant a depth.
+
+    Attributes:
+        weights: `(D,)`, one depth after the other.
+        offsets: `(K,)`.
+        widths: pooled numbers of each depth, K.
+    """
+
+    weights: Floats
+    offsets: Floats
+    widths: tuple[int, ...]
+
+    def scores(self, values: Floats) -> Floats:
+        """Scores `(n, K)` of pooled activations `(n, D)`: log-odds of *defective*."""
+        parts = [values[:, part] @ self.weights[part] for part in _slices(self.widths)]
+        return np.column_stack(parts) + self.offsets
+
+
+def fit_depths(values: Floats, defective: Flags, widths: tuple[int, ...]) -> Fit:
+    """Fit every depth to pooled activations `(n, D)` and labels `(n,)`, some of each."""
+    parts = [linear_discriminant(values[:, part], defective) for part in _slices(widths)]
+    weights, offsets = zip(*parts, strict=True)
+    return Fit(np.concatenate(weights), np.array(offsets), widths)
+
+
+def cross_fit(
+    values: Floats,
+    defective: Flags,
+    codes: Counts,
+    widths: tuple[int, ...],
+    beside: tuple[Floats, Flags] | None = None,
+) -> tuple[list[Fit], Counts]:
+    """Fits that have not seen the groups of a fold, and last the one that has seen all.
+
+    Args:
+        values: pooled activations of `tune`, `(n, D)`.
+        defective: `(n,)`.
+        codes: groups as numbers, `(n,)`.
+        widths: pooled numbers of each depth.
+        beside: values and labels of further images, `train`, that every fit sees.
+
+    Returns:
+        The fits, and the fold of each image, `(n,)`: the place of the fit that has not seen it.
+    """
+    fewest = min(count_groups(codes, chosen) for chosen in (defective, ~defective))
+    fold = grouped_folds(codes, defective, min(FOLDS, fewest))
+    everything, labels = values, defective
+    if beside is not None:
+        everything, labels = (np.concatenate(x) for x in ((values, beside[0]), (labels, beside[1])))
+    always = np.ones(len(labels) - len(values), dtype=np.bool_)
+    fits = []
+    for index in range(int(fold.max()) + 2):  # the last one leaves nothing out
+        kept = np.append(fold != index, always)
+        fits.append(fit_depths(everything[kept], labels[kept], widths))
+    return fits, fold
+
+
+def _slices(widths: tuple[int, ...]) -> list[slice]:
+    ends = np.cumsum(widths).tolist()
+    return [slice(end - width, end) for end, width in zip(ends, widths, strict=True)]
+
+
+def _fitted(
+    activations: Half, samples: pd.DataFrame, layers: tuple[str, ...], widths: tuple[int, ...]
+) -> Probes | None:
+    passed = np.flatnonzero(samples["outcome"].isin(["FN", "TN"]))
+    defective = (samples["label"] == 1).to_numpy(dtype=bool)
+    tuned = (samples["role"] == "tune").to_numpy(dtype=bool)
+    log_odds = samples["log_odds"].to_numpy(dtype=np.float64)
+    codes = group_codes(samples["group"])
+    tune, train = (_rows(samples, role) for role in ("tune", "train"))
+    groups, good_groups = (
+        count_groups(codes[tune], chosen) for chosen in (defective[tune], ~defective[tune])
+    )
+    own = passed[tuned[passed]]
+    scale, missed = ~defective[own], defective[own]  # passed good images set the unit
+    if min(groups, good_groups) < LEAST_GROUPS or scale.sum() < LEAST_GOOD:
+        return None
+    values = _values(activations, tune)
+    best, found = -1.0, None
+    for roles in ROLES:
+        if "train" in roles and not len(train):
+            continue
+        beside = (_values(activations, train), defective[train]) if "train" in roles else None
+        fits, fold = cross_fit(values, defective[tune], codes[tune], widths, beside)
+        fit_of = np.full(int(codes.max()) + 1, len(fits) - 1)  # of each group
+        fit_of[codes[tune]] = fold
+        held = _all_scores(activations, own, fits, fit_of[codes[own]])
+        score = standardised(held, scale).mean(1)
+        area = curve(combined(log_odds[own], score, scale), missed).auroc
+        if found is None or area > best + 1e-12:
+            best, found = area, (roles, fits, fit_of, held)
+    assert found is not None
+    roles, fits, fit_of, held = found
+    fit_of = np.where(tuned, fit_of[codes], len(fits) - 1)  # of each image
+    mean, deviation = held[scale].mean(0), held[scale].std(0)
+    deviation[deviation < TINY] = 1.0
+    depth_scores = (_all_scores(activations, passed, fits, fit_of[passed]) - mean) / deviation
+    scores = standardised(depth_scores.mean(1)[:, None], np.isin(passed, own[scale]))[:, 0]
+    return Probes(
+        roles=roles,
+        layers=layers,
+        widths=tuple(width // len(STATISTICS) for width in widths),
+        weights=fits[-1].weights / np.repeat(deviation, widths),
+        offsets=(fits[-1].offsets - mean) / deviation,
+        depth_scores=depth_scores,
+        scores=scores,
+        groups=groups,
+    )
+
+
+def _rows(samples: pd.DataFrame, role: str) -> Counts:
+    """Readable images of a role that are fitted to; many are cut, good ones first."""
+    rows = np.flatnonzero((samples["role"] == role) & samples["log_odds"].notna())
+    if len(rows) > MOST_IMAGES:  # ids are hashes: the first are any
+        good = (samples["label"] == 0).to_numpy()[rows]
+        some = rows[~good][: MOST_IMAGES // 2]
+        rows = np.sort(np.concatenate([some, rows[good][: MOST_IMAGES - len(some)]]))
+    return rows
+
+
+def _values(activations: Half, rows: Counts) -> Floats:
+    return np.nan_to_num(activations[rows].astype(np.float64))
+
+
+def _all_scores(activations: Half, rows: Counts, fits: list[Fit], fit_of: Counts) -> Floats:
+    """Scores of images by the fit of each, `(n, K)`, some at a time."""
+    found = np.empty((len(rows), len(fits[0].widths)))
+    for start in range(0, len(rows), CHUNK):
+        part = slice(start, start + CHUNK)
+        values = _values(activations, rows[part])
+        for index in np.unique(fit_of[part]):
+            own = fit_of[part] == index
+            found[part][own] = fits[index].scores(values[own])
+    return found

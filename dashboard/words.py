@@ -38,6 +38,8 @@ INDICATOR_NAMES = {
     "combination": "evidence and IoU difference combined",
     "consensus": "consensus of evidence, IoU difference and features",
     "consensus_blind": "consensus without heatmaps",
+    "probe": "second reading of the activations",
+    "probe_combination": "evidence and second reading of the activations",
     "best_overlap": "best overlap found on the tuning parts",
     "overlap_profile": "overlap profile",
 }

@@ -20,12 +20,14 @@ from trust_core.audit.run import PASS_COLUMNS
 from trust_core.audit.score import NO_SCORE, UNREADABLE
 from trust_core.audit.settings import AuditSettings
 from trust_core.data.samples import SAMPLE_COLUMNS, sample_id
+from trust_core.decision.indicators.probes import fit_probes
 from trust_core.decision.indicators.registry import ABSENT
 from trust_core.explanation.heatmaps import rounded
 from trust_core.explanation.overlap import CONSTANT, SCORED
 from trust_core.explanation.uncertainty import DOUBT_COLUMNS
 from trust_core.storage.atomic import write_json
 from trust_core.storage.audit_files import (
+    ACTIVATIONS,
     FEATURES,
     FINISHED,
     INDICATORS,
@@ -43,6 +45,7 @@ from trust_core.storage.shards import write_table
 GRID = (7, 5)
 MASK_GRID = (24, 24)
 MAP_NAMES = ("defect", "good", "gradient")
+DEPTH = {"layer": "layer4", "channels": 4, "grid": list(GRID)}
 KINDS = ("crack", "pit", "scratch")
 PICTURE = 48  # pixels a side
 
@@ -138,11 +141,14 @@ def write_fake_audit(
         np.save(folder / MAPS / f"layer4.{name}.npy", values)
     features = draw.normal(size=(len(samples), 16)).astype(np.float16)
     np.save(folder / FEATURES, features)
+    activations = np.random.default_rng(seed).normal(size=(len(samples), 3 * DEPTH["channels"]))
+    np.save(folder / ACTIVATIONS, activations.astype(np.float16))
     write_table(folder / SAMPLES, samples)
     write_table(folder / SCORES, scores)
     grid = {"grid": list(MASK_GRID)} if mask_head else None
     write_json(
-        folder / MANIFEST, _manifest(root, samples, scores, settings, seed) | {"mask_head": grid}
+        folder / MANIFEST,
+        _manifest(root, samples, scores, settings, seed) | {"mask_head": grid, "depths": [DEPTH]},
     )
     if mask_head:
         np.save(folder / MASKS, _masks(root, samples, seed))
@@ -150,7 +156,10 @@ def write_fake_audit(
     rivals = pd.DataFrame({name: draw.normal(size=len(passed)) for name in ABSENT})
     rivals.insert(0, "sample_id", passed["sample_id"].to_numpy())
     write_table(folder / INDICATORS, rivals)
-    return open_audit(folder)
+    audit = open_audit(folder)
+    if (probes := fit_probes(audit, samples)) is not None:
+        probes.save(folder)
+    return audit
 
 
 def _sample(root: Path, index: int, part: Part, draw: np.random.Generator) -> dict[str, object]:

@@ -160,10 +160,10 @@ def cross_fit(
     """
     fewest = min(count_groups(codes, chosen) for chosen in (defective, ~defective))
     fold = grouped_folds(codes, defective, min(FOLDS, fewest))
-    everything, labels = values, defective
-    if beside is not None:
-        everything, labels = (np.concatenate(x) for x in ((values, beside[0]), (labels, beside[1])))
-    always = np.ones(len(labels) - len(values), dtype=np.bool_)
+    more, labels_of_more = beside or (values[:0], defective[:0])
+    everything = np.concatenate([values, more])
+    labels = np.concatenate([defective, labels_of_more])
+    always = np.ones(len(more), dtype=np.bool_)
     fits = []
     for index in range(int(fold.max()) + 2):  # the last one leaves nothing out
         kept = np.append(fold != index, always)

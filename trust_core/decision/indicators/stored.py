@@ -30,7 +30,7 @@ from trust_core.decision.indicators.feature_distance import (
     largest_area,
     mahalanobis_distance,
 )
-from trust_core.decision.indicators.probes import Probes, combined, fit_probes
+from trust_core.decision.indicators.probes import PROBES, Probes, combined, fit_probes
 from trust_core.decision.tradeoff import Counts, Floats
 from trust_core.decision.verdict import LEAST_GROUPS
 from trust_core.explanation.evidence.heatmaps import EVIDENCE_FORM, concentration
@@ -130,7 +130,9 @@ def write_indicators(audit: Audit) -> None:
     """Make every rival and write `indicators.parquet`; no model runs."""
     material = Material(audit, pd.read_parquet(audit.folder / SAMPLES))
     found = {name: rival(material) for name, rival in RIVALS.items()}
-    if material.probes is not None:
+    if material.probes is None:
+        (audit.folder / PROBES).unlink(missing_ok=True)  # of other labels or roles
+    else:
         material.probes.save(audit.folder)
     columns = {name: values for name, values in found.items() if values is not None}
     ids = material.samples.loc[material.passed, "sample_id"].reset_index(drop=True)

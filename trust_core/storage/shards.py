@@ -15,10 +15,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-    if shard.activations is not None:
-        arrays["activations"] = shard.activations
 from trust_core.storage.atomic import replacing
-from trust_core.storage.audit_files import FEATURES, MAPS, MASKS, SAMPLES, SCORES
+from trust_core.storage.audit_files import ACTIVATIONS, FEATURES, MAPS, MASKS, SAMPLES, SCORES
 
 SHARDS = "shards"
 ARRAYS = "arrays.npz"
@@ -62,7 +60,8 @@ def write_shard(folder: Path, index: int, shard: Shard) -> None:
         arrays["features"] = shard.features
     if shard.masks is not None:
         arrays["masks"] = shard.masks
-<<<<<<< HEAD
+    if shard.activations is not None:
+        arrays["activations"] = shard.activations
     target = shard_path(folder, index)
     target.parent.mkdir(exist_ok=True)
     with replacing(target, locked=True) as unfinished:
@@ -70,12 +69,6 @@ def write_shard(folder: Path, index: int, shard: Shard) -> None:
         shard.samples.to_parquet(unfinished / SAMPLES, index=False)
         shard.scores.to_parquet(unfinished / SCORES, index=False)
         np.savez(unfinished / ARRAYS, **arrays)  # type: ignore[arg-type]
-=======
-    if shard.activations is not None:
-        arrays["activations"] = shard.activations
-    np.savez(unfinished / ARRAYS, **arrays)  # type: ignore[arg-type]
-    unfinished.rename(target)
->>>>>>> 6646b3f (Linear probes at several depths of the network, fitted on tune and cross-fitted by group, are indicators of every audit)
 
 
 def read_shard(folder: Path, index: int) -> Shard:

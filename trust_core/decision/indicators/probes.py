@@ -20,6 +20,7 @@ from trust_core.decision.cross_validation import FOLDS, grouped_folds, standardi
 from trust_core.decision.indicators.linear_discriminant import TINY, linear_discriminant
 from trust_core.decision.tradeoff import Counts, Floats, curve
 from trust_core.model.depths import STATISTICS
+from trust_core.storage.atomic import replacing
 from trust_core.storage.audit_files import Audit
 
 PROBES = "probes.npz"
@@ -62,19 +63,18 @@ class Probes:
 
     def save(self, folder: Path) -> None:
         """Write what a part's explanation needs into the audit."""
-        unfinished = folder / f".{PROBES}.unfinished.npz"
-        np.savez(
-            unfinished,
-            roles=self.roles,
-            layers=self.layers,
-            widths=self.widths,
-            weights=self.weights,
-            offsets=self.offsets,
-            depth_scores=self.depth_scores.astype(np.float32),
-            scores=self.scores,
-            groups=self.groups,
-        )
-        unfinished.replace(folder / PROBES)
+        with replacing(folder / PROBES) as unfinished, unfinished.open("wb") as file:
+            np.savez(
+                file,
+                roles=self.roles,
+                layers=self.layers,
+                widths=self.widths,
+                weights=self.weights,
+                offsets=self.offsets,
+                depth_scores=self.depth_scores.astype(np.float32),
+                scores=self.scores,
+                groups=self.groups,
+            )
 
 
 def read_probes(audit: Audit) -> Probes | None:

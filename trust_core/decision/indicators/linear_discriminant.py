@@ -5,6 +5,7 @@ Notation: N images, F features.
 
 import numpy as np
 import numpy.typing as npt
+from scipy.linalg import solve
 
 from trust_core.decision.tradeoff import Floats
 
@@ -19,8 +20,8 @@ def linear_discriminant(features: Floats, defective: Labels) -> tuple[Floats, fl
     What `LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto")` of scikit-learn computes (a
     test holds the two together): each class's covariance, on features of deviation 1, is shrunk
     towards the identity by the share of Ledoit and Wolf (J. Multivariate Analysis 88, 2004). Here
-    the F x F matrix, which takes a minute to solve at a last layer's F = 3,840, is never formed:
-    what is solved is N x N, by the identity of Woodbury.
+    the F x F matrix, which takes a minute to solve at a last layer's F = 3,840, is formed only
+    where F < N; else what is solved is N x N, by the identity of Woodbury.
 
     Args:
         features: `(N, F)`.
@@ -44,10 +45,15 @@ def linear_discriminant(features: Floats, defective: Labels) -> tuple[Floats, fl
         priors.append(prior)
     low_rank, between = np.concatenate(rows), means[1] - means[0]
     diagonal = np.maximum(diagonal, TINY)
-    scaled = low_rank / diagonal
-    inner = scaled @ low_rank.T
-    inner.flat[:: len(inner) + 1] += 1.0
-    weights: Floats = between / diagonal - scaled.T @ np.linalg.solve(inner, scaled @ between)
+    root = np.sqrt(diagonal)
+    scaled, target = low_rank / root, between / root
+    matrix = scaled.T @ scaled if len(root) < len(scaled) else scaled @ scaled.T
+    matrix.flat[:: len(matrix) + 1] += 1.0
+    if len(root) < len(scaled):
+        target = solve(matrix, target, assume_a="pos")
+    else:
+        target = target - scaled.T @ solve(matrix, scaled @ target, assume_a="pos")
+    weights: Floats = target / root
     middle = float((means[0] + means[1]) @ weights) / 2
     return weights, float(np.log(priors[1] / priors[0])) - middle
 

@@ -27,7 +27,7 @@ PROBES = "probes.npz"
 WEIGHT = 0.5  # of the probes beside z, in standard deviations
 LEAST_GROUPS = 5  # with a defect, and with a good part, in `tune`
 LEAST_GOOD = 20  # passed good images of `tune`: they set the scale
-MOST_IMAGES = 2000  # of a role that are fitted to, defective ones first
+MOST_IMAGES = 1500  # of a role that are fitted to, defective ones first
 CHUNK = 2048
 
 Half = npt.NDArray[np.float16]

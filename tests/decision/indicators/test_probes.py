@@ -11,7 +11,7 @@ from tests.fakes import Part, write_fake_audit
 from tests.small import small_dataset, small_detector
 from trust_core.audit.run import run_audit
 from trust_core.audit.settings import AuditSettings
-from trust_core.decision.curves import curve_at
+from trust_core.decision.curves import tradeoff
 from trust_core.decision.indicators import probes
 from trust_core.decision.indicators.probes import combined, fit_probes, read_probes
 from trust_core.decision.indicators.registry import available
@@ -50,25 +50,27 @@ def made(folder, *, images=400, lead=3.0, groups=2, seed=0):
     return audit
 
 
+def auroc(audit, indicator, role):
+    return tradeoff(audit, indicator, role).curves[0.0].auroc
+
+
 @pytest.fixture(scope="module")
 def audit(tmp_path_factory):
     return made(tmp_path_factory.mktemp("probes") / "audit")
 
 
 def test_probes_find_what_the_activations_know(audit):
-    test = audit.passed(["test"])
-    known, shift = (curve_at(test, name, 0.0).auroc for name in ("probe_combination", "p_defect"))
+    alone, known, shift = (
+        auroc(audit, name, "test") for name in ("probe", "probe_combination", "p_defect")
+    )
     assert shift < 0.65
-    assert curve_at(test, "probe", 0.0).auroc > 0.9
+    assert alone > 0.9
     assert known > shift + 0.15
 
 
 def test_without_anything_to_know_they_find_nothing_on_tune(tmp_path):
     """Cross-fitting: on the images of the fit themselves, 21 numbers would separate noise."""
-    areas = [
-        curve_at(made(tmp_path / str(s), lead=0, seed=s).passed(["tune"]), "probe", 0.0).auroc
-        for s in range(5)
-    ]
+    areas = [auroc(made(tmp_path / str(s), lead=0, seed=s), "probe", "tune") for s in range(5)]
     assert np.mean(areas) == pytest.approx(0.5, abs=0.08)
 
 

@@ -10,7 +10,7 @@ from dashboard.home import summary
 from dashboard.home.audit_list import audit_list
 from dashboard.home.demo_start import demo_start
 from dashboard.shell import HOME, RUN, link, page, show_finding
-from dashboard.url_state import TUNE, read_point
+from dashboard.url_state import read_point
 from dashboard.words import shift_sentence
 from trust_core.decision.curves import tradeoff
 from trust_core.decision.operating_point import count_flags

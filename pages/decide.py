@@ -39,7 +39,7 @@ from trust_core.storage.audit_files import Audit
 @fragment
 def show(audit: Audit) -> None:
     """All that a control moves; a move runs this alone, on what was already computed."""
-    point, wanted = read_point(audit), requirements.read_wants()
+    point, wanted = read_point(audit), requirements.read_requirements()
     demand, line = wanted.demand, wanted.line
     role = "tune" if closed_seals(audit, [TEST]) else TEST
     chosen = choice_of(audit, point)
@@ -72,8 +72,8 @@ def show(audit: Audit) -> None:
         show_trial(audit, role)
 
     act("2 What do you want?", "What must be proven, and what an error costs on your line.")
-    requirements.ask(requirements.PROOF_FIELDS)
-    requirements.ask(requirements.LINE_FIELDS)
+    requirements.number_fields(requirements.PROOF_FIELDS)
+    requirements.number_fields(requirements.LINE_FIELDS)
 
     act("3 What is proven?", "" if told else "Nothing yet: the proof needs the sealed images.")
     if told and afforded:
@@ -118,7 +118,7 @@ def act(title: str, sentence: str, chart: str = "") -> None:
 
 def draw(audit: Audit) -> None:
     """Draw the page."""
-    requirements.into_address()
+    requirements.fill_url()
     show(audit)
 
 

@@ -1,4 +1,4 @@
-"""What the reader wants of the line: recall, confidence, and what an error costs; all in the URL.
+"""Decide, 2: what must be proven, and what an error costs on the line; all in the URL.
 
 A link to another page does not carry these, so the session remembers the last ones.
 """
@@ -11,7 +11,7 @@ from dashboard.url_state import number, sync_widget
 from trust_core.decision.certificate import Budget, Demand
 from trust_core.decision.line_costs import Line
 
-MEMORY = "decide-wants"
+MEMORY = "decide-requirements"
 
 
 @dataclass(frozen=True)
@@ -66,8 +66,8 @@ PROOF_FIELDS, LINE_FIELDS = FIELDS[:3], FIELDS[3:]
 
 
 @dataclass(frozen=True)
-class Wants:
-    """What is wanted.
+class Requirements:
+    """What is required.
 
     Attributes:
         demand: what must be proven.
@@ -80,26 +80,25 @@ class Wants:
     line: Line
 
 
-def read_wants() -> Wants:
+def read_requirements() -> Requirements:
     """What the URL says; where it is silent, what was last filled in, else what is usual."""
     value = {field.key: _value(field) for field in FIELDS}
     sure = value["sure"] / 100
-    return Wants(
+    return Requirements(
         Demand(value["recall"] / 100, sure),
         Budget(value["afford"] / 100, sure),
         Line(value["rate"] / 100, value["shift"], value["escape"], value["again"]),
     )
 
 
-def into_address() -> None:
+def fill_url() -> None:
     """Put what was last filled in into a URL that is silent, so that it can be shared."""
-    for field in FIELDS:
-        kept = st.session_state.get(MEMORY, {}).get(field.key)
-        if kept is not None and field.key not in st.query_params:
-            st.query_params[field.key] = f"{kept:.12g}"
+    for key, value in st.session_state.get(MEMORY, {}).items():
+        if key not in st.query_params:
+            st.query_params[key] = f"{value:.12g}"
 
 
-def ask(fields: tuple[Field, ...]) -> None:
+def number_fields(fields: tuple[Field, ...]) -> None:
     """The fields, side by side."""
     for column, field in zip(st.columns(len(fields)), fields, strict=True):
         sync_widget(f"want-{field.key}", _value(field))

@@ -8,7 +8,7 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from dashboard import url_state
-from dashboard.decide.requirements import read_wants
+from dashboard.decide.requirements import read_requirements
 from dashboard.localization.url_state import mask_threshold
 from dashboard.parts.url_state import read_filters
 from tests.fakes import Part, passed_parts, write_fake_audit
@@ -173,7 +173,7 @@ def test_no_page_takes_a_number_that_is_none(audit: Audit, query: dict[str, str]
     query["mask"] = "0.5"
     assert read_filters(audit, point).contra == Contradiction("good_marked", 0.5, 0.0)
     assert mask_threshold("beside") is None
-    assert read_wants().demand.recall == 0.95
+    assert read_requirements().demand.recall == 0.95
 
 
 def slider_page():

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from importlib.metadata import version
 from typing import Any
 
+import plotly.graph_objects as go
 import streamlit as st
 from plotly.offline import get_plotlyjs
 
@@ -16,11 +17,16 @@ from trust_core.errors import StoreError
 from trust_core.storage.atomic import replacing
 
 NOTHING: dict[str, Any] = {}
+Drawing = tuple[str, int]  # a figure as JSON, and its height in pixels
+
+
+def drawing(figure: go.Figure) -> Drawing:
+    """A figure as text, which a cache can keep and a page need not make again."""
+    return figure.to_json(validate=False), int(figure.layout.height)
 
 
 def chart(
-    figure: str,
-    height: int,
+    figure: Drawing,
     *,
     key: str,
     alt: str,
@@ -31,8 +37,7 @@ def chart(
     """Draw a figure, or move the marks on the one that is drawn.
 
     Args:
-        figure: as JSON. As long as it is the same text, nothing of it is drawn again.
-        height: pixels.
+        figure: of `drawing`. As long as it is the same text, nothing of it is drawn again.
         key: of the element.
         alt: one sentence that says what it shows.
         moving: shapes and annotations, as `figures.mark_tradeoff` gives them.
@@ -46,8 +51,9 @@ def chart(
         if on_choose is not None and point:
             on_choose(float(point["threshold"]), point.get("strength"))
 
+    text, height = figure
     data = {
-        "figure": figure,
+        "figure": text,
         "moving": moving,
         "revision": revision,
         "height": height,

@@ -27,6 +27,13 @@ def quiet(html: str) -> str:
     return f'<p class="quiet">{html}</p>'
 
 
+def section(title: str, sentence: str, *, chart: bool = False) -> str:
+    """The heading of a section, or of a chart, and what it shows."""
+    level = "h3" if chart else "h2"
+    head = f"<{level}>{title}</{level}>" if title else ""
+    return f'<div class="section">{head}<p>{sentence}</p></div>'
+
+
 def table(
     kind: str, rows: Iterable[tuple[str, str, Sequence[str]]], heads: Sequence[str] = ()
 ) -> str:

@@ -8,7 +8,7 @@ import math
 
 import streamlit as st
 
-from trust_core.decision.curves import ALL_ROLES
+from dashboard.words import ROLE_CHOICES
 from trust_core.decision.indicators.registry import DEFAULT_INDICATOR, available
 from trust_core.decision.operating_point import (
     OperatingPoint,
@@ -20,7 +20,6 @@ from trust_core.storage.audit_files import Audit
 
 AUDIT = "audit"
 TUNE = "tune"
-CHOICES = (TUNE, "certify", "test", ALL_ROLES)
 POINT = {"indicator": "ind", "strength": "eps", "threshold": "tau", "role": "role"}
 
 
@@ -70,7 +69,7 @@ def read_point(audit: Audit) -> OperatingPoint:
         else:
             threshold = default_threshold(audit, indicator, strength)
     role = query.get("role", TUNE)
-    return OperatingPoint(indicator, strength, threshold, role if role in CHOICES else TUNE)
+    return OperatingPoint(indicator, strength, threshold, role if role in ROLE_CHOICES else TUNE)
 
 
 def write_point(point: OperatingPoint) -> None:

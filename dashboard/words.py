@@ -3,9 +3,10 @@
 import math
 import time
 
-from scipy.stats import beta
-
+from trust_core.decision.certificate import proven
+from trust_core.decision.indicators.registry import THRESHOLD_SHIFT
 from trust_core.decision.operating_point import FlagCounts
+from trust_core.decision.tradeoff import Curve
 
 OUTCOME_NAMES = {
     "TP": "caught defect",
@@ -44,6 +45,8 @@ INDICATOR_NAMES = {
     "overlap_profile": "overlap profile",
 }
 
+SHIFT_NAME = INDICATOR_NAMES[THRESHOLD_SHIFT]
+
 CONTRADICTION_NAMES = {
     "good_marked": "Good, yet marked",
     "defective_empty": "Defective, mask empty",
@@ -54,6 +57,13 @@ ROLE_NAMES = {
     "tune": "for choosing the threshold",
     "certify": "sealed: for proving the threshold",
     "test": "sealed: for the final report",
+}
+
+ROLE_CHOICES = {
+    "tune": "Tune – for choosing",
+    "certify": "Certify – sealed",
+    "test": "Test – sealed",
+    "all": "All three",
 }
 
 HELP = {
@@ -114,6 +124,16 @@ def of(k: int, n: int, what: str) -> str:
     return f"{count(k)} of {counted(n, what)}" if n else f"no {what}"
 
 
+def indicator_name(indicator: str) -> str:
+    """What an indicator is called."""
+    return INDICATOR_NAMES.get(indicator, indicator.replace("_", " "))
+
+
+def capital(text: str) -> str:
+    """The first letter in upper case, the others as they are."""
+    return text[:1].upper() + text[1:]
+
+
 def percent(share: float) -> str:
     """A share as a whole percentage, never rounded to 0 or 100 when it is not that: `7 %`."""
     if math.isnan(share):
@@ -125,22 +145,41 @@ def percent(share: float) -> str:
     return f"{share * 100:.0f} %"
 
 
+def share(value: float) -> str:
+    """A share as a percentage with the digits it was given with: `95 %`, `99.5 %`."""
+    return f"{100 * value:.4g} %"
+
+
+def money(value: float) -> str:
+    """A cost, three digits: `0.0123`, `1.25`, `12,300`."""
+    if not math.isfinite(value):
+        return "–"
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def about(value: float) -> str:
+    """A count that was computed, not counted: `1,230`, `12`, `0.4`."""
+    if not math.isfinite(value):
+        return "–"
+    return f"{value:,.0f}" if abs(value) >= 10 else f"{value:.2g}"
+
+
 def interval(k: int, n: int) -> str:
     """What k of n proves of the share behind it: `at least 74 %, 95 % sure`, rounded down.
 
-    The lower bound is Clopper and Pearson's (Biometrika 26, 1934), one-sided.
+    The lower bound is Clopper and Pearson's, one-sided.
     """
     if not n:
         return "nothing to measure it on"
-    bound = float(beta.ppf(1 - CONFIDENCE, k, n - k + 1)) if k else 0.0
-    return f"at least {math.floor(bound * 100)} %, {CONFIDENCE * 100:.0f} % sure"
+    return f"at least {math.floor(100 * proven(k, n, CONFIDENCE))} %, {share(CONFIDENCE)} sure"
 
 
-def caught_sentence(flagged_fn: int, fn: int, flagged_tn: int, tn: int) -> str:
+def caught_sentence(counts: FlagCounts) -> str:
     """`11 of 12 missed defects caught; 74 of 555 good parts re-inspected`."""
-    caught = f"{of(flagged_fn, fn, 'missed defects')} caught" if fn else "no defect was missed"
-    again = f"{of(flagged_tn, tn, 'good parts')} re-inspected" if tn else "no good part was passed"
-    return f"{caught}; {again}"
+    caught = f"{of(counts.flagged_fn, counts.fn, 'missed defects')} caught"
+    again = f"{of(counts.flagged_tn, counts.tn, 'good parts')} re-inspected"
+    caught = caught if counts.fn else "no defect was missed"
+    return f"{caught}; {again if counts.tn else 'no good part was passed'}"
 
 
 def shift_sentence(counts: FlagCounts) -> str:
@@ -148,16 +187,29 @@ def shift_sentence(counts: FlagCounts) -> str:
     if counts.shift_tn is None:
         return ""
     more = counts.shift_tn - counts.flagged_tn
-    again = f"{counted(counts.shift_tn, 'good parts')} for the same catch, {count(abs(more))} "
-    again += "more" if more > 0 else "fewer"
-    if not more:
-        again = "as many good parts for the same catch"
-    return f"Just lowering the decision threshold would re-inspect {again}."
+    again = "as many good parts for the same catch"
+    if more:
+        again = f"{counted(counts.shift_tn, 'good parts')} for the same catch, "
+        again += f"{count(abs(more))} {'more' if more > 0 else 'fewer'}"
+    return f"{capital(SHIFT_NAME)} would re-inspect {again}."
 
 
 def number_text(value: float) -> str:
     """A threshold with no more digits than tell it from its neighbours, and a true minus sign."""
     return f"{value:.6g}".replace("-", "−").replace("inf", "∞")
+
+
+def brief_threshold(threshold: float) -> str:
+    """A threshold with the digits that matter to a reader: `τ 0.7910`."""
+    return "nothing" if math.isinf(threshold) else f"τ {threshold:.4g}".replace("-", "−")
+
+
+def good_parts_at(points: Curve, recall: float) -> str:
+    """Good parts re-inspected to catch a share of the missed defects: `310 of 376`."""
+    index = points.at_recall(recall)
+    if index is None or not points.tn:
+        return "–"
+    return f"{count(int(points.flagged_tn[index]))} of {count(points.tn)}"
 
 
 def size(n: float) -> str:

@@ -13,6 +13,7 @@ from dashboard.localization.controls import choices, explanation_note, sliders
 from dashboard.localization.pixel_counting import count_first
 from dashboard.localization.url_state import read_asked, write
 from dashboard.localization.worst import show_worst
+from dashboard.markup import section
 from dashboard.sealed_roles import ask_to_open, opened_sentence
 from dashboard.shell import audit_page, fragment, marks_defects, show_finding
 from trust_core.decision.curves import roles_of
@@ -44,35 +45,31 @@ def show(audit: Audit) -> None:
 
     left, middle, right = st.columns([5, 5, 3], gap="large")
     with left:
-        act("By size of the defect", "Found defects, with counts; the bar is the 95 % interval.")
+        legend = "Found defects, with counts; the bar is the 95 % interval."
+        st.html(section("By size of the defect", legend))
         draw_sizes(told, asked)
     with middle:
         best = words.best_sentence(swept(audit, counts, asked), drawn_thresholds(audit, asked))
-        act("At every threshold", f"{best} Click a line to go there.".strip())
+        st.html(section("At every threshold", f"{best} Click a line to go there.".strip()))
         draw_thresholds(audit, counts, asked)
     with right:
         sliders(asked)
         choices(audit, asked)
 
-    act("Where it goes wrong", "Each picture opens its part.")
+    st.html(section("Where it goes wrong", "Each picture opens its part."))
     show_worst(audit, seen, asked)
 
     if asked.source == MASK_HEAD:
-        act(
-            "Decisions that contradict their own mask",
+        legend = (
             "Does the mask see what the decision missed? The mask’s alarm is also an indicator, on "
-            "Trade-off and Decide.",
+            "Trade-off and Decide."
         )
+        st.html(section("Decisions that contradict their own mask", legend))
         show_contradictions(seen, asked)
 
-    act("Beside another audit", "Two networks on the same images.")
+    st.html(section("Beside another audit", "Two networks on the same images."))
     if other := choose_marked(audit):
         show_beside(audit, counts, other, asked)
-
-
-def act(title: str, sentence: str) -> None:
-    """The heading of a section, and what it shows."""
-    st.html(f'<div class="act"><h2>{title}</h2><p>{sentence}</p></div>')
 
 
 def draw(audit: Audit) -> None:

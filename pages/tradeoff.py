@@ -5,17 +5,19 @@ from functools import partial
 
 import streamlit as st
 
+from dashboard.markup import section
+from dashboard.point_controls import choose_field, choose_indicator, choose_strength, move_point
 from dashboard.sealed_roles import ask_to_open, opened_sentence
 from dashboard.shell import audit_page, fragment, show_finding
 from dashboard.tradeoff.charts import MOST_KINDS, draw_heat, draw_kinds, draw_tradeoff
-from dashboard.tradeoff.controls import choices, click, keep, links, sliders
-from dashboard.tradeoff.moves import move
-from dashboard.tradeoff.words import detail, proven, table
+from dashboard.tradeoff.controls import click, note_point, part_links, threshold_slider
+from dashboard.tradeoff.words import counts_table, point_sentence, proof_sentence
 from dashboard.url_state import read_point
-from dashboard.words import caught_sentence
+from dashboard.words import HELP, ROLE_CHOICES, caught_sentence
 from trust_core.decision.curves import caught_by_kind, roles_of, tradeoff
+from trust_core.decision.indicators.registry import THRESHOLD_SHIFT
 from trust_core.decision.journal import closed_seals
-from trust_core.decision.operating_point import count_flags, slider_stops
+from trust_core.decision.operating_point import OperatingPoint, count_flags, slider_stops
 from trust_core.storage.audit_files import Audit
 
 
@@ -26,64 +28,67 @@ def show(audit: Audit) -> None:
     roles = roles_of(point.role)
     if sealed := closed_seals(audit, roles):
         ask_to_open(audit, sealed, "the trade-off was looked at")
-        back = partial(move, audit, "role", role="tune")
+        back = partial(move_point, audit, "role", role="tune")
         st.button("Back to the parts for choosing", on_click=back)
         return
     scores = tradeoff(audit, point.indicator, point.role)
-    positions, here = slider_stops(scores.curves[point.strength], point.threshold)
-    if not positions:
+    stops, here = slider_stops(scores.curves[point.strength], point.threshold)
+    if not stops:
         show_finding("None of these parts has a score.", "There is no threshold to choose on them.")
-        choices(audit, point)
+        choose_scores(audit, point)
         return
     point = replace(point, threshold=here)
     counts = count_flags(scores.curves[point.strength], scores.shift, point)
-    told = caught_sentence(counts.flagged_fn, counts.fn, counts.flagged_tn, counts.tn)
-    show_finding(f"{told}.", f"{detail(counts, point)} {opened_sentence(audit, roles)}")
+    detail = f"{point_sentence(counts, point)} {opened_sentence(audit, roles)}"
+    show_finding(f"{caught_sentence(counts)}.", detail)
     choose = partial(click, audit)
 
     left, right = st.columns([2, 1], gap="large")
     with left:
         draw_tradeoff(audit, scores, point, choose)
-        heading(
-            "",
+        legend = (
             "Each curve is an adversarial strength, each point on it a threshold; up and left is "
-            "better. Dashed: just lowering the decision threshold. Click a point to go there.",
+            "better. Dashed: just lowering the decision threshold. Click a point to go there."
         )
+        st.html(section("", legend))
     with right:
-        sliders(audit, point, positions)
-        st.html(table(counts))
-        choices(audit, point)
-        links(audit, point, scores)
+        threshold_slider(audit, point, stops)
+        if len(audit.strengths) > 1:
+            choose_strength(audit, point, disabled=point.indicator == THRESHOLD_SHIFT)
+        st.html(counts_table(counts))
+        choose_scores(audit, point)
+        part_links(audit, point, scores)
 
-    heading(
-        "Every threshold and strength at once",
+    legend = (
         "Each row is an adversarial strength, each column a threshold; further right flags more. "
-        "The ring is the cell nearest to your operating point. Click a cell to go there.",
+        "The ring is the cell nearest to your operating point. Click a cell to go there."
     )
+    st.html(section("Every threshold and strength at once", legend))
     left, right = st.columns(2, gap="large")
     with left:
-        heading("", f"Missed defects caught, of {counts.fn:,}")
+        st.html(section("", f"Missed defects caught, of {counts.fn:,}"))
         draw_heat(audit, scores, point, choose, missed=True)
     with right:
-        heading("", f"Good parts re-inspected, of {counts.tn:,}")
+        st.html(section("", f"Good parts re-inspected, of {counts.tn:,}"))
         draw_heat(audit, scores, point, choose, missed=False)
 
     left, right = st.columns(2, gap="large")
     with left:
-        heading("By kind of defect", "Missed defects: caught, and (hatched) still missed.")
+        legend = "Missed defects: caught, and (hatched) still missed."
+        st.html(section("By kind of defect", legend))
         if rows := caught_by_kind(scores, point.strength, point.threshold, MOST_KINDS):
             draw_kinds(rows)
         else:
             st.caption("The data names no kinds for the missed defects.")
     with right:
-        heading("Keep this operating point", proven(counts))
-        keep(audit, point)
+        st.html(section("Keep this operating point", proof_sentence(counts)))
+        note_point(audit, point)
 
 
-def heading(title: str, sentence: str) -> None:
-    """What a chart shows, above it."""
-    head = f"<h2>{title}</h2>" if title else ""
-    st.html(f'<div class="chart-head">{head}<p>{sentence}</p></div>')
+def choose_scores(audit: Audit, point: OperatingPoint) -> None:
+    """Which indicator, and on which parts."""
+    choose_indicator(audit, point, "Suspicious by", help_text=HELP.get(point.indicator))
+    choose_field(audit, point, "role", "On these parts", ROLE_CHOICES)
 
 
 audit_page("Trade-off", show, "tradeoff.css")

@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping
 
 import streamlit as st
 
-from dashboard.chart import chart
-from dashboard.decide.words import about, brief, money
-from dashboard.words import percent
+from dashboard.chart import Drawing, chart, drawing
+from dashboard.markup import table
+from dashboard.words import about, brief_threshold, money, percent
 from trust_core.decision.curves import tradeoff
 from trust_core.decision.line_costs import (
     CERTIFIED,
@@ -34,19 +34,19 @@ NAMES = {
 }
 MARKED = (CERTIFIED, CHEAPEST, OWN)
 
+Options = Mapping[str, OperatingPoint]
 
-def line_sentence(
-    audit: Audit, role: str, options: Mapping[str, OperatingPoint], line: Line
-) -> str:
+
+def line_sentence(audit: Audit, role: str, options: Options, line: Line) -> str:
     """What the certified threshold does to the line; without one, the cheapest."""
-    key = next(key for key in (CERTIFIED, CHEAPEST, OWN) if key in options)
-    told = _on_the_line(audit, audit.key, role, options[key], line)
+    key = next(key for key in MARKED if key in options)
+    values = _on_the_line(audit, audit.key, role, options[key], line)
     before, after, again = (
-        told[name].value for name in ("escapes_before", "escapes_after", "reinspections")
+        values[name].value for name in ("escapes_before", "escapes_after", "reinspections")
     )
     if math.isnan(after):
         return "Without a missed defect among these images nothing can be said of the line."
-    low, high = told["escapes_after"].interval
+    low, high = values["escapes_after"].interval
     return (
         f"{NAMES[key]}: {about(after)} escapes a million parts ({about(low)} to {about(high)}) "
         f"instead of {about(before)}, for {about(again)} re-inspections a shift."
@@ -65,48 +65,37 @@ def line_basis(audit: Audit, role: str) -> str:
     )
 
 
-def line_table(audit: Audit, role: str, options: Mapping[str, OperatingPoint], line: Line) -> str:
+def line_table(audit: Audit, role: str, options: Options, line: Line) -> str:
     """The line before, and after each threshold, as HTML; numbers and words of ours."""
-    told = {
-        key: _on_the_line(audit, audit.key, role, option, line) for key, option in options.items()
-    }
-    some = next(iter(told.values()))
-    heads = "".join(
-        f'<th class="{"rival" if key == CERTIFIED_SHIFT else ""}">{NAMES[key]}<small>'
-        f"{brief(options[key].threshold)}</small></th>"
-        for key in told
-    )
-    rows = [
+    values = {key: _on_the_line(audit, audit.key, role, o, line) for key, o in options.items()}
+    some = next(iter(values.values()))
+    heads = [
+        f"{NAMES[key]}<small>{brief_threshold(option.threshold)}</small>"
+        for key, option in options.items()
+    ]
+    quantities = [
         ("Escapes a million parts", "escapes_after", some["escapes_before"], about),
         ("Re-inspections a shift", "reinspections", LineValue(0, (0, 0)), about),
         ("Expected cost a part", "cost_after", some["cost_before"], money),
         ("Pays when an escape costs more than", "break_even_cost", None, money),
         ("Pays when more of the parts are defective than", "break_even_rate", None, _rate),
     ]
-    body = ""
-    for title, key, before, words in rows:
-        now = f"<td>{_value(before, words)}</td>" if before else "<td>–</td>"
-        cells = "".join(
-            f'<td class="{"rival" if name == CERTIFIED_SHIFT else ""}">'
-            f"{_value(found[key], words)}</td>"
-            for name, found in told.items()
-        )
-        body += f"<tr><th>{title}</th>{now}{cells}</tr>"
+    rows = []
+    for title, quantity, before, words in quantities:
+        after = {key: _value(found[quantity], words) for key, found in values.items()}
+        if CERTIFIED_SHIFT in after:
+            after[CERTIFIED_SHIFT] = f'<span class="rival">{after[CERTIFIED_SHIFT]}</span>'
+        rows.append(("", title, [_value(before, words) if before else "–", *after.values()]))
     return (
-        '<div class="wide"><table class="numbers"><thead><tr><th></th><th>Without a second look'
-        f"</th>{heads}</tr></thead><tbody>{body}</tbody></table></div>"
+        f'<div class="wide">{table("numbers", rows, ["", "Without a second look", *heads])}</div>'
     )
 
 
-def draw_costs(
-    audit: Audit, point: OperatingPoint, options: Mapping[str, OperatingPoint], line: Line
-) -> None:
+def draw_costs(audit: Audit, point: OperatingPoint, options: Options, line: Line) -> None:
     """Expected cost over re-inspections, with the thresholds named."""
     marks = tuple((NAMES[k], o.threshold) for k, o in options.items() if k in MARKED)
-    text, height = _costs(audit, audit.key, point.indicator, point.strength, marks, line)
     chart(
-        text,
-        height,
+        _costs(audit, audit.key, point.indicator, point.strength, marks, line),
         key="costs",
         alt="Expected cost a part over re-inspections a shift; the lowest point is the cheapest "
         "threshold. Dashed: just lowering the decision threshold.",
@@ -128,20 +117,17 @@ def _costs(
     strength: float,
     marks: tuple[tuple[str, float], ...],
     line: Line,
-) -> tuple[str, int]:
+) -> Drawing:
     scores = tradeoff(_audit, indicator)
     ours, shift = scores.curves[strength], scores.shift
     again, cost = costs_along(_audit, ours, line)
-    at = {label: ours.at(threshold) for label, threshold in marks}
-    named: dict[int, str] = {}
-    for label, index in at.items():
-        named[index] = f"{named[index]}, {label.lower()}" if index in named else label
-    figure = decide.costs(
-        _drawn(again, cost, ours),
-        _drawn(*costs_along(_audit, shift, line), shift),
-        [Priced(label, float(again[i]), float(cost[i])) for i, label in named.items()],
-    )
-    return figure.to_json(validate=False), int(figure.layout.height)
+    labels: dict[int, str] = {}
+    for label, threshold in marks:
+        index = ours.at(threshold)
+        labels[index] = f"{labels[index]}, {label.lower()}" if index in labels else label
+    priced = [Priced(label, float(again[i]), float(cost[i])) for i, label in labels.items()]
+    rival = costs_along(_audit, shift, line)
+    return drawing(decide.costs(_drawn(again, cost, ours), _drawn(*rival, shift), priced))
 
 
 def _drawn(again: Floats, cost: Floats, points: Curve) -> tuple[Floats, Floats]:
@@ -153,9 +139,8 @@ def _value(value: LineValue, words: Callable[[float], str]) -> str:
     low, high = value.interval
     if math.isnan(value.value):
         return "–"
-    if low == high:
-        return f"<b>{words(value.value)}</b>"
-    return f"<b>{words(value.value)}</b><small>{words(low)} to {words(high)}</small>"
+    text = f"<b>{words(value.value)}</b>"
+    return text if low == high else f"{text}<small>{words(low)} to {words(high)}</small>"
 
 
 def _rate(value: float) -> str:

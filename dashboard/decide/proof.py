@@ -5,10 +5,20 @@ from html import escape
 
 import streamlit as st
 
-from dashboard.chart import chart
-from dashboard.decide.words import brief, called, capital, foretold, share
-from dashboard.shell import show_error
-from dashboard.words import count, counted, moment, of
+from dashboard.chart import Drawing, chart, drawing
+from dashboard.markup import table
+from dashboard.shell import errors_shown
+from dashboard.words import (
+    SHIFT_NAME,
+    brief_threshold,
+    capital,
+    count,
+    counted,
+    indicator_name,
+    moment,
+    of,
+    share,
+)
 from trust_core.decision.bootstrap import Interval
 from trust_core.decision.certificate import Budget, Demand, needed, plan, proven
 from trust_core.decision.certify import (
@@ -24,17 +34,24 @@ from trust_core.decision.certify import (
 from trust_core.decision.indicators.registry import THRESHOLD_SHIFT
 from trust_core.decision.journal import SEALED, closed_seals, entries
 from trust_core.decision.operating_point import OperatingPoint
-from trust_core.errors import TrustError
 from trust_core.figures import decide
 from trust_core.storage.audit_files import Audit
 
 WORTHLESS = 0.8  # loss of good parts above which a proof says little more than flagging all
 OVERLOOKED = 2  # curves of the planner, beside that of none
+HEADS = (
+    "",
+    "Threshold",
+    "Missed parts caught, on certify",
+    "Good parts re-inspected, on certify",
+    "Missed defects caught, on test",
+    "Good parts re-inspected, on test",
+)
 
 
-def choice_of(audit: Audit, point: OperatingPoint) -> ChosenIndicator:
+def chosen_indicator(audit: Audit, point: OperatingPoint) -> ChosenIndicator:
     """The indicator and strength in the URL as what is certified, with the reason they have."""
-    usual = _usual(audit, audit.key, len(entries(audit)))
+    usual = choose_indicator(audit)
     if (usual.indicator, usual.strength) == (point.indicator, point.strength):
         return usual
     return choose_indicator(audit, point.indicator, point.strength)
@@ -50,97 +67,80 @@ def certificate(
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
-def _usual(_audit: Audit, key: str, decided: int) -> ChosenIndicator:
-    return choose_indicator(_audit)
-
-
-@st.cache_data(max_entries=64, show_spinner=False)
 def _certificate(
     _audit: Audit, key: str, decided: int, wanted: Demand | Budget, chosen: ChosenIndicator
 ) -> Certificate:
     return compute_certificate(_audit, wanted, chosen)
 
 
-def ask_to_prove(audit: Audit, demand: Demand, chosen: ChosenIndicator) -> None:
+def ask_for_proof(audit: Audit, demand: Demand, chosen: ChosenIndicator) -> None:
     """What lies sealed, what it could prove, and the deliberate act of opening it."""
     have = missed_groups(audit, "certify")
     roles = " and ".join(closed_seals(audit, SEALED))
     with st.container(border=True, key="seal-proof"):
-        least = needed(demand)
         st.html(
-            f"<p><b>{foretold(have, least, demand.recall)}</b></p><p>A proof holds for the "
-            f"indicator that was chosen before the sealed images were seen: now "
-            f"{escape(called(chosen.indicator))} at strength {chosen.strength:g}. Opening the "
-            f"images kept for {roles} is noted in the audit, with your name and the time, and "
+            f"<p><b>{forecast_sentence(have, needed(demand), demand.recall)}</b></p><p>A proof "
+            "holds for the indicator that was chosen before the sealed images were seen: now "
+            f"{escape(indicator_name(chosen.indicator))} at strength {chosen.strength:g}. Opening "
+            f"the images kept for {roles} is noted in the audit, with your name and the time, and "
             "stands on the certificate.</p>"
         )
         sure = st.checkbox(f"I have chosen, and want {roles} opened", key="proof-sure")
         if st.button("Prove it", disabled=not sure, key="proof-open", type="primary"):
-            try:
+            with errors_shown():
                 certify(audit, demand, chosen)
                 st.rerun()
-            except TrustError as problem:
-                show_error(problem)
 
 
-def price_sentence(told: Certificate) -> str:
+def forecast_sentence(have: int, least: int, recall: float) -> str:
+    """What the number of missed parts in `certify` allows, said before the seal is opened."""
+    lie = capital(f"{counted(have, 'missed parts')} {'lies' if have == 1 else 'lie'} sealed")
+    if have >= least:
+        return f"{lie}: enough to prove {share(recall)}, for which {count(least)} are needed."
+    return (
+        f"{lie}, and {count(least)} are needed to prove {share(recall)} even with none "
+        "overlooked: opening the seal now cannot prove it."
+    )
+
+
+def price_sentence(proof: Certificate) -> str:
     """What the certified threshold costs, beside the one that threshold shift can certify."""
-    if not told.certified:
+    if not proof.certified:
         return ""
-    mine, shift = (_lost(proof.test) for proof in (told.ours, told.threshold_shift))
-    if told.chosen.indicator == THRESHOLD_SHIFT or not shift:
+    mine, shift = (_lost(part.test) for part in (proof.ours, proof.threshold_shift))
+    if proof.chosen.indicator == THRESHOLD_SHIFT or not shift:
         return f"It re-inspects {mine} of test." if mine else ""
-    said = f"It re-inspects {mine} of test; {called(THRESHOLD_SHIFT)} proves the same with {shift}."
-    if (told.ours.test.tn_loss or 0) > WORTHLESS:
-        said += " Flagging every part would prove it too: such a proof is worth little."
-    return said
+    sentence = f"It re-inspects {mine} of test; {SHIFT_NAME} proves the same with {shift}."
+    if (proof.ours.test.tn_loss or 0) > WORTHLESS:
+        sentence += " Flagging every part would prove it too: such a proof is worth little."
+    return sentence
 
 
 def _lost(effect: ThresholdEffect) -> str:
     return "" if effect.flagged_tn is None else of(effect.flagged_tn, effect.tn, "good parts")
 
 
-def proof_table(told: Certificate) -> str:
+def proof_table(proof: Certificate) -> str:
     """The certified threshold beside that of threshold shift, as HTML."""
-    rows = [("ours", called(told.chosen.indicator), told.ours)]
-    if told.chosen.indicator != THRESHOLD_SHIFT:
-        rows.append(("rival", called(THRESHOLD_SHIFT), told.threshold_shift))
-    heads = (
-        "", "Threshold", "Missed parts caught, on certify", "Good parts re-inspected, on certify",
-        "Missed defects caught, on test", "Good parts re-inspected, on test",
-    )  # fmt: skip
-    body = ""
-    for kind, name, part in rows:
-        proof = part.proof
-        cells = [
-            _threshold(part),
-            of(proof.caught, proof.groups, "parts") if proof.certified else "–",
-            _good(part.certify),
-            _missed(part.test),
-            _good(part.test),
-        ]
-        inside = "".join(f"<td>{cell}</td>" for cell in cells)
-        body += f'<tr class="{kind}"><th>{capital(name)}</th>{inside}</tr>'
-    head = "".join(f"<th>{text}</th>" for text in heads)
-    return (
-        f'<div class="wide"><table class="numbers"><thead><tr>{head}</tr></thead>'
-        f"<tbody>{body}</tbody></table></div>"
-    )
+    rows = [("ours", capital(indicator_name(proof.chosen.indicator)), _cells(proof.ours))]
+    if proof.chosen.indicator != THRESHOLD_SHIFT:
+        rows.append(("rival", capital(SHIFT_NAME), _cells(proof.threshold_shift)))
+    return f'<div class="wide">{table("numbers", rows, HEADS)}</div>'
 
 
-def _threshold(part: IndicatorProof) -> str:
-    threshold = part.proof.threshold
-    if threshold is None:
-        return "cannot be certified"
-    return "flags only the unscored" if math.isinf(threshold) else brief(threshold)
-
-
-def _good(effect: ThresholdEffect) -> str:
-    return _counted(effect.flagged_tn, effect.tn, effect.tn_loss_interval)
-
-
-def _missed(effect: ThresholdEffect) -> str:
-    return _counted(effect.flagged_fn, effect.fn, effect.fn_recall_interval)
+def _cells(part: IndicatorProof) -> list[str]:
+    proof, on_certify, on_test = part.proof, part.certify, part.test
+    threshold = "cannot be certified"
+    if proof.threshold is not None:
+        unscored = math.isinf(proof.threshold)
+        threshold = "flags only the unscored" if unscored else brief_threshold(proof.threshold)
+    return [
+        threshold,
+        of(proof.caught, proof.groups, "parts") if proof.certified else "–",
+        _counted(on_certify.flagged_tn, on_certify.tn, on_certify.tn_loss_interval),
+        _counted(on_test.flagged_fn, on_test.fn, on_test.fn_recall_interval),
+        _counted(on_test.flagged_tn, on_test.tn, on_test.tn_loss_interval),
+    ]
 
 
 def _counted(flagged: int | None, total: int, interval: Interval | None) -> str:
@@ -148,20 +148,20 @@ def _counted(flagged: int | None, total: int, interval: Interval | None) -> str:
     if flagged is None or interval is None or not total:
         return "–"
     low, high = interval
-    told = f"<b>{count(flagged)}</b> of {count(total)}"
+    text = f"<b>{count(flagged)}</b> of {count(total)}"
     if math.isnan(low) or low == high:  # a bootstrap of all caught is a point: it says nothing
-        return told
-    return f"{told}<small>{100 * low:.0f} to {100 * high:.0f} %</small>"
+        return text
+    return f"{text}<small>{100 * low:.0f} to {100 * high:.0f} %</small>"
 
 
-def seals_sentence(told: Certificate) -> str:
+def seals_sentence(proof: Certificate) -> str:
     """Who opened what, as HTML, and whether the choice came first."""
     seals = "; ".join(
-        f"{seal.role} on {moment(seal.when)} by {escape(seal.who)}" for seal in told.seals
+        f"{seal.role} on {moment(seal.when)} by {escape(seal.who)}" for seal in proof.seals
     )
     first = (
         "The indicator was chosen before the sealed images were seen."
-        if told.chosen_blind
+        if proof.chosen_blind
         else "The journal does not show that this indicator was chosen before the sealed images "
         "were seen; a choice made after a look is not covered by the proof."
     )
@@ -174,14 +174,11 @@ def plan_sentence(demand: Demand, have: int) -> str:
     rest = ", ".join(
         f"{count(n)} if {k} {'is' if k == 1 else 'are'}" for k, n in wanted.items() if k
     )
-    if not have:
-        stand = "You have none yet."
-    else:
-        best = proven(have, have, demand.confidence)
-        stand = (
-            f"You have {counted(have, 'missed parts')} for it: all of them caught would prove "
-            f"{int(1000 * best) / 10:g} %."
-        )
+    stand = "You have none yet."
+    if have:
+        best = int(1000 * proven(have, have, demand.confidence)) / 10
+        parts = counted(have, "missed parts")
+        stand = f"You have {parts} for it: all of them caught would prove {best:g} %."
     return (
         f"{share(demand.recall)}, {share(demand.confidence)} sure, takes {count(wanted[0])} missed "
         f"parts if none is overlooked, {rest}. {stand} Hatched: cannot be proven."
@@ -190,10 +187,8 @@ def plan_sentence(demand: Demand, have: int) -> str:
 
 def draw_plan(demand: Demand, have: int) -> None:
     """What a number of missed parts proves."""
-    text, height = _plan(demand, have)
     chart(
-        text,
-        height,
+        _plan(demand, have),
         key="plan",
         alt="The share of missed parts that can be proven to be caught, over the number of missed "
         "parts it is proven on. Above the hatched border nothing can be proven.",
@@ -201,6 +196,5 @@ def draw_plan(demand: Demand, have: int) -> None:
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
-def _plan(demand: Demand, have: int) -> tuple[str, int]:
-    figure = decide.collected(demand, have, range(OVERLOOKED + 1))
-    return figure.to_json(validate=False), int(figure.layout.height)
+def _plan(demand: Demand, have: int) -> Drawing:
+    return drawing(decide.collected(demand, have, range(OVERLOOKED + 1)))

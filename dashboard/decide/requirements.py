@@ -25,7 +25,6 @@ class Field:
     most: float
     step: float
     help: str
-    format: str = "%g"
 
 
 FIELDS = (
@@ -39,12 +38,7 @@ FIELDS = (
         "The confidence of the proof: at 95 %, one proof in twenty may be wrong.",
     ),
     Field(
-        "afford",
-        "Good parts you can afford to re-inspect, %",
-        10,
-        0,
-        100,
-        1,
+        "afford", "Good parts you can afford to re-inspect, %", 10, 0, 100, 1,
         "The other way to ask: what can be proven when no more than this share of the good parts "
         "goes to re-inspection?",
     ),
@@ -107,7 +101,7 @@ def number_fields(fields: tuple[Field, ...]) -> None:
             float(field.least),
             float(field.most),
             step=float(field.step),
-            format=field.format,
+            format="%g",
             help=field.help,
             key=f"want-{field.key}",
             on_change=_filled_in,

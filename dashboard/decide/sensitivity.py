@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import streamlit as st
 
-from dashboard.chart import chart
-from dashboard.decide.words import called, capital
-from dashboard.shell import show_error
+from dashboard.chart import chart, drawing
+from dashboard.markup import quiet
+from dashboard.shell import errors_shown
+from dashboard.words import SHIFT_NAME, capital, indicator_name
 from trust_core.decision.journal import require_open
-from trust_core.errors import TrustError
 from trust_core.figures import decide
 from trust_core.figures.decide import Contender
 from trust_core.storage.audit_files import Audit
@@ -55,13 +55,15 @@ def show_trial(audit: Audit, role: str) -> None:
     wanted = f"tried {audit.id} {role}"  # trying makes indicators, which change the key
     if not st.session_state.get(wanted):
         st.html(
-            '<p class="quiet">Every layer, map, mask, reading and strength of this audit, scored '
-            "again from the stored heatmaps: up to half a minute, once. The best is chosen on the "
-            "images for choosing and held to images that had no say.</p>"
+            quiet(
+                "Every layer, map, mask, reading and strength of this audit, scored again from the "
+                "stored heatmaps: up to half a minute, once. The best is chosen on the images for "
+                "choosing and held to images that had no say."
+            )
         )
         if not st.button("Try every choice", key="try-all"):
             return
-    try:
+    with errors_shown():
         with st.spinner("Scoring every choice …"):
             trial = _trial(audit, str(audit.folder), audit.id, role)
         if not st.session_state.get(wanted):
@@ -71,17 +73,18 @@ def show_trial(audit: Audit, role: str) -> None:
                 add_indicators(audit, trial.columns)
             st.session_state[wanted] = True
             st.rerun()
-    except TrustError as problem:
-        show_error(problem)
-        return
+        _show(trial)
+
+
+def _show(trial: Trial) -> None:
+    sentence = trial.sentence.replace("threshold shift", SHIFT_NAME)
     st.html(
-        f"<p>{escape(_plain(trial.sentence))} {_better(trial)}</p>"
-        f'<p class="quiet">{escape(_steady(trial.sensitivity))}</p>'
+        f"<p>{escape(sentence)} {round(trial.better * trial.choices):,} of {trial.choices:,} "
+        f"choices rank the images for choosing better than {SHIFT_NAME}.</p>"
+        + quiet(_sensitivity_sentence(trial.sensitivity))
     )
-    figure = decide.contenders(_rows(trial.sensitivity.points), "")
     chart(
-        figure.to_json(validate=False),
-        int(figure.layout.height),
+        drawing(decide.contenders(_rows(trial.sensitivity.points), "")),
         key="tried",
         alt="Lead over just lowering the decision threshold, with 95 % intervals, of every choice "
         "that differs in one thing.",
@@ -100,14 +103,7 @@ def _trial(_audit: Audit, folder: str, key: str, role: str) -> Trial:
     return Trial(len(search.auroc), search.better, search.sentence, near, columns)
 
 
-def _better(trial: Trial) -> str:
-    return (
-        f"{round(trial.better * trial.choices):,} of {trial.choices:,} choices rank the images for "
-        "choosing better than just lowering the decision threshold."
-    )
-
-
-def _steady(found: "Sensitivity") -> str:
+def _sensitivity_sentence(found: "Sensitivity") -> str:
     mine = next(point.colour for point in found.points if point.chosen)
     others = [point.colour for point in found.points if not point.chosen]
     where = "the sealed images of test" if found.role == "test" else "the images for choosing"
@@ -117,10 +113,6 @@ def _steady(found: "Sensitivity") -> str:
     )
 
 
-def _plain(sentence: str) -> str:
-    return sentence.replace("threshold shift", "just lowering the decision threshold")
-
-
 def _rows(points: Sequence["Neighbour"]) -> list[Contender]:
     rows: list[Contender] = []
     for axis, name in AXES.items():
@@ -128,15 +120,10 @@ def _rows(points: Sequence["Neighbour"]) -> list[Contender]:
         if len(along) < 2:
             continue
         rows.append(Contender(name))
-        rows += [
-            Contender(
-                label=capital(called(point.value)) if axis == "variant" else point.value,
-                colour=point.colour,
-                difference=point.difference,
-                low=point.low,
-                high=point.high,
-                chosen=point.chosen,
+        for point in along:
+            label = capital(indicator_name(point.value)) if axis == "variant" else point.value
+            interval = point.low, point.high
+            rows.append(
+                Contender(label, point.colour, point.difference, *interval, chosen=point.chosen)
             )
-            for point in along
-        ]
     return rows

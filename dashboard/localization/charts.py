@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from dashboard.chart import chart
+from dashboard.chart import Drawing, chart, drawing
 from dashboard.localization.cache import drawn_thresholds, swept
 from dashboard.localization.url_state import STRICT, Asked, write
 from trust_core.decision.localization.metrics import Localization
@@ -16,10 +16,8 @@ from trust_core.storage.audit_files import Audit
 
 def draw_sizes(found: Localization, asked: Asked) -> None:
     """Recall by size of the defect."""
-    figure = figures.sizes(found.by_size, strict=asked.form == STRICT)
     chart(
-        figure.to_json(validate=False),
-        int(figure.layout.height),
+        drawing(figures.sizes(found.by_size, strict=asked.form == STRICT)),
         key="sizes",
         alt="Share of the defects that have a mask, by the size of the defect, with counts.",
     )
@@ -28,10 +26,9 @@ def draw_sizes(found: Localization, asked: Asked) -> None:
 def draw_thresholds(audit: Audit, counts: MaskCounts, asked: Asked) -> None:
     """The metrics at every threshold, the chosen one marked; a click moves it."""
     key = (audit.key, asked.source, asked.role, asked.min_area)
-    text, height, names = _thresholds(audit, counts, asked, key)
+    figure, names = _thresholds(audit, counts, asked, key)
     chart(
-        text,
-        height,
+        figure,
         key="thresholds",
         alt="Agreement, defective parts and good parts with a mask, at every mask threshold.",
         moving=figures.mark_threshold(asked.threshold, names),
@@ -46,7 +43,7 @@ def _to() -> Callable[[float, float | None], None]:
 @st.cache_data(max_entries=32, show_spinner=False)
 def _thresholds(
     _audit: Audit, _counts: MaskCounts, _asked: Asked, key: tuple[str, str, str, float]
-) -> tuple[str, int, list[Layout]]:
+) -> tuple[Drawing, list[Layout]]:
     figure = figures.thresholds(swept(_audit, _counts, _asked), drawn_thresholds(_audit, _asked))
     names = [note.to_plotly_json() for note in figure.layout.annotations]
-    return figure.to_json(validate=False), int(figure.layout.height), names
+    return drawing(figure), names

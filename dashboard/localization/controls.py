@@ -6,8 +6,8 @@ import streamlit as st
 
 from dashboard.localization.url_state import AREAS, FORMS, LOOSE, STRICT, Asked, write
 from dashboard.localization.words import source_name
-from dashboard.parts.grid import ROLE_CHOICES
 from dashboard.url_state import sync_widget
+from dashboard.words import ROLE_CHOICES
 from trust_core.decision.localization.metrics import THRESHOLDS
 from trust_core.decision.localization.pixel_counts import MASK_HEAD, sources
 from trust_core.storage.audit_files import Audit

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from dashboard.url_state import CHOICES, TUNE, number
+from dashboard.url_state import TUNE, number
+from dashboard.words import ROLE_CHOICES
 from trust_core.decision.localization.pixel_counts import column_of, find_source
 from trust_core.decision.localization.report import DEFAULT_THRESHOLD
 from trust_core.errors import SettingsError
@@ -58,7 +59,7 @@ def read_asked(audit: Audit) -> Asked:
         areas.get(area, 0.0),
         _one_of("form", FORMS),
         _one_of("worst", WORST),
-        _one_of("role", CHOICES),
+        _one_of("role", tuple(ROLE_CHOICES)),
         mask_threshold("beside"),
     )
 

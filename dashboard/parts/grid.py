@@ -17,10 +17,11 @@ from dashboard.parts.tiles import flag_html, outcome_html, tile
 from dashboard.parts.url_state import BEFORE, DEFAULTS, read_page, write
 from dashboard.sealed_roles import opened_sentence
 from dashboard.shell import show_finding
-from dashboard.url_state import CHOICES, sync_widget
+from dashboard.url_state import sync_widget
 from dashboard.words import (
     CONTRADICTION_NAMES,
     INDICATOR_NAMES,
+    ROLE_CHOICES,
     caught_sentence,
     count,
     counted,
@@ -28,7 +29,7 @@ from dashboard.words import (
     percent,
 )
 from trust_core.decision.curves import roles_of
-from trust_core.decision.operating_point import OperatingPoint
+from trust_core.decision.operating_point import FlagCounts, OperatingPoint
 from trust_core.decision.part_filter import (
     ORDERS,
     PAGE_SIZE,
@@ -58,12 +59,6 @@ ORDER_NAMES = {
     "likely": "Highest defect probability first",
     "unlikely": "Lowest defect probability first",
     "path": "By file name",
-}
-ROLE_CHOICES = {
-    "tune": "Tune – for choosing",
-    "certify": "Certify – sealed",
-    "test": "Test – sealed",
-    "all": "All three",
 }
 
 
@@ -113,7 +108,9 @@ def _sentence(
         return "No part is like that.", ""
     if not number["fn"] + number["tn"]:
         return "None of these parts was called good, so none can be flagged.", ""
-    caught = caught_sentence(number["flagged_fn"], number["fn"], number["flagged_tn"], number["tn"])
+    caught = caught_sentence(
+        FlagCounts(number["fn"], number["tn"], number["flagged_fn"], number["flagged_tn"])
+    )
     whole = not (filters.kind or filters.group or filters.search or filters.contra)
     among = "" if whole else "Among the parts chosen below: "
     seal = opened_sentence(audit, roles_of(point.role))
@@ -158,7 +155,7 @@ def _controls(
         _keep("sort", filters.sort)
         _choice("sort", "Order", list(ORDERS), ORDER_NAMES.__getitem__)
         _keep("role", point.role)
-        _choice("role", "Images", list(CHOICES), ROLE_CHOICES.__getitem__)
+        _choice("role", "Images", list(ROLE_CHOICES), ROLE_CHOICES.__getitem__)
         _keep("search", filters.search)
         st.text_input(
             "File or group",

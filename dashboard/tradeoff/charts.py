@@ -2,10 +2,9 @@
 
 from collections.abc import Callable
 
-import plotly.graph_objects as go
 import streamlit as st
 
-from dashboard.chart import chart
+from dashboard.chart import Drawing, chart, drawing
 from trust_core.decision.curves import Tradeoff, heat_counts, heat_thresholds
 from trust_core.decision.indicators.registry import THRESHOLD_SHIFT
 from trust_core.decision.operating_point import OperatingPoint
@@ -20,12 +19,11 @@ MOST_KINDS = 9
 
 def draw_tradeoff(audit: Audit, scores: Tradeoff, point: OperatingPoint, choose: Choose) -> None:
     """The trade-off curves, with the operating point marked on the chosen one."""
-    text, height, names = _tradeoff(scores, audit.key, point.role, point.indicator, point.strength)
+    figure, names = _tradeoff(scores, audit.key, point.role, point.indicator, point.strength)
     points = scores.curves[point.strength]
     shift = points if point.indicator == THRESHOLD_SHIFT else scores.shift
     chart(
-        text,
-        height,
+        figure,
         key="tradeoff",
         alt="Missed defects caught over good parts re-inspected: a curve for each strength, and a "
         "dashed one for just lowering the decision threshold. The operating point is marked.",
@@ -39,50 +37,45 @@ def draw_heat(
     audit: Audit, scores: Tradeoff, point: OperatingPoint, choose: Choose, *, missed: bool
 ) -> None:
     """Missed defects caught, or good parts re-inspected, at every threshold and strength."""
-    drawn = _heat(scores, audit.key, point.role, point.indicator, missed)
+    figure, thresholds = _heat(scores, audit.key, point.role, point.indicator, missed)
     what = "Missed defects caught" if missed else "Good parts re-inspected"
     chart(
-        drawn[0],
-        drawn[1],
+        figure,
         key="heat-caught" if missed else "heat-again",
         alt=f"{what} at each threshold and strength, as a table of counts.",
-        moving=tradeoff.mark_heat(audit.strengths, drawn[2], point.strength, point.threshold),
+        moving=tradeoff.mark_heat(audit.strengths, thresholds, point.strength, point.threshold),
         on_choose=choose,
     )
 
 
 def draw_kinds(rows: list[tuple[str, int, int]]) -> None:
     """Caught and still missed, by kind of defect."""
-    text, height = _text(tradeoff.kinds(rows))
-    chart(text, height, key="kinds", alt="Missed defects caught and still missed, by kind.")
+    alt = "Missed defects caught and still missed, by kind."
+    chart(drawing(tradeoff.kinds(rows)), key="kinds", alt=alt)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
 def _tradeoff(
     _scores: Tradeoff, key: str, role: str, indicator: str, strength: float
-) -> tuple[str, int, list[Layout]]:
+) -> tuple[Drawing, list[Layout]]:
     alone = indicator == THRESHOLD_SHIFT
     figure = tradeoff.tradeoff(_scores.curves, _scores.shift, strength, shift_only=alone)
     names = [note.to_plotly_json() for note in figure.layout.annotations]
-    return *_text(figure), names
+    return drawing(figure), names
 
 
 @st.cache_data(max_entries=32, show_spinner=False)
 def _heat(
     _scores: Tradeoff, key: str, role: str, indicator: str, missed: bool
-) -> tuple[str, int, Floats]:
+) -> tuple[Drawing, Floats]:
     thresholds = heat_thresholds(_scores)
     fn, tn = heat_counts(_scores, thresholds)
     points = next(iter(_scores.curves.values()))
-    table = (
+    counts, total, what, colour = (
         (fn, points.fn, "missed defects caught", tradeoff.OUTCOME_COLOURS["TP"])
         if missed
         else (tn, points.tn, "good parts re-inspected", tradeoff.OUTCOME_COLOURS["FP"])
     )
-    counts, total, what, colour = table
     strengths = list(_scores.curves)
-    return *_text(tradeoff.heat(counts, strengths, thresholds, total, what, colour)), thresholds
-
-
-def _text(figure: go.Figure) -> tuple[str, int]:
-    return figure.to_json(validate=False), int(figure.layout.height)
+    figure = tradeoff.heat(counts, strengths, thresholds, total, what, colour)
+    return drawing(figure), thresholds

@@ -1,18 +1,16 @@
-"""The controls of the Trade-off page: sliders, choices, clicks, ways on, and keeping a point."""
+"""The controls of the Trade-off page: slider, clicks, ways on, and noting the operating point."""
 
 from typing import Any
 
 import streamlit as st
 
-from dashboard.parts.grid import ROLE_CHOICES
 from dashboard.parts.url_state import before_in_url
-from dashboard.shell import link, show_error
-from dashboard.tradeoff.moves import CLICK, chosen, move, moved_from
-from dashboard.tradeoff.words import sides
+from dashboard.point_controls import CLICK, field_moved, last_point, move_point
+from dashboard.shell import errors_shown, link
+from dashboard.tradeoff.words import sides_sentence
 from dashboard.url_state import read_point, sync_widget
-from dashboard.words import HELP, INDICATOR_NAMES
+from dashboard.words import HELP, indicator_name
 from trust_core.decision.curves import Tradeoff, tradeoff
-from trust_core.decision.indicators.registry import THRESHOLD_SHIFT, available
 from trust_core.decision.journal import decide
 from trust_core.decision.operating_point import (
     OperatingPoint,
@@ -20,7 +18,6 @@ from trust_core.decision.operating_point import (
     noted_point,
     slider_stops,
 )
-from trust_core.errors import TrustError
 from trust_core.figures.elements import number
 from trust_core.storage.audit_files import Audit
 
@@ -32,81 +29,50 @@ def click(audit: Audit, threshold: float, strength: float | None) -> None:
     now = read_point(audit)
     strength = now.strength if strength is None else strength
     points = tradeoff(audit, now.indicator, now.role).curves[strength]
-    move(audit, CLICK, threshold=slider_stops(points, threshold)[1], strength=strength)
+    move_point(audit, CLICK, threshold=slider_stops(points, threshold)[1], strength=strength)
 
 
-def sliders(audit: Audit, point: OperatingPoint, positions: list[float]) -> None:
-    """Threshold and strength; they follow the URL, so a click moves them too."""
+def threshold_slider(audit: Audit, point: OperatingPoint, stops: list[float]) -> None:
+    """The slider of the threshold; it follows the URL, so a click moves it too."""
     sync_widget("threshold", point.threshold)
-    sync_widget("strength", point.strength)
     st.select_slider(
         "Flagging threshold τ – further right flags more",
-        positions,
+        stops,
         format_func=number,
         key="threshold",
         help=HELP["tau"],
-        on_change=chosen,
+        on_change=field_moved,
         args=(audit, "threshold"),
     )
-    if len(audit.strengths) > 1:
-        st.select_slider(
-            "Adversarial strength ε",
-            audit.strengths,
-            format_func=number,
-            key="strength",
-            help=HELP["eps"],
-            disabled=point.indicator == THRESHOLD_SHIFT,
-            on_change=chosen,
-            args=(audit, "strength"),
-        )
 
 
-def choices(audit: Audit, point: OperatingPoint) -> None:
-    """Which indicator, and on which parts."""
-    for field, label, names in (
-        ("indicator", "Suspicious by", {n: INDICATOR_NAMES[n] for n in available(audit)}),
-        ("role", "On these parts", ROLE_CHOICES),
-    ):
-        sync_widget(field, getattr(point, field))
-        st.selectbox(
-            label,
-            list(names),
-            format_func=lambda key, names=names: names[key][0].upper() + names[key][1:],
-            key=field,
-            help=HELP.get(point.indicator) if field == "indicator" else None,
-            on_change=chosen,
-            args=(audit, field),
-        )
-
-
-def links(audit: Audit, point: OperatingPoint, scores: Tradeoff) -> None:
+def part_links(audit: Audit, point: OperatingPoint, scores: Tradeoff) -> None:
     """To the parts behind the counts."""
     at: dict[str, Any] = {"tau": point.threshold}
-    before = moved_from(audit, point)
+    before = last_point(audit, point)
     with st.container(horizontal=True, gap="xsmall"):
         link("Flagged parts", PARTS, show="flagged", **at)
         link("Still missed", PARTS, show="overlooked", **at)
         if before:
             link("Changed side", PARTS, show="changed", **at | before_in_url(before, point))
-    told = "Move the threshold or the strength to see which parts change side."
+    sentence = "Move the threshold or the strength to see which parts change side."
     if before:
         earlier = tradeoff(audit, before.indicator, before.role)
-        moved = sides(*changed_sides(scores, earlier, point, before)) or "no part changed side"
-        told = f"Since τ {number(before.threshold)}, ε {before.strength:g} – {moved}."
-    st.html(f'<p class="moved">{told}</p>')  # numbers and words of ours
+        moved = sides_sentence(*changed_sides(scores, earlier, point, before))
+        start = f"Since τ {number(before.threshold)}, ε {before.strength:g}"
+        sentence = f"{start} – {moved or 'no part changed side'}."
+    st.html(f'<p class="moved">{sentence}</p>')  # numbers and words of ours
 
 
-def keep(audit: Audit, point: OperatingPoint) -> None:
+def note_point(audit: Audit, point: OperatingPoint) -> None:
     """Note the operating point in the audit, with a reason."""
     with st.form("keep", border=False, clear_on_submit=True):
         why = st.text_input(
             "Why this point?", key="why", placeholder="Six re-inspections a shift are fine"
         )
         if st.form_submit_button("Keep this operating point", type="primary"):
-            try:
+            with errors_shown():
                 decide(audit, point.indicator, point.threshold, point.strength, why)
-            except TrustError as problem:
-                show_error(problem)
-    if kept := noted_point(audit):
-        what = f"{INDICATOR_NAMES[kept.indicator]} of {number(kept.threshold)} or more"
-        st.caption(f"Kept so far: {what}, at adversarial strength {kept.strength:g}.")
+    if noted := noted_point(audit):
+        what = f"{indicator_name(noted.indicator)} of {number(noted.threshold)} or more"
+        st.caption(f"Kept so far: {what}, at adversarial strength {noted.strength:g}.")

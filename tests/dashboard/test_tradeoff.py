@@ -9,12 +9,10 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from dashboard.tradeoff.words import sides, table
 from tests.dashboard.app import fine, open_page, texts
 from tests.fakes import Part, passed_parts, random_parts, write_fake_audit
 from trust_core.decision.curves import tradeoff
-from trust_core.decision.journal import JOURNAL, entries
-from trust_core.decision.operating_point import FlagCounts
+from trust_core.decision.journal import JOURNAL, decide, entries, open_seals
 from trust_core.storage.audit_files import Audit
 
 COUNTS = re.compile(r"(\d+) of (\d+) missed defects caught; (\d+) of (\d+) good parts")
@@ -212,13 +210,24 @@ def test_kinds_are_escaped_in_the_chart(tmp_path: Path, monkeypatch: pytest.Monk
     assert "<img" not in drawn
 
 
-def test_the_table_tells_the_rival_where_there_is_one() -> None:
-    assert "by the lowered threshold instead" in table(FlagCounts(87, 1204, 66, 74, 121))
-    assert "instead" not in table(FlagCounts(0, 3, 0, 3, None))
+def test_a_move_reads_the_journal_at_most_once(
+    audit: Audit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decide(audit, "iou_difference", 0.25, 1.0, "a reason")
+    app = opened()
+    reads = []
+    read = Path.read_text
 
+    def counted(path: Path, **how: str) -> str:
+        reads.extend([path] * (path.name == JOURNAL))
+        return read(path, **how)
 
-def test_sides_name_only_what_changed() -> None:
-    assert sides((2, 12), (0, 0)) == "newly flagged: 2 missed defects, 12 good parts"
-    told = "newly flagged: 3 good parts; no longer flagged: 1 missed defect"
-    assert sides((0, 3), (1, 0)) == told
-    assert sides((0, 0), (0, 0)) == ""
+    monkeypatch.setattr(Path, "read_text", counted)
+    for move, noted in enumerate((False, True, False)):
+        if noted:  # by somebody else, meanwhile
+            open_seals(audit, ["test"], "a look")
+        reads.clear()
+        stop = stops_of(app)[move]
+        fine(app.select_slider("threshold").set_value(stop).run())
+        assert float(query(app, "tau")) == stop
+        assert len(reads) == noted

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,6 +12,7 @@ from dashboard import words
 from trust_core.data.roles import ROLES
 from trust_core.decision.indicators.registry import INDICATORS
 from trust_core.decision.operating_point import FlagCounts
+from trust_core.decision.tradeoff import curve
 
 
 @pytest.mark.parametrize(("n", "text"), [(0, "0"), (74, "74"), (1204, "1,204")])
@@ -77,13 +79,13 @@ def test_interval_is_the_one_sided_clopper_pearson_bound_rounded_down(n: int, da
 @pytest.mark.parametrize(
     ("counts", "text"),
     [
-        ((11, 12, 74, 555), "11 of 12 missed defects caught; 74 of 555 good parts re-inspected"),
-        ((0, 0, 74, 1555), "no defect was missed; 74 of 1,555 good parts re-inspected"),
-        ((2, 3, 0, 0), "2 of 3 missed defects caught; no good part was passed"),
+        ((12, 555, 11, 74), "11 of 12 missed defects caught; 74 of 555 good parts re-inspected"),
+        ((0, 1555, 0, 74), "no defect was missed; 74 of 1,555 good parts re-inspected"),
+        ((3, 0, 2, 0), "2 of 3 missed defects caught; no good part was passed"),
     ],
 )
 def test_caught_sentence(counts: tuple[int, int, int, int], text: str):
-    assert words.caught_sentence(*counts) == text
+    assert words.caught_sentence(FlagCounts(*counts)) == text
 
 
 @pytest.mark.parametrize(
@@ -135,3 +137,21 @@ def test_every_indicator_outcome_and_role_has_a_name():
 def test_the_rival_in_words(shift_tn: int | None, says: str):
     told = words.shift_sentence(FlagCounts(87, 1204, 66, 74, shift_tn))
     assert told.removeprefix("Just lowering the decision threshold ") == says
+
+
+def test_numbers_carry_no_more_digits_than_they_have() -> None:
+    assert [words.about(n) for n in (2765.4, 12.3, 0.44, math.nan)] == ["2,765", "12", "0.44", "–"]
+    assert [words.money(n) for n in (12300.0, 1.254, 0.01234, math.inf)] == [
+        "12,300",
+        "1.25",
+        "0.0123",
+        "–",
+    ]
+    assert [words.brief_threshold(t) for t in (-0.0236094, math.inf)] == ["τ −0.02361", "nothing"]
+
+
+def test_good_parts_for_a_recall_are_counts() -> None:
+    points = curve(np.array([0.9, 0.5, 0.7, 0.1]), np.array([True, True, False, False]))
+    assert words.good_parts_at(points, 0.5) == "0 of 2"
+    assert words.good_parts_at(points, 1.0) == "1 of 2"
+    assert words.good_parts_at(curve(np.array([0.5]), np.array([True])), 1.0) == "–"

@@ -94,3 +94,19 @@ def test_a_journal_that_cannot_be_written_stops_the_look(audit: Audit):
     with pytest.raises(StoreError, match=f"cannot write .*{JOURNAL}: ") as caught:
         append(audit, "seal_opened", role="test", why="a look")
     assert len(str(caught.value).splitlines()) == 1
+
+
+def test_the_file_is_read_when_it_has_changed(audit: Audit, monkeypatch: pytest.MonkeyPatch):
+    reads = []
+    read = Path.read_text
+    monkeypatch.setattr(
+        Path, "read_text", lambda self, **how: reads.append(self) or read(self, **how)
+    )
+    assert entries(audit) == []
+    open_seals(audit, ["test"], "a look")
+    for _ in range(3):
+        assert [entry["role"] for entry in entries(audit)] == ["test"]
+    entries(audit).clear()  # a copy: nobody else loses an entry
+    open_seals(audit, ["certify"], "a look")
+    assert [entry["role"] for entry in entries(audit)] == ["test", "certify"]
+    assert len(reads) == 2

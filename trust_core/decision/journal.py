@@ -9,6 +9,8 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from trust_core.decision.indicators.registry import INDICATORS
@@ -39,15 +41,27 @@ class Seal:
 
 
 def entries(audit: Audit) -> list[dict[str, Any]]:
-    """All entries, oldest first. A line that is no JSON (a torn write) is left out."""
+    """All entries, oldest first. A line that is no JSON (a torn write) is left out.
+
+    The file is read when it has changed, so that a page can ask at every move of a slider.
+    """
     path = audit.folder / JOURNAL
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return []
+    return list(_read(path, status.st_mtime_ns, status.st_size))
+
+
+@lru_cache(maxsize=16)
+def _read(path: Path, changed: int, size: int) -> tuple[dict[str, Any], ...]:
     found = []
-    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
+    for line in path.read_text(encoding="utf-8").splitlines():
         try:
             found.append(json.loads(line))
         except json.JSONDecodeError:
             continue
-    return found
+    return tuple(found)
 
 
 def append(audit: Audit, what: str, **content: object) -> dict[str, Any]:

@@ -50,7 +50,7 @@ class FlagCounts:
     tn: int
     flagged_fn: int
     flagged_tn: int
-    shift_tn: int | None
+    shift_tn: int | None = None
 
 
 def count_flags(points: Curve, shift: Curve, point: OperatingPoint) -> FlagCounts:

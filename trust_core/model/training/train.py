@@ -89,6 +89,7 @@ def train(
                 network = first_network(settings)
                 layer = explained_layer(settings)
                 data = prepare(dataset, settings.preprocessing, folder, masks=settings.needs_masks)
+                network = network.to("cuda" if torch.cuda.is_available() else "cpu")
                 end = fit(network, data, settings, folder, progress)
                 network.load_state_dict(end.best)
                 roles = out.with_suffix(".roles.csv")

@@ -31,7 +31,8 @@ from torch import nn
 from benchmarks.machine import alternate, machine, ratio, versions
 from benchmarks.obvious import MEAN, STD, Floats, Obvious, Pixels, bare, differences
 from trust_core.audit.allocator import keep_freed_memory
-from trust_core.audit.score import Batch, score_batch
+from trust_core.audit.decode import Batch
+from trust_core.audit.score import score_batch
 from trust_core.audit.settings import AuditSettings
 from trust_core.data.demo.surfaces import render_part
 from trust_core.explanation.overlap import to_comparison_grid

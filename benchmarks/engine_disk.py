@@ -35,7 +35,8 @@ from benchmarks.engine import BATCH, NETWORKS, SETTINGS, SIDE, STRENGTHS, Ware, 
 from benchmarks.machine import alternate, machine, ratio, versions
 from benchmarks.obvious import Obvious, bare
 from trust_core.audit.allocator import keep_freed_memory
-from trust_core.audit.run import read_batch, run_audit
+from trust_core.audit.decode import read_batch
+from trust_core.audit.run import run_audit
 from trust_core.audit.settings import AuditSettings
 from trust_core.data.demo.surfaces import SAMPLES_FILE, generate
 from trust_core.data.layouts import read_dataset

@@ -8,8 +8,9 @@ import torch
 
 from tests.model.networks import build
 from tests.small import small_dataset, small_detector
+from trust_core.audit.decode import read_batch
 from trust_core.audit.precision_check import compare
-from trust_core.audit.run import read_batch, run_audit
+from trust_core.audit.run import run_audit
 from trust_core.audit.score import score_batch
 from trust_core.audit.settings import AuditSettings
 from trust_core.errors import SettingsError

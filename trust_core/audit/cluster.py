@@ -21,8 +21,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from trust_core.audit.decode import read_images
 from trust_core.audit.engine import Halving
-from trust_core.audit.score import read_images, score_batch
+from trust_core.audit.score import score_batch
 from trust_core.audit.settings import AuditSettings
 from trust_core.data.remote import changed_contents
 from trust_core.data.samples import Dataset

@@ -54,8 +54,8 @@ FEW = AuditSettings(strengths=(0.0, 1.0))
 def measure(name: str, dataset: Dataset, folder: Path, rounds: int) -> dict[str, Any]:
     """Ratios of one network."""
     images = read_batch(dataset, Preprocessing((SIDE, SIDE)), slice(0, None)).pixels
-    passing = ware(name, images, BATCH)
-    mixed = ware(name, images, BATCH)
+    passing = ware(NETWORKS[name], images, BATCH)
+    mixed = ware(NETWORKS[name], images, BATCH)
     with torch.no_grad():
         *_, head = (part for part in mixed.detector.module.modules() if isinstance(part, nn.Linear))
         z = torch.cat(

@@ -108,5 +108,5 @@ def test_no_passed_image_is_said_so(dataset):
 
 
 def test_an_unknown_precision_is_refused():
-    with pytest.raises(SettingsError, match="fp32, bf16"):
+    with pytest.raises(SettingsError, match="fp32, tf32, bf16"):
         AuditSettings(precision="fp16")

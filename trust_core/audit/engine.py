@@ -75,13 +75,13 @@ def batch_reader(detector: Detector, dataset: Dataset) -> Iterator[Callable[[sli
 
         def read(rows: slice) -> Batch:
             batch = read_batch(dataset, detector.preprocessing, rows, pool, pinned=gpu)
-            return _upload(batch, detector.device) if gpu else batch
+            return upload(batch, detector.device) if gpu else batch
 
         yield read
 
 
-def _upload(batch: Batch, device: torch.device) -> Batch:
-    """The batch with its pixels on a GPU, copied in a stream of its own.
+def upload(batch: Batch, device: torch.device) -> Batch:
+    """The batch with its pixels on a GPU, copied in a stream of its own while another computes.
 
     Where memory is short the pixels stay, to be moved when it is the batch's turn.
     """

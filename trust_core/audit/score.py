@@ -73,7 +73,8 @@ def score_batch(
             steps=settings.pgd_steps,
             gradient_at=lambda x: _input_gradient(detector, x, settings.precision),
         )
-        for part, x in _together(settings.strengths[1:], moved, len(batch.sample_ids)):
+        room = len(batch.sample_ids) if pixels.is_cuda else 0
+        for part, x in grouped(settings.strengths[1:], moved, room):
             # Evidence is the slope at x_ε itself, so each strength costs it a whole backward; the
             # other maps need a graph above their layer alone.
             response = detector.forward_with_gradients(
@@ -108,16 +109,19 @@ def score_batch(
 
 def fetch(groups: Sequence[Mapping[str, Tensor]]) -> list[dict[str, npt.NDArray[Any]]]:
     """Tensors as arrays, in groups by name; from a GPU in one copy, because each waits for all."""
-    every = [tensor.contiguous() for group in groups for tensor in group.values()]
-    if every[0].device.type != "cpu":
-        # Wide numbers first, so that each begins at a multiple of its width.
-        order = sorted(range(len(every)), key=lambda i: -every[i].itemsize)
-        raw = [every[i].flatten().view(torch.uint8) for i in order]
-        here = torch.split(torch.cat(raw).cpu(), [len(part) for part in raw])
-        for i, part in zip(order, here, strict=True):
-            every[i] = part.view(every[i].dtype).view(every[i].shape)
-    arrays = iter(tensor.numpy() for tensor in every)
-    return [{name: next(arrays) for name in group} for group in groups]
+    every = [tensor for group in groups for tensor in group.values()]
+    here = iter(every if every[0].device.type == "cpu" else in_one_copy(every))
+    return [{name: next(here).numpy() for name in group} for group in groups]
+
+
+def in_one_copy(tensors: Sequence[Tensor]) -> list[Tensor]:
+    """Tensors of one device, of any types and shapes, on the CPU."""
+    # Wide numbers first, so that each tensor begins at a multiple of its width.
+    order = sorted(range(len(tensors)), key=lambda i: -tensors[i].itemsize)
+    raw = [tensors[i].contiguous().flatten().view(torch.uint8) for i in order]
+    parts = torch.split(torch.cat(raw).cpu(), [len(part) for part in raw])
+    here = dict(zip(order, parts, strict=True))
+    return [here[i].view(t.dtype).view(t.shape) for i, t in enumerate(tensors)]
 
 
 def _map_names(detector: Detector, settings: AuditSettings) -> list[str]:
@@ -192,22 +196,25 @@ def _score(
     return {"log_odds": response.log_odds.double(), "cells": cells} | scales | maps
 
 
-def _together(
+def grouped(
     strengths: Sequence[float], images: Iterator[Tensor], room: int
 ) -> Iterator[tuple[Sequence[float], Tensor]]:
-    """Strengths with their images, on a GPU as many in one forward as the batch had images.
+    """Strengths with their images, as many in one forward as there is room for.
 
-    Where few of them are passed, a GPU would be idle for the most part of each. A CPU is not, and
-    keeps one strength in its caches.
+    Where few images of a batch are passed, a GPU would be idle for the most part of each strength.
+    A CPU is not, and keeps one strength in its caches.
 
     Args:
         strengths: ascending.
         images: of the passed images, `(n, c, H, W)` for each strength.
-        room: images that a forward may hold.
+        room: images that a forward may hold; one strength is always taken.
+
+    Yields:
+        Some strengths, and their images one strength after the other.
     """
     done = 0
     for first in images:
-        count = max(1, room // len(first)) if first.is_cuda else 1
+        count = max(1, room // len(first))
         part = strengths[done : done + count]
         further = [*islice(images, len(part) - 1)]
         yield part, torch.cat([first, *further]) if further else first

@@ -118,8 +118,8 @@ def dtype_of(module: nn.Module) -> torch.dtype:
 
 
 def device_of(module: nn.Module) -> torch.device:
-    """Where the network's weights are."""
-    return next(module.parameters()).device
+    """Where the network's weights are; the CPU for one without any."""
+    return next(module.parameters(), torch.empty(0)).device
 
 
 def input_channels(module: nn.Module) -> int | None:

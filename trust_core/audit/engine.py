@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -80,12 +81,18 @@ def batch_reader(detector: Detector, dataset: Dataset) -> Iterator[Callable[[sli
         yield read
 
 
+@cache
+def _copying(device: torch.device) -> torch.cuda.Stream:
+    """One stream for all copies: what PyTorch allocates in a stream is used again in it alone."""
+    return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+
+
 def upload(batch: Batch, device: torch.device) -> Batch:
     """The batch with its pixels on a GPU, copied in a stream of its own while another computes.
 
     Where memory is short the pixels stay, to be moved when it is the batch's turn.
     """
-    stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+    stream = _copying(device)
     try:
         with torch.cuda.stream(stream):
             pixels = torch.as_tensor(batch.pixels).to(device, non_blocking=True)

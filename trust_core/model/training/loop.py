@@ -72,7 +72,7 @@ def fit(
     Returns:
         Where it ended: the history, and the weights of the best epoch.
     """
-    device = device_of(network)
+    device, rounds = device_of(network), settings.precision == "tf32"
     optimizer = torch.optim.AdamW(network.parameters(), weight_decay=settings.weight_decay)
     standing = Standing(0, [], {}, {})
     if (folder / CHECKPOINT).exists():
@@ -89,7 +89,7 @@ def fit(
         shown = order(data.table, each * settings.batch, (settings.seed, epoch), places=places)
         for rows in shown.reshape(each, -1)[standing.step - epoch * each :]:
             rate = learning_rate(settings.lr, standing.step, epochs * each)
-            with _chance(settings.seed, standing.step, device), tf32(device):
+            with _chance(settings.seed, standing.step, device), tf32(device, allowed=rounds):
                 losses = _step(network, optimizer, data.batch(rows), settings, rate, near=near)
             sums = {name: standing.losses.get(name, 0.0) + value for name, value in losses.items()}
             standing = replace(standing, step=standing.step + 1, losses=sums)

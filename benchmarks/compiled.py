@@ -25,7 +25,7 @@ from trust_core.data.demo.surfaces import render_part
 
 def measure(name: str, images: Pixels, rounds: int) -> dict[str, Any]:
     """What compiling costs and saves with one network."""
-    module = ware(name, images, BATCH).module.requires_grad_(False)
+    module = ware(NETWORKS[name], images, BATCH).module.requires_grad_(False)
     plain = bare(module, images, BATCH)
     compiled = bare(torch.compile(copy.deepcopy(module)), images, BATCH)
     strengths = len(STRENGTHS) - 1

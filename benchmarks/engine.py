@@ -31,7 +31,8 @@ from torch import nn
 from benchmarks.machine import alternate, machine, ratio, versions
 from benchmarks.obvious import MEAN, STD, Floats, Obvious, Pixels, bare, differences
 from trust_core.audit.allocator import keep_freed_memory
-from trust_core.audit.score import Batch, score_batch
+from trust_core.audit.decode import Batch
+from trust_core.audit.score import score_batch
 from trust_core.audit.settings import AuditSettings
 from trust_core.data.demo.surfaces import render_part
 from trust_core.explanation.overlap import to_comparison_grid
@@ -61,10 +62,10 @@ class Ware:
     batch: int
 
 
-def ware(name: str, images: Pixels, batch: int) -> Ware:
+def ware(build: Callable[[], nn.Module], images: Pixels, batch: int, device: str = "cpu") -> Ware:
     """A network with random weights that calls all images good, BatchNorm fitted to them."""
     torch.manual_seed(0)
-    module = NETWORKS[name]()
+    module = build()
     for part in module.modules():
         if isinstance(part, nn.BatchNorm2d):
             part.momentum = None  # the plain average over what it sees
@@ -77,8 +78,9 @@ def ware(name: str, images: Pixels, batch: int) -> Ware:
     mean, std = (tuple(x.flatten().tolist()) for x in (MEAN, STD))
     detector = Detector(
         copy.deepcopy(module),
-        Preprocessing((SIDE, SIDE), mean=mean, std=std),
+        Preprocessing((images.shape[2], images.shape[3]), mean=mean, std=std),
         choose_convention(2),
+        device=device,
     )
     return Ware(module, detector, images, batch)
 
@@ -131,7 +133,7 @@ def agreement(found: Floats, shards: list[Shard], side: int = SIDE) -> dict[str,
 
 def measure(name: str, images: Pixels, rounds: int) -> dict[str, Any]:
     """Ratios of one network."""
-    given = ware(name, images, BATCH)
+    given = ware(NETWORKS[name], images, BATCH)
     rival = copy.deepcopy(given.module)
     layer = given.detector.layers[0]
     obvious, shared = Obvious(rival, layer), Obvious(rival, layer, shared_gradient=True)

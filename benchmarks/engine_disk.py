@@ -35,7 +35,8 @@ from benchmarks.engine import BATCH, NETWORKS, SETTINGS, SIDE, STRENGTHS, Ware, 
 from benchmarks.machine import alternate, machine, ratio, versions
 from benchmarks.obvious import Obvious, bare
 from trust_core.audit.allocator import keep_freed_memory
-from trust_core.audit.run import read_batch, run_audit
+from trust_core.audit.decode import read_batch
+from trust_core.audit.run import run_audit
 from trust_core.audit.settings import AuditSettings
 from trust_core.data.demo.surfaces import SAMPLES_FILE, generate
 from trust_core.data.layouts import read_dataset
@@ -53,8 +54,8 @@ FEW = AuditSettings(strengths=(0.0, 1.0))
 def measure(name: str, dataset: Dataset, folder: Path, rounds: int) -> dict[str, Any]:
     """Ratios of one network."""
     images = read_batch(dataset, Preprocessing((SIDE, SIDE)), slice(0, None)).pixels
-    passing = ware(name, images, BATCH)
-    mixed = ware(name, images, BATCH)
+    passing = ware(NETWORKS[name], images, BATCH)
+    mixed = ware(NETWORKS[name], images, BATCH)
     with torch.no_grad():
         *_, head = (part for part in mixed.detector.module.modules() if isinstance(part, nn.Linear))
         z = torch.cat(

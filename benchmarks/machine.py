@@ -5,7 +5,7 @@ import platform
 import statistics
 import time
 from collections.abc import Callable, Mapping
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +26,14 @@ def machine() -> dict[str, object]:
 
 
 def versions(*names: str) -> dict[str, str]:
-    """Of Python and some packages."""
-    return {"python": platform.python_version()} | {name: version(name) for name in names}
+    """Of Python and some packages; "none" of one that is not installed."""
+    found = {"python": platform.python_version()}
+    for name in names:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "none"
+    return found
 
 
 def alternate(jobs: Mapping[str, Callable[[], Any]], rounds: int) -> tuple[Times, dict[str, Any]]:

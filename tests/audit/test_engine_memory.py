@@ -7,8 +7,9 @@ import torch
 
 from tests.small import SIDE, small_dataset, small_detector
 from trust_core.audit import run as corridor
+from trust_core.audit.decode import read_batch
 from trust_core.audit.engine import MOST_ON_CPU, Halving, fitting_batch
-from trust_core.audit.run import read_batch, run_audit
+from trust_core.audit.run import run_audit
 from trust_core.audit.score import score_batch
 from trust_core.audit.settings import AuditSettings
 from trust_core.errors import SettingsError

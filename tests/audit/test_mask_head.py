@@ -8,7 +8,8 @@ import torch
 from torch import nn
 
 from tests.small import SIDE, small_dataset, small_detector, small_network
-from trust_core.audit.run import read_batch, run_audit
+from trust_core.audit.decode import read_batch
+from trust_core.audit.run import run_audit
 from trust_core.audit.settings import AuditSettings
 from trust_core.model.detector import Detector
 from trust_core.model.outputs import Convention, mask_logits_of

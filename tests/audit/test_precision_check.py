@@ -8,8 +8,9 @@ import torch
 
 from tests.model.networks import build
 from tests.small import small_dataset, small_detector
+from trust_core.audit.decode import read_batch
 from trust_core.audit.precision_check import compare
-from trust_core.audit.run import read_batch, run_audit
+from trust_core.audit.run import run_audit
 from trust_core.audit.score import score_batch
 from trust_core.audit.settings import AuditSettings
 from trust_core.errors import SettingsError
@@ -107,5 +108,5 @@ def test_no_passed_image_is_said_so(dataset):
 
 
 def test_an_unknown_precision_is_refused():
-    with pytest.raises(SettingsError, match="fp32, bf16"):
+    with pytest.raises(SettingsError, match="fp32, tf32, bf16"):
         AuditSettings(precision="fp16")

@@ -13,6 +13,7 @@ import torch
 
 from tests.small import small_dataset, small_detector
 from trust_core.audit import run as corridor
+from trust_core.audit.decode import read_batch
 from trust_core.audit.run import run_audit
 from trust_core.audit.settings import AuditSettings
 from trust_core.errors import DataError, StoreError
@@ -114,7 +115,7 @@ def test_scores_equal_scores_of_the_kept_maps_exactly(finished):
 
 def test_log_odds_equal_a_plain_forward(finished, dataset):
     detector = small_detector()
-    batch = corridor.read_batch(dataset, detector.preprocessing, slice(0, None))
+    batch = read_batch(dataset, detector.preprocessing, slice(0, None))
     plain = detector.module((torch.from_numpy(batch.pixels).float() / 255 - 0.5) / 0.25)
     samples, _ = tables(finished)
     z = (plain[:, 1] - plain[:, 0]).detach().numpy()

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from tests.explanation.networks import FAMILIES, SIDE, TinyResNet, make
 from trust_core.errors import SettingsError
-from trust_core.explanation.cams import AGNOSTIC, SPECIFIC, eigen
+from trust_core.explanation.cams import AGNOSTIC, SPECIFIC, by_powers, eigen
 from trust_core.model.detector import Detector
 
 PARITY = 1e-4  # of the largest value of the map
@@ -183,6 +183,20 @@ def test_eigen_is_the_same_from_either_gram_matrix():
     activations = torch.rand(2, 6, 4, 4)
     padded = torch.cat([activations, torch.zeros(2, 30, 4, 4)], 1)
     torch.testing.assert_close(eigen(activations, activations), eigen(padded, padded))
+
+
+def test_powers_of_gram_matrices_have_the_solvers_component():
+    """What a GPU takes instead of the solver, at every scale; of zeros nothing."""
+    torch.manual_seed(0)
+    cells = torch.randn(6, 49, 80, dtype=torch.float64).relu()
+    cells = cells - cells.mean(1, keepdim=True)
+    gram = cells @ cells.transpose(1, 2) * torch.logspace(-30, 30, 6)[:, None, None]
+    values, vectors = torch.linalg.eigh(gram)
+    value, vector = by_powers(gram)
+    torch.testing.assert_close(value, values[:, -1])
+    agreement = (vector[:, :, 0] * vectors[:, :, -1]).sum(1).abs()
+    torch.testing.assert_close(agreement, torch.ones_like(agreement), atol=1e-6, rtol=0)
+    assert not any(part.any() for part in by_powers(torch.zeros(2, 5, 5, dtype=torch.float64)))
 
 
 def test_eigen_of_constant_activations_is_exactly_constant():

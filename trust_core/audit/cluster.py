@@ -21,13 +21,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from trust_core.audit.decode import read_images
 from trust_core.audit.engine import Halving
-from trust_core.audit.score import read_images, score_batch
+from trust_core.audit.score import score_batch
 from trust_core.audit.settings import AuditSettings
 from trust_core.data.remote import changed_contents
 from trust_core.data.samples import Dataset
 from trust_core.errors import DataError, EngineError
 from trust_core.model.detector import Detector
+from trust_core.model.modules import own_copy
 from trust_core.storage.shards import Shard
 
 if TYPE_CHECKING:
@@ -188,9 +190,10 @@ def _given_up(error: Exception) -> EngineError:
 
 
 def _arguments(detector: Detector) -> dict[str, Any]:
-    """What makes the same detector on another machine."""
+    """What makes the same detector on another machine, which need not have a GPU if this has."""
     names = ("preprocessing", "convention", "layers", "architecture", "sha256", "notes")
-    return {"module": detector.module} | {name: getattr(detector, name) for name in names}
+    given = {name: getattr(detector, name) for name in names}
+    return given | {"module": own_copy(detector.module, "cpu")}
 
 
 @contextmanager

@@ -3,6 +3,9 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -10,7 +13,8 @@ import numpy as np
 import pandas as pd
 import torch
 
-from trust_core.audit.score import Batch
+from trust_core.audit.decode import Batch, decoding_pool, read_batch
+from trust_core.data.samples import Dataset
 from trust_core.errors import SettingsError
 from trust_core.model.detector import Detector
 from trust_core.storage.shards import Shard
@@ -58,6 +62,44 @@ def run_behind(results: Iterable[Result], save: Callable[[Result], Loaded]) -> I
             before = now
         if before is not None:
             yield before.result()
+
+
+@contextmanager
+def batch_reader(detector: Detector, dataset: Dataset) -> Iterator[Callable[[slice], Batch]]:
+    """A function that reads rows of the sample table, for the threads of `run_local`.
+
+    For a GPU by processes, into memory that it reads by itself, and from there onto it, while it
+    computes.
+    """
+    gpu = detector.device.type == "cuda"
+    with decoding_pool() if gpu else nullcontext() as pool:
+
+        def read(rows: slice) -> Batch:
+            batch = read_batch(dataset, detector.preprocessing, rows, pool, pinned=gpu)
+            return upload(batch, detector.device) if gpu else batch
+
+        yield read
+
+
+@cache
+def _copying(device: torch.device) -> torch.cuda.Stream:
+    """One stream for all copies: what PyTorch allocates in a stream is used again in it alone."""
+    return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+
+
+def upload(batch: Batch, device: torch.device) -> Batch:
+    """The batch with its pixels on a GPU, copied in a stream of its own while another computes.
+
+    Where memory is short the pixels stay, to be moved when it is the batch's turn.
+    """
+    stream = _copying(device)
+    try:
+        with torch.cuda.stream(stream):
+            pixels = torch.as_tensor(batch.pixels).to(device, non_blocking=True)
+    except torch.OutOfMemoryError:
+        return batch
+    stream.synchronize()
+    return replace(batch, pixels=pixels)
 
 
 BUDGET = 2 << 30  # bytes, or half of what is free if that is less
@@ -151,13 +193,15 @@ def _out_of_memory(error: Exception) -> bool:
         isinstance(error, MemoryError | torch.OutOfMemoryError)
         or "out of memory" in text
         or "can't allocate memory" in text
+        or "alloc_failed" in text  # of cuDNN and cuBLAS
     )
 
 
 def _free(device: torch.device) -> int:
-    """Bytes that can be had: of a GPU its own, else of the machine."""
+    """Bytes that can be had: of a GPU (with what PyTorch holds unused), or of the machine."""
     if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
+        unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return int(torch.cuda.mem_get_info(device)[0]) + unused
     table = Path("/proc/meminfo")
     lines = table.read_text().splitlines() if table.exists() else []
     said = [int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable:")]

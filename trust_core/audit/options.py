@@ -188,7 +188,9 @@ PIXELS = (  # of an audit and of training
     ),
 )
 PRECISION = Option(
-    "precision", choices=same(("fp32", "bf16")), help="bf16: what it changes is measured and told"
+    "precision",
+    choices=same(("fp32", "tf32", "bf16")),
+    help="what a lower one changes is measured and told; tf32 is for GPUs",
 )
 
 OPTIONS = {  # by group: the audit's, then what training has besides

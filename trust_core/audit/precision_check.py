@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from trust_core.audit.score import Batch
+from trust_core.audit.decode import Batch
 from trust_core.audit.settings import AuditSettings
 from trust_core.storage.shards import Shard
 

@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
-from trust_core.audit.engine import Halving, fitting_batch, run_behind, run_local
+from trust_core.audit.decode import Batch
+from trust_core.audit.engine import Halving, batch_reader, fitting_batch, run_behind, run_local
 from trust_core.audit.folder import adopt, claim, default_folder, status, worth_keeping
 from trust_core.audit.manifest import OUTCOMES, count_outcomes, describe_audit, identify
 from trust_core.audit.precision_check import FULL, compare
@@ -22,9 +23,7 @@ from trust_core.audit.score import (
     NO_SCORE,
     OVERLAP_COLUMNS,
     UNREADABLE,
-    Batch,
     overlap_columns,
-    read_batch,
     score_batch,
 )
 from trust_core.audit.settings import AuditSettings
@@ -164,10 +163,6 @@ def _run_model(
     measure, note = stopwatch(finished), progress_writer(folder)
     began, done = time.monotonic(), 0
 
-    def load(index: int) -> tuple[int, Batch]:
-        rows = slice(starts[index], starts[index] + batch_size)
-        return index, read_batch(dataset, detector.preprocessing, rows)
-
     def scorer(asked: AuditSettings) -> Halving:
         return Halving(lambda batch: score_batch(detector, asked, batch, surroundings))
 
@@ -182,25 +177,30 @@ def _run_model(
         write_shard(folder, index, shard)
         return len(shard.samples)
 
-    if settings.precision != FULL and not manifest.get("precision"):
-        manifest["precision"] = compare(
-            lambda asked, batch: scorer(asked)(batch),
-            settings,
-            (load(index)[1] for index in missing),
-        )
-        write_json(folder / MANIFEST, manifest | {"status": RUNNING})
-    if cluster is None:
-        results = run_local(missing, load, work)
-    else:
-        from trust_core.audit.cluster import run_on_cluster
+    with batch_reader(detector, dataset) as read:
 
-        jobs = {i: slice(starts[i], starts[i] + batch_size) for i in missing}
-        results = run_on_cluster(cluster, detector, dataset, settings, surroundings, jobs)
-    for count in run_behind(results, save):
-        done += count
-        state = measure(finished + done, total)
-        progress(state)
-        note(state)
+        def load(index: int) -> tuple[int, Batch]:
+            return index, read(slice(starts[index], starts[index] + batch_size))
+
+        if settings.precision != FULL and not manifest.get("precision"):
+            manifest["precision"] = compare(
+                lambda asked, batch: scorer(asked)(batch),
+                settings,
+                (load(index)[1] for index in missing),
+            )
+            write_json(folder / MANIFEST, manifest | {"status": RUNNING})
+        if cluster is None:
+            results = run_local(missing, load, work)
+        else:
+            from trust_core.audit.cluster import run_on_cluster
+
+            jobs = {i: slice(starts[i], starts[i] + batch_size) for i in missing}
+            results = run_on_cluster(cluster, detector, dataset, settings, surroundings, jobs)
+        for count in run_behind(results, save):
+            done += count
+            state = measure(finished + done, total)
+            progress(state)
+            note(state)
     answers = (read_shard_samples(folder, index) for index in range(len(starts)))
     if all((part["status"] == UNREADABLE).all() for part in answers):  # ends at the first other
         reason = read_shard_samples(folder, 0)["reason"].iloc[0]

@@ -3,9 +3,8 @@
 Whoever runs batches (here, a worker process, a cluster) runs this one function.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -14,39 +13,22 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from trust_core.audit.decode import Batch
 from trust_core.audit.settings import AuditSettings
-from trust_core.data.images import read_image
-from trust_core.data.samples import Dataset
-from trust_core.errors import UnreadableImage
 from trust_core.explanation.evidence.heatmaps import evidence_maps
 from trust_core.explanation.evidence.patch_gaussian import Conditional
 from trust_core.explanation.heatmaps import heatmaps, rounded
-from trust_core.explanation.overlap import NOT_FINITE, SCORED, overlap
+from trust_core.explanation.overlap import NOT_FINITE, SCORED, mask_cells, overlap_of
 from trust_core.explanation.perturbation import enhanced
 from trust_core.explanation.uncertainty import DOUBT_COLUMNS, doubts, flip_spread
 from trust_core.model.detector import Detector, Response
-from trust_core.model.preprocessing import Preprocessing
 from trust_core.storage.shards import Half, Shard
 
 UNREADABLE, NO_SCORE = "unreadable", "no score"
 OVERLAP_COLUMNS = ["iou_defect", "iou_good", "iou_difference", "status"]
 Floats = npt.NDArray[np.float64]
 LARGEST_HALF = float(np.finfo(np.float16).max)
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Decoded images, `n` of them.
-
-    Attributes:
-        sample_ids: `(n,)` text.
-        reasons: why an image cannot be read, "" where it can, `(n,)` text.
-        pixels: `(n, c, H, W)` uint8; black where an image cannot be read: rows stay aligned.
-    """
-
-    sample_ids: npt.NDArray[np.object_]
-    reasons: npt.NDArray[np.object_]
-    pixels: npt.NDArray[np.uint8]
+MAP = "map:"
 
 
 def score_batch(
@@ -57,7 +39,8 @@ def score_batch(
 ) -> Shard:
     """One forward and one backward for the clean images, one forward for each further strength.
 
-    Only images that the detector passes are scored at ε > 0.
+    Only images that the detector passes are scored at ε > 0. A GPU is waited for twice: for which
+    they are, and for all results in the end.
 
     Args:
         detector: the network under audit.
@@ -65,7 +48,7 @@ def score_batch(
         batch: the images.
         surroundings: what evidence is measured against; needed for the form `evidence` alone.
     """
-    pixels = torch.from_numpy(batch.pixels).to(detector.device).float().div_(255)
+    pixels = torch.as_tensor(batch.pixels).to(detector.device, non_blocking=True).float().div_(255)
     clean = detector.forward_with_gradients(
         pixels,
         input_gradient=len(settings.strengths) > 1 or settings.evidence,
@@ -78,8 +61,8 @@ def score_batch(
     doubt = doubts(pixels, clean)
     if settings.tta:
         doubt["tta_spread"] = _where(passed, lambda x: flip_spread(detector, x), pixels)
-    rows = np.arange(len(readable))
-    blocks = [_score(detector, settings, pixels, clean, 0.0, rows, surroundings)]
+    blocks = [_score(detector, settings, pixels, clean, surroundings)]
+    rows, strengths = [np.arange(len(readable))], [np.zeros(len(readable))]
     if passed.any() and clean.input_gradient is not None:
         images, gradient = _chosen(passed, pixels, clean.input_gradient)
         moved = enhanced(
@@ -90,30 +73,59 @@ def score_batch(
             steps=settings.pgd_steps,
             gradient_at=lambda x: _input_gradient(detector, x, settings.precision),
         )
-        for strength, x in zip(settings.strengths[1:], moved, strict=True):
+        room = len(batch.sample_ids) if pixels.is_cuda else 0
+        for part, x in grouped(settings.strengths[1:], moved, room):
             # Evidence is the slope at x_ε itself, so each strength costs it a whole backward; the
             # other maps need a graph above their layer alone.
             response = detector.forward_with_gradients(
                 x, input_gradient=settings.evidence, precision=settings.precision, masks=False
             )
-            block = _score(detector, settings, x, response, strength, rows[passed], surroundings)
-            blocks.append(block)
-    rows = np.concatenate([block.rows for block in blocks])
-    columns, maps = (
-        {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-        for parts in ([block.columns for block in blocks], [block.maps for block in blocks])
-    )
-    order = np.lexsort((columns["strength"], batch.sample_ids.astype(str)[rows]))
-    order = order[readable[rows[order]]]
-    scores = {"sample_id": batch.sample_ids[rows], **columns}
+            blocks.append(_score(detector, settings, x, response, surroundings))
+            rows.append(np.tile(np.flatnonzero(passed), len(part)))
+            strengths.append(np.repeat(part, passed.sum()))
+    head, *found = fetch([_answers(clean), *blocks])
+    columns = {name: np.concatenate([block[name] for block in found]) for name in found[0]}
+    maps = {name: columns.pop(f"{MAP}{name}") for name in _map_names(detector, settings)}
+    scores = {"log_odds": columns.pop("log_odds")}
+    scores |= _overlap_columns(scores["log_odds"], columns.pop("cells")) | columns
+    places = np.concatenate(rows)
+    order = np.lexsort((np.concatenate(strengths), _ranks(batch.sample_ids)[places]))
+    order = order[readable[places[order]]]
+    table = {"sample_id": batch.sample_ids[places], "strength": np.concatenate(strengths), **scores}
+    for name in head.keys() - {"p_defect"}:
+        head[name][~readable] = np.nan
+    clean_scores = {name: scores[name][: len(readable)] for name in ("log_odds", "status")}
     return Shard(
-        samples=_sample_table(batch, clean, doubt, defective, blocks[0].columns["status"]),
-        scores=pd.DataFrame({name: values[order] for name, values in scores.items()}),
+        samples=_sample_table(
+            batch, clean_scores | {"p_defect": head["p_defect"]}, doubt, defective
+        ),
+        scores=pd.DataFrame({name: values[order] for name, values in table.items()}),
         maps={name: values[order] for name, values in maps.items()},
-        features=_half(clean.features, readable),
-        masks=_masks(clean, readable),
-        activations=_half(clean.pooled, readable),
+        features=head.get("features"),
+        masks=head.get("masks"),
+        activations=head.get("activations"),
     )
+
+
+def fetch(groups: Sequence[Mapping[str, Tensor]]) -> list[dict[str, npt.NDArray[Any]]]:
+    """Tensors as arrays, in groups by name; from a GPU in one copy, because each waits for all."""
+    every = [tensor for group in groups for tensor in group.values()]
+    here = iter(every if every[0].device.type == "cpu" else in_one_copy(every))
+    return [{name: next(here).numpy() for name in group} for group in groups]
+
+
+def in_one_copy(tensors: Sequence[Tensor]) -> list[Tensor]:
+    """Tensors of one device, of any types and shapes, on the CPU."""
+    # Wide numbers first, so that each tensor begins at a multiple of its width.
+    order = sorted(range(len(tensors)), key=lambda i: -tensors[i].itemsize)
+    raw = [tensors[i].contiguous().flatten().view(torch.uint8) for i in order]
+    parts = torch.split(torch.cat(raw).cpu(), [len(part) for part in raw])
+    here = dict(zip(order, parts, strict=True))
+    return [here[i].view(t.dtype).view(t.shape) for i, t in enumerate(tensors)]
+
+
+def _map_names(detector: Detector, settings: AuditSettings) -> list[str]:
+    return [map_key(detector, layer, n) for layer in detector.layers for n in settings.map_names]
 
 
 def map_key(detector: Detector, layer: str, name: str) -> str:
@@ -135,8 +147,16 @@ def overlap_columns(
     Returns:
         `OVERLAP_COLUMNS`, each `(rows,)`.
     """
+    return _overlap_columns(log_odds, _cells(maps, agnostic, rule).cpu().numpy())
+
+
+def _cells(maps: Mapping[str, Half | Tensor], agnostic: str, rule: str) -> Tensor:
     defect, good, where = (torch.as_tensor(maps[name]) for name in ("defect", "good", agnostic))
-    result = overlap(defect, good, where, rule)
+    return mask_cells(defect, good, where, rule)
+
+
+def _overlap_columns(log_odds: Floats, cells: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[Any]]:
+    result = overlap_of(cells)
     columns = {column: getattr(result, column) for column in OVERLAP_COLUMNS}
     broken = ~np.isfinite(log_odds)
     for column, values in columns.items():
@@ -144,27 +164,21 @@ def overlap_columns(
     return columns
 
 
-@dataclass(frozen=True)
-class _Block:
-    """Scores and maps at one strength, row for row; `rows` says of which images of the batch."""
-
-    rows: npt.NDArray[np.int_]
-    columns: dict[str, npt.NDArray[Any]]
-    maps: dict[str, Half]
-
-
 def _score(
     detector: Detector,
     settings: AuditSettings,
     pixels: Tensor,
     response: Response,
-    strength: float,
-    rows: npt.NDArray[np.int_],
     surroundings: Conditional | None,
-) -> _Block:
-    """Maps of all layers, rounded as they are kept, and the scores computed from those."""
+) -> dict[str, Tensor]:
+    """Maps of all layers, rounded as they are kept, and the scores computed from those.
+
+    Returns:
+        `log_odds`, `cells` of the masks, of each kept map its scale and, with `MAP` before it,
+        itself.
+    """
     kept: dict[str, Tensor] = {}
-    scales: dict[str, npt.NDArray[np.float32]] = {}
+    scales: dict[str, Tensor] = {}
     evidence = None
     if settings.evidence:
         assert surroundings is not None
@@ -176,13 +190,35 @@ def _score(
         )
         for name, values in made.items():
             key = map_key(detector, layer, name)
-            kept[key], scale = rounded(values)
-            scales[f"scale_{key}"] = scale.cpu().numpy()
-    log_odds = response.log_odds.double().cpu().numpy()
-    scores = overlap_columns(log_odds, kept, settings.agnostic[0], settings.mask)
-    head = {"strength": np.full(len(rows), strength), "log_odds": log_odds}
-    maps = {name: values.cpu().numpy() for name, values in kept.items()}
-    return _Block(rows, head | scores | scales, maps)
+            kept[key], scales[f"scale_{key}"] = rounded(values)
+    cells = _cells(kept, settings.agnostic[0], settings.mask)
+    maps = {f"{MAP}{key}": values for key, values in kept.items()}
+    return {"log_odds": response.log_odds.double(), "cells": cells} | scales | maps
+
+
+def grouped(
+    strengths: Sequence[float], images: Iterator[Tensor], room: int
+) -> Iterator[tuple[Sequence[float], Tensor]]:
+    """Strengths with their images, as many in one forward as there is room for.
+
+    Where few images of a batch are passed, a GPU would be idle for the most part of each strength.
+    A CPU is not, and keeps one strength in its caches.
+
+    Args:
+        strengths: ascending.
+        images: of the passed images, `(n, c, H, W)` for each strength.
+        room: images that a forward may hold; one strength is always taken.
+
+    Yields:
+        Some strengths, and their images one strength after the other.
+    """
+    done = 0
+    for first in images:
+        count = max(1, room // len(first))
+        part = strengths[done : done + count]
+        further = [*islice(images, len(part) - 1)]
+        yield part, torch.cat([first, *further]) if further else first
+        done += len(part)
 
 
 def _decide(
@@ -201,7 +237,8 @@ def _chosen(chosen: npt.NDArray[np.bool_], *tensors: Tensor) -> tuple[Tensor, ..
     """Some images of tensors `(N, …)`; the tensors themselves when all are chosen."""
     if chosen.all():
         return tensors
-    return tuple(x[torch.from_numpy(chosen).to(x.device)] for x in tensors)
+    rows = torch.from_numpy(np.flatnonzero(chosen))  # a mask a GPU would have to count first
+    return tuple(x.index_select(0, rows.to(x.device)) for x in tensors)
 
 
 def _input_gradient(detector: Detector, pixels: Tensor, precision: str) -> Tensor:
@@ -227,17 +264,23 @@ def _where(
 
 def _sample_table(
     batch: Batch,
-    clean: Response,
+    clean: Mapping[str, npt.NDArray[Any]],
     doubt: dict[str, npt.NDArray[np.float64]],
     defective: npt.NDArray[np.bool_],
-    status: npt.NDArray[np.object_],
 ) -> pd.DataFrame:
-    """What the model pass says of each image, with or without a score at ε = 0 (`status`)."""
+    """What the model pass says of each image.
+
+    Args:
+        batch: the images.
+        clean: their `log_odds`, `p_defect` and the `status` of their score at ε = 0.
+        doubt: the columns of `DOUBT_COLUMNS`.
+        defective: the decision.
+    """
     table = pd.DataFrame(
         {
             "sample_id": batch.sample_ids,
-            "log_odds": clean.log_odds.double().cpu().numpy(),
-            "p_defect": clean.log_odds.double().sigmoid().cpu().numpy(),
+            "log_odds": clean["log_odds"],
+            "p_defect": clean["p_defect"],
             "predicted": pd.array(defective.astype(np.int8), dtype="Int8"),
             "reason": batch.reasons,
             **doubt,
@@ -246,53 +289,29 @@ def _sample_table(
     unreadable = (batch.reasons != "").astype(bool)
     table.loc[unreadable, ["log_odds", "p_defect", *DOUBT_COLUMNS]] = np.nan
     table.loc[unreadable, "predicted"] = pd.NA
-    unscored = ~unreadable & (status != SCORED)
-    table.loc[unscored, "reason"] = status[unscored]
+    unscored = ~unreadable & (clean["status"] != SCORED)
+    table.loc[unscored, "reason"] = clean["status"][unscored]
     table["status"] = np.select([unreadable, unscored], [UNREADABLE, NO_SCORE], SCORED)
     return table
 
 
-def _half(values: Tensor | None, readable: npt.NDArray[np.bool_]) -> Half | None:
-    """Features as kept, `(N, F)`: half precision, NaN for an unreadable image."""
-    if values is None:
-        return None
-    half: Half = values.clamp(-LARGEST_HALF, LARGEST_HALF).half().cpu().numpy()
-    half[~readable] = np.nan
-    return half
+def _answers(clean: Response) -> dict[str, Tensor]:
+    """What the clean pass says of each image, as it is kept.
+
+    Returns:
+        `p_defect`; in half precision penultimate `features` `(N, F)` and pooled `activations`
+        `(N, D)`, and the mask head's probabilities `masks` `(N, H', W')`, where there are such.
+    """
+    found = {"p_defect": clean.log_odds.double().sigmoid()}
+    for name, values in (("features", clean.features), ("activations", clean.pooled)):
+        if values is not None:
+            found[name] = values.clamp(-LARGEST_HALF, LARGEST_HALF).half()
+    if clean.mask_logits is not None:
+        found["masks"] = clean.mask_logits[:, 0].sigmoid().half()
+    return found
 
 
-def _masks(clean: Response, readable: npt.NDArray[np.bool_]) -> Half | None:
-    """The mask head's probabilities as kept, `(N, H', W')`; NaN for an unreadable image."""
-    if clean.mask_logits is None:
-        return None
-    half: Half = clean.mask_logits[:, 0].sigmoid().half().cpu().numpy()
-    half[~readable] = np.nan
-    return half
-
-
-def read_batch(dataset: Dataset, preprocessing: Preprocessing, rows: slice) -> Batch:
-    """Decode and resize some images of the sample table; what cannot be read gets its reason."""
-    samples = dataset.samples.iloc[rows]
-    ids, paths = (samples[name].tolist() for name in ("sample_id", "path"))
-    return read_images(dataset.root, ids, paths, preprocessing)
-
-
-def read_images(
-    root: Path,
-    sample_ids: Sequence[str],
-    paths: Sequence[str],
-    preprocessing: Preprocessing,
-    contents: Sequence[bytes] | None = None,
-) -> Batch:
-    """The same from ids and paths, where there is no sample table; or from the files' bytes."""
-    reasons = np.full(len(paths), "", dtype=object)
-    channels = 1 if preprocessing.channels == "grey" else 3
-    pixels = np.zeros((len(paths), channels, *preprocessing.size), dtype=np.uint8)
-    for index, path in enumerate(paths):
-        try:
-            pixels[index] = preprocessing.pixels(
-                read_image(root / path, contents[index] if contents else None)
-            )
-        except UnreadableImage as error:
-            reasons[index] = str(error)
-    return Batch(np.array(sample_ids, dtype=object), reasons, pixels)
+def _ranks(sample_ids: npt.NDArray[np.object_]) -> npt.NDArray[np.int_]:
+    """Place of each in the order of text."""
+    ranks: npt.NDArray[np.int_] = np.unique(sample_ids.astype(str), return_inverse=True)[1]
+    return ranks

@@ -22,6 +22,7 @@ AGNOSTIC: Registry[Map] = Registry("agnostic map")
 
 GRADCAM_PLUS_PLUS_EPSILON = 1e-6  # the guards against division by zero of pytorch-grad-cam,
 XGRADCAM_EPSILON = 1e-7  # kept so that both give the same map
+SQUARINGS = 14  # the power 16,384: what that leaves of another component is below fp32's noise
 
 
 def _weighted(weights: Tensor, activations: Tensor) -> Tensor:
@@ -102,13 +103,40 @@ def eigen(activations: Tensor, gradients: Tensor) -> Tensor:
     gram = centred @ centred.transpose(1, 2) if few else centred.transpose(1, 2) @ centred
     finite = gram.isfinite().all(2).all(1).view(-1, 1, 1)
     # The solver refuses a whole batch for one NaN.
-    values, vectors = torch.linalg.eigh(torch.where(finite, gram, 0.0).double())
+    value, vector = _leading(torch.where(finite, gram, 0.0).double())
     if few:
-        component = vectors[:, :, -1] * values[:, -1:].clamp(min=0).sqrt()
+        component = vector[:, :, 0] * value[:, None].clamp(min=0).sqrt()
     else:
-        component = (centred @ vectors[:, :, -1:].to(centred.dtype)).squeeze(2).double()
+        component = (centred @ vector.to(centred.dtype)).squeeze(2).double()
     energy = torch.linalg.vector_norm(cells, dim=2).double() ** 2
     agreement = (component * (energy - energy.mean(1, keepdim=True))).sum(1, keepdim=True)
     component = torch.where(agreement < 0, -component, component)
     component = component.reshape(-1, height, width).to(activations.dtype)
     return torch.where(finite, component, torch.nan)
+
+
+def _leading(matrices: Tensor) -> tuple[Tensor, Tensor]:
+    """Largest eigenvalue `(N,)` and its vector `(N, n, 1)` of Gram matrices `(N, n, n)`."""
+    if matrices.device.type != "cpu":  # a GPU solves one matrix after the other, and is waited for
+        return by_powers(matrices)
+    values, vectors = torch.linalg.eigh(matrices)
+    return values[:, -1], vectors[:, :, -1:]
+
+
+def by_powers(matrices: Tensor) -> tuple[Tensor, Tensor]:
+    """The same by repeated squaring, of all matrices at once: `M^(2^k)/‖·‖` tends to `v·vᵀ`.
+
+    Args:
+        matrices: `(N, n, n)` float64, symmetric, no eigenvalue below 0. Of a matrix of zeros both
+            are 0.
+    """
+    smallest = torch.finfo(matrices.dtype).tiny
+    power = matrices
+    for _ in range(SQUARINGS):
+        power = power / torch.linalg.matrix_norm(power, keepdim=True).clamp(min=smallest)
+        power = power @ power
+    strongest = power.diagonal(dim1=1, dim2=2).argmax(1).view(-1, 1, 1)
+    vector = power.take_along_dim(strongest, dim=2)
+    vector = vector / torch.linalg.vector_norm(vector, dim=1, keepdim=True).clamp(min=smallest)
+    value = (vector * (matrices @ vector)).sum((1, 2))
+    return value, vector

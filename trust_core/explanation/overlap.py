@@ -153,11 +153,7 @@ def _mask(resized: Tensor, rule: str, *, specific: bool) -> Tensor:
 
 def iou(first: Tensor, second: Tensor) -> npt.NDArray[np.float64]:
     """Intersection over union of masks `(N, s, s)`: `(N,)` float64; NaN where both are empty."""
-    both = (first & second).sum((1, 2)).cpu().numpy()
-    either = (first | second).sum((1, 2)).cpu().numpy()
-    result: npt.NDArray[np.float64] = np.full(len(both), np.nan)
-    np.divide(both, either, out=result, where=either > 0)
-    return result
+    return _share(_cells(first, second).cpu().numpy())
 
 
 def overlap(defect: Tensor, good: Tensor, agnostic: Tensor, rule: str = "half") -> Overlap:
@@ -167,6 +163,16 @@ def overlap(defect: Tensor, good: Tensor, agnostic: Tensor, rule: str = "half") 
     score when the agnostic map is constant (on the comparison grid, which a finer layer grid can
     miss), a value is not finite, or both masks are empty.
     """
+    return overlap_of(mask_cells(defect, good, agnostic, rule).cpu().numpy())
+
+
+def mask_cells(defect: Tensor, good: Tensor, agnostic: Tensor, rule: str) -> Tensor:
+    """What `overlap_of` makes Δ of, counted where the maps are, so that a GPU need not be awaited.
+
+    Returns:
+        `(N, 6)` int64: cells in both and in either of the masks of *defective* and agnostic, the
+        same of *good*, whether all values are finite, and whether the agnostic map is constant.
+    """
     if len({defect.shape, good.shape, agnostic.shape}) > 1:  # evidence has a grid of its own
         defect, good, agnostic = (to_comparison_grid(m.float()) for m in (defect, good, agnostic))
     maps = torch.stack([defect, good, agnostic]).float()
@@ -175,11 +181,16 @@ def overlap(defect: Tensor, good: Tensor, agnostic: Tensor, rule: str = "half") 
     defect, good, agnostic = resized.chunk(3)
     constant = agnostic.amax((1, 2)) == agnostic.amin((1, 2))
     where = _mask(agnostic, rule, specific=False)
-    iou_defect = iou(_mask(defect, rule, specific=True), where)
-    iou_good = iou(_mask(good, rule, specific=True), where)
+    cells = [_cells(_mask(maps, rule, specific=True), where) for maps in (defect, good)]
+    return torch.cat([*cells, finite[:, None].long(), constant[:, None].long()], 1)
+
+
+def overlap_of(cells: npt.NDArray[np.int64]) -> Overlap:
+    """Δ of `N` images from the cells of their masks, `(N, 6)` as `mask_cells` counts them."""
+    iou_defect, iou_good = _share(cells[:, :2]), _share(cells[:, 2:4])
     difference = iou_defect - iou_good
     status = np.select(
-        [~finite.cpu().numpy(), constant.cpu().numpy(), np.isnan(difference)],
+        [cells[:, 4] == 0, cells[:, 5] == 1, np.isnan(difference)],
         [NOT_FINITE, CONSTANT, EMPTY],
         SCORED,
     ).astype(object)
@@ -187,3 +198,15 @@ def overlap(defect: Tensor, good: Tensor, agnostic: Tensor, rule: str = "half") 
     for values in (iou_defect, iou_good, difference):
         values[unscored] = np.nan
     return Overlap(iou_defect, iou_good, difference, status)
+
+
+def _cells(first: Tensor, second: Tensor) -> Tensor:
+    """Cells in both and in either of two masks `(N, s, s)`: `(N, 2)`."""
+    return torch.stack([(first & second).sum((1, 2)), (first | second).sum((1, 2))], 1)
+
+
+def _share(cells: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """In both over in either, `(N, 2)` to `(N,)`; NaN where no cell is in either."""
+    result: npt.NDArray[np.float64] = np.full(len(cells), np.nan)
+    np.divide(cells[:, 0], cells[:, 1], out=result, where=cells[:, 1] > 0)
+    return result

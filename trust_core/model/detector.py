@@ -21,6 +21,9 @@ from trust_core.model.preprocessing import Preprocessing
 
 CLOSE = 1e-4  # relative; fp32 gradients of one network agree to about 1e-6
 
+# Tensor cores read channels-last; without them (fp32 on a GPU) cuDNN is at its best in this.
+PLAIN = torch.contiguous_format
+
 
 @dataclass(frozen=True)
 class Response:
@@ -109,7 +112,10 @@ class Detector:
         self.channels = input_channels(module) or preprocessing.input_channels
         self.mask_grid: tuple[int, int] | None = None
         self.bytes_per_image = 0
-        trace = self._trace_in_best_format()
+        self._format: torch.memory_format
+        self._mean: Tensor
+        self._std: Tensor
+        trace, self._fastest = self._trace_in_best_format()
         self._features = trace.features
         self._last = trace.default
         self._all_layers = trace.layers
@@ -171,6 +177,7 @@ class Detector:
             input_gradient: also dz/dx, from the same backward.
             precision: a key of `PRECISIONS`. With "bf16" the network runs in it up to the last
                 layer with a grid; what the decision makes of that, and all results, are in full.
+                "tf32" is "fp32" but on a GPU.
             masks: also what a mask head says.
             pooled: also the pooled activations of all depths.
         """
@@ -206,7 +213,6 @@ class Detector:
 
             return hook
 
-        x = self._checked(pixels).detach()
         with self._lock, ExitStack() as stack:
             for layer in self.depths if pooled else ():
                 part = self.module.get_submodule(layer.name)
@@ -218,6 +224,7 @@ class Detector:
                 part = self.module.get_submodule(name)
                 stack.callback(part.register_forward_pre_hook(note(name)).remove)
             stack.enter_context(self._computing(precision))
+            x = self._checked(pixels).detach()
             with torch.enable_grad():
                 x = x.requires_grad_() if input_gradient else x
                 output = self._output(x, masks=masks)
@@ -276,7 +283,7 @@ class Detector:
             maps.copy_(tap(maps.clone()))
             return output
 
-        with self._lock, torch.enable_grad(), ExitStack() as stack:
+        with self._lock, torch.enable_grad(), self._computing(), ExitStack() as stack:
             part = self.module.get_submodule(layer)
             stack.callback(part.register_forward_hook(hook).remove)
             yield lambda pixels: self.convention.log_odds(self._forward(self._checked(pixels)))
@@ -306,15 +313,26 @@ class Detector:
         return run(x.contiguous(memory_format=self._format))
 
     def _computing(self, precision: str = "fp32") -> AbstractContextManager[None]:
+        if self.device.type == "cuda":
+            self._arrange(PLAIN if precision == "fp32" else self._fastest)
         last = self.module.get_submodule(self._last) if self._last else None
         return computing(precision, self.device, last, self._dtype)
 
-    def _trace_in_best_format(self) -> Trace:
+    def _trace_in_best_format(self) -> tuple[Trace, torch.memory_format]:
         """A trace in channels-last, the faster memory format, or plain where that does not run."""
         try:
-            return self._trace(torch.channels_last)
+            return self._trace(torch.channels_last), torch.channels_last
         except ModelError:
-            return self._trace(torch.contiguous_format)
+            return self._trace(PLAIN), PLAIN
+
+    def _arrange(self, memory_format: torch.memory_format) -> None:
+        """Bring weights and normalisation to a memory format."""
+        if self._format != memory_format:
+            self._format = memory_format
+            self.module.to(memory_format=memory_format)
+            self._mean, self._std = (
+                values.contiguous(memory_format=memory_format) for values in (self._mean, self._std)
+            )
 
     def _trace(self, memory_format: torch.memory_format) -> Trace:
         """One run on noise: finds the layers and shows that the network runs at all."""

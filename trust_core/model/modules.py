@@ -3,20 +3,22 @@
 import copy
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from trust_core.errors import ModelError
 
-PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
+# TF32 rounds the factors of convolutions and matrix products to ten bits, on a GPU alone.
+PRECISIONS = {"fp32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16}
 
 
 @contextmanager
 def computing(
     precision: str, device: torch.device, last: nn.Module | None, dtype: torch.dtype
 ) -> Iterator[None]:
-    """Arithmetic of a network: bf16 up to a layer, or full throughout.
+    """Arithmetic of a network: bf16 up to a layer, or full (on a GPU, TF32) throughout.
 
     What the decision makes of the last layer with a grid is small, and costs accuracy where it is
     rounded: log-odds of eight bits would tie.
@@ -33,13 +35,32 @@ def computing(
         return output.to(dtype)
 
     with ExitStack() as stack:
-        if device.type == "cuda":  # TF32 would round convolutions to ten bits without a word
-            stack.enter_context(torch.backends.cudnn.flags(enabled=True, allow_tf32=False))
+        stack.enter_context(tf32(device, allowed=precision == "tf32"))
         if PRECISIONS[precision] != torch.float32:
             stack.enter_context(torch.autocast(device.type, PRECISIONS[precision]))
             if last is not None:
                 stack.callback(last.register_forward_hook(leave).remove)
         yield
+
+
+@contextmanager
+def tf32(device: torch.device, *, allowed: bool = False) -> Iterator[None]:
+    """Whether a GPU may round factors to ten bits, which it does in convolutions unless told.
+
+    Nothing on another device. The flags belong to the process and are as before afterwards.
+    """
+    if device.type != "cuda":
+        yield
+        return
+    convolutions: Any = torch.backends.cudnn
+    products: Any = torch.backends.cuda.matmul
+    # Read by the newer names, which also answer where a caller has set the flags by these.
+    before = [flags.fp32_precision == "tf32" for flags in (convolutions.conv, products)]
+    convolutions.allow_tf32 = products.allow_tf32 = allowed
+    try:
+        yield
+    finally:
+        convolutions.allow_tf32, products.allow_tf32 = before
 
 
 def own_copy(module: nn.Module, device: str) -> nn.Module:
@@ -94,6 +115,11 @@ def dtype_of(module: nn.Module) -> torch.dtype:
             "audits run in float32: call module.float() first."
         )
     return dtype
+
+
+def device_of(module: nn.Module) -> torch.device:
+    """Where the network's weights are; the CPU for one without any."""
+    return next(module.parameters(), torch.empty(0)).device
 
 
 def input_channels(module: nn.Module) -> int | None:

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from trust_core.errors import SettingsError
+from trust_core.model.modules import tf32
 
 
 @dataclass(frozen=True)
@@ -243,13 +244,14 @@ class Conditional:
                 case = self.case(*down.reach, *across.reach)
                 weight, bias = self._residual(case, pixels.dtype)
                 for part in down.pieces(max(1, BLOCK // across.count)):
-                    found = torch.nn.functional.conv2d(
-                        padded[None, :, part.span(k + 2 * pad), across.span(k + 2 * pad)],
-                        weight.to(pixels.device),
-                        bias.to(pixels.device),
-                        stride=(part.step, across.step),
-                        groups=self.channels,
-                    )
+                    with tf32(pixels.device):
+                        found = torch.nn.functional.conv2d(
+                            padded[None, :, part.span(k + 2 * pad), across.span(k + 2 * pad)],
+                            weight.to(pixels.device),
+                            bias.to(pixels.device),
+                            stride=(part.step, across.step),
+                            groups=self.channels,
+                        )
                     shape = (self.channels, k, k, *found.shape[2:])
                     yield Block(
                         part.index, across.index, part.starts, across.starts, found.view(shape)

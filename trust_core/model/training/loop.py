@@ -20,6 +20,7 @@ import torch
 from sklearn.metrics import average_precision_score
 from torch import Tensor
 
+from trust_core.model.modules import device_of, tf32
 from trust_core.model.outputs import logits_of, mask_logits_of
 from trust_core.model.training.augmentation import augmented, close_ups
 from trust_core.model.training.checkpoint import Standing, load, save
@@ -61,7 +62,8 @@ def fit(
     """Take every step that is left; the network ends where its last step took it.
 
     Args:
-        network: with its first weights; overwritten by those of a checkpoint in `folder`.
+        network: with its first weights, on the device to train on; overwritten by those of a
+            checkpoint in `folder`.
         data: what it learns from and is judged by.
         settings: what to do.
         folder: of checkpoint and progress.
@@ -70,6 +72,7 @@ def fit(
     Returns:
         Where it ended: the history, and the weights of the best epoch.
     """
+    device, rounds = device_of(network), settings.precision == "tf32"
     optimizer = torch.optim.AdamW(network.parameters(), weight_decay=settings.weight_decay)
     standing = Standing(0, [], {}, {})
     if (folder / CHECKPOINT).exists():
@@ -86,7 +89,7 @@ def fit(
         shown = order(data.table, each * settings.batch, (settings.seed, epoch), places=places)
         for rows in shown.reshape(each, -1)[standing.step - epoch * each :]:
             rate = learning_rate(settings.lr, standing.step, epochs * each)
-            with _chance(settings.seed, standing.step):
+            with _chance(settings.seed, standing.step, device), tf32(device, allowed=rounds):
                 losses = _step(network, optimizer, data.batch(rows), settings, rate, near=near)
             sums = {name: standing.losses.get(name, 0.0) + value for name, value in losses.items()}
             standing = replace(standing, step=standing.step + 1, losses=sums)
@@ -167,9 +170,11 @@ def _step(
     pixels, masks, labels, known = batch
     if near:
         pixels, masks = close_ups(pixels, masks)
-    pixels, masks = augmented(pixels, masks)
+    pixels, masks = augmented(pixels, masks)  # on the CPU, so that the views are the same anywhere
+    device = device_of(network)
+    pixels, masks, labels, known = (x.to(device) for x in (pixels, masks, labels, known))
     network.train()
-    with torch.autocast("cpu", torch.bfloat16, enabled=settings.precision == "bf16"):
+    with torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
         output = network(_normalised(pixels, settings))
     losses = losses_of(output, masks, labels, known, settings)
     for group in optimizer.param_groups:
@@ -210,14 +215,16 @@ def judge(network: MultiTask, data: TrainingData, settings: TrainingSettings) ->
     network.eval()
     rows = data.rows("tune")
     answers, losses = [], []
-    with torch.no_grad():
+    device = device_of(network)
+    with torch.no_grad(), tf32(device):
         for start in range(0, len(rows), settings.batch):
-            pixels, masks, labels, known = data.batch(rows[start : start + settings.batch])
+            batch = data.batch(rows[start : start + settings.batch])
+            pixels, masks, labels, known = (x.to(device) for x in batch)
             output = network(_normalised(pixels, settings))
             answers.append(settings.convention.log_odds(logits_of(output)))
             loss = total_loss(losses_of(output, masks, labels, known, settings), settings)
             losses.append(loss.item() * len(pixels))
-    images = data.table.iloc[rows].assign(log_odds=torch.cat(answers).double().numpy())
+    images = data.table.iloc[rows].assign(log_odds=torch.cat(answers).double().cpu().numpy())
     parts = images.groupby("group")[["label", "log_odds"]].max()
     called, defective = parts["log_odds"] >= 0, parts["label"] == 1
     return {
@@ -232,16 +239,16 @@ def judge(network: MultiTask, data: TrainingData, settings: TrainingSettings) ->
 
 def _normalised(pixels: Tensor, settings: TrainingSettings) -> Tensor:
     """(N, c, H, W) in [0, 1] to what the network reads: three channels, normalised."""
-    mean, std = (torch.tensor(v).view(1, -1, 1, 1) for v in (settings.mean, settings.std))
+    mean, std = (pixels.new_tensor(v).view(1, -1, 1, 1) for v in (settings.mean, settings.std))
     return (
         ((pixels - mean) / std).expand(-1, 3, -1, -1).contiguous(memory_format=torch.channels_last)
     )
 
 
 @contextmanager
-def _chance(seed: int, step: int) -> Iterator[None]:
-    """The random numbers of this step; the caller's generator is left as it was."""
-    with torch.random.fork_rng(devices=[]):
+def _chance(seed: int, step: int, device: torch.device) -> Iterator[None]:
+    """The random numbers of this step; the caller's generators are left as they were."""
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         drawn = np.random.SeedSequence([seed, step]).generate_state(1, np.uint64)[0]
         torch.manual_seed(int(drawn >> np.uint64(1)))
         yield

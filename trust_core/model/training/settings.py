@@ -4,13 +4,12 @@ import math
 from dataclasses import dataclass
 
 from trust_core.errors import SettingsError
+from trust_core.model.modules import PRECISIONS
 from trust_core.model.open import ModelCard
 from trust_core.model.outputs import Convention, choose_convention
 from trust_core.model.preprocessing import Preprocessing
 from trust_core.model.recognition.architectures import Blueprint
 from trust_core.model.training.network import DECODER, ENCODER, OBJECTIVES, STRIDE, read_plan
-
-PRECISIONS = ("fp32", "bf16")
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,7 @@ class TrainingSettings:
         mask_weight: of the mask's loss; joint only.
         label_weight: of the decision's loss; joint only.
         patience: stop after so many epochs on whole images without a better one; 0 = never.
-        precision: "fp32", or "bf16" for the forward pass.
+        precision: "fp32", "tf32" (on a GPU), or "bf16" for the forward pass.
         seed: of first weights, order, views and dropout.
 
     Raises:

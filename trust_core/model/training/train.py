@@ -57,6 +57,7 @@ def train(
     out: Path,
     *,
     progress: Callable[[TrainingProgress], None] = lambda _: None,
+    device: str | None = None,
 ) -> Trained:
     """Train a network and write it with its card; goes on where an interrupted run ended.
 
@@ -70,6 +71,7 @@ def train(
         settings: what to do.
         out: `NAME.safetensors`.
         progress: called after every step.
+        device: "cpu", "cuda", ...; when None, CUDA if there is any.
 
     Raises:
         DataError: the data cannot be learnt from.
@@ -89,6 +91,7 @@ def train(
                 network = first_network(settings)
                 layer = explained_layer(settings)
                 data = prepare(dataset, settings.preprocessing, folder, masks=settings.needs_masks)
+                network = network.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
                 end = fit(network, data, settings, folder, progress)
                 network.load_state_dict(end.best)
                 roles = out.with_suffix(".roles.csv")

@@ -52,8 +52,8 @@ def areas(audit: Audit, role: str) -> dict[str, dict[str, float]]:
         for agnostic in SETTINGS.agnostic
     ]
     log_odds = passed["log_odds"].to_numpy(dtype=np.float64)
-    found = overlaps(audit, passed["row"].to_numpy(), log_odds, recipes)
-    differences = found.iou_defect - found.iou_good
+    defect, good = overlaps(audit, passed["row"].to_numpy(), log_odds, recipes)
+    differences = defect - good
     missed = (passed["outcome"] == "FN").to_numpy(dtype=bool)
     told: dict[str, dict[str, float]] = {}
     for index, recipe in enumerate(recipes):

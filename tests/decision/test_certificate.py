@@ -27,9 +27,9 @@ from benchmarks.statistics import (
 from trust_core.decision.certificate import (
     Budget,
     Demand,
-    floored,
     group_minima,
     needed,
+    percent_floor,
     plan,
     prove,
     prove_at,
@@ -242,7 +242,7 @@ def test_a_budget_that_means_nothing_is_refused():
 
 
 def test_promised_shares_are_never_rounded_up():
-    assert [floored(x) for x in (0.95, 0.9, 0.7411, 0.99996, 1.0, 0.29)] == [
+    assert [percent_floor(x) for x in (0.95, 0.9, 0.7411, 0.99996, 1.0, 0.29)] == [
         "95 %", "90 %", "74.1 %", "99.9 %", "100 %", "29 %",
     ]  # fmt: skip
 

@@ -166,7 +166,7 @@ def group_minima(scores: Floats, missed: Flags, groups: npt.ArrayLike) -> Floats
 def prove_recall(minima: Floats, demand: Demand) -> Proof:
     """The highest τ whose recall is proven to reach the demand.
 
-    τ is the k-th smallest group score, k from `planner.rank`. If the recall at τ were below r,
+    τ is the k-th smallest group score, k from `rank`. If the recall at τ were below r,
     fewer than k groups would lie at or below the highest threshold that still has recall r, though
     each does with probability at least 1 − r: that happens with probability at most δ, whatever the
     distribution, ties included.
@@ -180,7 +180,7 @@ def prove_recall(minima: Floats, demand: Demand) -> Proof:
     """
     k = rank(len(minima), demand)
     if not k:
-        return _nothing(minima, demand.confidence)
+        return _unproven(minima, demand.confidence)
     threshold = float(minima[k - 1])
     return Proof(
         certified=True,
@@ -203,13 +203,13 @@ def prove_at(minima: Floats, threshold: float, confidence: float) -> Proof:
     """
     caught = int((minima >= threshold).sum())
     if not caught:
-        return _nothing(minima, confidence)
+        return _unproven(minima, confidence)
     bound = proven(caught, len(minima), confidence)
     lowest = float(minima[0])
     return Proof(True, threshold, bound, confidence, len(minima), caught, lowest)
 
 
-def _nothing(minima: Floats, confidence: float) -> Proof:
+def _unproven(minima: Floats, confidence: float) -> Proof:
     count = len(minima)
     lowest = float(minima[0]) if count else np.inf
     return Proof(False, None, proven(count, count, confidence), confidence, count, count, lowest)
@@ -243,7 +243,7 @@ def prove(minima: Floats, tune: Curve, wanted: Demand | Budget) -> Proof:
         return prove_recall(minima, wanted)
     threshold = within_budget(tune, wanted.max_tn_loss)
     if threshold is None:
-        return _nothing(minima, wanted.confidence)
+        return _unproven(minima, wanted.confidence)
     return prove_at(minima, threshold, wanted.confidence)
 
 
@@ -252,12 +252,12 @@ def sentence(proof: Proof, wanted: Demand | Budget) -> str:
     parts = f"{proof.groups:,} missed part{'' if proof.groups == 1 else 's'}"
     promise = (
         "of the parts with a missed defect have all their misses flagged, with "
-        f"{floored(proof.confidence)} confidence, from {parts} ({proof.caught:,} caught)."
+        f"{percent_floor(proof.confidence)} confidence, from {parts} ({proof.caught:,} caught)."
     )
     if isinstance(wanted, Budget):
-        loss = floored(wanted.max_tn_loss)
+        loss = percent_floor(wanted.max_tn_loss)
         if proof.certified:
-            proven_recall = floored(proof.recall_lower_bound)
+            proven_recall = percent_floor(proof.recall_lower_bound)
             return (
                 f"Proven at the threshold that loses at most {loss} of the good parts on tune: at "
                 f"least {proven_recall} {promise}"
@@ -267,16 +267,16 @@ def sentence(proof: Proof, wanted: Demand | Budget) -> str:
             f"on tune keeps to it, or none of {parts} is caught there."
         )
     if proof.certified:
-        return f"Certified: at least {floored(wanted.recall)} {promise}"
+        return f"Certified: at least {percent_floor(wanted.recall)} {promise}"
     least = needed(wanted)
-    most = floored(proof.recall_lower_bound)
+    most = percent_floor(proof.recall_lower_bound)
     return (
-        f"Cannot be certified: {parts}; {least:,} are needed for {floored(wanted.recall)} with "
-        f"{floored(wanted.confidence)} confidence even with none overlooked. "
+        f"Cannot be certified: {parts}; {least:,} are needed for {percent_floor(wanted.recall)} "
+        f"with {percent_floor(wanted.confidence)} confidence even with none overlooked. "
         f"{proof.groups:,} of {proof.groups:,} prove at most {most}."
     )
 
 
-def floored(share: float) -> str:
+def percent_floor(share: float) -> str:
     """A promised share as a percentage: rounded down, never up."""
     return f"{np.floor(share * 1000 + 1e-6) / 10:.4g} %"

@@ -1,51 +1,80 @@
-"""The mask head's alarm: the largest mean over a small window."""
+"""Distances in feature space against scikit-learn, and what an image may not be compared with."""
 
 import numpy as np
-import pandas as pd
 import pytest
+from sklearn.covariance import LedoitWolf
+from sklearn.neighbors import NearestNeighbors
 
-from tests.fakes import random_parts, write_fake_audit
-from trust_core.decision.indicators.feature_distance import MASK_CHUNK, largest_area
-from trust_core.decision.indicators.stored import write_indicators
-from trust_core.storage.audit_files import INDICATORS, SAMPLES
+from trust_core.decision.indicators import feature_distance
+from trust_core.decision.indicators.feature_distance import (
+    FeatureRows,
+    knn_distance,
+    mahalanobis_distance,
+)
 
-
-def test_by_hand() -> None:
-    masks = np.zeros((3, 64, 96), dtype=np.float16)  # windows of 2 by 3 cells
-    masks[0, 10, 10] = 0.6  # one noisy cell of six
-    masks[1, 20:22, 30:33] = 0.5
-    masks[2, -2:, -3:] = 0.25  # in a corner
-    found = largest_area(masks, np.arange(3))
-    assert found == pytest.approx([0.1, 0.5, 0.25], abs=1e-3)
-
-
-def test_a_coarse_mask_has_windows_of_one_cell() -> None:
-    masks = np.zeros((1, 7, 5), dtype=np.float16)
-    masks[0, 3, 2] = 0.75
-    assert largest_area(masks, np.array([0])) == pytest.approx([0.75])
+draw = np.random.default_rng(0)
+REFERENCE = draw.normal(size=(60, 8)).astype(np.float32)
+IMAGES = draw.normal(size=(25, 8)).astype(np.float32) + 0.5
+OTHERS = np.arange(100, 125)
 
 
-def test_rows_are_those_asked_for_and_a_hole_is_unscored() -> None:
-    masks = np.linspace(0, 1, 2 * MASK_CHUNK + 3, dtype=np.float16)[:, None, None] * np.ones(
-        (1, 4, 4)
+def test_nearest_neighbours_are_those_of_scikit_learn():
+    def unit(values):
+        return values / np.linalg.norm(values, axis=1, keepdims=True)
+
+    wanted = (
+        NearestNeighbors(n_neighbors=10).fit(unit(REFERENCE)).kneighbors(unit(IMAGES))[0][:, -1]
     )
-    masks[7, 1, 1] = np.nan
-    rows = np.array([2 * MASK_CHUNK + 2, 7, 0])
-    found = largest_area(masks.astype(np.float16), rows)
-    assert found[0] == pytest.approx(1.0, abs=1e-3)
-    assert np.isnan(found[1])
-    assert found[2] == 0
-    assert len(largest_area(masks, np.empty(0, dtype=np.int64))) == 0
+    found = knn_distance(FeatureRows(IMAGES, OTHERS), FeatureRows(REFERENCE, np.arange(60)))
+    np.testing.assert_allclose(found, wanted, rtol=1e-4)
 
 
-@pytest.mark.parametrize("mask_head", [True, False])
-def test_it_is_an_indicator_of_the_passed_images(tmp_path, mask_head: bool) -> None:
-    audit = write_fake_audit(tmp_path / "audit", random_parts(60), mask_head=mask_head)
-    write_indicators(audit)
-    table = pd.read_parquet(audit.folder / INDICATORS)
-    assert ("mask_alarm" in table) == mask_head
-    if mask_head:
-        samples = pd.read_parquet(audit.folder / SAMPLES)
-        passed = np.flatnonzero(samples["outcome"].isin(["FN", "TN"]))
-        wanted = audit.masks()[passed].astype(np.float64).max((1, 2))  # windows of one cell
-        np.testing.assert_allclose(table["mask_alarm"], wanted)
+@pytest.mark.parametrize("width", [8, 200])
+def test_mahalanobis_is_that_of_scikit_learn(width: int):
+    """With more and with fewer images than features."""
+    reference = draw.normal(size=(60, width)).astype(np.float32) * np.linspace(0.2, 3, width)
+    images = draw.normal(size=(25, width)).astype(np.float32)
+    fitted = LedoitWolf().fit(reference)
+    found = mahalanobis_distance(
+        FeatureRows(images, OTHERS), FeatureRows(reference.astype(np.float32), np.arange(60))
+    )
+    np.testing.assert_allclose(found**2, fitted.mahalanobis(images), rtol=1e-3)
+
+
+def test_an_image_is_never_its_own_reference():
+    groups = np.arange(60) // 2
+    own = FeatureRows(REFERENCE, groups)
+    near = knn_distance(own, own, k=1)
+    twins = REFERENCE.copy()
+    twins[1::2] = twins[::2]  # two photographs of one part, alike
+    assert near.min() > 0.01
+    assert knn_distance(FeatureRows(twins, groups), FeatureRows(twins, groups), k=1).min() > 0.01
+    # An outlier among the references would pull its own covariance towards itself.
+    odd = REFERENCE.copy()
+    odd[0] += 40
+    own_group = np.arange(60)
+    alone = mahalanobis_distance(FeatureRows(odd[:1], own_group[:1]), FeatureRows(odd, own_group))
+    included = mahalanobis_distance(FeatureRows(odd[:1], OTHERS[:1]), FeatureRows(odd, own_group))
+    assert alone > 2 * included
+
+
+@pytest.mark.parametrize("distance", [knn_distance, mahalanobis_distance])
+def test_some_at_a_time_are_all_at_once(distance, monkeypatch: pytest.MonkeyPatch):
+    everything = np.concatenate([IMAGES, REFERENCE]).astype(np.float16)
+    groups = np.concatenate([OTHERS, np.arange(60)])
+    images, reference = np.arange(50), np.arange(25, 85)  # the last 25 are references too
+    rows_of = [FeatureRows(everything, groups[rows], rows) for rows in (images, reference)]
+    whole = distance(*rows_of)
+    monkeypatch.setattr(feature_distance, "IMAGES_AT_ONCE", 7)
+    np.testing.assert_allclose(distance(*rows_of), whole, rtol=1e-6)
+    copied = [
+        FeatureRows(everything[rows].astype(np.float32), groups[rows])
+        for rows in (images, reference)
+    ]
+    np.testing.assert_allclose(distance(*copied), whole, rtol=1e-6)
+
+
+def test_too_few_references_of_other_parts_are_no_distance():
+    one = FeatureRows(REFERENCE[:12], np.zeros(12, dtype=np.int64))
+    assert np.isnan(knn_distance(one, one)).all()
+    assert np.isnan(mahalanobis_distance(one, one)).all()

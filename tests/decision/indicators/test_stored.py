@@ -10,9 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import entr, logsumexp, softmax
 from scipy.stats import rankdata
-from sklearn.covariance import LedoitWolf
 from sklearn.metrics import roc_auc_score
-from sklearn.neighbors import NearestNeighbors
 
 from tests.fakes import Part, random_parts, write_fake_audit
 from tests.small import small_dataset, small_detector
@@ -24,23 +22,21 @@ from trust_core.decision.cross_validation import (
     standardised,
 )
 from trust_core.decision.curves import tradeoff
-from trust_core.decision.indicators import feature_distance
-from trust_core.decision.indicators.feature_distance import (
-    Pictures,
-    knn_distance,
-    mahalanobis_distance,
-)
 from trust_core.decision.indicators.registry import ABSENT, INDICATORS, available
-from trust_core.decision.indicators.stored import RIVALS, Material, add_indicators, write_indicators
+from trust_core.decision.indicators.stored import (
+    MASKS_AT_ONCE,
+    RIVALS,
+    Material,
+    add_indicators,
+    strongest_window,
+    write_indicators,
+)
 from trust_core.errors import SettingsError
 from trust_core.explanation.overlap import mask_of
 from trust_core.storage.audit_files import FEATURES, SAMPLES, open_audit
 from trust_core.storage.audit_files import INDICATORS as FILE
 
 draw = np.random.default_rng(0)
-REFERENCE = draw.normal(size=(60, 8)).astype(np.float32)
-ASKED = draw.normal(size=(25, 8)).astype(np.float32) + 0.5
-OTHERS = np.arange(100, 125)
 
 
 @pytest.fixture(scope="module")
@@ -56,65 +52,6 @@ def material(audit):
 
 def column(audit, name):
     return audit.query(f"SELECT {name} FROM indicators ORDER BY sample_id")[name].to_numpy()
-
-
-def test_nearest_neighbours_are_those_of_scikit_learn():
-    def unit(values):
-        return values / np.linalg.norm(values, axis=1, keepdims=True)
-
-    wanted = NearestNeighbors(n_neighbors=10).fit(unit(REFERENCE)).kneighbors(unit(ASKED))[0][:, -1]
-    found = knn_distance(Pictures(ASKED, OTHERS), Pictures(REFERENCE, np.arange(60)))
-    np.testing.assert_allclose(found, wanted, rtol=1e-4)
-
-
-@pytest.mark.parametrize("width", [8, 200])
-def test_mahalanobis_is_that_of_scikit_learn(width: int):
-    """With more and with fewer images than features."""
-    reference = draw.normal(size=(60, width)).astype(np.float32) * np.linspace(0.2, 3, width)
-    asked = draw.normal(size=(25, width)).astype(np.float32)
-    fitted = LedoitWolf().fit(reference)
-    found = mahalanobis_distance(
-        Pictures(asked, OTHERS), Pictures(reference.astype(np.float32), np.arange(60))
-    )
-    np.testing.assert_allclose(found**2, fitted.mahalanobis(asked), rtol=1e-3)
-
-
-def test_an_image_is_never_its_own_reference():
-    groups = np.arange(60) // 2
-    own = Pictures(REFERENCE, groups)
-    near = knn_distance(own, own, k=1)
-    twins = REFERENCE.copy()
-    twins[1::2] = twins[::2]  # two photographs of one part, alike
-    assert near.min() > 0.01
-    assert knn_distance(Pictures(twins, groups), Pictures(twins, groups), k=1).min() > 0.01
-    # An outlier among the references would pull its own covariance towards itself.
-    odd = REFERENCE.copy()
-    odd[0] += 40
-    own_group = np.arange(60)
-    alone = mahalanobis_distance(Pictures(odd[:1], own_group[:1]), Pictures(odd, own_group))
-    included = mahalanobis_distance(Pictures(odd[:1], OTHERS[:1]), Pictures(odd, own_group))
-    assert alone > 2 * included
-
-
-@pytest.mark.parametrize("distance", [knn_distance, mahalanobis_distance])
-def test_some_at_a_time_are_all_at_once(distance, monkeypatch: pytest.MonkeyPatch):
-    everything = np.concatenate([ASKED, REFERENCE]).astype(np.float16)
-    groups = np.concatenate([OTHERS, np.arange(60)])
-    asked, reference = np.arange(50), np.arange(25, 85)  # the last 25 asked are references too
-    pictures = [Pictures(everything, groups[rows], rows) for rows in (asked, reference)]
-    whole = distance(*pictures)
-    monkeypatch.setattr(feature_distance, "CHUNK", 7)
-    np.testing.assert_allclose(distance(*pictures), whole, rtol=1e-6)
-    copied = [
-        Pictures(everything[rows].astype(np.float32), groups[rows]) for rows in (asked, reference)
-    ]
-    np.testing.assert_allclose(distance(*copied), whole, rtol=1e-6)
-
-
-def test_too_few_references_of_other_parts_are_no_distance():
-    one = Pictures(REFERENCE[:12], np.zeros(12, dtype=np.int64))
-    assert np.isnan(knn_distance(one, one)).all()
-    assert np.isnan(mahalanobis_distance(one, one)).all()
 
 
 def test_every_rival_has_a_name_and_a_reason_to_be_absent():
@@ -325,3 +262,44 @@ def test_energy_and_max_logit_do_not_rank_as_p_does():
     for suspicion in (-logits.max(1), -logsumexp(logits, axis=1)):
         assert (np.argsort(suspicion) != np.argsort(z)).all()
     assert (np.argsort(-softmax(logits, axis=1).max(1)) == np.argsort(z)).all()
+
+
+def test_the_mask_alarm_by_hand() -> None:
+    masks = np.zeros((3, 64, 96), dtype=np.float16)  # windows of 2 by 3 cells
+    masks[0, 10, 10] = 0.6  # one noisy cell of six
+    masks[1, 20:22, 30:33] = 0.5
+    masks[2, -2:, -3:] = 0.25  # in a corner
+    found = strongest_window(masks, np.arange(3))
+    assert found == pytest.approx([0.1, 0.5, 0.25], abs=1e-3)
+
+
+def test_a_coarse_mask_has_windows_of_one_cell() -> None:
+    masks = np.zeros((1, 7, 5), dtype=np.float16)
+    masks[0, 3, 2] = 0.75
+    assert strongest_window(masks, np.array([0])) == pytest.approx([0.75])
+
+
+def test_rows_are_those_asked_for_and_a_hole_is_unscored() -> None:
+    masks = np.linspace(0, 1, 2 * MASKS_AT_ONCE + 3, dtype=np.float16)[:, None, None] * np.ones(
+        (1, 4, 4)
+    )
+    masks[7, 1, 1] = np.nan
+    rows = np.array([2 * MASKS_AT_ONCE + 2, 7, 0])
+    found = strongest_window(masks.astype(np.float16), rows)
+    assert found[0] == pytest.approx(1.0, abs=1e-3)
+    assert np.isnan(found[1])
+    assert found[2] == 0
+    assert len(strongest_window(masks, np.empty(0, dtype=np.int64))) == 0
+
+
+@pytest.mark.parametrize("mask_head", [True, False])
+def test_the_mask_alarm_is_an_indicator_of_the_passed_images(tmp_path, mask_head: bool) -> None:
+    audit = write_fake_audit(tmp_path / "audit", random_parts(60), mask_head=mask_head)
+    write_indicators(audit)
+    table = pd.read_parquet(audit.folder / FILE)
+    assert ("mask_alarm" in table) == mask_head
+    if mask_head:
+        samples = pd.read_parquet(audit.folder / SAMPLES)
+        passed = np.flatnonzero(samples["outcome"].isin(["FN", "TN"]))
+        wanted = audit.masks()[passed].astype(np.float64).max((1, 2))  # windows of one cell
+        np.testing.assert_allclose(table["mask_alarm"], wanted)

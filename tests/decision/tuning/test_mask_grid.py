@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.fakes import random_parts, write_fake_audit
 from trust_core.decision.tuning.mask_grid import MASK_RULES, Recipe, overlaps, recipes_of
 from trust_core.explanation.overlap import overlap
-from trust_core.storage.audit_files import SCORES, open_audit
+from trust_core.storage.audit_files import SCORES
 
 
 def test_recipes_are_every_layer_pair_and_mask_the_audits_own_first(audit):
@@ -27,7 +27,7 @@ def test_overlaps_are_those_of_the_explanation_layer_to_the_last_bit(audit, numb
     recipe = recipes_of(audit.manifest)[number]
     passed = audit.passed(["tune", "test"])
     rows = passed["row"].to_numpy()
-    found = overlaps(audit, rows, passed["log_odds"].to_numpy(), [recipe])
+    defect, good = overlaps(audit, rows, passed["log_odds"].to_numpy(), [recipe])
     names = {(e["layer"], e["map"]): e["name"] for e in audit.manifest["maps"]}
     prefix = "" if recipe.specific == "gradcam" else "layercam_"
     maps = [
@@ -35,8 +35,8 @@ def test_overlaps_are_those_of_the_explanation_layer_to_the_last_bit(audit, numb
         for name in (f"{prefix}defect", f"{prefix}good", recipe.agnostic)
     ]
     wanted = overlap(*maps, recipe.mask)
-    np.testing.assert_array_equal(found.iou_defect[:, 0], wanted.iou_defect)
-    np.testing.assert_array_equal(found.iou_good[:, 0], wanted.iou_good)
+    np.testing.assert_array_equal(defect[:, 0], wanted.iou_defect)
+    np.testing.assert_array_equal(good[:, 0], wanted.iou_good)
 
 
 @given(
@@ -58,10 +58,10 @@ def test_maps_with_ties_zeros_and_constants_too(rows, rule):
     }
     kept = SimpleNamespace(manifest=manifest, maps=stored.__getitem__)
     recipe = Recipe("l", "gradcam", "gradient", rule)
-    found = overlaps(kept, np.arange(len(maps)), np.zeros(len(maps)), [recipe])
+    defect, good = overlaps(kept, np.arange(len(maps)), np.zeros(len(maps)), [recipe])
     wanted = overlap(*(torch.from_numpy(m).float() for m in stored.values()), rule)
-    np.testing.assert_array_equal(found.iou_defect[:, 0], wanted.iou_defect)
-    np.testing.assert_array_equal(found.iou_good[:, 0], wanted.iou_good)
+    np.testing.assert_array_equal(defect[:, 0], wanted.iou_defect)
+    np.testing.assert_array_equal(good[:, 0], wanted.iou_good)
 
 
 def test_what_is_not_finite_has_no_score(tmp_path):
@@ -72,7 +72,7 @@ def test_what_is_not_finite_has_no_score(tmp_path):
     np.save(file, broken)
     log_odds = pd.read_parquet(made.folder / SCORES)["log_odds"].to_numpy()[:4].copy()
     log_odds[3] = math.inf
-    found = overlaps(open_audit(made.folder), np.arange(4), log_odds)
-    unscored = np.isnan(found.iou_defect) & np.isnan(found.iou_good)
+    defect, good = overlaps(made, np.arange(4), log_odds, recipes_of(made.manifest))
+    unscored = np.isnan(defect) & np.isnan(good)
     assert unscored[[1, 3]].all()
     assert not unscored[[0, 2]].any()

@@ -10,7 +10,7 @@ from tests.decision.tuning.overlaps import random_overlaps
 from trust_core.decision.auroc import auroc_of
 from trust_core.decision.cross_validation import base_score
 from trust_core.decision.tuning.candidates import OverlapTable
-from trust_core.decision.tuning.overlap_profile import LEAST_PARTS, Profile, overlap_profile
+from trust_core.decision.tuning.overlap_profile import LEAST_PARTS, overlap_profile
 
 
 def world(
@@ -104,9 +104,9 @@ def test_images_of_tune_are_scored_without_their_own_part():
     areas = []
     for seed in range(6):
         overlaps = world(0.0, seed=seed)
-        scores: Profile = overlap_profile(overlaps)
+        scores = overlap_profile(overlaps).scores
         inside = overlaps.role("tune")
-        areas.append(float(auroc_of(scores.scores[inside][:, None], overlaps.missed[inside])[0]))
+        areas.append(float(auroc_of(scores[inside][:, None], overlaps.missed[inside])[0]))
     assert np.mean(areas) == pytest.approx(0.5, abs=0.06)
 
 

@@ -1,8 +1,8 @@
-"""Rival indicators: one number a passed image, made once from what a finished audit holds.
+"""The indicators of `indicators.parquet`, made once from what a finished audit holds.
 
 `indicators.parquet` keeps them, a row a passed image, sorted by `sample_id`. A rival that an audit
 cannot have (energy of a network with one output) has no column there; `ABSENT` of
-`decision.indicators` says why. All are oriented so that higher is more suspicious.
+`decision.indicators.registry` says why. All are oriented so that higher is more suspicious.
 """
 
 from collections.abc import Callable
@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import torch
+from torch.nn.functional import avg_pool2d
 
 from trust_core.decision.bootstrap import Flags, group_codes, groups_of_rarer
 from trust_core.decision.cross_validation import (
@@ -25,9 +27,8 @@ from trust_core.decision.cross_validation import (
 from trust_core.decision.indicators.feature_distance import (
     LEAST_REFERENCES,
     MOST_REFERENCES,
-    Pictures,
+    FeatureRows,
     knn_distance,
-    largest_area,
     mahalanobis_distance,
 )
 from trust_core.decision.indicators.probes import PROBES, Probes, combined, fit_probes
@@ -39,8 +40,10 @@ from trust_core.registry import Registry
 from trust_core.storage.audit_files import FEATURES, INDICATORS, SAMPLES, SCORES, Audit
 from trust_core.storage.shards import write_table
 
-CHUNK = 1024
-GENTLE = 10.0  # ridge of the two weights of `combination`
+MAPS_AT_ONCE = 1024
+MASKS_AT_ONCE = 256
+ALARM_WINDOWS = 32  # to a side of a mask: one covers 0.1 % of the picture
+COMBINATION_PENALTY = 10.0  # ridge of the two weights of `combination`
 DISTANCE_WEIGHT = 0.5  # of the Mahalanobis distance in `consensus`, in standard deviations
 
 Rival = Callable[["Material"], Floats | None]
@@ -94,8 +97,8 @@ class Material:
     @cached_property
     def mahalanobis(self) -> Floats | None:
         """Distance of the passed images from the good references, `(N,)`; None without features."""
-        pictures = _pictures(self)
-        return None if pictures is None else mahalanobis_distance(*pictures)
+        features = _features(self)
+        return None if features is None else mahalanobis_distance(*features)
 
     @cached_property
     def probes(self) -> Probes | None:
@@ -107,7 +110,7 @@ class Material:
         values: Floats = self.table[name].to_numpy(dtype=np.float64)
         return values
 
-    def doubt(self, name: str, sign: float = 1.0) -> Floats | None:
+    def sample_column(self, name: str, sign: float = 1.0) -> Floats | None:
         """A column of `samples.parquet` over the passed images, None where it holds nothing."""
         if name not in self.table or self.table[name].isna().all():
             return None
@@ -118,8 +121,8 @@ class Material:
         rows = self.table["row"].to_numpy()
         maps = self.audit.maps(name)
         found = [np.empty(0)]
-        for start in range(0, len(rows), CHUNK):
-            part = slice(start, start + CHUNK)
+        for start in range(0, len(rows), MAPS_AT_ONCE):
+            part = slice(start, start + MAPS_AT_ONCE)
             kept = torch.from_numpy(np.asarray(maps[rows[part]])).float()
             values = measure(kept.nan_to_num(0.0), part)
             found.append(np.where(kept.isfinite().all(2).all(1).numpy(), values, np.nan))
@@ -152,32 +155,32 @@ def add_indicators(audit: Audit, columns: pd.DataFrame) -> None:
 @RIVALS.register("max_logit")
 def max_logit(material: Material) -> Floats | None:
     """−max logit: Hendrycks et al., ICML 2022."""
-    return material.doubt("max_logit", -1.0)
+    return material.sample_column("max_logit", -1.0)
 
 
 @RIVALS.register("energy")
 def energy(material: Material) -> Floats | None:
     """−log Σ exp(logits): Liu et al., NeurIPS 2020."""
-    return material.doubt("energy")
+    return material.sample_column("energy")
 
 
 @RIVALS.register("gradient_norm")
 def gradient_norm(material: Material) -> Floats | None:
     """‖∂z/∂x‖₂: how fast the answer turns."""
-    return material.doubt("gradient_norm")
+    return material.sample_column("gradient_norm")
 
 
 @RIVALS.register("tta_spread")
 def tta_spread(material: Material) -> Floats | None:
     """Standard deviation of z over the image and its flips."""
-    return material.doubt("tta_spread")
+    return material.sample_column("tta_spread")
 
 
 @RIVALS.register("knn")
 def knn(material: Material) -> Floats | None:
     """Distance to the tenth nearest good reference image, in penultimate features."""
-    pictures = _pictures(material)
-    return None if pictures is None else knn_distance(*pictures)
+    features = _features(material)
+    return None if features is None else knn_distance(*features)
 
 
 @RIVALS.register("mahalanobis")
@@ -186,16 +189,16 @@ def mahalanobis(material: Material) -> Floats | None:
     return material.mahalanobis
 
 
-def _pictures(material: Material) -> tuple[Pictures, Pictures] | None:
+def _features(material: Material) -> tuple[FeatureRows, FeatureRows] | None:
     """Passed images and references: good ones of `train`, of `tune` when there are too few."""
     path = material.audit.folder / FEATURES
     if not path.exists():
         return None
-    features = np.load(path, mmap_mode="r")
+    values = np.load(path, mmap_mode="r")
     codes, samples = group_codes(material.samples["group"]), material.samples
 
-    def some(rows: Counts) -> Pictures:
-        return Pictures(features, codes[rows], rows)
+    def some(rows: Counts) -> FeatureRows:
+        return FeatureRows(values, codes[rows], rows)
 
     for role in ("train", "tune"):
         fit = (samples["role"] == role) & (samples["label"] == 0) & samples["log_odds"].notna()
@@ -241,7 +244,29 @@ def evidence_mass(material: Material) -> Floats | None:
 def mask_alarm(material: Material) -> Floats | None:
     """The largest mean probability of the mask head over any small window."""
     masks = material.audit.masks()
-    return None if masks is None else largest_area(masks, np.flatnonzero(material.passed))
+    return None if masks is None else strongest_window(masks, np.flatnonzero(material.passed))
+
+
+def strongest_window(masks: npt.NDArray[np.float16], rows: Counts) -> Floats:
+    """The largest mean probability over any small window of each mask, `(n,)`.
+
+    A window is a 1/32 of the height by a 1/32 of the width, at least one cell, at every cell: wide
+    enough that one noisy pixel is no alarm, small enough that a small defect is one.
+
+    Args:
+        masks: probabilities of *defective*, `(N, H', W')`; read some at a time.
+        rows: which of them.
+
+    Returns:
+        NaN for a mask that holds one.
+    """
+    window = [max(1, round(side / ALARM_WINDOWS)) for side in masks.shape[1:]]
+    found = [np.empty(0)]
+    for start in range(0, len(rows), MASKS_AT_ONCE):
+        part = np.asarray(masks[rows[start : start + MASKS_AT_ONCE]], dtype=np.float32)
+        means = avg_pool2d(torch.from_numpy(part)[:, None], window, stride=1)
+        found.append(means.flatten(1).amax(1).double().numpy())  # a NaN is the largest
+    return np.concatenate(found)
 
 
 @RIVALS.register("iou_random")
@@ -278,8 +303,10 @@ def combination(material: Material) -> Floats:
         return score
     features = standardised(np.column_stack([log_odds, delta]), tune)
     inside, start = features[tune], score[tune]
-    score += features @ ridge_logistic(inside, missed, start, GENTLE)
-    score[tune] = out_of_fold(inside, missed, start, GENTLE, grouped_folds(codes, missed))
+    score += features @ ridge_logistic(inside, missed, start, COMBINATION_PENALTY)
+    score[tune] = out_of_fold(
+        inside, missed, start, COMBINATION_PENALTY, grouped_folds(codes, missed)
+    )
     return score
 
 

@@ -22,7 +22,7 @@ from trust_core.decision.journal import open_seals
 from trust_core.decision.json_object import json_object
 from trust_core.decision.tradeoff import Counts, Floats
 from trust_core.decision.tuning.candidates import Candidate, OverlapTable, overlap_table
-from trust_core.decision.tuning.overlap_profile import Profile, overlap_profile
+from trust_core.decision.tuning.overlap_profile import OverlapProfile, overlap_profile
 from trust_core.decision.tuning.sensitivity import Sensitivity, sensitivity
 from trust_core.decision.verdict import LEAST_GROUPS, Verdict, verdict
 from trust_core.storage.audit_files import Audit
@@ -115,7 +115,7 @@ class TunedOverlaps:
     seconds: float
 
     @cached_property
-    def profile(self) -> Profile:
+    def profile(self) -> OverlapProfile:
         """All overlaps together; fitted when it is asked for."""
         return overlap_profile(self.overlaps)
 

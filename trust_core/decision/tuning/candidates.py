@@ -13,7 +13,7 @@ from trust_core.data.roles import ROLES
 from trust_core.decision.bootstrap import Flags, group_codes
 from trust_core.decision.indicators.registry import INDICATORS
 from trust_core.decision.tradeoff import Counts, Floats
-from trust_core.decision.tuning.mask_grid import Recipe, overlaps
+from trust_core.decision.tuning.mask_grid import Recipe, overlaps, recipes_of
 from trust_core.storage.audit_files import Audit
 
 # The indicators that are made of the overlaps of an image alone, at ε and at ε = 0.
@@ -116,15 +116,17 @@ def overlap_table(audit: Audit) -> OverlapTable:
     """Compute every overlap of every passed image; some 0.1 ms for each map and row."""
     passed = audit.passed(ROLES)
     roles = audit.query("SELECT sample_id, role FROM samples")
-    found = overlaps(audit, passed["row"].to_numpy(), passed["log_odds"].to_numpy())
+    recipes = recipes_of(audit.manifest)
+    log_odds = passed["log_odds"].to_numpy(dtype=np.float64)
+    defect, good = overlaps(audit, passed["row"].to_numpy(), log_odds, recipes)
     count = len(passed) // len(audit.strengths)
     shape = (len(audit.strengths), count)
     table = passed.iloc[:count].merge(roles, on="sample_id", how="left", validate="one_to_one")
     return OverlapTable(
         table=table,
         strengths=audit.strengths,
-        recipes=found.recipes,
-        log_odds=passed["log_odds"].to_numpy(dtype=np.float64).reshape(shape),
-        iou_defect=found.iou_defect.reshape(*shape, -1),
-        iou_good=found.iou_good.reshape(*shape, -1),
+        recipes=recipes,
+        log_odds=log_odds.reshape(shape),
+        iou_defect=defect.reshape(*shape, -1),
+        iou_good=good.reshape(*shape, -1),
     )

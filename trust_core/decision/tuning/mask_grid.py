@@ -21,9 +21,8 @@ from trust_core.explanation.overlap import MASKS, to_comparison_grid, top_share
 from trust_core.storage.audit_files import Audit
 
 MASK_RULES = ("half", "otsu", "top:0.05", "top:0.1", "top:0.2", "top:0.4")
-CHUNK = 256  # rows at a time: what they need stays in the cache of a core
-
-WORKERS = 4
+ROWS_AT_ONCE = 256  # what they need stays in the cache of a core
+MOST_THREADS = 4
 
 Words = npt.NDArray[np.uint64]
 
@@ -45,21 +44,6 @@ class Recipe:
     mask: str
 
 
-@dataclass(frozen=True)
-class Overlaps:
-    """Overlaps of some rows; NaN where a row has no score.
-
-    Attributes:
-        recipes: R of them.
-        iou_defect: IoU(M_defect, M_agnostic), `(n, R)`.
-        iou_good: IoU(M_good, M_agnostic), `(n, R)`.
-    """
-
-    recipes: tuple[Recipe, ...]
-    iou_defect: Floats
-    iou_good: Floats
-
-
 def recipes_of(manifest: dict[str, Any], rules: Sequence[str] = MASK_RULES) -> tuple[Recipe, ...]:
     """Every recipe that the kept maps allow; the audit's own mask rule comes first."""
     settings = manifest["settings"]
@@ -77,32 +61,34 @@ def overlaps(
     audit: Audit,
     rows: npt.NDArray[np.int64],
     log_odds: Floats,
-    recipes: Sequence[Recipe] | None = None,
-) -> Overlaps:
-    """Score the kept maps by every recipe.
+    recipes: Sequence[Recipe],
+) -> Floats:
+    """Overlaps of kept maps by every recipe.
 
     Args:
         audit: a finished audit.
         rows: of `scores.parquet`, `(n,)`.
         log_odds: of these rows; where it is not finite there is no score, `(n,)`.
-        recipes: all of `recipes_of` when None.
+        recipes: R of them.
+
+    Returns:
+        IoU(M_defect, M_agnostic) and IoU(M_good, M_agnostic), `(2, n, R)`; NaN where a row has no
+        score.
     """
-    recipes = recipes_of(audit.manifest) if recipes is None else tuple(recipes)
-    shape = (len(rows), len(recipes))
-    found = np.empty((2, *shape))
+    found = np.empty((2, len(rows), len(recipes)))
 
     def score(start: int) -> None:
-        part = slice(start, start + CHUNK)
-        found[:, part] = _chunk(audit, rows[part], recipes)
+        part = slice(start, start + ROWS_AT_ONCE)
+        found[:, part] = _ious(audit, rows[part], recipes)
 
-    with ThreadPoolExecutor(min(WORKERS, os.cpu_count() or 1)) as pool:
-        list(pool.map(score, range(0, len(rows), CHUNK)))
+    with ThreadPoolExecutor(min(MOST_THREADS, os.cpu_count() or 1)) as pool:
+        list(pool.map(score, range(0, len(rows), ROWS_AT_ONCE)))
     found[:, ~np.isfinite(log_odds)] = np.nan
-    return Overlaps(tuple(recipes), found[0], found[1])
+    return found
 
 
-def _chunk(audit: Audit, rows: npt.NDArray[np.int64], recipes: Sequence[Recipe]) -> Floats:
-    """IoU with the defect and with the good mask, `(2, n, R)`."""
+def _ious(audit: Audit, rows: npt.NDArray[np.int64], recipes: Sequence[Recipe]) -> Floats:
+    """The same of a few rows, whatever their log-odds."""
     names = {(entry["layer"], entry["map"]): entry["name"] for entry in audit.manifest["maps"]}
     first = audit.manifest["settings"]["specific"][0]
     rules = tuple(dict.fromkeys(recipe.mask for recipe in recipes))
@@ -137,7 +123,8 @@ def _masks(
     if not specific:
         sound &= maps.amax((1, 2)) != maps.amin((1, 2))
     values = maps.flatten(1).numpy()
-    counts = {rule: _count(rule, values.shape[1]) for rule in rules if rule.startswith("top:")}
+    shares = {rule: top_share(rule[4:]) for rule in rules if rule.startswith("top:")}
+    counts = {rule: round(share * values.shape[1]) for rule, share in shares.items()}
     tops = _largest(values, counts) if counts else {}
     evidence = values > 0
     found = {}
@@ -146,10 +133,6 @@ def _masks(
         bits = np.packbits(mask & evidence if specific else mask, axis=1)
         found[rule] = bits.view(np.uint64)
     return found, sound.numpy()
-
-
-def _count(rule: str, cells: int) -> int:
-    return round(top_share(rule.partition(":")[2]) * cells)
 
 
 def _largest(
@@ -161,10 +144,10 @@ def _largest(
     for rule, count in counts.items():
         smallest = ascending[:, -count, None]
         mask = values >= smallest
-        many = np.flatnonzero(mask.sum(1) > count)
-        above, ties = values[many] > smallest[many], values[many] == smallest[many]
-        room = count - above.sum(1, keepdims=True)
-        mask[many] = above | (ties & (ties.cumsum(1) <= room))
+        tied = np.flatnonzero(mask.sum(1) > count)
+        above, ties = values[tied] > smallest[tied], values[tied] == smallest[tied]
+        left = count - above.sum(1, keepdims=True)
+        mask[tied] = above | (ties & (ties.cumsum(1) <= left))
         found[rule] = mask
     return found
 

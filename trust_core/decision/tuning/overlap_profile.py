@@ -28,7 +28,7 @@ PROFILE_PARTITIONS = 3  # into folds
 
 
 @dataclass(frozen=True)
-class Profile:
+class OverlapProfile:
     """Scores of the passed images, and how they came about.
 
     Attributes:
@@ -48,7 +48,7 @@ class Profile:
     sentence: str
 
 
-def overlap_profile(overlaps: OverlapTable) -> Profile:
+def overlap_profile(overlaps: OverlapTable) -> OverlapProfile:
     """Fit the overlap profile of an audit on its `tune` images."""
     delta = overlaps.scores(overlaps.default)
     tune = overlaps.role("tune") & np.isfinite(delta)
@@ -61,23 +61,25 @@ def overlap_profile(overlaps: OverlapTable) -> Profile:
             f"Not fitted: {parts} parts with a miss (or without) in tune, {LEAST_PARTS} are "
             "needed; evidence plus half the IoU difference stands in."
         )
-        return Profile(base, False, np.inf, parts, {}, sentence)
+        return OverlapProfile(base, False, np.inf, parts, {}, sentence)
     directions = _directions(_features(overlaps), tune)
     inside, start = directions[tune], base[tune]
     auroc = _cross_validated(inside, missed, start, codes)
     penalty = max(auroc, key=lambda p: (auroc[p], p))
-    told = f"AUROC {auroc[penalty]:.3f} in held-out parts of tune, {auroc[np.inf]:.3f} without it"
     if penalty == np.inf:
         best = max(value for p, value in auroc.items() if p < np.inf)
         sentence = (
             f"Not taken: fitted overlaps reach AUROC {best:.3f} in held-out parts of tune, "
             f"evidence plus half the IoU difference {auroc[np.inf]:.3f}, which stands in."
         )
-        return Profile(base, False, penalty, parts, auroc, sentence)
+        return OverlapProfile(base, False, penalty, parts, auroc, sentence)
     scores = base + directions @ ridge_logistic(inside, missed, start, penalty)
     scores[tune] = out_of_fold(inside, missed, start, penalty, grouped_folds(codes, missed))
-    sentence = f"Fitted on {parts} parts with a miss, ridge {penalty:g}: {told}."
-    return Profile(scores, True, penalty, parts, auroc, sentence)
+    sentence = (
+        f"Fitted on {parts} parts with a miss, ridge {penalty:g}: AUROC {auroc[penalty]:.3f} in "
+        f"held-out parts of tune, {auroc[np.inf]:.3f} without it."
+    )
+    return OverlapProfile(scores, True, penalty, parts, auroc, sentence)
 
 
 def _features(overlaps: OverlapTable) -> Floats:

@@ -28,7 +28,7 @@ from trust_core.decision.localization.pixel_counts import (
     MaskCounts,
     make_counts,
 )
-from trust_core.decision.localization.report import Images, judge
+from trust_core.decision.localization.report import Images, image_masks
 
 SIZES, QUICK_SIZES = (1_000, 100_000, 1_000_000), (1_000, 20_000)
 PARTS, MOVES = 1000, 15
@@ -64,7 +64,7 @@ def moving(folder: Path, images: int) -> list[float]:
     taken = []
     for column in columns:
         began = time.perf_counter()
-        localize(judge(kept, all_, float(THRESHOLDS[column])).truth)
+        localize(image_masks(kept, all_, float(THRESHOLDS[column])).truth)
         taken.append(1000 * (time.perf_counter() - began))
     return taken[1:]  # the first draws the resamples, which are kept
 

@@ -8,7 +8,7 @@ from sklearn.metrics import average_precision_score
 
 from trust_core.decision.localization.metrics import SIZES, THRESHOLDS, localize, size_class
 from trust_core.decision.localization.pixel_counts import MASK_HEAD, find_source, make_counts
-from trust_core.decision.localization.report import images_of, judge, sweep
+from trust_core.decision.localization.report import image_masks, images_of, sweep
 from trust_core.storage.audit_files import Audit
 
 ALARMS = 0.1
@@ -64,7 +64,7 @@ def row_of(audit: Audit) -> Row:
     if source != MASK_HEAD:  # a share of the display scale means nothing by itself
         chosen = sweep(counts, images_of(audit, ["tune"]))["seg_miou"]
         threshold = float(THRESHOLDS[np.nanargmax(chosen)])
-    judged = judge(counts, images_of(audit, ["test"]), threshold)
+    judged = image_masks(counts, images_of(audit, ["test"]), threshold)
     found = localize(judged.truth)
     table = audit.query(
         """SELECT label, log_odds, "group", row FROM (

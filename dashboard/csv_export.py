@@ -2,6 +2,8 @@
 
 import pandas as pd
 
+from trust_core.storage.audit_files import Audit
+
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what begins a formula
 
 
@@ -11,6 +13,18 @@ def csv(table: pd.DataFrame) -> bytes:
     safe = {name: table[name].astype(object).map(_harmless) for name in text}
     content: str = table.assign(**safe).to_csv(index=False)
     return content.encode("utf-8")
+
+
+def audit_csv(audit: Audit, table: pd.DataFrame) -> bytes:
+    """The table as CSV, with what it was measured on in every row."""
+    manifest = audit.manifest
+    return csv(
+        table.assign(
+            audit=audit.id,
+            model_sha256=manifest["model"]["sha256"],
+            data_sha256=manifest["data"]["sha256"],
+        )
+    )
 
 
 def _harmless(cell: object) -> object:

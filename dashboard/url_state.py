@@ -5,6 +5,7 @@ over, as if it were not there.
 """
 
 import math
+from collections.abc import Container, Mapping
 
 import streamlit as st
 
@@ -46,6 +47,22 @@ def strength_of(name: str, audit: Audit) -> float | None:
     """The strength of a query parameter; None where it is none of the audit's."""
     strength = number(name)
     return strength if strength in audit.strengths else None
+
+
+def one_of(name: str, known: Container[str], default: str) -> str:
+    """The value of a query parameter; the default where it is none of the known ones."""
+    value = st.query_params.get(name)
+    return value if value is not None and value in known else default
+
+
+def change_query(defaults: Mapping[str, str], **changes: object) -> None:
+    """Write query parameters; None and what is the default leave the URL."""
+    for name, value in changes.items():
+        text = f"{value:g}" if isinstance(value, float) else str(value)
+        if value is None or text == defaults.get(name):
+            st.query_params.pop(name, None)
+        else:
+            st.query_params[name] = text
 
 
 def read_point(audit: Audit) -> OperatingPoint:

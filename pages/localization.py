@@ -5,71 +5,80 @@ from functools import partial
 import streamlit as st
 
 from dashboard.localization import words
-from dashboard.localization.cache import drawn_thresholds, found, judged, kept_counts, swept
-from dashboard.localization.charts import draw_sizes, draw_thresholds
-from dashboard.localization.compare import choose_marked, show_beside
-from dashboard.localization.contradictions import show_contradictions
+from dashboard.localization.compare import choose_marked, show_comparison
 from dashboard.localization.controls import choices, explanation_note, sliders
+from dashboard.localization.metrics import (
+    draw_sizes,
+    draw_thresholds,
+    drawn_thresholds,
+    masks_at,
+    metrics_at,
+    swept_metrics,
+)
 from dashboard.localization.pixel_counting import count_first
-from dashboard.localization.url_state import read_asked, write
-from dashboard.localization.worst import show_worst
+from dashboard.localization.url_state import read_mask_settings, write_masks_url
+from dashboard.localization.wrong_masks import show_contradictions, show_worst
 from dashboard.markup import section
 from dashboard.sealed_roles import ask_to_open, opened_sentence
 from dashboard.shell import audit_page, fragment, marks_defects, show_finding
 from trust_core.decision.curves import roles_of
 from trust_core.decision.journal import closed_seals
-from trust_core.decision.localization.pixel_counts import MASK_HEAD, sources
+from trust_core.decision.localization.pixel_counts import MASK_HEAD, read_counts, sources
 from trust_core.storage.audit_files import Audit
 
 
 @fragment
 def show(audit: Audit) -> None:
     """All that a control moves; a move runs this alone, on counts that are already there."""
-    asked = read_asked(audit)
-    roles = roles_of(asked.role)
+    settings = read_mask_settings(audit)
+    roles = roles_of(settings.role)
     if sealed := closed_seals(audit, roles):
         ask_to_open(audit, sealed, "the localization was looked at")
-        st.button("Back to the parts for choosing", on_click=partial(write, role=None))
+        st.button("Back to the parts for choosing", on_click=partial(write_masks_url, role=None))
         return
-    counts = kept_counts(audit, asked.source)
+    counts = read_counts(audit, settings.source)
     if counts is None:
-        count_first(audit, asked)
+        count_first(audit, settings.source)
         return
-    seen, told = judged(audit, counts, asked), found(audit, counts, asked)
-    basis = f"{words.basis(seen, told, asked)} {opened_sentence(audit, roles)}"
-    show_finding(words.finding(told, asked), basis.strip())
-    if note := explanation_note(asked, mask_head=MASK_HEAD in sources(audit)):
+    masks, found = masks_at(audit, counts, settings), metrics_at(audit, counts, settings)
+    basis = f"{words.basis(masks, found, settings)} {opened_sentence(audit, roles)}"
+    show_finding(words.finding(found, settings), basis.strip())
+    if note := explanation_note(settings, mask_head=MASK_HEAD in sources(audit)):
         st.html(f'<p class="explained">{note}</p>')
-    st.html(words.cards(told, asked))
-    st.html(f'<p class="quiet">{words.why_they_differ(seen.truth)}</p>')
+    st.html(words.cards(found, settings))
+    st.html(f'<p class="quiet">{words.why_they_differ(masks.truth)}</p>')
 
     left, middle, right = st.columns([5, 5, 3], gap="large")
     with left:
         legend = "Found defects, with counts; the bar is the 95 % interval."
         st.html(section("By size of the defect", legend))
-        draw_sizes(told, asked)
+        draw_sizes(found, settings)
     with middle:
-        best = words.best_sentence(swept(audit, counts, asked), drawn_thresholds(audit, asked))
-        st.html(section("At every threshold", f"{best} Click a line to go there.".strip()))
-        draw_thresholds(audit, counts, asked)
+        swept, thresholds = (
+            swept_metrics(audit, counts, settings),
+            drawn_thresholds(audit, settings),
+        )
+        legend = f"{words.best_sentence(swept, thresholds)} Click a line to go there.".strip()
+        st.html(section("At every threshold", legend))
+        draw_thresholds(audit, counts, settings)
     with right:
-        sliders(asked)
-        choices(audit, asked)
+        sliders(settings)
+        choices(audit, settings)
 
     st.html(section("Where it goes wrong", "Each picture opens its part."))
-    show_worst(audit, seen, asked)
+    show_worst(audit, masks, settings)
 
-    if asked.source == MASK_HEAD:
+    if settings.source == MASK_HEAD:
         legend = (
             "Does the mask see what the decision missed? The mask’s alarm is also an indicator, on "
             "Trade-off and Decide."
         )
         st.html(section("Decisions that contradict their own mask", legend))
-        show_contradictions(seen, asked)
+        show_contradictions(masks, settings)
 
     st.html(section("Beside another audit", "Two networks on the same images."))
     if other := choose_marked(audit):
-        show_beside(audit, counts, other, asked)
+        show_comparison(audit, counts, other, settings)
 
 
 def draw(audit: Audit) -> None:

@@ -1,9 +1,11 @@
 """Parts: every image of the audit, narrowed, sorted, and opened one by one."""
 
+from functools import partial
+
 import streamlit as st
 
 from dashboard.parts.grid import show_grid
-from dashboard.parts.url_state import PART, read_filters, write
+from dashboard.parts.url_state import PART, read_filters, write_parts_url
 from dashboard.sealed_roles import ask_to_open
 from dashboard.shell import audit_page
 from dashboard.url_state import read_point
@@ -23,7 +25,7 @@ def draw(audit: Audit) -> None:
         show_part(audit, point, filters, opened)
     elif sealed:
         ask_to_open(audit, sealed, "the parts were looked at")
-        st.button("Back to the images for choosing", on_click=write, kwargs={"role": None})
+        st.button("Back to the images for choosing", on_click=partial(write_parts_url, role=None))
     else:
         show_grid(audit, point, filters)
 

@@ -11,7 +11,12 @@ from dashboard.markup import quiet, table
 from dashboard.shell import link
 from dashboard.words import OUTCOME_NAMES, capital, count, counted
 from trust_core.decision.certify import ChosenIndicator, choose_indicator
-from trust_core.decision.compare_audits import CHANGES, RELABELLED, Beside, beside
+from trust_core.decision.compare_audits import (
+    CHANGES,
+    RELABELLED,
+    OutcomeComparison,
+    compare_outcomes,
+)
 from trust_core.decision.journal import SEALED, closed_seals
 from trust_core.storage import workspace
 from trust_core.storage.audit_files import Audit
@@ -104,5 +109,5 @@ def _changed_parts(audit: Audit, other: Audit, changed: pd.DataFrame) -> None:
 @st.cache_data(max_entries=8, show_spinner=False)
 def _compared(
     _audit: Audit, _other: Audit, key: str, other_key: str, roles: tuple[str, ...]
-) -> Beside:
-    return beside(_audit, _other, roles)
+) -> OutcomeComparison:
+    return compare_outcomes(_audit, _other, roles)

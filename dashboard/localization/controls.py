@@ -4,7 +4,14 @@ from collections.abc import Mapping
 
 import streamlit as st
 
-from dashboard.localization.url_state import AREAS, FORMS, LOOSE, STRICT, Asked, write
+from dashboard.localization.url_state import (
+    AREAS,
+    FORMS,
+    LOOSE,
+    STRICT,
+    MaskSettings,
+    write_masks_url,
+)
 from dashboard.localization.words import source_name
 from dashboard.url_state import sync_widget
 from dashboard.words import ROLE_CHOICES
@@ -23,9 +30,9 @@ HELP = {
 }
 
 
-def threshold_slider(asked: Asked) -> None:
+def threshold_slider(settings: MaskSettings) -> None:
     """From which value on a pixel belongs to the mask."""
-    sync_widget("mask", asked.threshold)
+    sync_widget("mask", settings.threshold)
     st.slider(
         "Mask threshold",
         float(THRESHOLDS[0]),
@@ -38,10 +45,10 @@ def threshold_slider(asked: Asked) -> None:
     )
 
 
-def sliders(asked: Asked) -> None:
+def sliders(settings: MaskSettings) -> None:
     """Mask threshold, minimum area and the form of the recall."""
-    threshold_slider(asked)
-    sync_widget("area", asked.min_area)
+    threshold_slider(settings)
+    sync_widget("area", settings.min_area)
     st.select_slider(
         "Smallest mask that counts",
         AREAS,
@@ -51,7 +58,7 @@ def sliders(asked: Asked) -> None:
         on_change=_moved,
         args=("area",),
     )
-    sync_widget("form", asked.form)
+    sync_widget("form", settings.form)
     st.segmented_control(
         "A defect counts as found by",
         FORMS,
@@ -63,16 +70,16 @@ def sliders(asked: Asked) -> None:
     )
 
 
-def choices(audit: Audit, asked: Asked) -> None:
+def choices(audit: Audit, settings: MaskSettings) -> None:
     """What the masks are made from, and on which parts."""
-    source_choice(audit, asked)
-    _choice("role", "On these parts", ROLE_CHOICES, asked.role)
+    source_choice(audit, settings)
+    _choice("role", "On these parts", ROLE_CHOICES, settings.role)
 
 
-def source_choice(audit: Audit, asked: Asked) -> None:
+def source_choice(audit: Audit, settings: MaskSettings) -> None:
     """What the masks are made from: the mask head, or a heatmap but that of the good class."""
     known = [name for name in sources(audit) if name.rpartition(".")[2] != "good"]
-    _choice("source", "Masks from", {name: source_name(name) for name in known}, asked.source)
+    _choice("source", "Masks from", {name: source_name(name) for name in known}, settings.source)
 
 
 def _choice(key: str, label: str, names: Mapping[str, str], here: str) -> None:
@@ -87,9 +94,9 @@ def _choice(key: str, label: str, names: Mapping[str, str], here: str) -> None:
     )
 
 
-def explanation_note(asked: Asked, *, mask_head: bool) -> str:
+def explanation_note(settings: MaskSettings, *, mask_head: bool) -> str:
     """What is judged when it is not a mask head; "" when it is."""
-    if asked.source == MASK_HEAD:
+    if settings.source == MASK_HEAD:
         return ""
     why = "" if mask_head else "This network has no mask head. "
     return (
@@ -105,4 +112,4 @@ def _area(share: float) -> str:
 def _moved(key: str) -> None:
     value = st.session_state[key]
     if value is not None:  # a segmented control that is clicked again lets go of its choice
-        write(**{key: value})
+        write_masks_url(**{key: value})

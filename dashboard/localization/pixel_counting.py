@@ -1,11 +1,10 @@
-"""Counting the pixels of an audit as a process of its own, and the page until it is done."""
+"""Counting the pixels of an audit, as a process of its own, and the page until it is done."""
 
 from datetime import timedelta
 from pathlib import Path
 
 import streamlit as st
 
-from dashboard.localization.url_state import Asked
 from dashboard.shell import fragment, show_error, show_finding
 from dashboard.words import count, counted, duration
 from trust_core.audit import jobs
@@ -15,37 +14,37 @@ from trust_core.errors import StoreError, TrustError
 from trust_core.storage.audit_files import Audit
 
 EVERY = timedelta(seconds=0.5)
-TRIED = "counting"  # of this session: the folders whose counting was started here
+STARTED = "counting"  # of this session: the folders whose counting was started here
 
 
-def count_first(audit: Audit, asked: Asked) -> None:
+def count_first(audit: Audit, source: str) -> None:
     """Start the counting unless it runs, and show how far it is; the page is drawn at its end."""
-    folder = counts_folder(audit, asked.source)
+    folder = counts_folder(audit, source)
     show_finding(
         "The pixels of these masks are being counted.", "Once for this audit; then it is kept."
     )
     try:
         running = _state(folder).phase == RUNNING
-        tried = st.session_state.setdefault(TRIED, set())
-        if not running and str(folder) not in tried:
-            tried.add(str(folder))
-            jobs.start(["localise", str(audit.folder), "--source", asked.source, "--json"], folder)
+        started = st.session_state.setdefault(STARTED, set())
+        if not running and str(folder) not in started:
+            started.add(str(folder))
+            jobs.start(["localize", str(audit.folder), "--source", source, "--json"], folder)
             running = True
     except TrustError as problem:
         show_error(problem)
         return
     if running:
-        fragment(_show, run_every=EVERY)(audit, asked)
+        fragment(_show, run_every=EVERY)(audit, source)
         return
     show_error(StoreError(_state(folder).sentence or "The counting ended without a word."))
     if st.button("Try again", key="count-again", type="primary"):
-        tried.discard(str(folder))
+        started.discard(str(folder))
         st.rerun()
 
 
-def _show(audit: Audit, asked: Asked) -> None:
-    state = _state(counts_folder(audit, asked.source))
-    if state.phase != RUNNING or read_counts(audit, asked.source) is not None:
+def _show(audit: Audit, source: str) -> None:
+    state = _state(counts_folder(audit, source))
+    if state.phase != RUNNING or read_counts(audit, source) is not None:
         st.rerun()
     share = state.done / state.total if state.total else 0.0
     told = f"{count(state.done)} of {counted(state.total, 'images')}" if state.total else "Starting"

@@ -4,23 +4,21 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from dashboard.url_state import TUNE, number
+from dashboard.url_state import TUNE, change_query, number, one_of
 from dashboard.words import ROLE_CHOICES
 from trust_core.decision.localization.pixel_counts import column_of, find_source
-from trust_core.decision.localization.report import DEFAULT_THRESHOLD
+from trust_core.decision.localization.report import DEFAULT_THRESHOLD, WORST
 from trust_core.errors import SettingsError
 from trust_core.storage.audit_files import Audit
 
 AREAS = (0.0, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05)
 LOOSE, STRICT = "loose", "strict"
 FORMS = (LOOSE, STRICT)
-MISSED, FALSE_ALARM, LOWEST = "missed", "false-alarm", "lowest"
-WORST = (MISSED, FALSE_ALARM, LOWEST)
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What is looked at.
+class MaskSettings:
+    """Which masks are looked at, and on which images.
 
     Attributes:
         source: of the masks: the mask head, or a kept map.
@@ -44,8 +42,8 @@ class Asked:
 DEFAULTS = {"area": "0", "form": LOOSE, "worst": "", "role": TUNE}
 
 
-def read_asked(audit: Audit) -> Asked:
-    """The view in the URL; what means nothing for this audit is passed over."""
+def read_mask_settings(audit: Audit) -> MaskSettings:
+    """The settings in the URL; what means nothing for this audit is passed over."""
     query = st.query_params
     try:
         source = find_source(audit, query.get("source"))
@@ -53,13 +51,13 @@ def read_asked(audit: Audit) -> Asked:
         source = find_source(audit, None)
     area = query.get("area", "")
     areas = {f"{share:g}": share for share in AREAS}
-    return Asked(
+    return MaskSettings(
         source,
         mask_threshold("mask") or DEFAULT_THRESHOLD,
         areas.get(area, 0.0),
-        _one_of("form", FORMS),
-        _one_of("worst", WORST),
-        _one_of("role", tuple(ROLE_CHOICES)),
+        one_of("form", FORMS, DEFAULTS["form"]),
+        one_of("worst", WORST, DEFAULTS["worst"]),
+        one_of("role", ROLE_CHOICES, DEFAULTS["role"]),
         mask_threshold("beside"),
     )
 
@@ -76,27 +74,17 @@ def mask_threshold(name: str) -> float | None:
     return threshold
 
 
-def write(**changes: object) -> None:
-    """Write query parameters; None and what is the default leave the URL."""
-    for name, value in changes.items():
-        text = f"{value:g}" if isinstance(value, float) else str(value)
-        if value is None or text == DEFAULTS.get(name):
-            st.query_params.pop(name, None)
-        else:
-            st.query_params[name] = text
+def write_masks_url(**changes: object) -> None:
+    """Write query parameters of this page; None and what is the default leave the URL."""
+    change_query(DEFAULTS, **changes)
 
 
-def part_query(asked: Asked) -> dict[str, object]:
+def part_query(settings: MaskSettings) -> dict[str, object]:
     """Query parameters of a link to the part view, so that it shows the same masks."""
     return {
         "look": "mask",
-        "source": asked.source,
-        "mask": asked.threshold,
-        "area": asked.min_area or None,
-        "role": asked.role,
+        "source": settings.source,
+        "mask": settings.threshold,
+        "area": settings.min_area or None,
+        "role": settings.role,
     }
-
-
-def _one_of(name: str, known: tuple[str, ...]) -> str:
-    value = st.query_params.get(name, "")
-    return value if value in known else DEFAULTS[name]

@@ -1,4 +1,4 @@
-"""The localization metrics in words, and as cards. No Streamlit."""
+"""What the page Localization says, as sentences and escaped HTML. No Streamlit."""
 
 import math
 from collections.abc import Mapping
@@ -6,12 +6,18 @@ from html import escape
 
 import numpy as np
 
-from dashboard.localization.url_state import STRICT, Asked
+from dashboard.localization.url_state import STRICT, MaskSettings
 from dashboard.words import ROLE_NAMES, count, counted, of, percent
-from trust_core.decision.bootstrap import Estimate, Interval
+from trust_core.decision.bootstrap import Estimate, Flags, Interval
 from trust_core.decision.localization.metrics import Localization, Masks
 from trust_core.decision.localization.pixel_counts import MASK_HEAD, UNKNOWN, MaskCounts
-from trust_core.decision.localization.report import Judged
+from trust_core.decision.localization.report import (
+    DEFECTIVE_EMPTY,
+    GOOD_MARKED,
+    ImageMasks,
+    Images,
+    part_masks,
+)
 from trust_core.decision.tradeoff import Floats
 
 LARGEST = 0.1  # share of the defects that the sentence on the pooled metric speaks of
@@ -32,13 +38,13 @@ def source_name(source: str) -> str:
     return SOURCE_NAMES.get(source, f"Heatmap: {source}")
 
 
-def finding(found: Localization, asked: Asked) -> str:
+def finding(found: Localization, settings: MaskSettings) -> str:
     """What the masks find, and what they mark for nothing, with its counts."""
-    what = "mask" if asked.source == MASK_HEAD else "heatmap"
-    recall = found.seg_recall_strict if asked.form == STRICT else found.seg_recall
+    what = "mask" if settings.source == MASK_HEAD else "heatmap"
+    recall = found.seg_recall_strict if settings.form == STRICT else found.seg_recall
     if not recall.total:
         return "None of these parts is defective, so no mask can be right."
-    verb, again = ("touches the defect on", "marks ") if asked.form == STRICT else ("marks", "")
+    verb, again = ("touches the defect on", "marks ") if settings.form == STRICT else ("marks", "")
     alarms = found.false_alarms
     good = f" and {again}{of(int(alarms.hits), alarms.total, 'good ones')}" if alarms.total else ""
     return (
@@ -47,15 +53,15 @@ def finding(found: Localization, asked: Asked) -> str:
     )
 
 
-def basis(judged: Judged, found: Localization, asked: Asked) -> str:
+def basis(masks: ImageMasks, found: Localization, settings: MaskSettings) -> str:
     """Which images these are, what is judged, and what was left out."""
     role = "all but those seen in training"
-    if asked.role in ROLE_NAMES:
-        role = f"{asked.role}, {ROLE_NAMES[asked.role]}"
+    if settings.role in ROLE_NAMES:
+        role = f"{settings.role}, {ROLE_NAMES[settings.role]}"
     told = [f"{counted(found.images, 'images')} in {counted(found.groups, 'groups')}: {role}."]
     left = (
-        (judged.unanswered, "without an answer of the network"),
-        (judged.no_mask, "defective without a readable mask"),
+        (masks.unanswered, "without an answer of the network"),
+        (masks.no_mask, "defective without a readable mask"),
         (found.no_location, "defective with an empty mask, so that nobody knows where"),
         (found.marked_good, "labelled good with a marked mask"),
     )
@@ -63,16 +69,16 @@ def basis(judged: Judged, found: Localization, asked: Asked) -> str:
     return " ".join([*told, f"Left out: {gone}."] if gone else told)
 
 
-def cards(found: Localization, asked: Asked) -> str:
+def cards(found: Localization, settings: MaskSettings) -> str:
     """The metrics as cards: the number, its interval, what it counts."""
-    strict = asked.form == STRICT
+    strict = settings.form == STRICT
     recall = found.seg_recall_strict if strict else found.seg_recall
     title = f"Defective parts {'whose mask touches the defect' if strict else 'with a mask'}"
     shown = (
         _card(
             "ours",
             "Agreement, part by part",
-            agreement(found.seg_miou.value),
+            iou_text(found.seg_miou.value),
             f"Seg_mIoU: mean IoU over the {count(found.seg_miou.total)} parts that have a "
             "predicted or a true mask",
             found.seg_miou,
@@ -80,7 +86,7 @@ def cards(found: Localization, asked: Asked) -> str:
         _card(
             "rival",
             "Agreement, all pixels pooled",
-            agreement(found.pooled_miou.value),
+            iou_text(found.pooled_miou.value),
             "Pooled mIoU: one IoU over the pixels of all parts together",
             found.pooled_miou,
         ),
@@ -88,7 +94,7 @@ def cards(found: Localization, asked: Asked) -> str:
             "",
             title,
             _counts(recall),
-            f"Seg_Recall, {asked.form}: {percent(recall.value)}",
+            f"Seg_Recall, {settings.form}: {percent(recall.value)}",
             recall,
         ),
         _card(
@@ -115,7 +121,7 @@ def best_sentence(swept: Mapping[str, Floats], at: Floats) -> str:
     if np.isnan(values).all():
         return ""
     place = int(np.nanargmax(values))
-    return f"Agreement by part is highest, {agreement(values[place])}, from {at[place]:.2f}."
+    return f"Agreement by part is highest, {iou_text(values[place])}, from {at[place]:.2f}."
 
 
 def why_they_differ(masks: Masks) -> str:
@@ -132,12 +138,25 @@ def why_they_differ(masks: Masks) -> str:
     )
 
 
-def part_sentence(counts: MaskCounts | None, asked: Asked) -> str:
+def contradiction_sentences(images: Images, flags: Mapping[str, Flags]) -> dict[str, str]:
+    """How many decisions contradict their own mask; `flags` by kind, over `images`."""
+    marked, empty = (int(flags[kind].sum()) for kind in (GOOD_MARKED, DEFECTIVE_EMPTY))
+    missed = int((flags[GOOD_MARKED] & images.defective).sum())
+    called = int(images.called.sum())
+    return {
+        GOOD_MARKED: f"{of(marked, len(images.called) - called, 'parts')} called good have a mask "
+        f"nevertheless; {count(missed)} of them are missed defects.",
+        DEFECTIVE_EMPTY: f"{of(empty, called, 'parts')} called defective have an empty mask: "
+        "nothing shows where.",
+    }
+
+
+def part_sentence(counts: MaskCounts | None, settings: MaskSettings) -> str:
     """What the mask of one part says, in words."""
-    found = _of_part(counts, asked)
+    found = _masks(counts, settings)
     if found is None:
         return "The network gave no answer for this photograph, so there is no mask."
-    what = "The mask" if asked.source == MASK_HEAD else "The heatmap"
+    what = "The mask" if settings.source == MASK_HEAD else "The heatmap"
     if not found.found[0]:
         return f"{what} marks nothing from this threshold on."
     if found.true[0] <= 0:
@@ -147,9 +166,9 @@ def part_sentence(counts: MaskCounts | None, asked: Asked) -> str:
     return f"{what} and the defect overlap by {percent(float(found.iou[0]))} (IoU)."
 
 
-def part_numbers(counts: MaskCounts | None, asked: Asked) -> str:
+def part_numbers(counts: MaskCounts | None, settings: MaskSettings) -> str:
     """Areas of the masks of one part, at the size of the true mask."""
-    found = _of_part(counts, asked)
+    found = _masks(counts, settings)
     if found is None:
         return ""
     rows = [("Predicted mask", found.predicted[0])]
@@ -165,16 +184,10 @@ def part_numbers(counts: MaskCounts | None, asked: Asked) -> str:
     return f'<dl class="part-facts">{body}</dl>'
 
 
-def _of_part(counts: MaskCounts | None, asked: Asked) -> Masks | None:
-    """One image's masks; None when the network gave no answer."""
+def _masks(counts: MaskCounts | None, settings: MaskSettings) -> Masks | None:
     if counts is None:
         return None
-    columns = (column.astype(np.int64) for column in counts.at(asked.threshold))
-    predicted, overlap, true, area = columns
-    if not area[0]:
-        return None
-    one = np.zeros(1, dtype=np.int64)
-    return Masks(predicted, overlap, true, area, true > 0, one).without_small(asked.min_area)
+    return part_masks(counts, settings.threshold, settings.min_area)
 
 
 def _share(pixels: int, masks: Masks) -> str:
@@ -189,7 +202,7 @@ def interval_text(interval: Interval, *, shares: bool) -> str:
     low, high = interval
     if shares:
         return f"95 % interval {percent(low)} to {percent(high)}"
-    return f"95 % interval {agreement(low)} to {agreement(high)}"
+    return f"95 % interval {iou_text(low)} to {iou_text(high)}"
 
 
 def _card(kind: str, title: str, number: str, text: str, estimate: Estimate) -> str:
@@ -200,7 +213,7 @@ def _card(kind: str, title: str, number: str, text: str, estimate: Estimate) -> 
     )
 
 
-def agreement(value: float) -> str:
+def iou_text(value: float) -> str:
     """An IoU with two digits that say something: `0.64`, `0.006`; a dash when undefined."""
     if math.isnan(value):
         return "–"

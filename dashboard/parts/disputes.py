@@ -1,55 +1,61 @@
-"""Lists of parts to take away as CSV, and labels that somebody called wrong."""
+"""Labels that somebody calls wrong: the form on an open part, what was said, and the list."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from html import escape
+from typing import Any
 
 import pandas as pd
+import streamlit as st
 
-from dashboard.csv_export import csv
-from trust_core.decision.journal import LABEL_DISPUTED, append, entries
-from trust_core.decision.operating_point import OperatingPoint
-from trust_core.decision.part_filter import Filters, listed
+from dashboard.csv_export import audit_csv
+from dashboard.markup import escape_markdown
+from dashboard.parts import words
+from dashboard.words import moment
+from trust_core.decision.journal import Dispute, dispute, disputes
 from trust_core.storage.audit_files import Audit
 
-
-def parts_csv(audit: Audit, point: OperatingPoint, filters: Filters) -> bytes:
-    """The parts that the filters leave, with the settings that flagged them in every row."""
-    table = listed(audit, point, filters).rename(columns={"p_defect": "p"})
-    table = table.assign(
-        indicator_name=point.indicator, strength=point.strength, threshold=point.threshold
-    )
-    return _signed(audit, table)
+LONGEST_NOTE = 500
 
 
-def disputes(audit: Audit) -> list[dict[str, str]]:
-    """Labels that somebody called wrong, oldest first: `when, who, sample_id, note`."""
-    return [
-        {name: str(entry.get(name, "")) for name in ("when", "who", "sample_id", "note")}
-        for entry in entries(audit)
-        if entry.get("what") == LABEL_DISPUTED
-    ]
+def dispute_button(audit: Audit, row: Mapping[str, Any]) -> None:
+    """A form that notes why the label of a part is wrong. The label itself stays."""
+    with st.popover("This label is wrong", icon=":material/flag:", width="content"):
+        with st.form(f"dispute-{row['sample_id']}", border=False, clear_on_submit=True):
+            note = st.text_area(
+                f"It is labelled {escape_markdown(words.label(row))}. What is it really?",
+                key=f"dispute-note-{row['sample_id']}",
+                placeholder="for example: a scratch at the lower edge",
+                max_chars=LONGEST_NOTE,
+            )
+            st.caption("Noted with your name and the time. The label is not changed.")
+            sent = st.form_submit_button("Note it", type="primary")
+        if sent and note.strip():
+            dispute(audit, str(row["sample_id"]), note)
+            st.rerun()
+        if sent:
+            st.html('<p class="parts-note">Say in a few words what is wrong with it.</p>')
 
 
-def dispute(audit: Audit, sample_id: str, note: str) -> None:
-    """Note that a label is wrong. The label itself stays: only the data set can change it."""
-    append(audit, LABEL_DISPUTED, sample_id=sample_id, note=note.strip())
+def show_disputes(audit: Audit, sample_id: str) -> None:
+    """What was said of the label of this part."""
+    for entry in disputes(audit):
+        if entry.sample_id == sample_id:
+            st.html(
+                '<p class="part-remark"><b>This label was called wrong</b> on '
+                f"{escape(moment(entry.when))} by {escape(entry.who)}: "
+                f"“{escape(entry.note)}”. It still counts as it is: correct it in the data set "
+                "and run the audit again; the model is not run anew.</p>"
+            )
 
 
 def disputes_csv(audit: Audit) -> bytes:
     """All disputed labels with the part they are about."""
-    table = pd.DataFrame(disputes(audit), columns=["when", "who", "sample_id", "note"])
+    table = pd.DataFrame(map(asdict, disputes(audit)), columns=list(Dispute.__annotations__))
     parts = audit.query(
         'SELECT sample_id, path, label, kind, "group", outcome, p_defect AS p FROM samples '
         "WHERE list_contains($1, sample_id)",
         [table["sample_id"].tolist()],
     )
-    return _signed(audit, parts.merge(table, on="sample_id").sort_values(["when", "sample_id"]))
-
-
-def _signed(audit: Audit, table: pd.DataFrame) -> bytes:
-    """The table as CSV, with what it was measured on in every row."""
-    manifest = audit.manifest
-    return csv(
-        table.assign(
-            audit=audit.id,
-            model_sha256=manifest["model"]["sha256"],
-            data_sha256=manifest["data"]["sha256"],
-        )
-    )
+    found = parts.merge(table, on="sample_id").sort_values(["when", "sample_id"])
+    return audit_csv(audit, found)

@@ -13,7 +13,7 @@ import streamlit as st
 
 from dashboard.shell import STATIC
 from trust_core.figures.evidence import Cells
-from trust_core.figures.overlays import Box
+from trust_core.model.placement import Box
 
 STYLE = STATIC / "evidence.css"
 NARROWEST, WIDEST = 0.62, 1.6  # width of a frame as a multiple of its height

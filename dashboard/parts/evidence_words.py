@@ -2,8 +2,8 @@
 
 import math
 
-from dashboard.parts.evidence_numbers import Agreement
 from dashboard.words import count, counted, duration, percent
+from trust_core.explanation.evidence.comparison import Agreement
 from trust_core.figures.evidence import BOTH, DEFECT, GOOD, css_signed
 
 FIRST_ORDER, PREDICTION_DIFFERENCE = "first-order", "prediction-difference"
@@ -37,7 +37,6 @@ MEANINGS = {
     "coarse-to-fine": "Large windows first; smaller ones only where they matter.",
 }
 CURSOR = "Point at a picture, or focus it and use the arrow keys, to read the bits there."
-GRADIENT = 3  # passes that one with its gradient costs
 SIDE_NAMES = {BOTH: "Both", DEFECT: "For defective", GOOD: "For good"}
 CLOSED = 0.1  # a gap up to this share of the larger sum is none
 CLOSE, MOSTLY, PARTLY = 0.9, 0.7, 0.4  # rank correlations from which forms agree so far
@@ -97,15 +96,6 @@ def check(total: float, lost: float) -> str:
         f"Check: for and against give <b>{bits_text(total)}</b>; with all windows replaced "
         f"at once the detector moves by <b>{bits_text(lost)}</b>: {told}."
     )
-
-
-def passes(form: str, windows: int, samples: int) -> int:
-    """Passes through the network that a slow form takes at most, a gradient as two of them."""
-    most = {
-        PREDICTION_DIFFERENCE: windows * samples,
-        "corrected-plug-in": windows + samples * GRADIENT,
-    }
-    return most.get(form, windows)
 
 
 def offer(form: str, windows: int, passes: int, seconds: float) -> str:

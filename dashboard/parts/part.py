@@ -8,14 +8,22 @@ import pandas as pd
 import streamlit as st
 from PIL import Image
 
-from dashboard.parts import part_words
-from dashboard.parts.check_view import check_button
-from dashboard.parts.dispute_view import dispute_button, show_disputes
-from dashboard.parts.evidence_view import show_evidence
-from dashboard.parts.heat_view import show_heatmaps
-from dashboard.parts.mask_view import has_masks, show_mask
-from dashboard.parts.tiles import flag_html, outcome_html, tile
-from dashboard.parts.url_state import EVIDENCE, HEATMAPS, LOOK, MASK, read_look, write
+from dashboard.cache import BY_KEY
+from dashboard.parts import words
+from dashboard.parts.disputes import dispute_button, show_disputes
+from dashboard.parts.evidence import show_evidence
+from dashboard.parts.heatmaps import check_button, show_heatmaps
+from dashboard.parts.masks import has_masks, show_mask
+from dashboard.parts.tiles import tile
+from dashboard.parts.url_state import (
+    EVIDENCE,
+    HEATMAPS,
+    LOOK,
+    LOOKS,
+    MASK,
+    read_look,
+    write_parts_url,
+)
 from dashboard.sealed_roles import ask_to_open
 from dashboard.shell import show_error, show_finding
 from dashboard.url_state import sync_widget
@@ -23,14 +31,14 @@ from dashboard.words import counted
 from trust_core.data.images import read_image
 from trust_core.decision.journal import closed_seals
 from trust_core.decision.operating_point import OperatingPoint
-from trust_core.decision.part_filter import Filters, Place, part_rows, place_of
+from trust_core.decision.part_filter import Filters, GridPosition, grid_position, part_rows
 from trust_core.errors import StoreError, UnreadableImage
 from trust_core.figures.part_maps import PANEL_SIDE, fitted
-from trust_core.figures.thumbnails import PLACEHOLDER, jpeg, source, thumbnails
+from trust_core.figures.thumbnails import PLACEHOLDER, jpeg, thumbnails
 from trust_core.storage.audit_files import Audit
 
 GROUP_SHOWN = 24
-LOOKS = {HEATMAPS: "Heatmaps", EVIDENCE: "Evidence, pixel by pixel", MASK: "Predicted mask"}
+LOOK_NAMES = {HEATMAPS: "Heatmaps", EVIDENCE: "Evidence, pixel by pixel", MASK: "Predicted mask"}
 NO_SUCH_PART = (
     "This audit has no such part. The link may belong to another audit: choose it at the top right."
 )
@@ -50,11 +58,11 @@ def show_part(audit: Audit, point: OperatingPoint, filters: Filters, sample_id: 
         ask_to_open(audit, sealed, f"part {row['path']}")
         return
     with st.container(key="part-steps", horizontal=True, vertical_alignment="center"):
-        _steps(_place(audit, audit.key, point, filters, sample_id))
+        _steps(_position(audit, point, filters, sample_id))
         st.space("stretch")
         look = _look(audit)
         dispute_button(audit, row)
-    show_finding(*part_words.finding(row))
+    show_finding(*words.part_finding(row))
     show_disputes(audit, sample_id)
     photo = _photo(audit, row["path"])
     if isinstance(photo, str):
@@ -68,14 +76,14 @@ def show_part(audit: Audit, point: OperatingPoint, filters: Filters, sample_id: 
     else:
         show_heatmaps(audit, row, scores, photo, point)
     with st.container(key="part-below", horizontal=True, gap="large"):
-        st.html(part_words.facts(audit, row, point), width=560)
+        st.html(words.facts(audit, row, point), width=560)
         with st.container(width="stretch"):
             if look == HEATMAPS and not scores.empty and not isinstance(photo, str):
                 check_button(audit, row, scores.iloc[0], photo)
     _group(audit, photos, sample_id)
 
 
-def _steps(place: Place) -> None:
+def _steps(position: GridPosition) -> None:
     """Back to the grid, previous and next: buttons with their keys."""
     _back()
     st.button(
@@ -83,8 +91,8 @@ def _steps(place: Place) -> None:
         key="part-previous",
         icon=":material/chevron_left:",
         shortcut="Left",
-        disabled=place.previous is None,
-        on_click=partial(write, part=place.previous, view=None),
+        disabled=position.previous is None,
+        on_click=partial(write_parts_url, part=position.previous, view=None),
     )
     st.button(
         "Next",
@@ -92,12 +100,12 @@ def _steps(place: Place) -> None:
         icon=":material/chevron_right:",
         icon_position="right",
         shortcut="Right",
-        disabled=place.following is None,
-        on_click=partial(write, part=place.following, view=None),
+        disabled=position.following is None,
+        on_click=partial(write_parts_url, part=position.following, view=None),
     )
-    told = f"{place.number:,} of {counted(place.total, 'parts')} in the grid"
+    told = f"{position.number:,} of {counted(position.total, 'parts')} in the grid"
     absent = "not among the parts that the grid's filters leave"
-    st.html(f'<p class="parts-note">{told if place.number else absent}</p>')
+    st.html(f'<p class="parts-note">{told if position.number else absent}</p>')
 
 
 def _back() -> None:
@@ -106,7 +114,7 @@ def _back() -> None:
         key="part-back",
         icon=":material/grid_view:",
         shortcut="Esc",
-        on_click=partial(write, part=None, view=None),
+        on_click=partial(write_parts_url, part=None, view=None),
     )
 
 
@@ -115,7 +123,7 @@ def _group(audit: Audit, photos: pd.DataFrame, sample_id: str) -> None:
     if len(photos) < 2:
         return
     shown = photos.head(GROUP_SHOWN)
-    st.html(part_words.group_heading(photos, len(shown)))
+    st.html(words.group_heading(photos, len(shown)))
     pictures = thumbnails(audit, shown[["sample_id", "path"]].itertuples(index=False))
     with st.container(key="part-group"):
         for index, (row, picture) in enumerate(
@@ -124,9 +132,9 @@ def _group(audit: Audit, photos: pd.DataFrame, sample_id: str) -> None:
             tile(
                 f"group-{index}",
                 picture,
-                outcome_html(row["outcome"]) + flag_html(bool(row["flagged"])),
+                words.outcome_html(row["outcome"]) + words.flag_html(bool(row["flagged"])),
                 f"Open photo {Path(row['path']).name}",
-                partial(write, part=row["sample_id"], view=None),
+                partial(write_parts_url, part=row["sample_id"], view=None),
                 here=row["sample_id"] == sample_id,
             )
     if len(photos) > len(shown):
@@ -134,7 +142,12 @@ def _group(audit: Audit, photos: pd.DataFrame, sample_id: str) -> None:
             "All photos of this group in the grid",
             key="part-whole-group",
             on_click=partial(
-                write, part=None, view=None, page=None, show=None, group=photos["group"].iloc[0]
+                write_parts_url,
+                part=None,
+                view=None,
+                page=None,
+                show=None,
+                group=photos["group"].iloc[0],
             ),
         )
 
@@ -143,15 +156,14 @@ def _look(audit: Audit) -> str:
     """What stands beside the photograph, and the choice of it."""
     key = "part-look"
     looks = [name for name in LOOKS if name != MASK or has_masks(audit)]
-    look = read_look()
-    look = look if look in looks else HEATMAPS
+    look = read_look(looks)
     sync_widget(key, look)
     st.segmented_control(
         "Beside the photograph",
         looks,
-        format_func=LOOKS.__getitem__,
+        format_func=LOOK_NAMES.__getitem__,
         key=key,
-        on_change=lambda: write(**{LOOK: st.session_state[key]}),
+        on_change=lambda: write_parts_url(**{LOOK: st.session_state[key]}),
         label_visibility="collapsed",
         width="content",
     )
@@ -170,18 +182,18 @@ def _missing_photo(reason: str) -> None:
 def _photo(audit: Audit, path: str) -> Image.Image | str:
     """The photograph at panel size, or the sentence why there is none (never kept)."""
     try:
-        return _decoded(audit, audit.key, path)
+        return _decoded(audit, path)
     except UnreadableImage as problem:
         return str(problem)
 
 
-@st.cache_data(max_entries=16, show_spinner=False)
-def _decoded(_audit: Audit, key: str, path: str) -> Image.Image:
-    return fitted(read_image(source(_audit, path)), PANEL_SIDE)
+@st.cache_data(max_entries=16, show_spinner=False, hash_funcs=BY_KEY)
+def _decoded(audit: Audit, path: str) -> Image.Image:
+    return fitted(read_image(audit.data_file(path)), PANEL_SIDE)
 
 
-@st.cache_data(max_entries=256, show_spinner=False)
-def _place(
-    _audit: Audit, key: str, point: OperatingPoint, filters: Filters, sample_id: str
-) -> Place:
-    return place_of(_audit, point, filters, sample_id)
+@st.cache_data(max_entries=256, show_spinner=False, hash_funcs=BY_KEY)
+def _position(
+    audit: Audit, point: OperatingPoint, filters: Filters, sample_id: str
+) -> GridPosition:
+    return grid_position(audit, point, filters, sample_id)

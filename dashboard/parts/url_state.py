@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import streamlit as st
 
 from dashboard.localization.url_state import mask_threshold
-from dashboard.url_state import number, strength_of
+from dashboard.url_state import change_query, number, one_of, strength_of
 from trust_core.decision.indicators.registry import available
 from trust_core.decision.localization.report import CONTRADICTIONS, Contradiction
 from trust_core.decision.operating_point import OperatingPoint
@@ -14,15 +14,20 @@ from trust_core.decision.part_filter import ORDERS, SHOWN, Filters
 from trust_core.storage.audit_files import Audit
 
 PART = "part"
-# Query parameter: value when the URL is silent. The audit and the operating point are `address`'s.
-DEFAULTS = {
-    **{"show": "all", "kind": "", "group": "", "search": "", "sort": "suspicious"},
+BEFORE = ("from", "fromeps", "fromind")  # the operating point that `changed` compares with
+LOOK = "look"  # what is open beside the photograph of a part
+HEATMAPS, EVIDENCE, MASK = "heatmaps", "evidence", "mask"
+LOOKS = (HEATMAPS, EVIDENCE, MASK)
+# Query parameter: value when the URL is silent. Audit and operating point are those of all pages.
+FILTERS = {
+    "show": "all",
+    "kind": "",
+    "group": "",
+    "search": "",
+    "sort": "suspicious",
     "contra": "",
 }
-BEFORE = ("from", "fromeps", "fromind")  # the operating point that `changed` compares with
-HEATMAPS, EVIDENCE, MASK = "heatmaps", "evidence", "mask"
-LOOK = "look"  # which of them is open beside the photograph of a part
-OPEN_PART = {  # of the open part, as `DEFAULTS`
+DEFAULTS = FILTERS | {
     LOOK: HEATMAPS,
     "form": "first-order",
     "window": "10",
@@ -32,7 +37,7 @@ OPEN_PART = {  # of the open part, as `DEFAULTS`
 
 
 @dataclass(frozen=True)
-class Asked:
+class EvidenceSettings:
     """What the evidence view shows.
 
     Attributes:
@@ -51,13 +56,13 @@ class Asked:
 def read_filters(audit: Audit, point: OperatingPoint) -> Filters:
     """The filters in the URL; what means nothing is passed over."""
     query = st.query_params
-    show, sort = query.get("show", "").lower(), query.get("sort", "")
+    show = query.get("show", "").lower()
     return Filters(
         show=show if show in SHOWN else DEFAULTS["show"],
         kind=query.get("kind", ""),
         group=query.get("group", ""),
         search=query.get("search", ""),
-        sort=sort if sort in ORDERS else DEFAULTS["sort"],
+        sort=one_of("sort", ORDERS, DEFAULTS["sort"]),
         before=_before(audit, point),
         contra=_contradiction(),
     )
@@ -73,32 +78,31 @@ def before_in_url(before: OperatingPoint, point: OperatingPoint) -> dict[str, ob
     return found
 
 
-def write(**changes: object) -> None:
-    """Write query parameters; None and what is the default leave the URL."""
-    for name, value in changes.items():
-        if value is None or str(value) == (DEFAULTS | OPEN_PART).get(name):
-            st.query_params.pop(name, None)
-        else:
-            st.query_params[name] = str(value)
+def write_parts_url(**changes: object) -> None:
+    """Write query parameters of this page; None and what is the default leave the URL."""
+    change_query(DEFAULTS, **changes)
 
 
-def read_look() -> str:
-    """What is open beside the photograph of a part: `HEATMAPS`, `EVIDENCE` or `MASK`."""
-    look = st.query_params.get(LOOK)
-    return look if look in (EVIDENCE, MASK) else HEATMAPS
+def read_look(looks: Sequence[str]) -> str:
+    """What is open beside the photograph of a part, one of `looks`; the heatmaps are always."""
+    return one_of(LOOK, looks, HEATMAPS)
 
 
-def read_asked(
+def read_evidence_settings(
     forms: Sequence[str], windows: Sequence[int], sides: Sequence[str], slow: Sequence[str]
-) -> Asked:
-    """The evidence view in the URL; what is not to be had is the default, or the last there is."""
-    given = {
-        name: _one_of(name, list(map(str, known)))
-        for name, known in zip(
-            ("form", "window", "side", "against"), (forms, windows, sides, slow), strict=True
-        )
-    }
-    return Asked(given["form"], int(given["window"]), given["side"], given["against"])
+) -> EvidenceSettings:
+    """The evidence view in the URL; what is not to be had is the default.
+
+    Where even the usual window is not to be had, it is the last there is.
+    """
+    known = [str(window) for window in windows]
+    usual = DEFAULTS["window"] if DEFAULTS["window"] in known else known[-1]
+    return EvidenceSettings(
+        one_of("form", forms, DEFAULTS["form"]),
+        int(one_of("window", known, usual)),
+        one_of("side", sides, DEFAULTS["side"]),
+        one_of("against", slow, DEFAULTS["against"]),
+    )
 
 
 def read_page(pages: int) -> int:
@@ -109,28 +113,18 @@ def read_page(pages: int) -> int:
 
 
 def _contradiction() -> Contradiction | None:
-    kind = st.query_params.get("contra", "")
-    threshold = mask_threshold("mask")
-    if kind not in CONTRADICTIONS or threshold is None:
+    kind, threshold = one_of("contra", CONTRADICTIONS, ""), mask_threshold("mask")
+    if not kind or threshold is None:
         return None
     return Contradiction(kind, threshold, number("area") or 0.0)
 
 
-def _one_of(name: str, known: list[str]) -> str:
-    for wanted in (st.query_params.get(name), OPEN_PART[name]):
-        if wanted in known:
-            return wanted
-    return known[-1]
-
-
 def _before(audit: Audit, point: OperatingPoint) -> OperatingPoint | None:
-    query = st.query_params
     threshold, strength = number("from"), strength_of("fromeps", audit)
     if threshold is None:
         return None
-    indicator = query.get("fromind", "")
     return OperatingPoint(
-        indicator if indicator in available(audit) else point.indicator,
+        one_of("fromind", available(audit), point.indicator),
         point.strength if strength is None else strength,
         threshold,
         point.role,

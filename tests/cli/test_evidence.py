@@ -11,7 +11,7 @@ from tests.cli.test_main import INPUT, arguments, save_network
 from tests.small import write_images
 from trust_core.cli.evidence import image_files
 from trust_core.cli.main import main
-from trust_core.figures.evidence import overlay, reach
+from trust_core.figures.evidence import scale_end
 from trust_core.storage.audit_files import EVIDENCE
 
 
@@ -48,7 +48,7 @@ def test_an_image_gets_an_overlay_an_array_and_a_summary(ware, tmp_path, capsys)
     assert bits[strongest["row"], strongest["column"]] == strongest["bits"]
     assert abs(strongest["bits"]) == np.abs(bits).max()
     assert Image.open(entry["overlay"]).size == (64, 64)
-    assert told["scale_bits"] == pytest.approx(reach(bits))
+    assert told["scale_bits"] == pytest.approx(scale_end(bits))
     assert (entry["forwards"], entry["backwards"]) == (2, 1)
     assert entry["p_defect"] == pytest.approx(1 / (1 + np.exp(-entry["log_odds"])))
     assert (ware / "audit" / EVIDENCE).exists()
@@ -148,14 +148,3 @@ def test_an_output_folder_that_cannot_be_made_is_told(ware, tmp_path, capsys):
 def test_images_of_one_name_keep_apart(tmp_path):
     words = [str(tmp_path / "a" / "x.png"), str(tmp_path / "b" / "x.jpg"), str(tmp_path / "y.png")]
     assert [name for _, name in image_files(words)] == ["x", "x-2", "y"]
-
-
-def test_the_overlay_is_clear_without_evidence_and_orange_for_a_defect():
-    pixels = np.full((1, 2, 2), 100, dtype=np.uint8)
-    bits = np.array([[0, 2], [-2, -9]], dtype=np.float32)
-    picture = overlay(pixels, bits, 2.0)
-    assert picture[0, 0].tolist() == [100, 100, 100]
-    assert picture[0, 1, 0] > picture[0, 1, 2]  # orange
-    assert picture[1, 0, 0] < picture[1, 0, 2]  # blue
-    assert np.array_equal(picture[1, 0], picture[1, 1])  # beyond the end of the scale
-    assert np.array_equal(overlay(pixels, 0 * bits, 0.0), np.full((2, 2, 3), 100))

@@ -4,25 +4,20 @@ import json
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from dashboard.parts import evidence_scale, evidence_slow
-from dashboard.parts.detector import audited_detector
-from dashboard.parts.evidence_cache import windows_for
-from dashboard.parts.evidence_scale import FILE, display_scale
+from dashboard.parts import evidence
+from dashboard.parts.evidence import windows_for
 from tests.dashboard.app import again
 from tests.dashboard.test_parts import opened, query, texts
 from tests.dashboard.ware import write_audit
 from tests.fakes import Part, passed_parts
 from trust_core.audit import evidence_job
-from trust_core.audit.evidence_store import FOLDER, RESULT, Task, is_kept, keep, kept
-from trust_core.errors import StoreError
+from trust_core.audit.evidence_store import RESULT, Task, kept
 from trust_core.explanation.evidence.forms import audit_conditional
-from trust_core.figures.thumbnails import source
 from trust_core.storage.audit_files import EVIDENCE, MANIFEST, Audit
 
 PARTS = [
@@ -145,7 +140,7 @@ def test_a_model_that_is_another_is_refused(audit: Audit, row: pd.Series):
 
 
 def test_a_photograph_that_is_gone_is_said(audit: Audit, row: pd.Series):
-    source(audit, row["path"]).unlink()
+    audit.data_file(row["path"]).unlink()
     assert "the file is not there" in texts(looked(row))
 
 
@@ -153,7 +148,7 @@ def test_the_slow_method_is_started_computed_compared_and_kept(
     audit: Audit, row: pd.Series, monkeypatch: pytest.MonkeyPatch
 ):
     asked = []
-    monkeypatch.setattr(evidence_slow.jobs, "start", lambda *given: asked.append(given))
+    monkeypatch.setattr(evidence.jobs, "start", lambda *given: asked.append(given))
     app = looked(row)
     assert "64 windows, up to 640 passes through the network" in texts(app)
     app.button(key="evidence-start").click()
@@ -175,76 +170,3 @@ def test_a_kept_result_that_is_damaged_is_said(audit: Audit, row: pd.Series):
     folder.mkdir(parents=True)
     (folder / RESULT).write_bytes(b"PK not a zip")
     assert "is damaged; delete it" in texts(looked(row))
-
-
-def test_a_result_is_read_as_it_was_kept(audit: Audit, row: pd.Series):
-    task = Task(row["sample_id"], "saliency", 5, 4)
-    folder = task.folder(audit)
-    assert not is_kept(folder)
-    evidence_job.run(audit, task)
-    found = kept(folder)
-    keep(folder, found)
-    again = kept(folder)
-    assert np.array_equal(found.bits, again.bits)
-    assert np.array_equal(found.windows, again.windows)
-    assert (found.total, found.expected) == (again.total, again.expected)
-
-
-def test_a_worker_says_in_a_sentence_what_is_wrong(
-    audit: Audit, row: pd.Series, capsys: pytest.CaptureFixture[str]
-):
-    task = Task("no-such-part", "plug-in", 10, 8)
-    assert evidence_job.main(evidence_job.arguments(audit, task)) == 2
-    assert "has no part no-such-part" in capsys.readouterr().err
-    task = Task(row["sample_id"], "no-such-form", 10, 8)
-    assert evidence_job.main(evidence_job.arguments(audit, task)) == 2
-    assert "no-such-form" in capsys.readouterr().err
-
-
-def measured(audit: Audit, form: str = "first-order", window: int = 10) -> float:
-    return display_scale(audit, audited_detector(audit), audit_conditional(audit, window), form)
-
-
-def test_the_scale_is_measured_once_on_images_that_are_not_sealed(
-    audit: Audit, monkeypatch: pytest.MonkeyPatch
-):
-    for path in audit.query("SELECT path FROM samples WHERE role = 'test'")["path"]:
-        source(audit, path).unlink()
-    first = measured(audit)
-    assert first > 0
-    seen = json.loads((audit.folder / FOLDER / FILE).read_text())
-    assert seen == {"first-order-10": first}
-    monkeypatch.setattr(evidence_scale, "evidence", None)  # it is not computed again
-    assert measured(audit) == measured(audit, "plug-in") == first
-
-
-def test_the_scale_is_the_value_that_one_in_200_pixels_exceed(audit: Audit):
-    detector, conditional = audited_detector(audit), audit_conditional(audit, 10)
-    paths = audit.query(
-        "SELECT path FROM samples WHERE role IN ('train', 'tune') ORDER BY sample_id"
-    )["path"]
-    bits = [
-        evidence_scale.evidence(
-            detector, evidence_scale.network_input(audit, detector, path), conditional
-        ).bits
-        for path in paths
-    ]
-    assert measured(audit) == pytest.approx(np.quantile(np.abs(bits), 0.995))
-
-
-def test_another_question_has_a_scale_of_its_own(audit: Audit):
-    assert measured(audit, "gradient-x-input") != measured(audit)
-
-
-def test_a_damaged_scale_is_measured_again(audit: Audit):
-    first = measured(audit)
-    (audit.folder / FOLDER / FILE).write_text("{")
-    assert measured(audit) == first
-
-
-def test_without_images_there_is_no_scale(audit: Audit):
-    conditional = audit_conditional(audit, 10)
-    for path in audit.query("SELECT path FROM samples")["path"]:
-        source(audit, path).unlink()
-    with pytest.raises(StoreError, match="None of the photographs that are not sealed"):
-        display_scale(audit, audited_detector(audit), conditional, "first-order")

@@ -1,6 +1,5 @@
 """The Localization page: its words are the report's, its controls and its URL are one."""
 
-import math
 import re
 from pathlib import Path
 
@@ -10,19 +9,14 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from dashboard.localization import pixel_counting
-from dashboard.localization.url_state import Asked
-from dashboard.localization.words import agreement, part_sentence, why_they_differ
-from dashboard.localization.worst import worst
+from dashboard.localization.words import iou_text
 from tests.dashboard.app import again, fine, links, open_page
 from tests.fakes import random_parts, write_fake_audit
 from trust_core.decision.journal import entries
-from trust_core.decision.localization.metrics import THRESHOLDS, Masks
-from trust_core.decision.localization.pixel_counts import MASK_HEAD, MaskCounts, make_counts
+from trust_core.decision.localization.pixel_counts import MASK_HEAD, make_counts
 from trust_core.decision.localization.report import (
     Contradiction,
     contradicting,
-    images_of,
-    judge,
     report,
 )
 from trust_core.storage.audit_files import SAMPLES, Audit
@@ -79,8 +73,8 @@ def test_its_counts_are_those_of_the_report(audit: Audit, options: dict[str, str
     assert recall(app) == (told["seg_recall"]["hits"], told["seg_recall"]["total"])
     alarms = told["false_alarms"]
     assert f" {alarms['hits']:.0f} of {alarms['total']} " in texts(app)
-    assert f" {agreement(told['seg_miou']['value'])} " in texts(app)
-    assert f" {agreement(told['pooled_miou']['value'])} " in texts(app)
+    assert f" {iou_text(told['seg_miou']['value'])} " in texts(app)
+    assert f" {iou_text(told['pooled_miou']['value'])} " in texts(app)
     marked = len(told["contradictions"]["good_marked"])
     assert f"{marked} of " in texts(app)
     assert entries(audit) == []
@@ -200,52 +194,6 @@ def test_counts_that_are_not_there_yet_are_made_by_a_process(
     monkeypatch.setattr(pixel_counting.jobs, "start", lambda words, folder: asked.append(words))
     app = opened()
     assert "are being counted" in texts(app)
-    assert asked == [["localise", str(made.folder), "--source", "mask", "--json"]]
+    assert asked == [["localize", str(made.folder), "--source", "mask", "--json"]]
     again(app)
     assert len(asked) == 1  # not again by itself when it ends without a result
-
-
-def one(predicted: int, true: int, overlap: int) -> MaskCounts:
-    table = np.zeros((2 * len(THRESHOLDS) + 2, 1), dtype=np.int32)
-    table[49], table[99 + 49], table[-2], table[-1] = predicted, overlap, true, 200
-    return MaskCounts(MASK_HEAD, table)
-
-
-ASKED = Asked(MASK_HEAD, 0.5, 0.0, "loose", "", "tune")
-
-
-@pytest.mark.parametrize(
-    ("counts", "sentence"),
-    [
-        (one(0, 4, 0), "The mask marks nothing from this threshold on."),
-        (one(20, 0, 0), "The mask marks 10 % of the part."),
-        (one(20, 4, 0), "The mask marks 10 % of the part, beside the defect."),
-        (one(20, 10, 10), "The mask and the defect overlap by 50 % (IoU)."),
-        (None, "The network gave no answer for this photograph, so there is no mask."),
-    ],
-)
-def test_a_part_in_words(counts: MaskCounts | None, sentence: str) -> None:
-    assert part_sentence(counts, ASKED) == sentence
-
-
-def test_why_the_two_agreements_differ() -> None:
-    area, none = np.full(11, 1000), np.zeros(11, dtype=np.int64)
-    true = np.array([900, *[10] * 10])
-    masks = Masks(none, none, true, area, np.ones(11, dtype=bool), np.arange(11))
-    assert "of which the largest 1 of 11 defects hold 90 %" in why_they_differ(masks)
-    assert [agreement(v) for v in (0.6449, 0.0061, math.nan)] == ["0.64", "0.006", "–"]
-
-
-def test_the_worst_come_first(audit: Audit) -> None:
-    judged = judge(make_counts(audit, MASK_HEAD), images_of(audit, ["tune"]), 0.6)
-    masks = judged.masks
-    missed, alarms, lowest = (worst(masks, judged, k) for k in ("missed", "false-alarm", "lowest"))
-    assert len(missed)
-    assert len(alarms)
-    assert (masks.predicted[missed] == 0).all()
-    assert masks.defective[missed].all()
-    assert (np.diff(masks.true[missed]) <= 0).all()
-    assert not masks.defective[alarms].any()
-    assert (np.diff(masks.predicted[alarms]) <= 0).all()
-    assert (np.diff(masks.iou[lowest]) >= 0).all()
-    assert len(missed) + len(lowest) == masks.defective.sum()

@@ -7,13 +7,11 @@ import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from dashboard.parts.disputes import disputes
 from tests.dashboard.app import again, fine, open_page
 from tests.fakes import Part, passed_parts, random_parts, write_fake_audit
-from trust_core.decision.journal import SEAL_OPENED, entries
+from trust_core.decision.journal import SEAL_OPENED, disputes, entries
 from trust_core.decision.operating_point import OperatingPoint
 from trust_core.decision.part_filter import Filters, page_of_parts
-from trust_core.figures.thumbnails import source
 from trust_core.storage.audit_files import Audit
 
 POINT = OperatingPoint("iou_difference", 0.0, 0.25, "tune")
@@ -170,7 +168,7 @@ def test_an_unknown_part_is_said_and_the_way_back_works(audit: Audit):
 def test_photographs_that_vanished_leave_the_page_alive(audit: Audit):
     found = rows(audit)
     for path in found["path"]:
-        source(audit, path).unlink()
+        audit.data_file(path).unlink()
     app = opened()
     assert "None of these photographs can be read." in texts(app)
     assert all("the file is not there" in caption for caption in captions(app))
@@ -181,7 +179,7 @@ def test_photographs_that_vanished_leave_the_page_alive(audit: Audit):
 
 def test_a_mask_that_vanished_is_said_and_the_maps_stay(audit: Audit):
     row = rows(audit, show="fn").iloc[0]
-    source(audit, row["mask_path"]).unlink()
+    audit.data_file(row["mask_path"]).unlink()
     app = opened(part=row["sample_id"])
     assert "The mask cannot be shown" in texts(app)
     assert "Where it looks" in texts(app)
@@ -221,7 +219,7 @@ def test_a_label_is_called_wrong_shown_and_not_applied(audit: Audit):
     app.text_area(key=f"dispute-note-{row['sample_id']}").set_value("only <b>dust</b>")
     next(b for b in app.button if b.label == "Note it").click()
     again(app)
-    assert [entry["note"] for entry in disputes(audit)] == ["only <b>dust</b>"]
+    assert [entry.note for entry in disputes(audit)] == ["only <b>dust</b>"]
     assert "only &lt;b&gt;dust&lt;/b&gt;" in texts(app)
     pd.testing.assert_series_equal(rows(audit, show="fn").iloc[0], row)
     assert any("label disputed" in caption for caption in captions(opened(show="fn")))

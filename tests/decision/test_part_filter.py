@@ -18,13 +18,13 @@ from trust_core.decision.part_filter import (
     PAGE_SIZE,
     SHOWN,
     Filters,
-    Place,
+    GridPosition,
     counts,
-    kinds,
+    defect_kinds,
+    grid_position,
     listed,
     page_of_parts,
     part_rows,
-    place_of,
 )
 from trust_core.storage.audit_files import Audit
 
@@ -141,7 +141,7 @@ def test_order_is_total_and_pages_join_without_gap(audit: Audit, sort: str):
 
 def test_kind_group_and_search_narrow_together(audit: Audit):
     tune = audit.query("SELECT kind FROM samples WHERE role = 'tune'")["kind"]
-    assert kinds(audit, "tune") == sorted(set(tune) - {""})
+    assert defect_kinds(audit, "tune") == sorted(set(tune) - {""})
     found = every_page(audit, POINT, Filters(kind="pit"))
     assert set(found["kind"]) == {"pit"}
     assert len(found) == (tune == "pit").sum() > 1
@@ -203,14 +203,14 @@ def test_neighbours_follow_the_order_of_the_grid(audit: Audit):
     for index in (0, 1, PAGE_SIZE - 1, PAGE_SIZE, len(ids) - 1):
         before = ids[index - 1] if index else None
         after = ids[index + 1] if index + 1 < len(ids) else None
-        assert place_of(audit, POINT, filters, ids[index]) == Place(
+        assert grid_position(audit, POINT, filters, ids[index]) == GridPosition(
             index + 1, len(ids), before, after
         )
 
 
 def test_a_part_the_filters_leave_out_has_no_place(audit: Audit):
     missed = page_of_parts(audit, POINT, Filters("fn"), 1)["sample_id"].iloc[0]
-    assert place_of(audit, POINT, Filters("tn"), missed) == Place(0, 0, None, None)
+    assert grid_position(audit, POINT, Filters("tn"), missed) == GridPosition(0, 0, None, None)
 
 
 def test_one_part_comes_with_its_group_and_all_strengths(audit: Audit):

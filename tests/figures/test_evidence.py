@@ -13,16 +13,16 @@ from trust_core.figures.evidence import (
     DEFECT,
     GOOD,
     OPACITY,
+    block_means,
     cells,
     css_signed,
     evidence_panel,
     evidence_pixels,
-    reduced,
-    shown,
+    one_side,
+    scale_end,
 )
 from trust_core.figures.overlays import CASING, LINES, RAMPS
-
-WHOLE = (0.0, 0.0, 1.0, 1.0)
+from trust_core.model.placement import WHOLE
 
 
 def photo(side: int = 8) -> Image.Image:
@@ -37,9 +37,16 @@ def read(values: str) -> list[int]:
     return np.frombuffer(base64.b64decode(values), "<i2").tolist()
 
 
-def test_nothing_is_clear():
-    pixels = evidence_pixels(photo(), WHOLE, np.zeros((8, 8), np.float32), 1.0)
+@pytest.mark.parametrize("scale", [1.0, 0.0])  # 0: of images without any evidence
+def test_nothing_is_clear(scale: float):
+    pixels = evidence_pixels(photo(), WHOLE, np.zeros((8, 8), np.float32), scale)
     assert (pixels == 100).all()
+
+
+def test_1_in_200_pixels_lies_beyond_the_scale():
+    field = np.linspace(-1000, 0, 201, dtype=np.float32).reshape(3, 67)
+    assert scale_end(field) == pytest.approx(995)
+    assert scale_end(-field) == scale_end(field)
 
 
 def test_the_ends_of_the_scale_are_the_ends_of_the_colours_and_beyond_is_no_more():
@@ -84,9 +91,9 @@ def test_what_the_network_did_not_see_has_no_colour():
 
 def test_a_side_leaves_the_other_out_of_picture_and_numbers():
     field = bits([1.0, -1.0], [0.25, -0.5])
-    assert shown(field, BOTH) is field
-    assert shown(field, DEFECT).tolist() == [[1.0, 0.0], [0.25, 0.0]]
-    assert shown(field, GOOD).tolist() == [[0.0, -1.0], [0.0, -0.5]]
+    assert one_side(field, BOTH) is field
+    assert one_side(field, DEFECT).tolist() == [[1.0, 0.0], [0.25, 0.0]]
+    assert one_side(field, GOOD).tolist() == [[0.0, -1.0], [0.0, -0.5]]
     _, numbers = evidence_panel(photo(), WHOLE, field, 1.0, GOOD)
     assert read(numbers.values) == [0, -32767, 0, pytest.approx(-16384, abs=1)]
     both, good = (evidence_panel(photo(), WHOLE, field, 1.0, side)[0] for side in (BOTH, GOOD))
@@ -104,15 +111,15 @@ def test_numbers_are_those_of_the_evidence_row_by_row():
 
 def test_a_large_field_is_carried_as_means_of_blocks():
     field = np.arange(12, dtype=np.float32).reshape(2, 6)
-    assert reduced(field, 6) is field
-    assert reduced(field, 3).tolist() == [[3.5, 5.5, 7.5]]
+    assert block_means(field, 6) is field
+    assert block_means(field, 3).tolist() == [[3.5, 5.5, 7.5]]
     ragged = np.arange(5, dtype=np.float32).reshape(1, 5)
-    assert reduced(ragged, 3).tolist() == [[0.5, 2.5, 4.0]]
+    assert block_means(ragged, 3).tolist() == [[0.5, 2.5, 4.0]]
 
 
 @given(rows=some.integers(1, 30), columns=some.integers(1, 30), largest=some.integers(1, 30))
 def test_means_of_blocks_keep_a_constant_and_the_size(rows: int, columns: int, largest: int):
-    small = reduced(np.full((rows, columns), 0.75, np.float32), largest)
+    small = block_means(np.full((rows, columns), 0.75, np.float32), largest)
     assert max(small.shape) <= largest
     assert np.allclose(small, 0.75)
 

@@ -20,7 +20,7 @@ def texts(figure) -> list[str]:
 
 def test_recall_by_size_with_its_counts_and_intervals() -> None:
     rows = localize(masks()).by_size
-    figure = figures.sizes(rows, strict=False)
+    figure = figures.recall_by_size(rows, strict=False)
     assert texts(figure) == ["1 of 2", "1 of 1", "1 of 1", "none here"]
     marks = figure.data[-1]
     assert list(marks.x) == [0.5, 1.0, 1.0]
@@ -39,14 +39,19 @@ def test_strict_recall_is_that_of_touching_masks() -> None:
             strict=True,
         )
     ]
-    assert texts(figures.sizes(rows, strict=True)) == ["none here", "1 of 1", "1 of 1", "1 of 2"]
+    assert texts(figures.recall_by_size(rows, strict=True)) == [
+        "none here",
+        "1 of 1",
+        "1 of 1",
+        "1 of 2",
+    ]
 
 
 def test_a_click_on_a_line_carries_its_threshold() -> None:
     at = THRESHOLDS[::9]
     falling = np.linspace(1, 0, len(at))
     values = dict.fromkeys(figures.LINES, falling)
-    figure = figures.thresholds(values, at)
+    figure = figures.metrics_by_threshold(values, at)
     assert len(figure.data) == len(figures.LINES)
     for line in figure.data:
         np.testing.assert_array_equal(np.asarray(line.customdata)[:, 0], at)
@@ -58,7 +63,7 @@ def test_a_click_on_a_line_carries_its_threshold() -> None:
 def test_a_metric_that_is_nowhere_defined_has_no_line() -> None:
     at = THRESHOLDS[:3]
     values = {"seg_miou": np.full(3, np.nan), "false_alarms": np.array([1.0, 0.5, np.nan])}
-    figure = figures.thresholds(values, at)
+    figure = figures.metrics_by_threshold(values, at)
     assert len(figure.data) == 1
     assert figure.layout.annotations[0].y == 0.5
 

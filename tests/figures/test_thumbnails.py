@@ -9,16 +9,9 @@ from PIL import Image
 
 from tests.fakes import passed_parts, write_fake_audit
 from trust_core.figures import thumbnails as module
-from trust_core.figures.thumbnails import (
-    PLACEHOLDER,
-    SIDE,
-    cache_folder,
-    scaled,
-    source,
-    thumbnail,
-    thumbnails,
-)
+from trust_core.figures.thumbnails import PLACEHOLDER, SIDE, scaled, thumbnails
 from trust_core.storage.audit_files import Audit
+from trust_core.storage.workspace import cache_folder
 
 
 @pytest.fixture
@@ -34,8 +27,8 @@ def parts(audit: Audit) -> list[tuple[str, str]]:
 
 def test_a_thumbnail_is_a_small_jpeg_with_the_proportions_of_the_photograph(audit: Audit):
     sample_id, path = parts(audit)[0]
-    Image.new("RGB", (1024, 512), (10, 200, 30)).save(source(audit, path))
-    picture = Image.open(io.BytesIO(thumbnail(audit, sample_id, path).picture or b""))
+    Image.new("RGB", (1024, 512), (10, 200, 30)).save(audit.data_file(path))
+    picture = Image.open(io.BytesIO(thumbnails(audit, [(sample_id, path)])[0].picture or b""))
     assert (picture.format, picture.size) == ("JPEG", (SIDE, SIDE // 2))
     red, green, blue = picture.getpixel((5, 5))
     assert max(abs(red - 10), abs(green - 200), abs(blue - 30)) < 8
@@ -57,8 +50,8 @@ def test_it_is_made_once_and_not_within_the_audit(audit: Audit, monkeypatch: pyt
 
 def test_a_vanished_and_a_broken_photograph_leave_the_others_alone(audit: Audit):
     listed = parts(audit)
-    source(audit, listed[0][1]).unlink()
-    source(audit, listed[1][1]).write_bytes(b"not an image")
+    audit.data_file(listed[0][1]).unlink()
+    audit.data_file(listed[1][1]).write_bytes(b"not an image")
     gone, broken, whole = thumbnails(audit, listed)
     assert gone.picture is None
     assert gone.reason == f"{Path(listed[0][1]).name}: the file is not there."
@@ -70,17 +63,17 @@ def test_a_vanished_and_a_broken_photograph_leave_the_others_alone(audit: Audit)
 
 def test_a_photograph_that_comes_back_is_shown_again(audit: Audit):
     sample_id, path = parts(audit)[0]
-    file = source(audit, path)
+    file = audit.data_file(path)
     content = file.read_bytes()
     file.unlink()
-    assert thumbnail(audit, sample_id, path).picture is None
+    assert thumbnails(audit, [(sample_id, path)])[0].picture is None
     file.write_bytes(content)
-    assert thumbnail(audit, sample_id, path).picture
+    assert thumbnails(audit, [(sample_id, path)])[0].picture
 
 
 def test_a_disk_that_cannot_be_written_costs_nothing_but_time(audit: Audit):
     cache_folder(audit).parent.write_text("a file where the folder should be")
-    assert thumbnail(audit, *parts(audit)[0]).picture
+    assert thumbnails(audit, parts(audit)[:1])[0].picture
 
 
 def test_the_placeholder_is_a_picture_without_words():

@@ -5,21 +5,41 @@ It writes its progress as an audit does, and the result when it is complete. SIG
 
 import signal
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
+
+import torch
 
 from trust_core.audit.evidence_store import SAMPLES, Task, keep
 from trust_core.audit.reopen import network_input, reopened
 from trust_core.errors import StoreError, TrustError
 from trust_core.explanation.evidence.forms import audit_conditional, evidence
+from trust_core.model.detector import Detector
 from trust_core.storage.audit_files import Audit, open_audit
 from trust_core.storage.progress import progress_writer, stopwatch
+
+PIXELS = 4 * 224 * 224  # of the batch that is timed
 
 
 def arguments(audit: Audit, task: Task) -> list[str]:
     """The command line that `main` reads."""
     return [str(audit.folder), task.sample_id, task.form, str(task.window), str(task.stride)]
+
+
+def pass_seconds(detector: Detector) -> float:
+    """Seconds that an image takes through the network here, in a small batch, once it is warm."""
+    height, width = detector.preprocessing.size
+    count = max(1, PIXELS // (height * width))
+    images = torch.zeros(count, detector.preprocessing.input_channels, height, width)
+
+    def once() -> float:
+        began = time.perf_counter()
+        detector.log_odds(images)
+        return (time.perf_counter() - began) / count
+
+    return min(once() for _ in range(3))  # the first is cold
 
 
 def run(audit: Audit, task: Task) -> None:

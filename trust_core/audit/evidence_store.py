@@ -1,27 +1,41 @@
-"""Evidence that took long, kept with the audit: it is not computed twice.
+"""Evidence kept with an audit: results of the slow forms, and the scale of the colours.
 
-It lies in the audit's folder as `evidence/NAME/result.npz`, where NAME says which part, form and
-windows; a worker that computes it writes its progress beside it.
+A result lies in the audit's folder as `evidence/NAME/result.npz`, where NAME says which part, form
+and windows; a worker that computes it writes its progress beside it. The scale is one number for
+each question and window, measured once on a fixed sample of images that are not sealed, so that a
+colour means the same on every part, today and tomorrow. Forms that answer the same question share
+it: where one is paler than another, it finds less.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from trust_core.errors import StoreError
-from trust_core.explanation.evidence.forms import Evidence
-from trust_core.storage.atomic import replacing
+from trust_core.audit.reopen import network_input
+from trust_core.errors import StoreError, UnreadableImage
+from trust_core.explanation.evidence.forms import Evidence, evidence
+from trust_core.explanation.evidence.occlusion import starts
+from trust_core.explanation.evidence.patch_gaussian import Conditional
+from trust_core.figures.evidence import scale_end
+from trust_core.model.detector import Detector
+from trust_core.storage.atomic import read_json, replacing, write_json
 from trust_core.storage.audit_files import Audit
 
 FOLDER = "evidence"
-RESULT = "result.npz"
+RESULT, SCALE = "result.npz", "scale.json"
 SAMPLES = 10  # draws a window, as prediction difference analysis is usually run
+GRADIENT = 3  # forwards that one with its gradient costs
+MOST, FEWEST = 24, 8  # images that the scale is measured on
+PIXELS = MOST * 224 * 224  # at least as many images as these hold, within the above
+OWN_QUESTION = ("gradient-x-input", "saliency")  # against black, against one grey step
+SHARED = "first-order"  # measures the scale of all others
 
 
 @dataclass(frozen=True)
 class Task:
-    """What is asked of one part.
+    """One form of evidence for one part.
 
     Attributes:
         sample_id: the part.
@@ -40,6 +54,20 @@ class Task:
         name = f"{self.sample_id}-{self.form}-{self.window}-{self.stride}-{SAMPLES}"
         return audit.folder / FOLDER / name
 
+    def windows(self, size: tuple[int, int]) -> int:
+        """Windows on a network input of (H, W)."""
+        rows, columns = (starts(length, self.window, self.stride) for length in size)
+        return len(rows) * len(columns)
+
+    def passes(self, size: tuple[int, int]) -> int:
+        """Passes through the network that it takes at most, a gradient as two of them."""
+        windows = self.windows(size)
+        most = {
+            "prediction-difference": windows * SAMPLES,
+            "corrected-plug-in": windows + SAMPLES * GRADIENT,
+        }
+        return most.get(self.form, windows)
+
 
 def is_kept(folder: Path) -> bool:
     """Whether the result of a task lies in its folder."""
@@ -49,16 +77,7 @@ def is_kept(folder: Path) -> bool:
 def keep(folder: Path, found: Evidence) -> None:
     """Write a result, by rename."""
     with replacing(folder / RESULT) as unfinished, unfinished.open("wb") as file:
-        np.savez_compressed(
-            file,
-            bits=found.bits,
-            windows=found.windows,
-            total=found.total,
-            expected=found.expected,
-            forwards=found.forwards,
-            backwards=found.backwards,
-            seconds=found.seconds,
-        )
+        np.savez_compressed(file, **vars(found))
 
 
 def kept(folder: Path) -> Evidence:
@@ -69,16 +88,58 @@ def kept(folder: Path) -> Evidence:
     """
     try:
         with np.load(folder / RESULT, allow_pickle=False) as values:
-            return Evidence(
-                bits=values["bits"],
-                windows=values["windows"],
-                total=float(values["total"]),
-                expected=float(values["expected"]),
-                forwards=int(values["forwards"]),
-                backwards=int(values["backwards"]),
-                seconds=float(values["seconds"]),
-            )
+            arrays = {name: values[name] for name in Evidence.__dataclass_fields__}
+        return Evidence(
+            **{name: array if array.ndim else array.item() for name, array in arrays.items()}
+        )
     except (OSError, ValueError, KeyError, EOFError) as error:
         raise StoreError(
             f"{folder / RESULT} is damaged; delete it and check against the slow method again."
         ) from error
+
+
+def evidence_scale(audit: Audit, detector: Detector, conditional: Conditional, form: str) -> float:
+    """Bits at the end of the colour scale; above 0.
+
+    Args:
+        audit: the audit.
+        detector: its model.
+        conditional: of the window.
+        form: a key of `FORMS`.
+
+    Raises:
+        StoreError: no image of the sample can be read.
+    """
+    path = audit.folder / FOLDER / SCALE
+    form = form if form in OWN_QUESTION else SHARED
+    name = f"{form}-{conditional.window}"
+    scale = read_json(path).get(name)
+    if scale is None:
+        scale = _measure(audit, detector, conditional, form)
+        with suppress(OSError):  # an audit that cannot be written is measured at every start
+            path.parent.mkdir(exist_ok=True)
+            write_json(path, read_json(path) | {name: scale})
+    return float(scale) or 1.0
+
+
+def _measure(audit: Audit, detector: Detector, conditional: Conditional, form: str) -> float:
+    count = min(MOST, max(FEWEST, PIXELS // int(np.prod(detector.preprocessing.size))))
+    # An image's id is a hash of its path: their order is as good as a draw, and always the same.
+    paths = audit.query(
+        "SELECT path FROM samples WHERE role IN ('train', 'tune') AND predicted IS NOT NULL "
+        "ORDER BY sample_id LIMIT ?",
+        [count],
+    )["path"]
+    found = []
+    for path in paths:
+        with suppress(UnreadableImage):
+            pixels = network_input(audit, detector, path)
+            window = conditional.window
+            seen = evidence(detector, pixels, conditional, form, window=window, check=False)
+            found.append(seen.bits)
+    if not found:
+        raise StoreError(
+            f"None of the photographs that are not sealed can be read in "
+            f"{audit.manifest['data']['root']}; the scale of the colours is measured on them."
+        )
+    return scale_end(np.stack(found))

@@ -10,7 +10,6 @@ from torch import Tensor
 from trust_core.data.images import read_image
 from trust_core.errors import ModelError
 from trust_core.explanation.evidence.fit import used_preprocessing
-from trust_core.figures.thumbnails import source
 from trust_core.model.detector import Detector
 from trust_core.model.open import ModelOptions, open_detector
 from trust_core.storage.audit_files import Audit
@@ -79,5 +78,5 @@ def network_input(audit: Audit, detector: Detector, path: str) -> Tensor:
     Raises:
         UnreadableImage: the file is gone or cannot be decoded.
     """
-    pixels = detector.preprocessing.pixels(read_image(source(audit, path)))
+    pixels = detector.preprocessing.pixels(read_image(audit.data_file(path)))
     return (torch.from_numpy(pixels).float() / 255).to(detector.device)

@@ -49,8 +49,9 @@ def run_evidence(options: argparse.Namespace) -> dict[str, Any]:
     from trust_core.decision.json_object import json_object
     from trust_core.explanation.evidence.fit import as_pixels
     from trust_core.explanation.evidence.forms import FORMS, evidence
-    from trust_core.figures.evidence import overlay, reach
+    from trust_core.figures.evidence import evidence_pixels, scale_end
     from trust_core.model.open import open_detector
+    from trust_core.model.placement import WHOLE
     from trust_core.storage.atomic import write_json
     from trust_core.storage.audit_files import open_audit
 
@@ -95,7 +96,7 @@ def run_evidence(options: argparse.Namespace) -> dict[str, Any]:
         answer = detector.log_odds(pixels[None])[0].double()
         summary = {"log_odds": float(answer), "p_defect": float(answer.sigmoid())}
         done.append(_summary(path, folder / name, found) | summary)
-        scales.append(reach(found.bits))
+        scales.append(scale_end(found.bits))
         count(number, len(files))
     if not done:
         raise DataError(
@@ -104,7 +105,9 @@ def run_evidence(options: argparse.Namespace) -> dict[str, Any]:
     scale = max(scales)
     for entry in done:  # in a second round: one scale for all of them
         image = read_image(Path(entry["image"]))
-        picture = overlay(detector.preprocessing.pixels(image), np.load(entry["array"]), scale)
+        seen = detector.preprocessing.pixels(image).mean(0)
+        photo = Image.fromarray(np.rint(seen).astype(np.uint8))
+        picture = evidence_pixels(photo, WHOLE, np.load(entry["array"]), scale)
         Image.fromarray(picture).save(entry["overlay"])
     result: dict[str, Any] = json_object(
         {

@@ -1,11 +1,20 @@
-"""Two audits of the same images: which parts changed side. No Streamlit."""
+"""Two audits on the images that both hold: which parts changed side, how far their masks differ.
 
+An image is the same when path and content are.
+"""
+
+import glob
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import numpy as np
 import pandas as pd
 
-from trust_core.storage.audit_files import Audit
+from trust_core.decision.bootstrap import Estimate
+from trust_core.decision.localization.metrics import METRICS, localize, metric_difference
+from trust_core.decision.localization.report import ImageMasks
+from trust_core.storage.audit_columns import Places
+from trust_core.storage.audit_files import SAMPLES, Audit
 
 # (outcome there, outcome here): what it means that a part went from one to the other.
 CHANGES = {
@@ -18,34 +27,61 @@ RELABELLED = "the label differs"
 
 
 @dataclass(frozen=True)
-class Beside:
-    """This audit beside another, on the images that both hold byte for byte.
+class OutcomeComparison:
+    """Outcomes of this audit beside those of another.
 
     Attributes:
         shared: images in both.
-        here: images of these roles in this audit.
-        there: the same in the other.
         counts: outcome → (there, here), on the shared images.
         changed: shared images whose side changed: `sample_id, path, kind, role, change`, the
             missed defects first.
     """
 
     shared: int
-    here: int
-    there: int
     counts: dict[str, tuple[int, int]]
     changed: pd.DataFrame
 
 
-def beside(audit: Audit, other: Audit, roles: Sequence[str]) -> Beside:
+@dataclass(frozen=True)
+class MaskComparison:
+    """Masks of this audit beside those of another; estimates by metric.
+
+    Attributes:
+        shared: images compared.
+        here: of this audit.
+        there: of the other.
+        differences: here minus there, paired by image, with an interval over groups.
+    """
+
+    shared: int
+    here: dict[str, Estimate]
+    there: dict[str, Estimate]
+    differences: dict[str, Estimate]
+
+
+def same_images(audit: Audit, other: Audit) -> Places:
+    """Places of the images that both audits hold, same path and same bytes, `(n, 2)`."""
+    table = audit.query(
+        """SELECT here.file_row_number, there.file_row_number
+           FROM places AS here JOIN read_parquet($1, file_row_number = true) AS there
+           ON here.sample_id = there.sample_id AND here.sha256 = there.sha256
+           ORDER BY here.sample_id""",
+        [glob.escape(str(other.folder / SAMPLES))],
+    )
+    return table.to_numpy(dtype=np.int64)
+
+
+def compare_outcomes(audit: Audit, other: Audit, roles: Sequence[str]) -> OutcomeComparison:
     """Compare two audits on images of these roles of the open one.
 
-    An image is the same when path and content are; one that a model cannot read has no side.
+    An image that a model cannot read has no side.
     """
-    here = _samples(audit)
-    here = here[here["role"].isin(list(roles))]
-    there = _samples(other)
-    both = here.merge(there, on=["sample_id", "sha256"], suffixes=("", "_there"))
+    here, there = (
+        _samples(one).iloc[places].reset_index(drop=True)
+        for one, places in zip((audit, other), same_images(audit, other).T, strict=True)
+    )
+    both = here.assign(label_there=there["label"], outcome_there=there["outcome"])
+    both = both[both["role"].isin(list(roles))]
     counts = {
         name: (int((both["outcome_there"] == name).sum()), int((both["outcome"] == name).sum()))
         for name in ("FN", "TP", "TN", "FP")
@@ -56,13 +92,44 @@ def beside(audit: Audit, other: Audit, roles: Sequence[str]) -> Beside:
         RELABELLED if a != b else CHANGES.get(pair, "")
         for a, b, pair in zip(both["label_there"], both["label"], pairs, strict=True)
     ]
-    changed = both.assign(change=change)
-    changed = changed[changed["change"] != ""]
-    changed = changed.assign(place=changed["change"].map(order)).sort_values(["place", "path"])
+    changed = both.assign(change=change, place=[order.get(name, -1) for name in change])
+    changed = changed[changed["place"] >= 0].sort_values(["place", "path"], ignore_index=True)
     columns = ["sample_id", "path", "kind", "role", "change"]
-    changed = changed[columns].reset_index(drop=True)
-    return Beside(len(both), len(here), len(there), counts, changed)
+    return OutcomeComparison(len(both), counts, changed[columns])
+
+
+def compare_masks(
+    here: ImageMasks, there: ImageMasks, same: Places, min_area: float = 0.0
+) -> MaskComparison:
+    """Compare the masks of two audits; what either cannot judge is left out.
+
+    Labels and groups are those of the first; each audit has its own pixels at its true masks.
+
+    Args:
+        here: images of the first audit.
+        there: images of the other.
+        same: of `same_images`.
+        min_area: as in `metrics.localize`.
+    """
+    known = [found.images.places[found.judgeable] for found in (here, there)]
+    both = same[np.isin(same[:, 0], known[0]) & np.isin(same[:, 1], known[1])]
+    mine, theirs = (
+        found.truth.at(np.searchsorted(places, column))
+        for found, places, column in zip((here, there), known, both.T, strict=True)
+    )
+    theirs = replace(theirs, codes=mine.codes, defective=mine.defective)
+    judgeable = mine.known & theirs.known
+    mine, theirs = mine.at(judgeable), theirs.at(judgeable)
+    one, other = localize(mine, min_area), localize(theirs, min_area)
+    return MaskComparison(
+        int(judgeable.sum()),
+        {name: getattr(one, name) for name in METRICS},
+        {name: getattr(other, name) for name in METRICS},
+        {name: metric_difference(theirs, mine, name, min_area) for name in METRICS},
+    )
 
 
 def _samples(audit: Audit) -> pd.DataFrame:
-    return audit.query("SELECT sample_id, sha256, path, kind, role, label, outcome FROM samples")
+    return audit.query(
+        "SELECT sample_id, path, kind, role, label, outcome FROM places ORDER BY file_row_number"
+    )

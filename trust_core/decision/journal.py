@@ -158,6 +158,37 @@ def decide(
     )
 
 
+@dataclass(frozen=True)
+class Dispute:
+    """A label that somebody called wrong.
+
+    Attributes:
+        when: it was said.
+        who: said it.
+        sample_id: whose label.
+        note: what is wrong with it.
+    """
+
+    when: str
+    who: str
+    sample_id: str
+    note: str
+
+
+def dispute(audit: Audit, sample_id: str, note: str) -> None:
+    """Note that a label is wrong. The label itself stays: only the data set can change it."""
+    append(audit, LABEL_DISPUTED, sample_id=sample_id, note=note.strip())
+
+
+def disputes(audit: Audit) -> list[Dispute]:
+    """Labels that somebody called wrong, oldest first."""
+    return [
+        Dispute(*(str(entry.get(name, "")) for name in ("when", "who", "sample_id", "note")))
+        for entry in entries(audit)
+        if entry.get("what") == LABEL_DISPUTED
+    ]
+
+
 def _user() -> str:
     try:
         return getpass.getuser()

@@ -213,7 +213,7 @@ PAGE_SIZE = 24
 
 
 @dataclass(frozen=True)
-class Place:
+class GridPosition:
     """Where a part stands among those the filters leave; ids are None at the ends.
 
     Attributes:
@@ -269,19 +269,21 @@ def counts(audit: Audit, point: OperatingPoint, filters: Filters) -> dict[str, i
     return found
 
 
-def kinds(audit: Audit, role: str) -> list[str]:
+def defect_kinds(audit: Audit, role: str) -> list[str]:
     """The kinds of defect among the images of a role."""
     kind, inside = text(audit, "kind"), text(audit, "role").equal(*roles_of(role))
     there = np.bincount(kind.codes[inside], minlength=len(kind.names)) > 0
     return [name for name in kind.names[there] if name]
 
 
-def place_of(audit: Audit, point: OperatingPoint, filters: Filters, sample_id: str) -> Place:
+def grid_position(
+    audit: Audit, point: OperatingPoint, filters: Filters, sample_id: str
+) -> GridPosition:
     """Where a part stands in the order of the grid, for previous and next."""
     order = Parts(audit, point, filters).ordered()
     here = np.flatnonzero(np.isin(order, places_where(audit, "sample_id = $1", [sample_id])))
     if not len(here):
-        return Place(0, 0, None, None)
+        return GridPosition(0, 0, None, None)
     number = int(here[0])
     beside = [order[at] if 0 <= at < len(order) else -1 for at in (number - 1, number + 1)]
     known = audit.query(
@@ -289,7 +291,7 @@ def place_of(audit: Audit, point: OperatingPoint, filters: Filters, sample_id: s
         [int(place) for place in beside],
     )
     names: Mapping[int, str] = dict(known.itertuples(index=False))
-    return Place(number + 1, len(order), *(names.get(int(place)) for place in beside))
+    return GridPosition(number + 1, len(order), *(names.get(int(place)) for place in beside))
 
 
 def part_rows(

@@ -11,44 +11,15 @@ import numpy.typing as npt
 from PIL import Image
 
 from trust_core.figures import overlays
-from trust_core.figures.overlays import LINES, RAMPS, Box, Mask, Outline, Pixels
-from trust_core.figures.part_maps import PANEL_LINE
-
-FOR, AGAINST = (213, 94, 0), (0, 114, 178)  # told apart with every kind of colour blindness
-STRONGEST = 0.85  # opacity at the end of the scale
-PERCENTILE = 99.5
-
-
-def reach(bits: npt.NDArray[np.float32]) -> float:
-    """How far evidence goes, in bits: the 99.5th percentile of its magnitude."""
-    return float(np.percentile(np.abs(bits), PERCENTILE))
-
-
-def overlay(
-    pixels: npt.NDArray[np.uint8], bits: npt.NDArray[np.float32], scale: float
-) -> npt.NDArray[np.uint8]:
-    """Evidence over the image in grey.
-
-    Args:
-        pixels: (c, H, W) as the network sees them.
-        bits: (H, W).
-        scale: bits at the end of the colours; 0 when there is no evidence at all.
-
-    Returns:
-        (H, W, 3).
-    """
-    grey = np.repeat(pixels.mean(0)[..., None], 3, axis=2)
-    share = np.clip(bits / scale if scale else np.zeros_like(bits), -1, 1)[..., None]
-    colour = np.where(share > 0, FOR, AGAINST)
-    alpha = STRONGEST * np.abs(share)
-    return np.rint((1 - alpha) * grey + alpha * colour).astype(np.uint8)
-
+from trust_core.figures.overlays import LINES, PANEL_LINE, RAMPS, Outline, Pixels
+from trust_core.model.placement import Box, Mask, spread
 
 Bits = npt.NDArray[np.float32]
 
 BOTH, DEFECT, GOOD = "both", "defect", "good"
-SIGNS = {DEFECT: 1.0, GOOD: -1.0}
 SIDES = (BOTH, DEFECT, GOOD)
+SIGNS = {DEFECT: 1.0, GOOD: -1.0}
+QUANTILE = 0.995  # 1 in 200 pixels lies above the end of the colours, as with the heatmaps
 LARGEST = 640  # cells along the longer side: more than a panel has pixels on most screens
 OPACITY = 0.85
 LINE = 2  # width of the outline
@@ -72,63 +43,9 @@ class Cells:
     values: str
 
 
-def reduced(bits: Bits, largest: int = LARGEST) -> Bits:
-    """The means of square blocks, as small as it takes for no side to exceed `largest`."""
-    block = -(-max(bits.shape) // largest)
-    if block == 1:
-        return bits
-    counts = np.ones_like(bits)
-    sums = [
-        np.add.reduceat(
-            np.add.reduceat(values, np.arange(0, bits.shape[0], block), axis=0),
-            np.arange(0, bits.shape[1], block),
-            axis=1,
-        )
-        for values in (bits, counts)
-    ]
-    return np.asarray(sums[0] / sums[1], dtype=np.float32)
-
-
-def shown(bits: Bits, side: str) -> Bits:
-    """The evidence of one side, the rest 0; all of it for `both`."""
-    if side == BOTH:
-        return bits
-    return np.where(bits * SIGNS[side] > 0, bits, np.float32(0))
-
-
-def cells(bits: Bits) -> Cells:
-    """Evidence in 16 bits a cell: exact to 1/32767 of the largest."""
-    step = float(np.abs(bits).max(initial=0)) / 32767 or 1.0
-    values = np.rint(bits / step).astype("<i2")
-    rows, columns = bits.shape
-    return Cells(rows, columns, step, base64.b64encode(values.tobytes()).decode())
-
-
-def evidence_pixels(
-    photo: Image.Image, box: Box, bits: Bits, scale: float, truth: Mask | None = None
-) -> Pixels:
-    """Evidence over the grey photograph: none is clear, orange for *defective*, blue for *good*.
-
-    Both sides share one scale. What speaks for *defective* by half of it or more is outlined.
-
-    Args:
-        photo: at panel size.
-        box: what the network saw of it.
-        bits: `(H, W)`.
-        scale: bits at the end of the colours.
-        truth: the ground-truth mask at panel size, if it is to be outlined too.
-
-    Returns:
-        `(height, width, 3)` of the photograph.
-    """
-    share = overlays.spread(bits / scale, box, (photo.height, photo.width))
-    pixels = overlays.grey(photo, box)
-    for side, sign in SIGNS.items():
-        pixels = overlays.heat(pixels, sign * share, RAMPS[side], OPACITY)
-    pixels = overlays.outlined(pixels, [Outline(share >= STRONG, LINES[DEFECT])], LINE)
-    if truth is None:
-        return pixels
-    return overlays.outlined(pixels, [Outline(truth, LINES["truth"], around=True)], PANEL_LINE)
+def scale_end(bits: Bits) -> float:
+    """Bits at the end of the colours, for evidence of any shape: a quantile of its magnitude."""
+    return float(np.quantile(np.abs(bits), QUANTILE))
 
 
 def evidence_panel(
@@ -149,8 +66,68 @@ def evidence_panel(
         side: one of `SIDES`; the other side is left out of both.
         truth: the ground-truth mask at panel size, if it is to be outlined too.
     """
-    bits = shown(reduced(bits), side)
+    bits = one_side(block_means(bits), side)
     return overlays.as_jpeg(evidence_pixels(photo, box, bits, scale, truth)), cells(bits)
+
+
+def evidence_pixels(
+    photo: Image.Image, box: Box, bits: Bits, scale: float, truth: Mask | None = None
+) -> Pixels:
+    """Evidence over the grey photograph: none is clear, orange for *defective*, blue for *good*.
+
+    Both sides share one scale. What speaks for *defective* by half of it or more is outlined.
+
+    Args:
+        photo: at the size of the picture.
+        box: what the network saw of it.
+        bits: `(H, W)`.
+        scale: bits at the end of the colours; 0 when there is no evidence at all.
+        truth: the ground-truth mask at that size, if it is to be outlined too.
+
+    Returns:
+        `(height, width, 3)` of the photograph.
+    """
+    shares = bits / scale if scale else np.zeros_like(bits)
+    share = spread(shares, box, (photo.height, photo.width))
+    pixels = overlays.grey(photo, box)
+    for side, sign in SIGNS.items():
+        pixels = overlays.draw_heat(pixels, sign * share, RAMPS[side], OPACITY)
+    pixels = overlays.draw_outlines(pixels, [Outline(share >= STRONG, LINES[DEFECT])], LINE)
+    if truth is None:
+        return pixels
+    return overlays.draw_outlines(pixels, [overlays.true_outline(truth)], PANEL_LINE)
+
+
+def block_means(bits: Bits, largest: int = LARGEST) -> Bits:
+    """The means of square blocks, as small as it takes for no side to exceed `largest`."""
+    block = -(-max(bits.shape) // largest)
+    if block == 1:
+        return bits
+    counts = np.ones_like(bits)
+    sums = [
+        np.add.reduceat(
+            np.add.reduceat(values, np.arange(0, bits.shape[0], block), axis=0),
+            np.arange(0, bits.shape[1], block),
+            axis=1,
+        )
+        for values in (bits, counts)
+    ]
+    return np.asarray(sums[0] / sums[1], dtype=np.float32)
+
+
+def one_side(bits: Bits, side: str) -> Bits:
+    """The evidence of one of `SIDES`, the rest 0."""
+    if side == BOTH:
+        return bits
+    return np.where(bits * SIGNS[side] > 0, bits, np.float32(0))
+
+
+def cells(bits: Bits) -> Cells:
+    """Evidence in 16 bits a cell: exact to 1/32767 of the largest."""
+    step = float(np.abs(bits).max(initial=0)) / 32767 or 1.0
+    values = np.rint(bits / step).astype("<i2")
+    rows, columns = bits.shape
+    return Cells(rows, columns, step, base64.b64encode(values.tobytes()).decode())
 
 
 def css_signed() -> str:

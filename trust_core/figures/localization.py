@@ -1,4 +1,4 @@
-"""Figures of localization, as pure data → Plotly, in the colours of `figures`."""
+"""Figures of localization: recall by size of the defect, metrics at every mask threshold."""
 
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -31,7 +31,7 @@ LINES = {  # metric: name, colour, dash
 APART = 0.075  # of the height: names closer than that are moved apart
 
 
-def sizes(rows: Sequence[SizeClass], *, strict: bool) -> go.Figure:
+def recall_by_size(rows: Sequence[SizeClass], *, strict: bool) -> go.Figure:
     """Recall of defects by their size: share, 95 % interval and counts; the smallest on top.
 
     Args:
@@ -78,7 +78,7 @@ def sizes(rows: Sequence[SizeClass], *, strict: bool) -> go.Figure:
     return go.Figure([*ranges, marks], layout)
 
 
-def thresholds(values: Mapping[str, Floats], at: Floats) -> go.Figure:
+def metrics_by_threshold(values: Mapping[str, Floats], at: Floats) -> go.Figure:
     """The metrics over the mask threshold; each point carries its threshold as `customdata`.
 
     Args:
@@ -113,7 +113,7 @@ def thresholds(values: Mapping[str, Floats], at: Floats) -> go.Figure:
 
 
 def mark_threshold(threshold: float, names: Sequence[Layout]) -> Layout:
-    """Layout that marks the mask threshold on `thresholds`; `names` are its annotations."""
+    """Layout that marks a threshold on `metrics_by_threshold`; `names` are its annotations."""
     line = {"color": GREY, "width": 1.5}
     mark = {"type": "line", "x0": threshold, "x1": threshold, "yref": "paper", "y0": 0, "y1": 1}
     return {"shapes": [mark | {"line": line}], "annotations": list(names)}

@@ -1,8 +1,7 @@
-"""Heatmaps and masks drawn over a photograph.
+"""Heat, outlines and hatching drawn over a photograph.
 
-Notation: the picture has `H, W` pixels (8-bit RGB); a map or mask has `h, w` cells. Cells are laid
-over what the network saw of the photograph, which with a crop is less than the photograph and with
-a letterbox more. What it did not see carries no colour.
+Notation: the picture has `H, W` pixels (8-bit RGB). What the network did not see of the photograph
+carries no colour.
 """
 
 from collections.abc import Sequence
@@ -13,11 +12,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from trust_core.figures.thumbnails import jpeg
-from trust_core.model.placement import Box as Box  # for the views that draw
-from trust_core.model.placement import Mask as Mask
-from trust_core.model.placement import Values
-from trust_core.model.placement import seen_box as seen_box
-from trust_core.model.placement import spread as spread
+from trust_core.model.placement import Box, Mask, Values, spread
 
 Pixels = npt.NDArray[np.uint8]
 Colour = tuple[int, int, int]
@@ -39,6 +34,7 @@ CASING: Colour = (16, 16, 20)  # a dark rim keeps a line visible on any photogra
 UNSEEN = 0.45  # brightness left to what the network never saw
 HATCH = 9  # pixels from line to line
 DASH = 4  # length of a dash, in widths of the line
+PANEL_LINE = 3  # width of an outline on a large picture
 
 
 @dataclass(frozen=True)
@@ -92,7 +88,7 @@ def grey(photo: Image.Image, box: Box) -> Pixels:
     return np.repeat(values[:, :, None], 3, axis=2)
 
 
-def heat(pixels: Pixels, share: Values, ramp: Sequence[Colour], opacity: float) -> Pixels:
+def draw_heat(pixels: Pixels, share: Values, ramp: Sequence[Colour], opacity: float) -> Pixels:
     """A heatmap over a picture; what is 0 stays clear.
 
     Args:
@@ -108,7 +104,7 @@ def heat(pixels: Pixels, share: Values, ramp: Sequence[Colour], opacity: float) 
     return np.asarray(Image.composite(colours.convert("RGB"), Image.fromarray(pixels), alpha))
 
 
-def hatch(pixels: Pixels, mask: Mask) -> Pixels:
+def draw_hatching(pixels: Pixels, mask: Mask) -> Pixels:
     """Diagonal white lines with a dark side over a mask."""
     step = _diagonals(*mask.shape) % HATCH
     result = pixels.copy()
@@ -117,7 +113,7 @@ def hatch(pixels: Pixels, mask: Mask) -> Pixels:
     return result
 
 
-def outlined(pixels: Pixels, outlines: Sequence[Outline], width: int) -> Pixels:
+def draw_outlines(pixels: Pixels, outlines: Sequence[Outline], width: int) -> Pixels:
     """Mask outlines over a picture, each with a dark rim; later ones lie on top."""
     result = pixels.copy()
     for outline in outlines:
@@ -128,6 +124,11 @@ def outlined(pixels: Pixels, outlines: Sequence[Outline], width: int) -> Pixels:
             line = line & (_diagonals(*line.shape) // (DASH * width) % 2 == 0)
         result[line] = outline.colour
     return result
+
+
+def true_outline(mask: Mask) -> Outline:
+    """The outline of a true defect."""
+    return Outline(mask, LINES["truth"], around=True)
 
 
 def as_jpeg(pixels: Pixels) -> bytes:

@@ -45,9 +45,10 @@ class Thumbnail:
     reason: str
 
 
-def source(audit: Audit, path: str) -> Path:
-    """The file of a photograph or mask, from its path in the sample table."""
-    return Path(audit.manifest["data"]["root"]) / path
+def thumbnails(audit: Audit, parts: Iterable[tuple[str, str]]) -> list[Thumbnail]:
+    """Thumbnails of `(sample_id, path)`, in order; decoding runs in several threads."""
+    with ThreadPoolExecutor(READERS) as pool:
+        return list(pool.map(lambda part: _thumbnail(audit, *part), parts))
 
 
 def scaled(image: Image.Image, side: int) -> Image.Image:
@@ -66,7 +67,7 @@ def jpeg(image: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
-def thumbnail(audit: Audit, sample_id: str, path: str) -> Thumbnail:
+def _thumbnail(audit: Audit, sample_id: str, path: str) -> Thumbnail:
     """The thumbnail of one part, made once."""
     kept = cache_folder(audit) / f"{sample_id}.jpg"
     try:
@@ -74,17 +75,11 @@ def thumbnail(audit: Audit, sample_id: str, path: str) -> Thumbnail:
     except OSError:
         pass  # not made yet, or not readable: make it
     try:
-        picture = jpeg(scaled(read_image(source(audit, path)), SIDE))
+        picture = jpeg(scaled(read_image(audit.data_file(path)), SIDE))
     except UnreadableImage as error:
         return Thumbnail(None, str(error))
     _keep(kept, picture)
     return Thumbnail(picture, "")
-
-
-def thumbnails(audit: Audit, parts: Iterable[tuple[str, str]]) -> list[Thumbnail]:
-    """Thumbnails of `(sample_id, path)`, in order; decoding runs in several threads."""
-    with ThreadPoolExecutor(READERS) as pool:
-        return list(pool.map(lambda part: thumbnail(audit, *part), parts))
 
 
 def _keep(path: Path, content: bytes) -> None:

@@ -8,9 +8,13 @@ letterbox more. What it did not see holds nothing.
 import numpy as np
 import numpy.typing as npt
 
+from trust_core.storage.audit_files import Audit
+
 Values = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
 Box = tuple[float, float, float, float]
+
+WHOLE: Box = (0.0, 0.0, 1.0, 1.0)
 
 
 def seen_box(image: tuple[int, int], network: tuple[int, int], resize: str) -> Box:
@@ -22,7 +26,7 @@ def seen_box(image: tuple[int, int], network: tuple[int, int], resize: str) -> B
         resize: "stretch", "crop:S" or "letterbox", as `Preprocessing.resize`.
     """
     if resize == "stretch":
-        return 0.0, 0.0, 1.0, 1.0
+        return WHOLE
     if resize == "letterbox":
         factor = min(network[0] / image[1], network[1] / image[0])
         lengths = [max(1, round(length * factor)) for length in image]
@@ -35,6 +39,12 @@ def seen_box(image: tuple[int, int], network: tuple[int, int], resize: str) -> B
         for start, length, seen in zip(starts, lengths, network[::-1], strict=True)
     )
     return left, top, right, bottom
+
+
+def audit_box(audit: Audit, image: tuple[int, int]) -> Box:
+    """What the network of an audit saw of a photograph of this (width, height)."""
+    rule = audit.manifest["model"]["preprocessing"]
+    return seen_box(image, tuple(rule["size"]), rule["resize"])
 
 
 def spread(cells: npt.NDArray[np.floating], box: Box, size: tuple[int, int]) -> Values:

@@ -96,6 +96,10 @@ class Audit:
         """Adversarial strengths ε that were scored, ascending, 0 first."""
         return tuple(self.manifest["settings"]["strengths"])
 
+    def data_file(self, path: str) -> Path:
+        """The file of a photograph or mask, from its path in the sample table."""
+        return Path(self.manifest["data"]["root"]) / path
+
     def query(self, sql: str, parameters: Sequence[object] = ()) -> pd.DataFrame:
         """Rows of a SQL query over the tables `samples`, `scores` and `indicators`.
 

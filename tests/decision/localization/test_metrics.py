@@ -19,8 +19,8 @@ from trust_core.decision.localization.metrics import (
     THRESHOLDS,
     Masks,
     count_pixels,
-    difference,
     localize,
+    metric_difference,
     size_class,
 )
 
@@ -166,17 +166,17 @@ def test_counts_are_those_of_a_comparison_at_every_threshold() -> None:
 
 def test_a_difference_is_paired() -> None:
     first = random_masks(3)
-    same = difference(first, first, "seg_miou")
+    same = metric_difference(first, first, "seg_miou")
     assert (same.value, same.interval) == (0.0, (0.0, 0.0))
     nothing = dataclasses.replace(
         first, predicted=np.zeros_like(first.predicted), overlap=np.zeros_like(first.overlap)
     )
-    worse = difference(first, nothing, "seg_miou")
+    worse = metric_difference(first, nothing, "seg_miou")
     both = localize(nothing).seg_miou.value - localize(first).seg_miou.value
     assert worse.value == pytest.approx(both)
     assert worse.interval[0] <= worse.value <= worse.interval[1] < 0
     for name in METRICS:
-        told = difference(nothing, first, name)
+        told = metric_difference(nothing, first, name)
         expected = getattr(localize(first), name).value - getattr(localize(nothing), name).value
         assert told.value == pytest.approx(expected), name
 

@@ -1,4 +1,4 @@
-"""What `localise` reports of an audit, its contradictions, and two audits side by side."""
+"""What the localization report says of an audit, its contradictions and its worst parts."""
 
 import json
 import math
@@ -11,25 +11,26 @@ from PIL import Image
 
 from tests.fakes import random_parts, write_fake_audit
 from trust_core.data.roles import ROLES
-from trust_core.decision.localization.metrics import METRICS, SIZES, THRESHOLDS, localize
+from trust_core.decision.localization.metrics import SIZES, THRESHOLDS, localize
 from trust_core.decision.localization.pixel_counts import MASK_HEAD, make_counts
 from trust_core.decision.localization.report import (
     CONTRADICTIONS,
     DEFECTIVE_EMPTY,
+    FALSE_ALARM,
     GOOD_MARKED,
+    WORST,
     Contradiction,
-    compare,
     contradicting,
     contradictions,
+    image_masks,
     images_of,
-    judge,
     parts_of,
     report,
-    same_images,
     sweep,
+    worst_parts,
 )
 from trust_core.errors import SettingsError
-from trust_core.storage.audit_files import MASKS, SAMPLES, Audit
+from trust_core.storage.audit_files import SAMPLES, Audit
 
 
 @pytest.fixture(scope="module")
@@ -83,8 +84,8 @@ def test_contradictions_are_listed_with_their_parts(audit: Audit) -> None:
 def test_the_filter_of_parts_shows_the_same(audit: Audit, kind: str, least: float) -> None:
     flags = contradicting(audit, Contradiction(kind, 0.5, least))
     images = images_of(audit, ROLES)
-    judged = judge(make_counts(audit, MASK_HEAD), images, 0.5)
-    wanted = judged.images.places[contradictions(judged, least)[kind]]
+    found = image_masks(make_counts(audit, MASK_HEAD), images, 0.5)
+    wanted = found.images.places[contradictions(found, least)[kind]]
     assert flags.shape == (240,)
     np.testing.assert_array_equal(np.flatnonzero(flags), wanted)
 
@@ -108,7 +109,7 @@ def test_the_sweep_is_the_metric_at_every_threshold(audit: Audit) -> None:
     counts, images = make_counts(audit, MASK_HEAD), images_of(audit, ["tune"])
     swept = sweep(counts, images, 0.005)
     for column in (0, 40, 98):
-        found = localize(judge(counts, images, THRESHOLDS[column]).truth, 0.005)
+        found = localize(image_masks(counts, images, THRESHOLDS[column]).truth, 0.005)
         for name, values in swept.items():
             np.testing.assert_equal(values[column], getattr(found, name).value)
     best = report(audit, counts, 0.5, 0.005)["best"]
@@ -168,39 +169,17 @@ def test_parts_come_in_the_order_asked_for(audit: Audit) -> None:
     assert parts_of(audit, np.empty(0, dtype=np.int64)).empty
 
 
-def pair(one: Audit, other: Audit, roles: tuple[str, ...] = ("tune",)):
-    judged = [judge(make_counts(a, MASK_HEAD), images_of(a, roles), 0.5) for a in (one, other)]
-    return compare(*judged, same_images(one, other)), judged
-
-
-def test_an_audit_does_not_differ_from_itself(audit: Audit) -> None:
-    told, judged = pair(audit, audit)
-    assert told.shared == len(judged[0].truth.codes)
-    for name in METRICS:
-        assert told.differences[name].value == 0
-        assert told.here[name] == told.there[name]
-
-
-def test_two_audits_are_matched_by_image(audit: Audit, tmp_path: Path) -> None:
-    """The other has its images in another folder and finds nothing; some it does not share."""
-    other = write_fake_audit(tmp_path / "audit", mask_head=True)
-    np.save(other.folder / MASKS, np.zeros_like(other.masks()))
-    samples = other.query("SELECT * FROM samples ORDER BY sample_id")
-    tuned = np.flatnonzero(samples["role"] == "tune")
-    samples.loc[tuned[:7], "sha256"] = "e" * 64  # another picture under the same name
-    samples.loc[tuned[7:10], "role"] = "train"
-    samples.to_parquet(other.folder / SAMPLES, index=False)
-    told, judged = pair(audit, other, ("tune",))
-    gone = np.isin(judged[0].images.places, tuned[:10]).sum()
-    assert told.shared == len(judged[0].images.places) - gone
-    assert told.there["seg_recall"].hits == 0
-    assert told.differences["seg_recall"].value == pytest.approx(told.here["seg_recall"].value)
-    low, high = told.differences["seg_miou"].interval
-    assert 0 < low <= told.differences["seg_miou"].value <= high
-
-
-def test_nothing_shared_is_nothing_compared(audit: Audit, tmp_path: Path) -> None:
-    other = write_fake_audit(tmp_path / "audit", seed=9, mask_head=True)  # other pictures
-    told, _ = pair(audit, other)
-    assert told.shared == 0
-    assert math.isnan(told.differences["seg_miou"].value)
+def test_the_worst_come_first(audit: Audit) -> None:
+    found = image_masks(make_counts(audit, MASK_HEAD), images_of(audit, ["tune"]), 0.6)
+    masks = found.masks
+    missed, alarms, lowest = (worst_parts(found, kind) for kind in WORST)
+    assert len(missed)
+    assert len(alarms)
+    assert (masks.predicted[missed] == 0).all()
+    assert masks.defective[missed].all()
+    assert (np.diff(masks.true[missed]) <= 0).all()
+    assert not masks.defective[alarms].any()
+    assert (np.diff(masks.predicted[alarms]) <= 0).all()
+    assert (np.diff(masks.iou[lowest]) >= 0).all()
+    assert len(missed) + len(lowest) == masks.defective.sum()
+    assert not len(worst_parts(found, FALSE_ALARM, 0.99))  # no mask is as large as that

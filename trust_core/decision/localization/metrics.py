@@ -53,7 +53,7 @@ class Masks:
         true: |G|.
         area: pixels of the picture.
         defective: labels.
-        codes: groups as numbers, of `groups.group_codes`.
+        codes: groups as numbers, of `bootstrap.group_codes`.
     """
 
     predicted: Counts
@@ -186,8 +186,8 @@ def count_pixels(
 def localize(masks: Masks, min_area: float = 0.0, *, seed: int = 0) -> Localization:
     """Judge predicted masks; images that cannot be judged are left out and counted.
 
-    Shares of images get the interval of `groups.share_interval`, which never collapses to a point;
-    the two mIoU a bootstrap over groups.
+    Shares of images get the interval of `bootstrap.share_interval`, which never collapses to a
+    point; the two mIoU a bootstrap over groups.
 
     Args:
         masks: at one threshold.
@@ -218,7 +218,7 @@ def localize(masks: Masks, min_area: float = 0.0, *, seed: int = 0) -> Localizat
     )
 
 
-def difference(
+def metric_difference(
     first: Masks, second: Masks, metric: str, min_area: float = 0.0, *, seed: int = 0
 ) -> Estimate:
     """A metric of `second` minus that of `first` on the same images, row for row.
@@ -236,7 +236,7 @@ def difference(
     return ratio_difference(first_terms, second_terms, pair[0].codes, seed)
 
 
-def value(masks: Masks, metric: str) -> float:
+def metric_value(masks: Masks, metric: str) -> float:
     """A metric without its interval, on images that can be judged; NaN where it is not defined."""
     hits, total = _terms(masks, metric)
     return float(divide(hits.sum(), total.sum()))

@@ -22,7 +22,7 @@ import numpy.typing as npt
 from trust_core.data.images import image_size, read_mask
 from trust_core.decision.localization.metrics import THRESHOLDS, count_pixels
 from trust_core.errors import SettingsError, StoreError, UnreadableImage
-from trust_core.model.placement import seen_box, spread
+from trust_core.model.placement import audit_box, spread
 from trust_core.storage.atomic import publish
 from trust_core.storage.audit_files import Audit
 from trust_core.storage.locks import LOCK, writer_lock
@@ -197,10 +197,13 @@ def _count(audit: Audit, values: npt.NDArray[np.float16], picture: _Picture) -> 
     """A column of the table."""
     column = np.zeros(2 * len(THRESHOLDS) + 2, dtype=np.int32)
     column[TRUE] = UNKNOWN
-    root = Path(audit.manifest["data"]["root"])
     try:
-        truth = read_mask(root / picture.mask_path) if picture.mask_path else None
-        width, height = truth.shape[::-1] if truth is not None else image_size(root / picture.path)
+        if picture.mask_path:
+            truth = read_mask(audit.data_file(picture.mask_path))
+            height, width = truth.shape
+        else:
+            truth = None
+            width, height = image_size(audit.data_file(picture.path))
     except UnreadableImage:
         return column
     if truth is None and not picture.label:
@@ -212,8 +215,7 @@ def _count(audit: Audit, values: npt.NDArray[np.float16], picture: _Picture) -> 
         return column
     column[AREA] = width * height
     if cells.max() >= THRESHOLDS[0]:  # what lies between cells is never above the highest of them
-        rule = audit.manifest["model"]["preprocessing"]
-        box = seen_box((width, height), tuple(rule["size"]), rule["resize"])
+        box = audit_box(audit, (width, height))
         marked = np.zeros((height, width), dtype=np.bool_) if truth is None else truth
         counts = count_pixels(spread(cells, box, (height, width)), marked)
         column[: 2 * len(THRESHOLDS)] = counts.ravel()

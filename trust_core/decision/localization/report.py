@@ -1,13 +1,12 @@
-"""How well the masks of an audit find its defects: what `python -m trust_core localise` prints.
+"""How well the masks of an audit find its defects: what `python -m trust_core localize` prints.
 
 The page shows the same numbers. Masks are those of the mask head, or a heatmap at a threshold: then
 it is the explanation that is judged.
 """
 
-import glob
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -20,9 +19,8 @@ from trust_core.decision.localization.metrics import (
     METRICS,
     THRESHOLDS,
     Masks,
-    difference,
     localize,
-    value,
+    metric_value,
 )
 from trust_core.decision.localization.pixel_counts import (
     MASK_HEAD,
@@ -33,10 +31,11 @@ from trust_core.decision.localization.pixel_counts import (
 from trust_core.decision.tradeoff import Counts, Floats
 from trust_core.errors import SettingsError
 from trust_core.storage.audit_columns import Places, numbers, text
-from trust_core.storage.audit_files import SAMPLES, Audit
+from trust_core.storage.audit_files import Audit
 
 DEFAULT_THRESHOLD = 0.5
 GOOD_MARKED, DEFECTIVE_EMPTY = CONTRADICTIONS = ("good_marked", "defective_empty")
+MISSED, FALSE_ALARM, LOWEST = WORST = ("missed", "false-alarm", "lowest")
 SWEPT = ("seg_miou", "seg_recall", "pooled_miou", "false_alarms")
 
 
@@ -73,7 +72,7 @@ class Contradiction:
 
 
 @dataclass(frozen=True)
-class Judged:
+class ImageMasks:
     """The images of some roles with their masks at one threshold.
 
     Attributes:
@@ -107,8 +106,8 @@ def images_of(audit: Audit, roles: Sequence[str]) -> Images:
     )
 
 
-def judge(counts: MaskCounts, images: Images, threshold: float) -> Judged:
-    """Cut the counts of some images at a threshold.
+def image_masks(counts: MaskCounts, images: Images, threshold: float) -> ImageMasks:
+    """The masks of some images at a threshold.
 
     Raises:
         SettingsError: a threshold that no counts were kept for.
@@ -120,7 +119,36 @@ def judge(counts: MaskCounts, images: Images, threshold: float) -> Judged:
     some = Images(*(getattr(images, name)[answered] for name in images.__dataclass_fields__))
     masks = Masks(predicted, overlap, true, area, images.defective, images.codes).at(answered)
     known = masks.true > UNKNOWN
-    return Judged(some, masks, int((~answered).sum()), int((~known & some.defective).sum()), known)
+    no_mask = int((~known & some.defective).sum())
+    return ImageMasks(some, masks, int((~answered).sum()), no_mask, known)
+
+
+def part_masks(counts: MaskCounts, threshold: float, min_area: float = 0.0) -> Masks | None:
+    """The masks of one image, from counts of it alone; None when the network gave no answer."""
+    predicted, overlap, true, area = (rows.astype(np.int64) for rows in counts.at(threshold))
+    if not area[0]:
+        return None
+    code = np.zeros(1, dtype=np.int64)
+    return Masks(predicted, overlap, true, area, true > 0, code).without_small(min_area)
+
+
+def worst_parts(found: ImageMasks, kind: str, min_area: float = 0.0) -> Places:
+    """Images whose masks are wrong in one way, the worst first, as places in `found.masks`.
+
+    Args:
+        found: the images.
+        kind: one of `WORST`: a defect without a predicted mask, a good part with one, or the least
+            overlap.
+        min_area: share of the picture below which a predicted mask counts as empty.
+    """
+    masks = found.masks.without_small(min_area)
+    chosen, order = {
+        MISSED: (masks.defective & ~masks.found, -masks.true / masks.area),
+        FALSE_ALARM: (~masks.defective & masks.found, -masks.predicted / masks.area),
+        LOWEST: (masks.defective & masks.found, masks.iou),
+    }[kind]
+    places = np.flatnonzero(found.judgeable & masks.known & chosen)
+    return places[np.argsort(order[places], kind="stable")]
 
 
 def sweep(
@@ -129,22 +157,21 @@ def sweep(
     """The metrics of `SWEPT` at every threshold, `(K,)` each, without intervals."""
     found: dict[str, list[float]] = {name: [] for name in SWEPT}
     for threshold in thresholds:
-        masks = judge(counts, images, float(threshold)).truth
+        masks = image_masks(counts, images, float(threshold)).truth
         masks = masks.at(masks.known).without_small(min_area)
         for name, values in found.items():
-            values.append(value(masks, name))
+            values.append(metric_value(masks, name))
     return {name: np.array(values) for name, values in found.items()}
 
 
-def contradictions(judged: Judged, min_area: float = 0.0) -> dict[str, Flags]:
-    """Decisions that contradict the network's own mask, as flags over `judged.images`.
+def contradictions(found: ImageMasks, min_area: float = 0.0) -> dict[str, Flags]:
+    """Decisions that contradict the network's own mask, as flags over `found.images`.
 
     `good_marked`: called good, and the mask marks something; `defective_empty`: called defective,
     and the mask is empty.
     """
-    found = judged.masks.without_small(min_area).found
-    called = judged.images.called
-    return {GOOD_MARKED: ~called & found, DEFECTIVE_EMPTY: called & ~found}
+    marked, called = found.masks.without_small(min_area).found, found.images.called
+    return {GOOD_MARKED: ~called & marked, DEFECTIVE_EMPTY: called & ~marked}
 
 
 def contradicting(audit: Audit, wanted: Contradiction) -> Flags:
@@ -155,8 +182,8 @@ def contradicting(audit: Audit, wanted: Contradiction) -> Flags:
     images, counts = images_of(audit, ROLES), read_counts(audit, MASK_HEAD)
     flags = np.zeros(len(images.places), dtype=np.bool_)
     if counts is not None:
-        judged = judge(counts, images, wanted.threshold)
-        flags[judged.images.places] = contradictions(judged, wanted.min_area)[wanted.kind]
+        found = image_masks(counts, images, wanted.threshold)
+        flags[found.images.places] = contradictions(found, wanted.min_area)[wanted.kind]
     return flags
 
 
@@ -177,8 +204,8 @@ def report(
             f"minimum area {min_area:g}: a share of the picture, from 0 to below 1 (0.001 is 0.1 %)"
         )
     images = images_of(audit, roles_of(role))
-    judged = judge(counts, images, threshold)
-    found = localize(judged.truth, min_area)
+    masks = image_masks(counts, images, threshold)
+    found = localize(masks.truth, min_area)
     if not found.images:
         raise SettingsError(f"no image of role '{role}' has a known mask; try --role all")
     swept = sweep(counts, images, min_area)["seg_miou"]
@@ -192,8 +219,8 @@ def report(
         "images": found.images,
         "groups": found.groups,
         "left_out": {
-            "unanswered": judged.unanswered,
-            "no_mask": judged.no_mask,
+            "unanswered": masks.unanswered,
+            "no_mask": masks.no_mask,
             "empty_mask": found.no_location,
             "good_but_marked": found.marked_good,
         },
@@ -210,8 +237,8 @@ def report(
     }
     if counts.source == MASK_HEAD:
         told["contradictions"] = {
-            name: parts_of(audit, judged.images.places[flags]).to_dict("records")
-            for name, flags in contradictions(judged, min_area).items()
+            name: parts_of(audit, masks.images.places[flags]).to_dict("records")
+            for name, flags in contradictions(masks, min_area).items()
         }
     return told
 
@@ -235,61 +262,3 @@ def _plain(estimate: Estimate) -> dict[str, Any]:
     plain = asdict(estimate) | {"interval": list(estimate.interval)}
     plain["interval"] = None if math.isnan(estimate.interval[0]) else plain["interval"]
     return {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in plain.items()}
-
-
-@dataclass(frozen=True)
-class Pair:
-    """Two audits compared; estimates by metric.
-
-    Attributes:
-        shared: images compared.
-        here: of the first audit.
-        there: of the other.
-        differences: here minus there, paired by image, with an interval over groups.
-    """
-
-    shared: int
-    here: dict[str, Estimate]
-    there: dict[str, Estimate]
-    differences: dict[str, Estimate]
-
-
-def same_images(audit: Audit, other: Audit) -> Places:
-    """Places of the images that both audits hold, same path and same bytes, `(n, 2)`."""
-    table = audit.query(
-        """SELECT here.file_row_number, there.file_row_number
-           FROM places AS here JOIN read_parquet($1, file_row_number = true) AS there
-           ON here.sample_id = there.sample_id AND here.sha256 = there.sha256
-           ORDER BY here.sample_id""",
-        [glob.escape(str(other.folder / SAMPLES))],
-    )
-    return table.to_numpy(dtype=np.int64)
-
-
-def compare(here: Judged, there: Judged, same: Places, min_area: float = 0.0) -> Pair:
-    """Compare the masks of two audits; what either cannot judge is left out.
-
-    Labels and groups are those of the first; each audit has its own pixels at its true masks.
-
-    Args:
-        here: images of the first audit.
-        there: images of the other.
-        same: of `same_images`.
-        min_area: as in `localization.localize`.
-    """
-    known = [judged.images.places[judged.judgeable] for judged in (here, there)]
-    both = same[np.isin(same[:, 0], known[0]) & np.isin(same[:, 1], known[1])]
-    mine, theirs = (
-        judged.truth.at(np.searchsorted(places, column))
-        for judged, places, column in zip((here, there), known, both.T, strict=True)
-    )
-    theirs = replace(theirs, codes=mine.codes, defective=mine.defective)
-    judgeable = mine.known & theirs.known
-    mine, theirs = mine.at(judgeable), theirs.at(judgeable)
-    one, other = localize(mine, min_area), localize(theirs, min_area)
-    return Pair(
-        int(judgeable.sum()),
-        {name: getattr(one, name) for name in METRICS},
-        {name: getattr(other, name) for name in METRICS},
-        {name: difference(theirs, mine, name, min_area) for name in METRICS},
-    )

@@ -4,15 +4,14 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import streamlit as st
 from PIL import Image
 
+from dashboard.cache import BY_KEY
 from dashboard.localization.controls import explanation_note, source_choice, threshold_slider
-from dashboard.localization.url_state import Asked, read_asked
+from dashboard.localization.url_state import MaskSettings, read_mask_settings
 from dashboard.localization.words import LEGEND, part_numbers, part_sentence
-from dashboard.parts.heat_view import true_defect
+from dashboard.parts.heatmaps import true_defect
 from dashboard.shell import STATIC, fragment, marks_defects
 from trust_core.decision.localization.pixel_counts import (
     MASK_HEAD,
@@ -21,14 +20,9 @@ from trust_core.decision.localization.pixel_counts import (
     count_part,
     sources,
 )
-from trust_core.figures.overlays import Mask
-from trust_core.figures.part_maps import (
-    PANEL_LINE,
-    Seen,
-    masks_picture,
-    photo_panel,
-    seen_by_network,
-)
+from trust_core.figures.overlays import PANEL_LINE
+from trust_core.figures.part_maps import MaskedPhoto, masks_picture, photo_panel
+from trust_core.model.placement import Mask, Values, audit_box
 from trust_core.storage.audit_files import Audit
 
 HEAT = 0.6  # opacity of the probabilities
@@ -49,11 +43,10 @@ def show_mask(audit: Audit, row: Mapping[str, Any], photo: Image.Image) -> None:
         photo: its photograph at panel size.
     """
     st.html(STATIC / "localization.css")
-    asked = read_asked(audit)
+    settings = read_mask_settings(audit)
     truth, told = true_defect(audit, row, photo)
-    key = audit.key, asked.source, str(row["sample_id"])
-    cells, counts = _part(audit, key)
-    picture = _picture(audit, key, photo, truth, cells, asked)
+    cells, counts = _part(audit, settings.source, str(row["sample_id"]))
+    picture = _picture(audit, str(row["sample_id"]), photo, truth, cells, settings)
     with st.container(key="mask-panels"):
         with st.container(gap=None, key="mask-photo"):
             st.html('<p class="panel-title">Photograph</p>')
@@ -62,30 +55,28 @@ def show_mask(audit: Audit, row: Mapping[str, Any], photo: Image.Image) -> None:
         with st.container(gap=None, key="mask-drawn"):
             st.html(f'<p class="panel-title">Predicted mask {LEGEND}</p>')
             st.image(picture, width="stretch", alt="Predicted and true mask")
-            st.html(f'<div class="panel-words"><p>{part_sentence(counts, asked)}</p></div>')
+            st.html(f'<div class="panel-words"><p>{part_sentence(counts, settings)}</p></div>')
         with st.container(key="mask-numbers"):
-            threshold_slider(asked)
-            source_choice(audit, asked)
-            if note := explanation_note(asked, mask_head=MASK_HEAD in sources(audit)):
+            threshold_slider(settings)
+            source_choice(audit, settings)
+            if note := explanation_note(settings, mask_head=MASK_HEAD in sources(audit)):
                 st.html(f'<p class="parts-note">{note}</p>')
-            st.html(part_numbers(counts, asked))
+            st.html(part_numbers(counts, settings))
 
 
-@st.cache_data(max_entries=64, show_spinner=False)
-def _part(
-    _audit: Audit, key: tuple[str, str, str]
-) -> tuple[npt.NDArray[np.float32] | None, MaskCounts | None]:
-    return cells_of(_audit, *key[1:]), count_part(_audit, *key[1:])
+@st.cache_data(max_entries=64, show_spinner=False, hash_funcs=BY_KEY)
+def _part(audit: Audit, source: str, sample_id: str) -> tuple[Values | None, MaskCounts | None]:
+    return cells_of(audit, source, sample_id), count_part(audit, source, sample_id)
 
 
-@st.cache_data(max_entries=64, show_spinner=False)
+@st.cache_data(max_entries=64, show_spinner=False, hash_funcs=BY_KEY)
 def _picture(
-    _audit: Audit,
-    key: tuple[str, str, str],
+    audit: Audit,
+    sample_id: str,
     _photo: Image.Image,
     _truth: Mask | None,
-    _cells: npt.NDArray[np.float32] | None,
-    asked: Asked,
+    _cells: Values | None,
+    settings: MaskSettings,
 ) -> bytes:
-    seen = Seen(_photo, seen_by_network(_audit, _photo.size), _cells, _truth)
-    return masks_picture(seen, asked.threshold, PANEL_LINE, HEAT)
+    masked = MaskedPhoto(_photo, audit_box(audit, _photo.size), _cells, _truth)
+    return masks_picture(masked, settings.threshold, PANEL_LINE, HEAT)

@@ -1,4 +1,4 @@
-"""Lists to take away, read back as a spreadsheet would."""
+"""Lists of parts to take away, read back as a spreadsheet would."""
 
 import io
 from pathlib import Path
@@ -6,9 +6,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from dashboard.parts.disputes import dispute, disputes, disputes_csv, parts_csv
+from dashboard.parts.grid import parts_csv
 from tests.fakes import Part, passed_parts, write_fake_audit
-from trust_core.decision.journal import LABEL_DISPUTED, entries
 from trust_core.decision.operating_point import OperatingPoint
 from trust_core.decision.part_filter import Filters
 from trust_core.storage.audit_files import Audit
@@ -57,23 +56,3 @@ def test_text_that_a_spreadsheet_would_run_is_quoted(tmp_path: Path, kind: str):
     found = table(parts_csv(audit, POINT, Filters("flagged")))
     assert found["kind"].tolist() == [f"'{kind}"]
     assert found["path"].tolist() == [f"'{kind}/0000.png"]
-
-
-def test_a_disputed_label_is_noted_exported_and_never_applied(audit: Audit):
-    before = audit.query("SELECT * FROM samples")
-    sample_id = before["sample_id"].iloc[0]
-    dispute(audit, sample_id, "  =really good \n")
-    dispute(audit, sample_id, "a scratch")
-    assert [entry["what"] for entry in entries(audit)] == [LABEL_DISPUTED] * 2
-    assert [entry["note"] for entry in disputes(audit)] == ["=really good", "a scratch"]
-    found = table(disputes_csv(audit))
-    assert found["note"].tolist() == ["'=really good", "a scratch"]
-    assert set(found["path"]) == {before["path"].iloc[0]}
-    assert found["who"].iloc[0]
-    pd.testing.assert_frame_equal(audit.query("SELECT * FROM samples"), before)
-
-
-def test_without_disputes_the_list_has_its_heading_only(audit: Audit):
-    found = table(disputes_csv(audit))
-    assert found.empty
-    assert {"path", "label", "note", "who", "when"} <= set(found.columns)

@@ -1,4 +1,4 @@
-"""What the evidence view says in numbers: sums for and against, and how far two forms agree."""
+"""Sums of the evidence for and against, and how far two forms of evidence agree."""
 
 import math
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from scipy.stats import spearmanr
 from trust_core.explanation.evidence.forms import Evidence
 from trust_core.explanation.evidence.occlusion import apart
 
-STRONGEST = 10
+COMPARED = 10  # windows of either form that are looked at one by one
 
 
 @dataclass(frozen=True)
@@ -40,11 +40,9 @@ def for_and_against(found: Evidence, window: int) -> tuple[float, float]:
         window: its k.
     """
     inside = np.ones(len(found.windows), dtype=bool)
-    for axis in (0, 1):
-        places = found.windows[:, axis]
+    for places in found.windows[:, :2].T:
         starts = np.unique(places)
-        chosen = starts[apart(starts.astype(int).tolist(), window)]
-        inside &= np.isin(places, chosen)
+        inside &= np.isin(places, starts[apart(starts.astype(int).tolist(), window)])
     bits = found.windows[inside, 2]
     return float(bits[bits > 0].sum()), float(bits[bits < 0].sum())
 
@@ -59,14 +57,14 @@ def agreement(fast: Evidence, slow: Evidence) -> Agreement:
     ours, theirs = fast.bits.ravel(), slow.bits.ravel()
     varied = np.ptp(ours) > 0 and np.ptp(theirs) > 0
     ranks = float(spearmanr(ours, theirs).statistic) if varied else math.nan
-    count = max(1, min(STRONGEST, len(slow.windows) // 2))
-    shared = len(strongest(fast, count) & strongest(slow, count))
+    count = max(1, min(COMPARED, len(slow.windows) // 2))
+    shared = len(strongest_windows(fast, count) & strongest_windows(slow, count))
     all_ours = float(np.abs(ours).sum())
     strength = float(np.abs(theirs).sum()) / all_ours if all_ours else math.nan
     return Agreement(ranks, count, shared, strength)
 
 
-def strongest(found: Evidence, count: int) -> set[tuple[int, int, int]]:
+def strongest_windows(found: Evidence, count: int) -> set[tuple[int, int, int]]:
     """The windows with the most bits either way: row, column and sign of each."""
     order = np.argsort(-np.abs(found.windows[:, 2]), kind="stable")[:count]
     return {

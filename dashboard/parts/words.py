@@ -1,19 +1,115 @@
-"""What the page of one part says, as sentences and escaped HTML. No Streamlit."""
+"""What the page of parts says, as sentences and escaped HTML. No Streamlit."""
 
 import math
 from collections.abc import Mapping
 from html import escape
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from dashboard.words import INDICATOR_NAMES, ROLE_NAMES, counted, number_text, percent
-from trust_core.decision.operating_point import OperatingPoint
-from trust_core.figures.overlays import LINES
+from dashboard.words import (
+    INDICATOR_NAMES,
+    OUTCOME_NAMES,
+    ROLE_NAMES,
+    caught_sentence,
+    counted,
+    number_text,
+    percent,
+)
+from trust_core.decision.operating_point import FlagCounts, OperatingPoint
+from trust_core.decision.part_filter import Filters
+from trust_core.figures.elements import GREY
+from trust_core.figures.overlays import LINES, RAMPS, css_gradient
+from trust_core.figures.tradeoff import OUTCOME_COLOURS
 from trust_core.storage.audit_files import Audit
+
+if TYPE_CHECKING:
+    from trust_core.audit.gradcam_check import GradcamCheck
 
 Row = Mapping[str, Any]
 DASH = "–"
+# Colour, symbol and word: an outcome is never told by one of them alone.
+OUTCOME_SYMBOLS = {"FN": "▲", "TN": "●", "TP": "◆", "FP": "✕", "": "?"}
+FLAG = "⚑"
+
+
+def grid_finding(
+    point: OperatingPoint, filters: Filters, number: Mapping[str, int], seal: str
+) -> tuple[str, str]:
+    """The sentence on top of the grid, and what stands below it.
+
+    Args:
+        point: the operating point.
+        filters: what the grid is narrowed to.
+        number: of `part_filter.counts`.
+        seal: who opened the images that are shown; "" when they had no seal.
+    """
+    name = INDICATOR_NAMES.get(point.indicator, point.indicator)
+    at = f"{name} at least {number_text(point.threshold)}"
+    at += f", adversarial strength ε = {point.strength:g}"
+    if filters.show == "changed" and filters.before is not None:
+        moved = _movement(filters.before, point)
+        sentence = f"{moved} changes the side of {counted(number['changed'], 'parts')}."
+        told = [
+            f"{counted(number[f'{way}_{outcome}'], what)} {verb}"
+            for way, verb in (("gained", "newly flagged"), ("lost", "no longer flagged"))
+            for outcome, what in (("fn", "missed defects"), ("tn", "good parts"))
+            if number[f"{way}_{outcome}"]
+        ]
+        return sentence, f"{'; '.join(told)} ({at})." if told else f"({at})"
+    if not number["all"]:
+        return "No part is like that.", ""
+    if not number["fn"] + number["tn"]:
+        return "None of these parts was called good, so none can be flagged.", ""
+    caught = caught_sentence(
+        FlagCounts(number["fn"], number["tn"], number["flagged_fn"], number["flagged_tn"])
+    )
+    whole = not (filters.kind or filters.group or filters.search or filters.contra)
+    among = "" if whole else "Among the parts chosen below: "
+    key = "Below each picture: that score, and p, the defect probability."
+    return f"{among}{caught}.", f"Flagged when: {at}. {key} {seal}"
+
+
+def _movement(before: OperatingPoint, point: OperatingPoint) -> str:
+    """What is other than at the earlier operating point; the threshold when nothing is."""
+    name = INDICATOR_NAMES.get(before.indicator, before.indicator)
+    changes = {
+        "the indicator": (name, INDICATOR_NAMES.get(point.indicator, point.indicator)),
+        "the adversarial strength": (f"{before.strength:g}", f"{point.strength:g}"),
+        "the flagging threshold": (number_text(before.threshold), number_text(point.threshold)),
+    }
+    other = {what: both for what, both in changes.items() if both[0] != both[1]}
+    told = other or {"the flagging threshold": changes["the flagging threshold"]}
+    moves = [f"{what} from {earlier} to {now}" for what, (earlier, now) in told.items()]
+    return f"Moving {' and '.join(moves)}"
+
+
+def tile_caption(row: Row, reason: str, disputed: bool) -> str:
+    """The words of a tile: outcome, score, whether it is flagged; or why there is no picture."""
+    if reason:
+        second = f'<span class="reason" title="{escape(reason)}">{escape(reason)}</span>'
+    else:
+        score = f"score {signed(float(row['indicator']))} · " if row["passed"] else ""
+        second = f"<span>{score}p {percent(float(row['p_defect']))}</span>"
+    wrong = '<span class="disputed">label disputed</span>' if disputed else ""
+    marks = flag_html(bool(row["flagged"])) + wrong
+    return f"{outcome_html(row['outcome'])}{second}<span>{marks}</span>"
+
+
+def outcome_html(outcome: str) -> str:
+    """The outcome with its symbol, in its colour."""
+    colour = OUTCOME_COLOURS.get(outcome, GREY)
+    return (
+        f'<span class="outcome"><i style="color:{colour}">{OUTCOME_SYMBOLS[outcome]}</i>'
+        f"{escape(OUTCOME_NAMES[outcome].capitalize())}</span>"
+    )
+
+
+def flag_html(flagged: bool) -> str:
+    """The mark of a flagged part; nothing for another."""
+    colour = OUTCOME_COLOURS["flagged"]
+    mark = f'<i style="color:{colour}">{FLAG}</i>flagged'
+    return f'<span class="flag" title="flagged for re-inspection">{mark}</span>' * flagged
 
 
 def label(row: Row) -> str:
@@ -27,8 +123,8 @@ def signed(value: float) -> str:
     return DASH if math.isnan(value) else f"{value:+.2f}".replace("-", "−")
 
 
-def finding(row: Row) -> tuple[str, str]:
-    """The sentence on top, and what stands below it."""
+def part_finding(row: Row) -> tuple[str, str]:
+    """The sentence on top of an open part, and what stands below it."""
     p = f"defect probability {percent(float(row['p_defect']))}"
     what = f" ({row['kind']})" if row["kind"] else ""
     told = {
@@ -46,7 +142,7 @@ def finding(row: Row) -> tuple[str, str]:
     return sentence, str(row["path"])
 
 
-def panels(score: Row, truth: str) -> dict[str, tuple[str, str]]:
+def panel_words(score: Row, truth: str) -> dict[str, tuple[str, str]]:
     """Title and sentence of each picture; `truth` says what is known of the true defect."""
     return {
         "photo": ("Photograph", truth),
@@ -62,7 +158,7 @@ def _overlap(what: str, share: float) -> str:
     return f"{what}; overlaps {percent(share)} with where it looks."
 
 
-def difference(score: Row) -> str:
+def overlap_sentence(score: Row) -> str:
     """Δ with both overlaps, as HTML."""
     at = f"at adversarial strength ε = {score['strength']:g}"
     if math.isnan(float(score["iou_difference"])):
@@ -79,7 +175,7 @@ def difference(score: Row) -> str:
     )
 
 
-def legend() -> str:
+def line_legend() -> str:
     """What the lines mean; each has its own style, not only a colour."""
     items = [
         (_line("truth"), "true defect"),
@@ -95,6 +191,28 @@ def legend() -> str:
 def _line(name: str, style: str = "solid") -> str:
     red, green, blue = LINES[name]
     return f'<i><b style="border-top:3px {style} rgb({red},{green},{blue})"></b></i>'
+
+
+def scale_html(end: float, side: str) -> str:
+    """The colour scale of a map: from 0 to what 1 in 200 cells of the data set exceed."""
+    told = "One scale for the whole data set: 1 in 200 cells lies above its end."
+    return (
+        f'<div class="scale" title="{told}"><span>0</span>'
+        f'<i style="background:{css_gradient(RAMPS[side])}"></i><span>{end:.2g} and more</span>'
+        "</div>"
+    )
+
+
+def gradcam_verdict(audit: Audit, check: "GradcamCheck") -> str:
+    """Whether the maps of this audit and of the package are the same, as HTML."""
+    told = "Both give the same maps." if check.agrees else "The maps differ."
+    apart = "under 0.01 %" if check.largest < 1e-4 else f"{100 * check.largest:.2f} %"
+    why = " This audit keeps its maps in half precision, which rounds by up to 0.05 %."
+    return (
+        f"<b>{told}</b> The largest difference of a cell is {apart} of the largest value "
+        f"({escape(check.form)} at ε = 0, layer {escape(str(audit.manifest['layer']))})."
+        f"{why if check.agrees else ''}"
+    )
 
 
 def strip_heading(passed: bool, strengths: int, direction: str) -> str:

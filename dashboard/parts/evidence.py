@@ -1,0 +1,323 @@
+"""The evidence view of a part: which pixels speak for a defect, which for a good part.
+
+A form that takes a few gradients is computed at once, a slow one on demand by a worker; both are
+kept, and compared.
+"""
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+from PIL import Image
+
+from dashboard.cache import BY_KEY, audited_detector
+from dashboard.parts import evidence_words
+from dashboard.parts.evidence_panel import STYLE, panel
+from dashboard.parts.evidence_words import AT_ONCE, MEANINGS, PATIENT, SIDE_NAMES
+from dashboard.parts.heatmaps import true_defect
+from dashboard.parts.url_state import EvidenceSettings, read_evidence_settings, write_parts_url
+from dashboard.shell import fragment, show_error
+from dashboard.url_state import sync_widget
+from dashboard.words import count, counted, duration
+from trust_core.audit import evidence_job, jobs
+from trust_core.audit.evidence_store import Task, evidence_scale, is_kept, kept
+from trust_core.audit.jobs import DONE, FAILED, RUNNING, JobState
+from trust_core.audit.reopen import network_input
+from trust_core.errors import StoreError, TrustError
+from trust_core.explanation.evidence.comparison import agreement, for_and_against
+from trust_core.explanation.evidence.forms import (
+    Evidence,
+    audit_conditional,
+    evidence,
+    lost_at_once,
+)
+from trust_core.explanation.evidence.patch_gaussian import Conditional
+from trust_core.figures.evidence import SIDES, Cells, evidence_panel
+from trust_core.figures.part_maps import photo_panel
+from trust_core.model.placement import Mask, audit_box
+from trust_core.storage.audit_files import Audit
+from trust_core.storage.progress import PROGRESS
+
+WINDOWS = (5, 10, 20)  # pixels along the side of a window
+EVERY = timedelta(seconds=1)
+PROGRAM = (sys.executable, "-m", evidence_job.__name__)
+LEARNING = "Once for this audit: learning what the surroundings of a window let expect …"
+MEASURING = "Once for this audit: measuring how strong evidence gets on its images …"
+
+
+@fragment
+def show_evidence(audit: Audit, row: Mapping[str, Any], photo: Image.Image) -> None:
+    """Draw photograph, evidence and the slow method beside it, with one cursor for all.
+
+    Only this fragment runs when a control moves; what it showed stays until the new is there.
+
+    Args:
+        audit: the audit.
+        row: the part's row of the sample table.
+        photo: its photograph at panel size.
+    """
+    st.html(STYLE)
+    size = network_size(audit)
+    windows = windows_for(size)
+    settings = read_evidence_settings(list(AT_ONCE), windows, SIDES, list(PATIENT))
+    _controls(settings, windows)
+    truth, told = true_defect(audit, row, photo)
+    path, found = str(row["path"]), None
+    with st.container(key="evidence-panels"):
+        with _column("photo", "Photograph"):
+            picture, box = photo_panel(photo, truth), audit_box(audit, photo.size)
+            panel(picture, photo.size, size, box, None, key="evidence-of-photo", alt="Photograph")
+            st.html(f'<p class="evidence-words">{escape(told)} {evidence_words.CURSOR}</p>')
+        with _column("map", AT_ONCE[settings.form]):
+            try:
+                found = _evidence(audit, path, settings.form, settings.window)
+                scale = _scale(audit, settings.form, settings.window)
+            except TrustError as problem:
+                show_error(problem)
+            else:
+                key = path, settings.form, settings.window
+                name = AT_ONCE[settings.form]
+                _map_panel("map", name, audit, photo, truth, found, scale, settings.side, key)
+                st.html(f'<p class="evidence-words">{MEANINGS[settings.form]}</p>')
+        with _column("slow", PATIENT[settings.against]):
+            if found is not None:
+                _slow_method(audit, row, photo, truth, settings)
+    if found is not None:
+        sums = for_and_against(found, settings.window)
+        st.html(f'<p class="evidence-sentence">{evidence_words.finding(*sums)}</p>')
+        try:
+            lost = _lost(audit, path, settings.form, settings.window)
+        except TrustError as problem:
+            show_error(problem)
+        else:
+            st.html(f'<p class="evidence-sentence">{evidence_words.check(found.total, lost)}</p>')
+
+
+def network_size(audit: Audit) -> tuple[int, int]:
+    """(H, W) of the network's input."""
+    height, width = audit.manifest["model"]["preprocessing"]["size"]
+    return int(height), int(width)
+
+
+def windows_for(size: tuple[int, int]) -> list[int]:
+    """The windows that leave room for surroundings on an input of (H, W)."""
+    return [k for k in WINDOWS if 2 * k <= min(size)] or [max(1, min(size) // 4)]
+
+
+def _controls(settings: EvidenceSettings, windows: list[int]) -> None:
+    """Form, window, side, and what it is checked against; the URL holds them."""
+    select, control = st.selectbox, st.segmented_control
+    window = "{0} × {0} pixels".format
+    with st.container(key="evidence-controls", horizontal=True, vertical_alignment="bottom"):
+        _choice(select, "form", "Form", list(AT_ONCE), settings.form, AT_ONCE.__getitem__)
+        _choice(select, "window", "Window", windows, settings.window, window)
+        _choice(control, "side", "Show", SIDES, settings.side, SIDE_NAMES.__getitem__)
+        st.space("stretch")
+        against, name = settings.against, PATIENT.__getitem__
+        _choice(select, "against", "Check against", list(PATIENT), against, name)
+
+
+def _choice(
+    widget: Callable[..., Any],
+    name: str,
+    label: str,
+    options: Sequence[Any],
+    value: object,
+    said: Callable[[Any], str],
+) -> None:
+    key = f"evidence-{name}"
+    sync_widget(key, value)
+    widget(
+        label,
+        options,
+        format_func=said,
+        key=key,
+        on_change=lambda: write_parts_url(**{name: st.session_state[key]}),
+        width="content" if name == "side" else 210,
+    )
+
+
+def _column(name: str, title: str) -> st.delta_generator.DeltaGenerator:
+    """One of the three columns, with its title."""
+    column = st.container(key=f"evidence-{name}-column", gap=None)
+    column.html(f'<p class="panel-title">{escape(title)}</p>')
+    return column
+
+
+def _map_panel(
+    column: str,
+    name: str,
+    audit: Audit,
+    photo: Image.Image,
+    truth: Mask | None,
+    found: Evidence,
+    scale: float,
+    side: str,
+    key: tuple[object, ...],
+) -> None:
+    """Evidence by pixel with the legend of its colours."""
+    box, size = audit_box(audit, photo.size), network_size(audit)
+    picture, cells = _picture(audit, photo, found, truth, scale, side, key)
+    alt = f"Evidence by pixel, {name}"
+    panel(picture, photo.size, size, box, cells, scale, key=f"evidence-of-{column}", alt=alt)
+    st.html(evidence_words.scale_html(scale))
+
+
+def _slow_method(
+    audit: Audit,
+    row: Mapping[str, Any],
+    photo: Image.Image,
+    truth: Mask | None,
+    settings: EvidenceSettings,
+) -> None:
+    """The kept map of the slow form, or its progress, or the offer to compute it."""
+    stride = max(1, round(0.8 * settings.window))
+    task = Task(str(row["sample_id"]), settings.against, settings.window, stride)
+    folder = task.folder(audit)
+    phase = jobs.state(folder, is_kept).phase
+
+    def look() -> None:
+        state = jobs.state(folder, is_kept)
+        if state.phase != phase:
+            st.rerun()
+        if phase == DONE:
+            with st.container(gap=None):
+                _result(audit, str(row["path"]), photo, truth, settings, task)
+            return
+        with st.container(key="evidence-check"):
+            if phase == RUNNING:
+                _progress(state, folder)
+            else:
+                _offer(audit, task, state)
+
+    # Only a running worker is looked at again and again; its end draws the whole page once more.
+    fragment(look, run_every=EVERY if phase == RUNNING else None)()
+
+
+def _result(
+    audit: Audit,
+    path: str,
+    photo: Image.Image,
+    truth: Mask | None,
+    settings: EvidenceSettings,
+    task: Task,
+) -> None:
+    try:
+        slow = kept(task.folder(audit))
+        scale = _scale(audit, task.form, task.window)
+        same = _evidence(audit, path, settings.form, task.window, task.stride)
+    except TrustError as problem:
+        show_error(problem)
+        return
+    name = PATIENT[task.form]
+    _map_panel("slow", name, audit, photo, truth, slow, scale, settings.side, (task,))
+    told = evidence_words.verdict(settings.form, task.form, agreement(same, slow))
+    took = f"{count(slow.forwards)} passes in {duration(slow.seconds)}."
+    st.html(f'<p class="evidence-words" role="status">{told} {took}</p>')
+
+
+def _progress(state: JobState, folder: Path) -> None:
+    left = state.seconds_left
+    told = (
+        f"{count(state.done)} of {counted(state.total, 'passes')}"
+        if state.total
+        else "The worker opens the model"
+    )
+    st.html(
+        f"<p><b>{told}.</b> {f'{duration(left)} left.' if left else ''}</p>"
+        "<p>It goes on when this page is closed.</p>"
+    )
+    st.progress(min(1.0, state.done / state.total) if state.total else 0.0)
+    if st.button("Cancel", key="evidence-cancel"):
+        jobs.cancel(folder)
+        st.rerun()
+
+
+def _offer(audit: Audit, task: Task, state: JobState) -> None:
+    size = network_size(audit)
+    passes = task.passes(size)
+    try:
+        seconds = passes * _pass_seconds(audit)
+    except TrustError as problem:
+        show_error(problem)
+        return
+    st.html(evidence_words.offer(task.form, task.windows(size), passes, seconds))
+    st.button(
+        "Check against the slow method",
+        key="evidence-start",
+        icon=":material/hourglass_top:",
+        on_click=_start,
+        args=(audit, task),
+    )
+    if state.phase == FAILED:
+        show_error(StoreError(state.sentence))
+    elif jobs.read_job(task.folder(audit)):
+        st.html('<p class="parts-note">It was stopped before it was complete.</p>')
+
+
+def _start(audit: Audit, task: Task) -> None:
+    folder = task.folder(audit)
+    try:
+        (folder / PROGRESS).unlink(missing_ok=True)  # of a run that was stopped
+        jobs.start(evidence_job.arguments(audit, task), folder, PROGRAM)
+    except TrustError as problem:
+        st.toast(str(problem))
+
+
+@st.cache_data(max_entries=12, show_spinner=False, hash_funcs=BY_KEY)
+def _evidence(
+    audit: Audit, path: str, form: str, window: int, stride: int | None = None
+) -> Evidence:
+    """One form of evidence of one part, without its check; a pass the first time.
+
+    Raises:
+        ModelError: the model is gone, or another.
+        UnreadableImage: the photograph is.
+    """
+    detector = audited_detector(audit)
+    pixels = network_input(audit, detector, path)
+    conditional = _conditional(audit, window)
+    return evidence(detector, pixels, conditional, form, window=window, stride=stride, check=False)
+
+
+@st.cache_data(max_entries=48, show_spinner=False, hash_funcs=BY_KEY)
+def _lost(audit: Audit, path: str, form: str, window: int) -> float:
+    """What is lost when all windows of that evidence are replaced at once, in bits."""
+    detector = audited_detector(audit)
+    pixels = network_input(audit, detector, path)
+    return lost_at_once(detector, pixels, _conditional(audit, window), form, window=window)
+
+
+@st.cache_data(max_entries=24, show_spinner=MEASURING, hash_funcs=BY_KEY)
+def _scale(audit: Audit, form: str, window: int) -> float:
+    """Bits at the end of the colours of a form and window, one for the audit."""
+    return evidence_scale(audit, audited_detector(audit), _conditional(audit, window), form)
+
+
+@st.cache_resource(max_entries=6, show_spinner=LEARNING, hash_funcs=BY_KEY)
+def _conditional(audit: Audit, window: int) -> Conditional:
+    return audit_conditional(audit, window)
+
+
+@st.cache_data(max_entries=16, show_spinner=False, hash_funcs=BY_KEY)
+def _pass_seconds(audit: Audit) -> float:
+    return evidence_job.pass_seconds(audited_detector(audit))
+
+
+@st.cache_data(max_entries=48, show_spinner=False, hash_funcs=BY_KEY)
+def _picture(
+    audit: Audit,
+    _photo: Image.Image,
+    _found: Evidence,
+    _truth: Mask | None,
+    scale: float,
+    side: str,
+    key: tuple[object, ...],
+) -> tuple[bytes, Cells]:
+    """Picture and numbers of one panel; `key` tells apart whose they are."""
+    box = audit_box(audit, _photo.size)
+    return evidence_panel(_photo, box, _found.bits, scale, side, _truth)

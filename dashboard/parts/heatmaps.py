@@ -1,0 +1,223 @@
+"""The heatmaps of an open part: at one strength, at all of them, and held against grad-cam."""
+
+from collections.abc import Mapping
+from functools import partial
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import streamlit as st
+from PIL import Image
+
+from dashboard.cache import BY_KEY, audited_detector
+from dashboard.parts import words
+from dashboard.parts.tiles import tile
+from dashboard.parts.url_state import write_parts_url
+from dashboard.shell import fragment, show_error
+from trust_core.decision.operating_point import OperatingPoint
+from trust_core.errors import TrustError, UnreadableImage
+from trust_core.figures.part_maps import (
+    SIDES,
+    STRIP_SIDE,
+    PartMaps,
+    fitted,
+    map_panel,
+    map_scale,
+    maps_of,
+    photo_panel,
+    strip_picture,
+    truth_mask,
+    with_map,
+)
+from trust_core.figures.thumbnails import Thumbnail
+from trust_core.model.placement import Mask, audit_box
+from trust_core.storage.audit_files import Audit
+
+if TYPE_CHECKING:
+    from trust_core.audit.gradcam_check import GradcamCheck
+
+OPACITY, BARE = "part-opacity", "part-bare"
+CHECKED, CHECK_SIDE = "part-checked", 360
+
+
+def show_heatmaps(
+    audit: Audit,
+    row: Mapping[str, Any],
+    scores: pd.DataFrame,
+    photo: Image.Image,
+    point: OperatingPoint,
+) -> None:
+    """Draw the maps at the strength in the URL (`view`), and the strip of all strengths.
+
+    Args:
+        audit: the audit.
+        row: the part's row of the sample table.
+        scores: its rows of `scores.parquet`, one a strength; at least one.
+        photo: its photograph at panel size.
+        point: whose strength is shown when the URL names none.
+    """
+    strength = _strength(scores, point)
+    score = scores[scores["strength"] == strength].iloc[0]
+    _panels(audit, row, score, photo)
+    _strip(audit, scores, strength, photo, bool(row["passed"]))
+
+
+def true_defect(
+    audit: Audit, row: Mapping[str, Any], photo: Image.Image
+) -> tuple[Mask | None, str]:
+    """The ground-truth mask at the photograph's size, None when none is known; and a sentence."""
+    if not row["mask_path"]:
+        return None, "The data marks no defect here." if row["label"] else "Labelled good."
+    try:
+        mask = truth_mask(audit.data_file(row["mask_path"]), photo.size)
+    except UnreadableImage as problem:
+        return None, f"The mask cannot be shown: {problem}"
+    return (
+        (mask, "The true defect is outlined.")
+        if mask.any()
+        else (None, "The mask marks no defect.")
+    )
+
+
+def _strength(scores: pd.DataFrame, point: OperatingPoint) -> float:
+    """The strength in the URL (`view`), else the operating point's, else 0."""
+    known = {f"{strength:g}": float(strength) for strength in scores["strength"]}
+    view = st.query_params.get("view", "")
+    return known.get(view, known.get(f"{point.strength:g}", 0.0))
+
+
+@fragment
+def _panels(
+    audit: Audit, row: Mapping[str, Any], score: Mapping[str, Any], photo: Image.Image
+) -> None:
+    """The photograph and the three maps, side by side; only these follow the opacity."""
+    st.session_state.setdefault(OPACITY, 70)
+    with st.container(key="part-controls", horizontal=True, vertical_alignment="center"):
+        st.html(words.line_legend())
+        st.toggle("Bare photograph (B)", key=BARE)
+        st.button(
+            "Switch",
+            key="part-bare-key",
+            shortcut="B",
+            on_click=lambda: st.session_state.update({BARE: not st.session_state.get(BARE)}),
+        )
+        st.html('<p class="parts-note">Heat</p>', width="content")
+        st.slider(
+            "Heatmap opacity",
+            0,
+            100,
+            key=OPACITY,
+            format="%d %%",
+            label_visibility="collapsed",
+            width=170,
+            disabled=st.session_state.get(BARE, False),
+        )
+    truth, told = true_defect(audit, row, photo)
+    pictures = _pictures(
+        audit,
+        (row["sample_id"], score["strength"]),
+        score,
+        photo,
+        truth,
+        st.session_state[OPACITY] / 100,
+        bool(st.session_state.get(BARE)),
+    )
+    titles = words.panel_words(score, told)
+    with st.container(key="part-panels"):
+        for side, picture in zip(("photo", *SIDES), pictures, strict=True):
+            with st.container(key=f"panel-{side}", gap=None):
+                title, text = titles[side]
+                st.html(f'<p class="panel-title">{escape(title)}</p>')
+                st.image(picture, width="stretch", alt=title)
+                scale = "" if side == "photo" else words.scale_html(map_scale(audit, side), side)
+                st.html(f'<div class="panel-words">{scale}<p>{escape(text)}</p></div>')
+    st.html(f'<p class="part-difference">{words.overlap_sentence(score)}</p>')
+
+
+@st.cache_data(max_entries=48, show_spinner=False, hash_funcs=BY_KEY)
+def _pictures(
+    audit: Audit,
+    shown: tuple[str, float],
+    _score: Mapping[str, Any],
+    _photo: Image.Image,
+    _truth: Mask | None,
+    opacity: float,
+    bare: bool,
+) -> list[bytes]:
+    """Photograph, defect, good and agnostic panel of one part at one strength, `shown`."""
+    if bare:
+        return [photo_panel(_photo, None)] * (1 + len(SIDES))
+    maps, box = maps_of(audit, _score), audit_box(audit, _photo.size)
+    return [
+        photo_panel(_photo, _truth),
+        *(
+            map_panel(_photo, box, maps, side, map_scale(audit, side), opacity, _truth)
+            for side in SIDES
+        ),
+    ]
+
+
+def _strip(
+    audit: Audit, scores: pd.DataFrame, strength: float, photo: Image.Image, passed: bool
+) -> None:
+    """All strengths side by side."""
+    direction = audit.manifest["settings"]["direction"]
+    st.html(words.strip_heading(passed, len(scores), direction))
+    small = fitted(photo, STRIP_SIDE)
+    box = audit_box(audit, photo.size)
+    with st.container(key="part-strengths"):
+        for index, score in enumerate(scores.to_dict("records")):
+            tile(
+                f"strength-{index}",
+                Thumbnail(strip_picture(small, box, maps_of(audit, score)), ""),
+                words.strip_caption(score),
+                f"Show the maps at adversarial strength {score['strength']:g}",
+                partial(write_parts_url, view=f"{score['strength']:g}"),
+                here=score["strength"] == strength,
+            )
+
+
+def check_button(
+    audit: Audit, row: Mapping[str, Any], score: Mapping[str, Any], photo: Image.Image
+) -> None:
+    """Compute the maps again with grad-cam on demand, and compare; what goes wrong is said.
+
+    Args:
+        audit: the audit.
+        row: the part's row of the sample table.
+        score: its row of `scores.parquet` at ε = 0.
+        photo: its photograph.
+    """
+    if st.button(
+        "Check these maps against grad-cam",
+        key="part-check",
+        icon=":material/fact_check:",
+        help="Computes the maps of this part again with the package grad-cam, the usual tool for "
+        "it, and compares.",
+    ):
+        st.session_state[CHECKED] = row["sample_id"]
+    if st.session_state.get(CHECKED) != row["sample_id"]:
+        return
+    maps = maps_of(audit, score)
+    try:
+        check = _check(audit, str(row["path"]), maps)
+    except TrustError as problem:
+        show_error(problem)
+        return
+    st.html(f'<p class="part-check">{words.gradcam_verdict(audit, check)}</p>')
+    small = fitted(photo, CHECK_SIDE)
+    box = audit_box(audit, photo.size)
+    with st.container(key="part-check-pictures"):
+        for side, values in check.theirs.items():
+            theirs = with_map(audit, maps, side, values)
+            for who, shown in (("this audit", maps), ("grad-cam", theirs)):
+                picture = map_panel(small, box, shown, side, map_scale(audit, side), 0.8)
+                st.image(picture, width="stretch", caption=f"{side} map, {who}")
+
+
+@st.cache_data(max_entries=32, show_spinner="Computing the maps with grad-cam …", hash_funcs=BY_KEY)
+def _check(audit: Audit, path: str, _maps: PartMaps) -> "GradcamCheck":
+    from trust_core.audit.gradcam_check import check_maps, package_form
+
+    package_form(audit)  # or there is nothing to open the model for
+    return check_maps(audit, audited_detector(audit), path, _maps.raw)

@@ -83,6 +83,6 @@ def library_address() -> str:
                 unfinished.write_text(get_plotlyjs(), encoding="utf-8")
     except OSError as error:
         raise StoreError(
-            f"cannot write {path}: {error.strerror or error}; the charts need it there once"
+            f"Cannot write {path}: {error.strerror or error}; the charts need it there once."
         ) from error
     return f"app/static/{path.name}"

@@ -221,15 +221,6 @@ def size(n: float) -> str:
     return f"{n:,.1f} TB"
 
 
-def duration(seconds: float) -> str:
-    """`40 s`, `3 min`, `2 h 5 min`: coarser the longer it takes."""
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s"
-    minutes = round(seconds / 60)
-    hours, rest = divmod(minutes, 60)
-    return f"{hours} h {rest} min" if hours else f"{minutes} min"
-
-
 def moment(stamp: str) -> str:
     """A time of the manifest (`2026-04-21T14:03:00+0200`) as `21 Apr 2026, 14:03`."""
     try:

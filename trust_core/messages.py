@@ -1,6 +1,6 @@
 """Sentences for people: options named so that terminal and page can each say theirs; durations."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 
@@ -46,6 +46,21 @@ class Message(str):
             for name, value in fields.items()
         }
         return plain.format_map(_Names(said, option))
+
+
+def option(name: str, value: str = "") -> Message:
+    """An option, and a value beside it, as a field of another sentence."""
+    return Message(f"{{{name}:{value}}}")
+
+
+def none_of(name: str, value: object, known: Iterable[str]) -> Message:
+    """An option has a value that is none of those it knows."""
+    return Message(
+        '{option} is one of {known}, not "{value}".',
+        option=option(name),
+        known=", ".join(known),
+        value=value,
+    )
 
 
 def flag(name: str, value: str = "") -> str:

@@ -35,5 +35,5 @@ class Registry(dict[str, F], Generic[F]):
             SettingsError: there is none; the sentence lists the names there are.
         """
         if name not in self:
-            raise SettingsError(f"there is no {self.what} '{name}'; choose from {', '.join(self)}")
+            raise SettingsError(f"There is no {self.what} '{name}'; choose from {', '.join(self)}.")
         return self[name]

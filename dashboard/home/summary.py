@@ -11,13 +11,13 @@ from dashboard.words import (
     ROLE_NAMES,
     count,
     counted,
-    duration,
     moment,
     number_text,
 )
 from trust_core.data.roles import ROLES
 from trust_core.decision.indicators.registry import THRESHOLD_SHIFT
 from trust_core.decision.operating_point import FlagCounts, OperatingPoint
+from trust_core.messages import duration
 from trust_core.storage.audit_files import Audit
 
 CHANNELS = {"rgb": "in colour", "bgr": "in colour, blue first", "grey": "in grey"}

@@ -164,5 +164,5 @@ def _die(*_: object) -> None:
 
 def test_an_address_where_nobody_answers_is_one_sentence(dataset, tmp_path):
     cluster = Cluster("127.0.0.1:1")
-    with pytest.raises(EngineError, match=r"no Ray cluster answers at 127\.0\.0\.1:1"):
+    with pytest.raises(EngineError, match=r"No Ray cluster answers at 127\.0\.0\.1:1"):
         run_audit(small_detector(), dataset, SETTINGS, tmp_path / "a", cluster=cluster)

@@ -252,7 +252,7 @@ def test_nothing_is_left_when_no_image_can_be_read(dataset, tmp_path):
     root.mkdir()
     for path in dataset.samples["path"]:
         (root / path).write_bytes(b"")
-    with pytest.raises(DataError, match="none of the 40 images"):
+    with pytest.raises(DataError, match="None of the 40 images"):
         run_audit(
             small_detector(), dataclasses.replace(dataset, root=root), SETTINGS, tmp_path / "a"
         )
@@ -271,7 +271,7 @@ def test_a_folder_of_something_else_is_left_alone(finished, dataset, tmp_path):
 
 def test_a_folder_that_cannot_be_made_is_one_sentence(dataset, tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(StoreError, match=r"cannot write the audit to .*--out"):
+    with pytest.raises(StoreError, match=r"Cannot write the audit to .*--out"):
         run_audit(small_detector(), dataset, SETTINGS, tmp_path / "file" / "audit")
 
 

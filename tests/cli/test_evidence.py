@@ -100,10 +100,10 @@ def test_people_are_told_in_words(ware, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["--form", "shap"], "there is no form of evidence 'shap'; choose from first-order"),
-        (["--window", "25"], "window 25: write a whole number of pixels from 1 to 24"),
-        (["--stride", "11"], "stride 11: write a whole number from 1 to the window, 10"),
-        (["--samples", "0", "--form", "path"], "samples 0: write a whole number"),
+        (["--form", "shap"], "There is no form of evidence 'shap'; choose from first-order"),
+        (["--window", "25"], "Window 25: write a whole number of pixels from 1 to 24"),
+        (["--stride", "11"], "Stride 11: write a whole number from 1 to the window, 10"),
+        (["--samples", "0", "--form", "path"], "Samples 0: write a whole number"),
     ],
 )
 def test_what_means_nothing_is_refused(ware, tmp_path, capsys, words, sentence):

@@ -32,5 +32,5 @@ def test_a_folder_that_cannot_be_written_is_told(
     static: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(chart, "STATIC", static / "missing")
-    with pytest.raises(StoreError, match=r"cannot write .*plotly.*: No such file"):
+    with pytest.raises(StoreError, match=r"Cannot write .*plotly.*: No such file"):
         chart.library_address()

@@ -4,71 +4,120 @@ import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from string import Formatter
 
 import pytest
 
 import trust_core
 from dashboard.wording import worded
+from trust_core.audit.options import OPTIONS
+from trust_core.messages import Message, option
 
-ROOMS = ("data", "model", "explanation")
 PACKAGE = Path(trust_core.__file__).parent
+TERMINAL = ("cli", "audit/cluster.py")  # what only a command line can meet
 JARGON = re.compile(r"(?<![\w/.-])--[a-z]|BatchNorm")
+NO_FIELD = {"tta"}  # options that a page has no field for, and names by their flag
+NAMES = {name for group in OPTIONS.values() for o in group for name in (o.name, o.flag)}
+OTHERS = {"why", "role"}  # of jobs on a finished audit
 
 
-def sentences() -> Iterator[str]:
-    """Every text of the core that speaks of an option or of such a layer, values left open."""
-    files = [path for room in ROOMS for path in (PACKAGE / room).rglob("*.py")]
-    for path in [*files, PACKAGE / "audit" / "run.py", PACKAGE / "audit" / "settings.py"]:
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        pieces = {id(n.value) for n in ast.walk(tree) if isinstance(n, ast.Expr)}  # docstrings
-        for node in ast.walk(tree):
-            if isinstance(node, ast.JoinedStr):
-                pieces.update(map(id, node.values))
-                parts = [v.value if isinstance(v, ast.Constant) else "0.5" for v in node.values]
-                text = "".join(map(str, parts))
-            elif isinstance(node, ast.Constant) and id(node) not in pieces:
-                text = str(node.value)
-            else:
-                continue
-            if JARGON.search(text) and len(text.split()) > 4:
-                yield text
+def files() -> Iterator[Path]:
+    for path in PACKAGE.rglob("*.py"):
+        if not path.relative_to(PACKAGE).as_posix().startswith(TERMINAL):
+            yield path
+
+
+def calls(tree: ast.AST) -> Iterator[ast.Call]:
+    """Where a message is made."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Message":
+            yield node
+
+
+def messages() -> Iterator[tuple[str, str, frozenset[str]]]:
+    """Every message of the core: its two texts and the names of its fields."""
+    for path in files():
+        if path.name == "messages.py":
+            continue
+        for call in calls(ast.parse(path.read_text(encoding="utf-8"))):
+            texts = [ast.literal_eval(argument) for argument in call.args]
+            fields = frozenset(str(keyword.arg) for keyword in call.keywords)
+            yield texts[0], texts[-1], fields
+
+
+ALL = sorted(set(messages()), key=lambda each: each[0])
 
 
 def test_there_are_such_sentences():
-    assert len(list(sentences())) > 30
+    assert len(ALL) > 50
 
 
-@pytest.mark.parametrize("sentence", sorted(set(sentences())))
-def test_every_sentence_of_the_core_is_put_into_words_of_the_page(sentence: str):
-    assert not JARGON.search(worded(sentence))
+@pytest.mark.parametrize(("text", "plain", "fields"), ALL, ids=lambda part: str(part)[:40])
+def test_a_page_says_every_message_of_the_core_in_its_own_words(text, plain, fields):
+    names = {name for part in (text, plain) for _, name, _, _ in Formatter().parse(part) if name}
+    assert fields <= names, "a field that no text says"
+    options = names - fields
+    assert options <= NAMES | OTHERS
+    message = Message(text, plain, **dict.fromkeys(fields, 1))
+    assert "{" not in message
+    if not options & NO_FIELD:
+        assert not JARGON.search(worded(message))
+
+
+@pytest.mark.parametrize("path", sorted(files()), ids=lambda path: path.stem)
+def test_nothing_but_a_message_speaks_of_options(path):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    left_out = {id(n.value) for n in ast.walk(tree) if isinstance(n, ast.Expr)}  # docstrings
+    left_out |= {id(part) for call in calls(tree) for part in ast.walk(call)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            speaks = JARGON.search(node.value) and len(node.value.split()) > 2
+            assert not speaks or id(node) in left_out, node.value
 
 
 @pytest.mark.parametrize(
     ("said", "shown"),
     [
-        ("check --size, --mean", "Check “Size”, “Mean”."),
+        (Message("Check {size}, {mean}."), "Check “Size”, “Mean”."),
+        (Message("Add {samples:CSV} or {tta}."), "Add “Labels come from” or --tta."),
+        (Message("Leave it out or say {channels:grey}."), "Leave it out or say “grey”."),
+        (Message("{mean:0.5} is odd."), "“Mean” 0.5 is odd."),
+        (Message("{objective:label} learns."), "“the label alone” learns."),
         (
-            "The class convention looks inverted: 3 of 10 images are right as it is, 7 the other "
-            "way round; try --defect-index 0.",
-            "The outputs look swapped: 3 of 10 images are right as it is, 7 the other way round; "
-            "change in step 1 what they mean.",
+            Message(
+                "Try {choice}: {n:.2f}.",
+                "It fits with {choice}: {n:.2f}.",
+                n=2,
+                choice=option("arch", "x"),
+            ),
+            "It fits with “Take it as another architecture” x: 2.00.",
         ),
-        (
-            "The BatchNorm statistics agree clearly better with --mean 0.5 --std 0.25: 0.10 "
-            "standard deviations from training instead of 0.90.",
-            "The images fit the network clearly better with “Mean” 0.5 and “Standard deviation” "
-            "0.25: 0.10 away from what it was trained on, instead of 0.90.",
-        ),
+        (Message("{file} is {{odd}}.", file="{size} --size"), "{size} --size is {odd}."),
         ("All of /srv/uploads/0123456789abcdef/tiles are good.", "All of tiles are good."),
+        (
+            Message("All of {root} are good.", root="/srv/uploads/0123456789abcdef/tiles"),
+            "All of tiles are good.",
+        ),
         ('b.pt\n    torch.save(x, "a.pth")', 'b.pt\n    torch.save(x, "a.pth")'),
-        ("mask.png is empty", "mask.png is empty."),
-        ("mask rule 'x': write half", "Mask rule 'x': write half."),
-        ("demo is running already", "demo is running already."),
-        ("--std must not be (0.0,)", "“Standard deviation” must not be (0.0,)."),
-        ("--std cannot be (0.0,).", "“Standard deviation” cannot be 0.0."),
+        ("demo is running already.", "demo is running already."),
+    ],
+)
+def test_options_become_the_fields_of_the_page(said: str, shown: str):
+    assert worded(said) == shown
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("Check --size and --mean.", "Check “Size” and “Mean”."),
+        (
+            "No space left; choose another folder (--out).",
+            "No space left; choose another folder (“Name”).",
+        ),
         ("/data/my--size/a.png is no image.", "/data/my--size/a.png is no image."),
         ("--unknown stays.", "--unknown stays."),
     ],
 )
-def test_options_become_the_fields_of_the_page(said: str, shown: str):
+def test_what_a_worker_said_on_its_terminal_is_worded_too(said: str, shown: str):
+    """And so are the notes of audits that were made when they were plain text."""
     assert worded(said) == shown

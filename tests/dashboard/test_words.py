@@ -103,14 +103,6 @@ def test_size(n: float, text: str):
 
 
 @pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(0.2, "1 s"), (40, "40 s"), (180, "3 min"), (3570, "1 h 0 min"), (7500, "2 h 5 min")],
-)
-def test_duration(seconds: float, text: str):
-    assert words.duration(seconds) == text
-
-
-@pytest.mark.parametrize(
     ("stamp", "text"),
     [("2026-04-21T14:03:00+0200", "21 Apr 2026, 14:03"), ("yesterday", "yesterday"), ("", "")],
 )

@@ -212,9 +212,9 @@ def test_without_a_missed_defect_on_tune_the_clean_image_is_taken(tmp_path: Path
 
 
 def test_what_the_audit_does_not_have_is_refused(audit: Audit):
-    with pytest.raises(SettingsError, match="there is no indicator 'entropy'; choose from"):
+    with pytest.raises(SettingsError, match="There is no indicator 'entropy'; choose from"):
         choose_indicator(audit, "entropy")
-    with pytest.raises(SettingsError, match="strength 3 was not audited; choose from 0, 1"):
+    with pytest.raises(SettingsError, match="Strength 3 was not audited; choose from 0, 1"):
         choose_indicator(audit, None, 3)
 
 

@@ -151,7 +151,7 @@ def test_roles():
 def test_what_the_audit_does_not_have_is_refused(audit: Audit, tmp_path: Path):
     with pytest.raises(SettingsError, match="no indicator 'entropy'"):
         tradeoff(audit, "entropy")
-    with pytest.raises(SettingsError, match="role 'train'"):
+    with pytest.raises(SettingsError, match="Role 'train'"):
         tradeoff(audit, role="train")
     other = write_fake_audit(tmp_path / "audit", [p for p in random_parts(60) if p.role != "test"])
     nothing = tradeoff(other, role="test").as_json()

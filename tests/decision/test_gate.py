@@ -89,5 +89,5 @@ def test_what_no_xml_may_hold_is_replaced(audit: Audit, tmp_path: Path):
 
 def test_a_file_that_cannot_be_written_is_said(audit: Audit, tmp_path: Path):
     result = gate(audit, Demand(0.9), DELTA, None)
-    with pytest.raises(StoreError, match=r"cannot write .*gate\.xml: No such file"):
+    with pytest.raises(StoreError, match=r"Cannot write .*gate\.xml: No such file"):
         write_junit(tmp_path / "missing" / "gate.xml", result)

@@ -50,12 +50,12 @@ def test_an_operating_point_is_noted_with_its_reason(audit: Audit):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("entropy", 0.1, 0.0, "why"), "there is no indicator 'entropy'"),
-        (("log_odds", 0.1, 0.5, "why"), "strength 0.5 was not audited; choose from 0, 1, 4"),
-        (("log_odds", 0.1, math.nan, "why"), "strength nan was not audited"),
+        (("entropy", 0.1, 0.0, "why"), "There is no indicator 'entropy'"),
+        (("log_odds", 0.1, 0.5, "why"), "Strength 0.5 was not audited; choose from 0, 1, 4"),
+        (("log_odds", 0.1, math.nan, "why"), "Strength nan was not audited"),
         (("log_odds", 0.1, 1.0, " \t"), "needs a reason; write it after --why"),
-        (("log_odds", math.nan, 1.0, "why"), "threshold nan: write a finite number"),
-        (("log_odds", math.inf, 1.0, "why"), "threshold inf: write a finite number"),
+        (("log_odds", math.nan, 1.0, "why"), "Threshold nan: write a finite number"),
+        (("log_odds", math.inf, 1.0, "why"), "Threshold inf: write a finite number"),
     ],
 )
 def test_a_decision_that_means_nothing_is_refused_and_not_noted(audit: Audit, arguments, sentence):
@@ -91,7 +91,7 @@ def test_a_torn_line_is_left_out_and_does_not_swallow_the_next(audit: Audit):
 
 def test_a_journal_that_cannot_be_written_stops_the_look(audit: Audit):
     (audit.folder / JOURNAL).mkdir()
-    with pytest.raises(StoreError, match=f"cannot write .*{JOURNAL}: ") as caught:
+    with pytest.raises(StoreError, match=f"Cannot write .*{JOURNAL}: ") as caught:
         append(audit, "seal_opened", role="test", why="a look")
     assert len(str(caught.value).splitlines()) == 1
 

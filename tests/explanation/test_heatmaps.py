@@ -49,12 +49,12 @@ def test_heatmaps_are_the_maps_of_both_sides():
 @pytest.mark.parametrize(
     ("specific", "agnostic", "sentence"),
     [
-        ((), ("gradient",), "name at least one specific map: gradcam"),
-        (("gradcam",), (), "name at least one agnostic map: gradient"),
-        (("norm",), ("gradient",), "there is no specific map 'norm'; choose from gradcam"),
-        (("gradcam",), ("gradcam",), "there is no agnostic map 'gradcam'; choose from gradient"),
-        (("package-cam",), ("gradient",), "there is no map 'package-cam'"),
-        (("gradcam",), ("package-randomcam",), "there is no map 'package-"),
+        ((), ("gradient",), "Name at least one specific map: gradcam"),
+        (("gradcam",), (), "Name at least one agnostic map: gradient"),
+        (("norm",), ("gradient",), "There is no specific map 'norm'; choose from gradcam"),
+        (("gradcam",), ("gradcam",), "There is no agnostic map 'gradcam'; choose from gradient"),
+        (("package-cam",), ("gradient",), "There is no map 'package-cam'"),
+        (("gradcam",), ("package-randomcam",), "There is no map 'package-"),
     ],
 )
 def test_forms_that_do_not_exist_are_refused(specific, agnostic, sentence: str):

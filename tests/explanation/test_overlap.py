@@ -167,11 +167,11 @@ def test_otsu_splits_two_values():
 @pytest.mark.parametrize(
     ("rule", "sentence"),
     [
-        ("third", "there is no mask rule 'third'; choose from half, top, otsu"),
-        ("", "there is no mask rule ''; choose from"),
-        ("top", "mask rule 'top:': write the share of cells to keep"),
+        ("third", "There is no mask rule 'third'; choose from half, top, otsu"),
+        ("", "There is no mask rule ''; choose from"),
+        ("top", "Mask rule 'top:': write the share of cells to keep"),
         ("top:", "for example top:0.2"),
-        ("top:a lot", "mask rule 'top:a lot': write the share"),
+        ("top:a lot", "Mask rule 'top:a lot': write the share"),
         ("top:0", "between 0 and 1"),
         ("top:-0.1", "between 0 and 1"),
         ("top:1", "between 0 and 1"),
@@ -180,7 +180,7 @@ def test_otsu_splits_two_values():
         ("top:inf", "between 0 and 1"),
         ("top:0.0001", "between 0 and 1"),  # not one cell
         ("top:0.9999", "between 0 and 1"),  # every cell
-        ("half:0.3", "mask rule 'half:0.3': 'half' takes no number; write half"),
+        ("half:0.3", "Mask rule 'half:0.3': 'half' takes no number; write half"),
         ("otsu:64", "'otsu' takes no number"),
     ],
 )

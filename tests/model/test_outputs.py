@@ -59,7 +59,7 @@ def test_three_outputs_must_be_told():
     ("outputs", "told", "sentence"),
     [
         (1, {"defect_index": 0}, "--one-logit"),
-        (1, {"one_logit": "maybe"}, '"defect" or "good"'),
+        (1, {"one_logit": "maybe"}, "one of defect, good"),
         (2, {"one_logit": "good"}, "--defect-index 0"),
         (2, {"defect_index": 2}, "no output 2"),
         (3, {"good_index": [-1]}, "no output -1"),
@@ -73,9 +73,9 @@ def test_options_that_do_not_fit(outputs, told, sentence):
 
 
 def test_flag_chooses_the_same_again():
-    assert choose_convention(2, defect_index=0).flag() == "--defect-index 0"
-    assert choose_convention(1, one_logit="good").flag() == "--one-logit good"
-    assert Convention(3, (1,), (0, 2)).flag() == "--good-index 0,2"
+    assert choose_convention(2, defect_index=0).option() == "--defect-index 0"
+    assert choose_convention(1, one_logit="good").option() == "--one-logit good"
+    assert Convention(3, (1,), (0, 2)).option() == "--good-index 0,2"
 
 
 def test_logits_of():

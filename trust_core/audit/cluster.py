@@ -183,9 +183,9 @@ def _scored(ray: Any, cluster: Cluster, order: object, left: Mapping[int, bytes]
 
 def _given_up(error: Exception) -> EngineError:
     return EngineError(
-        f"the workers of the Ray cluster failed: {_reason(error)}; what is finished is kept, so "
+        f"The workers of the Ray cluster failed: {_reason(error)}; what is finished is kept, so "
         "the same command goes on from there; if memory ran out, use fewer --workers or less "
-        "--memory"
+        "--memory."
     )
 
 
@@ -205,7 +205,7 @@ def _connected(cluster: Cluster) -> Iterator[Any]:
     except ImportError:
         raise EngineError(
             "--engine ray needs the package Ray: pip install 'trust-core[ray]', or run with "
-            "--engine local"
+            "--engine local."
         ) from None
     mine = not ray.is_initialized()
     if mine:
@@ -220,8 +220,8 @@ def _connected(cluster: Cluster) -> Iterator[Any]:
         except (ConnectionError, RuntimeError, ValueError, OSError, AssertionError) as error:
             where = cluster.address or "this machine"
             raise EngineError(
-                f"no Ray cluster answers at {where} ({_reason(error)}); start one with "
-                "`ray start --head`, or leave --ray-address out to use this machine alone"
+                f"No Ray cluster answers at {where} ({_reason(error)}); start one with "
+                "`ray start --head`, or leave --ray-address out to use this machine alone."
             ) from error
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False  # standard output belongs to the caller

@@ -16,6 +16,7 @@ import torch
 from trust_core.audit.decode import Batch, decoding_pool, read_batch
 from trust_core.data.samples import Dataset
 from trust_core.errors import SettingsError
+from trust_core.messages import Message
 from trust_core.model.detector import Detector
 from trust_core.storage.shards import Shard
 
@@ -153,8 +154,10 @@ class Halving:
                     raise
                 if size <= 1:
                     raise SettingsError(
-                        "One image alone does not fit into memory with this network; "
-                        "free some memory, or choose a smaller --size."
+                        Message(
+                            "One image alone does not fit into memory with this network; free some "
+                            "memory, or choose a smaller {size}."
+                        )
                     ) from error
             # Only here has the error, which holds all that was computed, let go of it.
             self._most = -(-size // 2)

@@ -6,6 +6,7 @@ from pathlib import Path
 from trust_core.audit.manifest import Identity
 from trust_core.audit.settings import AuditSettings
 from trust_core.errors import StoreError
+from trust_core.messages import Message
 from trust_core.storage.atomic import write_json
 from trust_core.storage.audit_files import (
     ACTIVATIONS,
@@ -38,11 +39,16 @@ def claim(folder: Path, identity: Identity) -> bool:
     if (folder / MANIFEST).exists():
         if read_manifest(folder)["model_pass"] != identity.model_pass:
             raise StoreError(
-                f"{folder} holds an audit of another model, data set or setting; "
-                "name another folder by --out, or delete this one"
+                Message(
+                    "{folder} holds an audit of another model, data set or setting; choose another "
+                    "folder ({out}), or delete this one.",
+                    folder=folder,
+                )
             )
     elif not (folder / LOCK).exists():
-        raise StoreError(f"{folder} holds other files; name an empty or a new folder by --out")
+        raise StoreError(
+            Message("{folder} holds other files; choose an empty one ({out}).", folder=folder)
+        )
     return False
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trust_core.errors import SettingsError
-from trust_core.messages import Message, flag
+from trust_core.messages import Message, flag, option
 from trust_core.model.preprocessing import CHANNELS, INTERPOLATIONS
 
 if TYPE_CHECKING:
@@ -131,8 +131,10 @@ class Option:
         try:
             return self.value(text)
         except ValueError as reason:
-            name = self.flag or self.name
-            raise SettingsError(Message(f"{{{name}}}: {{reason}}.", reason=reason)) from None
+            message = Message(
+                "{option}: {reason}.", option=option(self.flag or self.name), reason=reason
+            )
+            raise SettingsError(message) from None
 
     def text(self, value: object) -> str:
         """A text that is read back as this value."""
@@ -361,7 +363,7 @@ OPTIONS = {  # by group: the audit's, then what training has besides
             help="your predictions: path,p",
         ),
         Option("memory", number, "2", metavar="GIB", help="for one pass; default: 2"),
-        Option("out", Path, label="Name of the audit", metavar="DIR", help="the audit folder"),
+        Option("out", Path, label="Name", metavar="DIR", help="the audit folder"),
         Option("engine", choices=same(("local", "ray")), help="where batches run; default: local"),
     ),
     "cluster": (
@@ -395,7 +397,7 @@ OPTIONS = {  # by group: the audit's, then what training has besides
         Option("epochs", whole, "20", label="At most so many passes"),
         Option("close_up_epochs", whole, "5", help="before them, on windows around defects"),
         Option("batch", whole, "16"),
-        Option("lr", number, "0.001"),
+        Option("lr", number, "0.001", label="Learning rate"),
         Option("weight_decay", number, "0.02"),
         Option("mask_weight", number, "0.5", help="of the mask's loss (0.5; joint)"),
         Option("label_weight", number, "0.5", help="of the decision's loss (0.5; joint)"),

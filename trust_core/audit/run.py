@@ -32,6 +32,7 @@ from trust_core.decision.indicators.stored import write_indicators
 from trust_core.errors import DataError, StoreError
 from trust_core.explanation.evidence.fit import running_conditional
 from trust_core.explanation.uncertainty import DOUBT_COLUMNS
+from trust_core.messages import Message
 from trust_core.model.detector import Detector
 from trust_core.storage.atomic import write_json
 from trust_core.storage.audit_files import (
@@ -128,8 +129,12 @@ def run_audit(
                     shutil.rmtree(folder, ignore_errors=True)
     except OSError as error:
         raise StoreError(
-            f"cannot write the audit to {folder}: {error.strerror or error}; "
-            "name a folder with room and rights by --out"
+            Message(
+                "Cannot write the audit to {folder}: {reason}; make room there, see to its rights, "
+                "or choose another folder ({out}).",
+                folder=folder,
+                reason=error.strerror or error,
+            )
         ) from error
     return open_audit(folder)
 
@@ -206,8 +211,8 @@ def _run_model(
         reason = read_shard_samples(folder, 0)["reason"].iloc[0]
         shutil.rmtree(folder)
         raise DataError(
-            f"none of the {total} images in {dataset.root} can be read (the first: {reason}); "
-            "check the files and run again"
+            f"None of the {total} images in {dataset.root} can be read (the first: {reason}); "
+            "check the files and run again."
         )
     files = {entry["name"]: entry["file"] for entry in manifest["maps"]}
     scales = merge(folder, len(starts), files)

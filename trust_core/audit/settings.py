@@ -48,29 +48,29 @@ class AuditSettings:
         for strength in self.strengths:
             if not (math.isfinite(strength) and 0 <= strength <= 255):
                 raise SettingsError(
-                    f"strength {strength:g}: strengths are steps of 1/255 of the pixel range, "
-                    "from 0 to 255"
+                    f"Strength {strength:g}: strengths are steps of 1/255 of the pixel range, "
+                    "from 0 to 255."
                 )
         strengths = tuple(sorted({0.0, *map(float, self.strengths)}))
         object.__setattr__(self, "strengths", strengths)
         if self.direction not in DIRECTIONS:
             raise SettingsError(
-                f"direction '{self.direction}': choose from {', '.join(DIRECTIONS)}"
+                f"Direction '{self.direction}': choose from {', '.join(DIRECTIONS)}."
             )
         if not 1 <= self.pgd_steps <= 1000:
-            raise SettingsError(f"PGD steps {self.pgd_steps}: write a whole number from 1 to 1000")
+            raise SettingsError(f"PGD steps {self.pgd_steps}: write a whole number from 1 to 1000.")
         if self.decision_threshold is not None and not 0 < self.decision_threshold < 1:
             raise SettingsError(
-                f"decision threshold {self.decision_threshold:g}: write a probability between "
-                "0 and 1, without the ends"
+                f"Decision threshold {self.decision_threshold:g}: write a probability between "
+                "0 and 1, without the ends."
             )
         if self.precision not in PRECISIONS:
             raise SettingsError(
-                f"precision '{self.precision}': choose from {', '.join(PRECISIONS)}"
+                f"Precision '{self.precision}': choose from {', '.join(PRECISIONS)}."
             )
         check_forms(self.specific, self.agnostic)
         if len(set(self.map_names)) < len(self.map_names):
-            raise SettingsError("a map is named twice; name each form once")
+            raise SettingsError("A map is named twice; name each form once.")
         check_mask_rule(self.mask)
 
     @property

@@ -52,8 +52,8 @@ def run_tradeoff(options: argparse.Namespace) -> dict[str, Any]:
     result = tradeoff(audit, options.indicator, options.role)
     if not len(result.missed):
         raise SettingsError(
-            f"no image of role '{options.role}' was called good, so there is nothing to draw; "
-            "try --role all"
+            f"No image of role '{options.role}' was called good, so there is nothing to draw; "
+            "try --role all."
         )
     _open_seals(audit, roles_of(options.role), f"tradeoff --role {options.role}")
     return result.as_json()

@@ -11,6 +11,7 @@ from trust_core.data.masks import Pairing, defective_by_mask, pair_masks
 from trust_core.data.names import IMAGE_FOLDERS, choose_good, first_few, is_good, role_of_split
 from trust_core.data.samples import LabelTable, sample_table
 from trust_core.errors import DataError
+from trust_core.messages import Message
 
 _KOLEKTOR_PART = r"(?:^|/)(kos\d+)/"
 
@@ -50,14 +51,24 @@ def samples_of_folders(root: Path, good: Sequence[str]) -> LabelTable:
             return _by_mask(root, pairing, folders, _left_out(files))
         if not classes:
             raise DataError(
-                f"{len(unmasked):,} of {len(images):,} images have no mask "
-                f"({first_few(unmasked, 3)}) and no folder tells their class; add empty masks for "
-                "good parts, or give labels with --samples CSV."
+                Message(
+                    "{unmasked:,} of {images:,} images have no mask ({some}) and no folder tells "
+                    "their class; add empty masks for good parts, or give labels in a table "
+                    "({samples:CSV}).",
+                    unmasked=len(unmasked),
+                    images=len(images),
+                    some=first_few(unmasked, 3),
+                )
             )
     if not classes and not good:
         raise DataError(
-            f"{root} has no class folders and no masks, so nothing tells which of its "
-            f"{len(images):,} images are good; sort them into folders or give --samples CSV."
+            Message(
+                "{root} has no class folders and no masks, so nothing tells which of its "
+                "{images:,} images are good; sort them into folders, or give their labels in a "
+                "table ({samples:CSV}).",
+                root=root,
+                images=len(images),
+            )
         )
     return _by_class(pairing, folders, classes, choose_good(classes, good), _left_out(files))
 
@@ -179,11 +190,14 @@ def _left_out(files: Sequence[str]) -> list[str]:
     """Notes on files that are no images: tables, which --samples would read, and all others."""
     other = [path for path in files if not is_image(path)]
     tables = [path for path in other if path.lower().endswith(".csv")]
-    notes = []
+    notes: list[str] = []
     if tables:
         notes.append(
-            f"Tables beside the images were not read ({first_few(tables, 3)}); --samples uses the "
-            "labels, splits and groups of one."
+            Message(
+                "Tables beside the images were not read ({tables}); {samples} can take the labels, "
+                "splits and groups of one.",
+                tables=first_few(tables, 3),
+            )
         )
     rest = Counter(
         PurePosixPath(path).suffix.lower() or "no ending" for path in set(other).difference(tables)
@@ -225,9 +239,13 @@ def _take_splits(named: Mapping[str, list[str]], good: Sequence[str]) -> dict[st
             return {folder: names.pop(level) for folder, names in named.items()}
         if splits:
             raise DataError(
-                f"Some folders are named like splits ({first_few(sorted(splits))}) and others "
-                f"beside them are not ({first_few(sorted(found - splits))}); use train, tune, "
-                "certify, test, or give the splits in a table with --samples CSV."
+                Message(
+                    "Some folders are named like splits ({splits}) and others beside them are not "
+                    "({others}); use train, tune, certify, test, or give the splits in a table "
+                    "({samples:CSV}).",
+                    splits=first_few(sorted(splits)),
+                    others=first_few(sorted(found - splits)),
+                )
             )
     return {}
 

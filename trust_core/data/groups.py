@@ -9,6 +9,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from trust_core.errors import SettingsError
+from trust_core.messages import Message
 
 
 def groups_by_pattern(paths: Sequence[str], pattern: str) -> list[str]:
@@ -27,7 +28,13 @@ def groups_by_pattern(paths: Sequence[str], pattern: str) -> list[str]:
         search = re.compile(pattern).search
     except re.error as error:
         raise SettingsError(
-            f"--group-pattern {pattern!r} is not a regular expression: {error}."
+            Message(
+                "{group_pattern} {pattern!r} is not a regular expression: {reason}.",
+                "{pattern!r}, which should find the part in the path, is not a regular expression: "
+                "{reason}.",
+                pattern=pattern,
+                reason=error,
+            )
         ) from error
     return [_name(match) if (match := search(path)) else "" for path in paths]
 

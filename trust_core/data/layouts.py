@@ -13,6 +13,7 @@ from trust_core.data.roles import assign_roles
 from trust_core.data.samples import SAMPLE_COLUMNS, Dataset, sample_id
 from trust_core.data.tables import override_roles, samples_of_csv
 from trust_core.errors import DataError, SettingsError
+from trust_core.messages import Message
 
 
 def read_dataset(
@@ -42,9 +43,14 @@ def read_dataset(
         SettingsError: group settings that contradict each other or cannot be read.
     """
     if group_column and group_pattern:
-        raise SettingsError("Give either --group-column or --group-pattern, not both.")
+        raise SettingsError(
+            Message(
+                "Give either {group_column} or {group_pattern}, not both.",
+                "{group_column} Give a column or a piece of the path, not both.",
+            )
+        )
     if group_column and samples is None:
-        raise SettingsError("--group-column names a column of a table: add --samples CSV.")
+        raise SettingsError(Message("{group_column} names a column of a table: add {samples:CSV}."))
     if samples is None:
         labelled = samples_of_folders(source, good)
     else:
@@ -99,8 +105,12 @@ def _group(table: pd.DataFrame, pattern: str | None) -> list[str]:
             )
     elif (table["group"] == "").all():
         notes.append(
-            "No groups are given, so every image counts as a part of its own; if several show one "
-            "part, name it with --group-pattern or --group-column."
+            Message(
+                "No groups are given, so every image counts as a part of its own; if several show "
+                "one part, name it with {group_pattern} or {group_column}.",
+                "No groups are given, so every image counts as a part of its own; if several show "
+                "one part, say so at {group_column}",
+            )
         )
     table["group"] = table["group"].where(table["group"] != "", table["sample_id"])
     return notes

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from trust_core.errors import DataError, LabelsNeeded
+from trust_core.messages import Message
 
 GOOD_NAMES = frozenset(
     """good ok okay normal free mtfree pass passed nondefective nondefect nodefect nodefects
@@ -71,15 +72,29 @@ def choose_good(
         absent = [name for name in good if name.casefold() not in folded]
         if absent:
             found = first_few(sorted(counts), 12) or "none"
-            raise DataError(f"--good {absent[0]}: there is no such {what}; found {found}.")
+            raise DataError(
+                Message(
+                    "{good} {name}: there is no such {what}; found {found}.",
+                    "“{name}” was named as good, but there is no such {what}; found {found}.",
+                    name=absent[0],
+                    what=what,
+                    found=found,
+                )
+            )
         return frozenset(name.casefold() for name in good)
     known = frozenset(name.casefold() for name in counts if is_good(name))
     if known and not any(_might_be_good(name) for name in counts):
         return known
     listed = first_few([f"{name} ({count})" for name, count in sorted(counts.items())], 12)
     raise LabelsNeeded(
-        f"Which {what}s hold good parts? Their names do not say: {listed}. "
-        "Name every good one, as in --good NAME; all others are then defective.",
+        Message(
+            "Which {what}s hold good parts? Their names do not say: {listed}. Name every good one, "
+            "as in {good:NAME}; all others are then defective.",
+            "Which {what}s hold good parts? Their names do not say: {listed}. Name every good one; "
+            "all others are then defective.",
+            what=what,
+            listed=listed,
+        ),
         dict(counts),
     )
 

@@ -118,18 +118,18 @@ def changed_contents(
             return None
         raise DataError(
             f"{root}; name a folder that all machines share, or an address such as "
-            "s3://bucket/parts"
+            "s3://bucket/parts."
         )
     if hash_files(root, paths) == list(hashes):
         return None
     try:
         contents = read_files(uri, paths)
     except DataError as error:
-        raise DataError(f"the images: {error}") from error
+        raise DataError(f"The images: {error}") from error
     if [hashlib.sha256(content).hexdigest() for content in contents] != list(hashes):
         raise DataError(
-            f"the images that were fetched: {shown(uri)} has changed since; give the same command "
-            "again"
+            f"The images that were fetched: {shown(uri)} has changed since; give the same command "
+            "again."
         )
     return contents
 

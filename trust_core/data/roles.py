@@ -12,6 +12,7 @@ import pandas as pd
 
 from trust_core.data.names import first_few, role_of_split
 from trust_core.errors import DataError
+from trust_core.messages import Message
 
 ROLES = ("train", "tune", "certify", "test")
 _TRAIN, _TUNE, _CERTIFY, _TEST = range(4)
@@ -96,14 +97,17 @@ def _derive(
     """Roles of groups that nothing names, and roles that no image (`present`) names at all."""
     thirds = np.select([share < 0.4, share < 0.8], [_TUNE, _CERTIFY], _TEST)
     derived = rank.copy()
-    notes = []
+    notes: list[str] = []
     if (rank == _NONE).any():
         derived = np.where(rank == _NONE, thirds, derived)
         unnamed = f"{(rank == _NONE).sum():,} groups have no split"
         who = "No image has a split" if present == {_NONE} else unnamed
         notes.append(
-            f"{who}: divided by group 40:40:20 into tune, certify and test. Was the detector "
-            "trained on any of these images? Then name them train (--roles FILE)."
+            Message(
+                "{who}: divided by group 40:40:20 into tune, certify and test. Was the detector "
+                "trained on any of these images? Then name them train ({roles:FILE}).",
+                who=who,
+            )
         )
     if _TUNE in present and _CERTIFY not in present:
         derived = np.where((rank == _TUNE) & (share >= 0.5), _CERTIFY, derived)

@@ -24,6 +24,7 @@ from trust_core.data.names import (
 )
 from trust_core.data.samples import LabelTable, sample_table
 from trust_core.errors import DataError, SettingsError
+from trust_core.messages import Message
 
 ALIASES = {
     "path": ("path", "image_path", "file_path", "filepath", "image", "file", "filename"),
@@ -63,13 +64,25 @@ def samples_of_csv(
     given = read_table(file, ("path", "label"))
     paths = image_paths(root, given, file.name)
     labels, kinds, taken = read_labels(given["label"], good, file.name)
-    notes = []
+    notes: list[str] = []
     if good and not taken:
-        notes.append(f"--good {' '.join(good)} was not used: the table says what is good.")
+        notes.append(
+            Message(
+                "{good} {names} was not used: the table says what is good.",
+                "“{names}” as the names of good parts was not used: the table says what is good.",
+                names=" ".join(good),
+            )
+        )
     if group_column and group_column not in given:
         raise SettingsError(
-            f"--group-column {group_column}: {file.name} has no such column; it has "
-            f"{first_few(list(given.columns), 12)}."
+            Message(
+                "{group_column} {column}: {table} has no such column; it has {columns}.",
+                "{table}, which should name the part in “{column}”, has no such column; it has "
+                "{columns}.",
+                column=group_column,
+                table=file.name,
+                columns=first_few(list(given.columns), 12),
+            )
         )
     columns = {name: given[name].tolist() for name in ("split", "role", "group") if name in given}
     if group_column:

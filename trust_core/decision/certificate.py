@@ -46,7 +46,7 @@ def check_share(name: str, value: float) -> None:
         SettingsError: it does not.
     """
     if not 0 <= value <= 1:
-        raise SettingsError(f"{name} {value:g}: write a share between 0 and 1, such as 0.95")
+        raise SettingsError(f"{name} {value:g}: write a share between 0 and 1, such as 0.95.")
 
 
 def check_inside(name: str, value: float) -> None:
@@ -59,7 +59,7 @@ def check_inside(name: str, value: float) -> None:
     if value in (0, 1):
         raise SettingsError(
             f"{name} {value:g} cannot be proven from any number of parts; write a share between "
-            "0 and 1, such as 0.95"
+            "0 and 1, such as 0.95."
         )
 
 

@@ -223,7 +223,7 @@ def choose_indicator(
         return ChosenIndicator(indicator, default_strength(audit, indicator), BEST_ON_TUNE)
     if strength not in audit.strengths:
         listed = ", ".join(f"{e:g}" for e in audit.strengths)
-        raise SettingsError(f"strength {strength:g} was not audited; choose from {listed}")
+        raise SettingsError(f"Strength {strength:g} was not audited; choose from {listed}.")
     return ChosenIndicator(indicator, strength, ASKED_FOR)
 
 

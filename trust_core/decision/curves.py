@@ -42,8 +42,8 @@ def roles_of(role: str) -> tuple[str, ...]:
         return fair
     if role not in fair:
         raise SettingsError(
-            f"role '{role}': choose from {', '.join(fair)}, {ALL_ROLES}; images the detector has "
-            "been trained on enter no curve"
+            f"Role '{role}': choose from {', '.join(fair)}, {ALL_ROLES}; images the detector has "
+            "been trained on enter no curve."
         )
     return (role,)
 

@@ -125,7 +125,7 @@ def write_junit(path: Path, result: GateResult) -> None:
         Xml.ElementTree(suites).write(path, encoding="utf-8", xml_declaration=True)
     except OSError as error:
         raise StoreError(
-            f"cannot write {path}: {error.strerror or error}; choose another file"
+            f"Cannot write {path}: {error.strerror or error}; choose another file."
         ) from error
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from trust_core.decision.indicators.registry import INDICATORS
 from trust_core.errors import SettingsError, StoreError
+from trust_core.messages import Message
 from trust_core.storage.audit_files import Audit
 
 JOURNAL = "decisions.jsonl"
@@ -85,8 +86,8 @@ def append(audit: Audit, what: str, **content: object) -> dict[str, Any]:
             file.write(line if whole else "\n" + line)  # a torn line must not swallow this one
     except OSError as error:
         raise StoreError(
-            f"cannot write {path}: {error.strerror or error}; what is decided on an audit, and "
-            "every look at a sealed role, is noted there"
+            f"Cannot write {path}: {error.strerror or error}; what is decided on an audit, and "
+            "every look at a sealed role, is noted there."
         ) from error
     return entry
 
@@ -114,8 +115,8 @@ def require_open(audit: Audit, roles: Sequence[str]) -> None:
     """
     if closed := closed_seals(audit, roles):
         raise SettingsError(
-            f"the images kept for {' and '.join(closed)} are sealed; open their seals first, which "
-            f"is noted in {JOURNAL}"
+            f"The images kept for {' and '.join(closed)} are sealed; open their seals first, which "
+            f"is noted in {JOURNAL}."
         )
 
 
@@ -142,12 +143,17 @@ def decide(
     """
     INDICATORS.find(indicator)
     if not math.isfinite(threshold):
-        raise SettingsError(f"threshold {threshold:g}: write a finite number")
+        raise SettingsError(f"Threshold {threshold:g}: write a finite number.")
     if strength not in audit.strengths:
         known = ", ".join(f"{e:g}" for e in audit.strengths)
-        raise SettingsError(f"strength {strength:g} was not audited; choose from {known}")
+        raise SettingsError(f"Strength {strength:g} was not audited; choose from {known}.")
     if not why.strip():
-        raise SettingsError("an operating point needs a reason; write it after --why")
+        raise SettingsError(
+            Message(
+                "An operating point needs a reason; write it after {why}.",
+                "An operating point needs a reason.",
+            )
+        )
     return append(
         audit,
         OPERATING_POINT,

@@ -53,7 +53,7 @@ class Line:
             value = getattr(self, name)
             if not (np.isfinite(value) and value >= 0):
                 words = name.replace("_", " ")
-                raise SettingsError(f"{words} {value:g}: write a number that is not negative")
+                raise SettingsError(f"{words} {value:g}: write a number that is not negative.")
 
 
 @dataclass(frozen=True)
@@ -228,8 +228,8 @@ def cheapest(points: Curve, missed: float, rejected: float, line: Line) -> float
     """
     if not points.fn or not points.tn:
         raise SettingsError(
-            "a cost-optimal threshold needs a missed defect and a passed good part; there are "
-            f"{points.fn} and {points.tn}"
+            "A cost-optimal threshold needs a missed defect and a passed good part; there are "
+            f"{points.fn} and {points.tn}."
         )
     cost = outcomes(Rates(missed, rejected, points.fn_recall, points.tn_loss), line)["cost_after"]
     return float(points.thresholds[np.argmin(cost)])

@@ -89,8 +89,8 @@ def package_map(detector: Detector, name: str, pixels: Tensor, layer: str, sign:
         except (AssertionError, RuntimeError, ValueError, TypeError, IndexError) as error:
             cause = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
             raise ModelError(
-                f"the package grad-cam cannot make its map '{name}' for this network ({cause}); "
-                "choose another form"
+                f"The package grad-cam cannot make its map '{name}' for this network ({cause}); "
+                "choose another form."
             ) from error
     maps = torch.as_tensor(result, dtype=torch.float32, device=pixels.device)
     if name == FULLGRAD:

@@ -22,12 +22,12 @@ def check_forms(specific: tuple[str, ...], agnostic: tuple[str, ...]) -> None:
     """
     for forms, registry in ((specific, SPECIFIC), (agnostic, AGNOSTIC)):
         if not forms:
-            raise SettingsError(f"name at least one {registry.what}: {', '.join(registry)}")
+            raise SettingsError(f"Name at least one {registry.what}: {', '.join(registry)}.")
         for form in forms:
             if form.startswith(PREFIX):
                 if form.removeprefix(PREFIX) not in PACKAGE_MAPS:
                     known = ", ".join(f"{PREFIX}{name}" for name in PACKAGE_MAPS)
-                    raise SettingsError(f"there is no map '{form}'; choose from {known}")
+                    raise SettingsError(f"There is no map '{form}'; choose from {known}.")
             elif form != EVIDENCE_FORM:
                 registry.find(form)
 

@@ -116,8 +116,8 @@ def top_share(argument: str) -> float:
     cells = COMPARISON_GRID**2
     if not 0.5 < share * cells < cells - 0.5:
         raise SettingsError(
-            f"mask rule 'top:{argument}': write the share of cells to keep, between 0 and 1, "
-            "for example top:0.2"
+            f"Mask rule 'top:{argument}': write the share of cells to keep, between 0 and 1, "
+            "for example top:0.2."
         )
     return share
 
@@ -133,7 +133,7 @@ def check_mask_rule(rule: str) -> None:
     if name == "top":
         top_share(argument)
     elif name != rule:
-        raise SettingsError(f"mask rule '{rule}': '{name}' takes no number; write {name}")
+        raise SettingsError(f"Mask rule '{rule}': '{name}' takes no number; write {name}.")
 
 
 def mask_of(maps: Tensor, rule: str, *, specific: bool) -> Tensor:

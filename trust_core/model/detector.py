@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from trust_core.errors import ModelError, SettingsError
+from trust_core.messages import Message
 from trust_core.model.depths import pooled as pool
 from trust_core.model.layers import Layer, Trace, choose_layer, trace_layers
 from trust_core.model.modules import computing, dtype_of, input_channels, kept_by_graphs, own_copy
@@ -367,8 +368,12 @@ class Detector:
             cause = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
             shape = "x".join(map(str, noise.shape[1:]))
             raise ModelError(
-                f"The network does not run on input of {shape} "
-                f"(channels, height, width): {cause} Check --size and --channels."
+                Message(
+                    "The network does not run on input of {shape} (channels, height, width): "
+                    "{cause} Check {size} and {channels}.",
+                    shape=shape,
+                    cause=cause,
+                )
             ) from error
         self.bytes_per_image = sum(blocks.values()) // len(noise)
         return trace

@@ -12,6 +12,7 @@ from torch import nn
 
 from trust_core.data.samples import Dataset
 from trust_core.errors import ModelError, SettingsError, StoreError
+from trust_core.messages import Message
 from trust_core.model.checks.alternatives import choose_architecture
 from trust_core.model.detector import Detector
 from trust_core.model.onnx import OnnxNetwork, read_onnx
@@ -212,8 +213,15 @@ def open_detector(
     card = read_card(path)
     if card and options.arch and _bare(options.arch) != _bare(card.architecture):
         raise ModelError(
-            f"{path.with_suffix('.json').name} beside the model says it is {card.architecture}, "
-            f"--arch says {options.arch}; change one of them."
+            Message(
+                "{card} beside the model says it is {architecture}, {arch} says {name}; change one "
+                "of them.",
+                "{card} beside the model says it is {architecture}, you chose {name}; change one "
+                "of them.",
+                card=path.with_suffix(".json").name,
+                architecture=card.architecture,
+                name=options.arch,
+            )
         )
     size = options.size or (card.preprocessing.size if card else None)
     opened = (
@@ -321,8 +329,11 @@ def _preprocessing(
     }
     if opened.channels == 1 and given.setdefault("channels", "grey") != "grey":
         raise SettingsError(
-            f"The network reads one channel, so --channels {given['channels']} does not apply; "
-            "leave it out or say --channels grey."
+            Message(
+                "The network reads one channel, so {channels} {given} does not apply; leave it out "
+                "or say {channels:grey}.",
+                given=given["channels"],
+            )
         )
     if card:
         return replace(card.preprocessing, **given), []
@@ -335,9 +346,11 @@ def _preprocessing(
         for key, value in defaults.items()
         if key not in given
     ]
-    note = (
-        f"Not told, so taken as {opened.architecture} was published: {'; '.join(taken)}. "
-        "If the network was trained otherwise, say --size, --mean, --std."
+    note = Message(
+        "Not told, so taken as {architecture} was published: {taken}. If the network was trained "
+        "otherwise, say {size}, {mean}, {std}.",
+        architecture=opened.architecture,
+        taken="; ".join(taken),
     )
     return Preprocessing(**(defaults | given)), [note] if taken else []
 

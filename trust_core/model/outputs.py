@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from trust_core.errors import ModelError, SettingsError
+from trust_core.messages import Message, none_of, option
 
 
 @dataclass(frozen=True)
@@ -66,13 +67,13 @@ class Convention:
             return Convention(1, (), (), -self.sign)
         return Convention(self.outputs, self.good, self.defect)
 
-    def flag(self) -> str:
-        """The command-line option that chooses this convention."""
+    def option(self) -> Message:
+        """The option that chooses this convention."""
         if self.outputs == 1:
-            return "--one-logit defect" if self.sign > 0 else "--one-logit good"
+            return option("one_logit", "defect" if self.sign > 0 else "good")
         if self.outputs == 2:
-            return f"--defect-index {self.defect[0]}"
-        return f"--good-index {','.join(map(str, self.good))}"
+            return option("defect_index", str(self.defect[0]))
+        return option("good_index", ",".join(map(str, self.good)))
 
 
 def _evidence(logits: Tensor, indices: tuple[int, ...]) -> Tensor:
@@ -113,23 +114,32 @@ def choose_convention(
     if outputs == 1:
         if defect or good:
             raise SettingsError(
-                "The network has one output, so there is no index to choose; "
-                "say what a positive value means: --one-logit defect or --one-logit good."
+                Message(
+                    "The network has one output, so there is no index to choose; say what a "
+                    "positive value means: {one_logit:defect} or {one_logit:good}."
+                )
             )
         if one_logit not in (None, "defect", "good"):
-            raise SettingsError(f'--one-logit is "defect" or "good", not "{one_logit}".')
+            raise SettingsError(none_of("one_logit", one_logit, ("defect", "good")))
         return Convention(1, (), (), -1 if one_logit == "good" else 1)
     if one_logit is not None:
         raise SettingsError(
-            f"The network has {outputs} outputs, so --one-logit does not apply; "
-            "say which one means defective, e.g. --defect-index 0."
+            Message(
+                "The network has {outputs} outputs, so {one_logit} does not apply; say which one "
+                "means defective, e.g. {defect_index:0}.",
+                outputs=outputs,
+            )
         )
     if defect and good:
-        raise SettingsError("Give either --defect-index or --good-index, not both.")
+        raise SettingsError(Message("Give either {defect_index} or {good_index}, not both."))
     if not defect and not good:
         if outputs > 2:
             raise ModelError(
-                f"The network has {outputs} outputs: say which mean good, e.g. --good-index 0."
+                Message(
+                    "The network has {outputs} outputs: say which mean good, e.g. {good_index:0}.",
+                    "The network has {outputs} outputs: say in step 1 which of them mean good.",
+                    outputs=outputs,
+                )
             )
         defect = (1,)
     given = defect or good

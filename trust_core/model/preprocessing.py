@@ -11,6 +11,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from trust_core.errors import SettingsError
+from trust_core.messages import Message, none_of, option
 
 INTERPOLATIONS = {
     "bilinear": Image.Resampling.BILINEAR,
@@ -55,25 +56,33 @@ class Preprocessing:
         """
         if len(self.size) != 2 or not all(1 <= side <= LARGEST_SIDE for side in self.size):
             raise SettingsError(
-                f"--size is HxW, each side from 1 to {LARGEST_SIDE}; it cannot be {self.size}."
+                Message(
+                    "{size} is HxW, each side from 1 to {most}; it cannot be {value}.",
+                    most=LARGEST_SIDE,
+                    value="x".join(map(str, self.size)),
+                )
             )
         if self.interpolation not in INTERPOLATIONS:
-            raise SettingsError(
-                f"--interpolation is one of {', '.join(INTERPOLATIONS)}, "
-                f'not "{self.interpolation}".'
-            )
+            raise SettingsError(none_of("interpolation", self.interpolation, INTERPOLATIONS))
         if self.channels not in CHANNELS:
-            raise SettingsError(
-                f'--channels is one of {", ".join(CHANNELS)}, not "{self.channels}".'
-            )
+            raise SettingsError(none_of("channels", self.channels, CHANNELS))
         for name, values in (("mean", self.mean), ("std", self.std)):
             if len(values) not in (1, 3) or not np.isfinite(values).all():
                 raise SettingsError(
-                    f"--{name} is one number, or three, one for each channel; "
-                    f"it cannot be {','.join(map(str, values))}."
+                    Message(
+                        "{option} is one number, or three, one for each channel; it cannot be "
+                        "{value}.",
+                        option=option(name),
+                        value=",".join(map(str, values)),
+                    )
                 )
         if min(self.std) <= 0:
-            raise SettingsError(f"--std must be greater than 0; it cannot be {self.std}.")
+            raise SettingsError(
+                Message(
+                    "{std} must be greater than 0; it cannot be {value}.",
+                    value=",".join(map(str, self.std)),
+                )
+            )
         self._resizer()
 
     @property
@@ -111,13 +120,23 @@ class Preprocessing:
         name, _, short = self.resize.partition(":")
         if name != "crop" or not short.isdecimal():
             raise SettingsError(
-                f'--resize is stretch, crop:S or letterbox, not "{self.resize}"; '
-                "e.g. crop:256 brings the short side to 256 before the centre is cut out."
+                Message(
+                    '{resize} is stretch, crop:S or letterbox, not "{value}"; e.g. crop:256 brings '
+                    "the short side to 256 before the centre is cut out.",
+                    value=self.resize,
+                )
             )
         if not min(self.size) <= int(short) <= LARGEST_SIDE:
             raise SettingsError(
-                f"--resize {self.resize} would cut {self.size[0]}x{self.size[1]} out of an image "
-                f"whose short side is {short}; give at least crop:{min(self.size)}."
+                Message(
+                    "{resize} {value} would cut {height}x{width} out of an image whose short side "
+                    "is {short}; give at least crop:{least}.",
+                    value=self.resize,
+                    height=self.size[0],
+                    width=self.size[1],
+                    short=short,
+                    least=min(self.size),
+                )
             )
         return lambda image: self._centre(image, int(short))
 

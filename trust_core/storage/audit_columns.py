@@ -184,7 +184,7 @@ def _first_rows(audit: Audit) -> npt.NDArray[np.int64]:
 def _damaged(audit: Audit, file: str) -> StoreError:
     return StoreError(
         f"{audit.folder / file} does not belong to {SAMPLES} beside it; run the audit again into a "
-        "new folder"
+        "new folder."
     )
 
 

@@ -54,16 +54,16 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         version, _ = manifest["schema_version"], manifest["status"]
     except (FileNotFoundError, NotADirectoryError):
         raise StoreError(
-            f"{folder} holds no audit (no {MANIFEST}); name the folder that `audit` printed"
+            f"{folder} holds no audit (no {MANIFEST}); name the folder that `audit` printed."
         ) from None
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError):
-        raise StoreError(f"{path} is damaged; run the audit again into a new folder") from None
+        raise StoreError(f"{path} is damaged; run the audit again into a new folder.") from None
     except OSError as error:
-        raise StoreError(f"{path} cannot be read: {error.strerror}; check its rights") from error
+        raise StoreError(f"{path} cannot be read: {error.strerror}; check its rights.") from error
     if version != SCHEMA_VERSION:
         raise StoreError(
             f"{folder} was written in format {version}, this program reads {SCHEMA_VERSION}; "
-            "run the audit again"
+            "run the audit again."
         )
     return manifest
 
@@ -206,9 +206,9 @@ def open_audit(folder: Path) -> Audit:
     manifest = read_manifest(folder)
     if manifest["status"] != FINISHED:
         raise StoreError(
-            f"the audit in {folder} has not finished; run the same command again to resume it"
+            f"The audit in {folder} has not finished; run the same command again to resume it."
         )
     for file in (SAMPLES, SCORES):
         if not (folder / file).is_file():
-            raise StoreError(f"{folder / file} is missing; run the audit again into a new folder")
+            raise StoreError(f"{folder / file} is missing; run the audit again into a new folder.")
     return Audit(folder.resolve(), manifest)

@@ -197,7 +197,7 @@ def test_sources(kept: Audit, tmp_path: Path) -> None:
     assert find_source(plain, None) == "defect"
     with pytest.raises(SettingsError, match=r"no mask head.*choose from defect"):
         find_source(plain, MASK_HEAD)
-    with pytest.raises(SettingsError, match="no masks from 'nonsense'"):
+    with pytest.raises(SettingsError, match="No masks from 'nonsense'"):
         make_counts(kept, "nonsense")
 
 
@@ -218,7 +218,7 @@ def test_two_at_once_are_told(audit: Audit) -> None:
 
 def test_a_folder_that_cannot_be_written_is_told(audit: Audit) -> None:
     (audit.folder / "localisation").write_text("in the way")
-    with pytest.raises(StoreError, match="cannot write the mask counts"):
+    with pytest.raises(StoreError, match="Cannot write the mask counts"):
         make_counts(audit, MASK_HEAD)
 
 

@@ -145,11 +145,11 @@ def test_an_empty_mask_and_a_missing_one_are_left_out_and_counted(tmp_path: Path
 
 def test_bad_settings_are_refused(audit: Audit) -> None:
     counts = make_counts(audit, MASK_HEAD)
-    with pytest.raises(SettingsError, match="minimum area 3"):
+    with pytest.raises(SettingsError, match="Minimum area 3"):
         report(audit, counts, 0.5, 3)
-    with pytest.raises(SettingsError, match="minimum area nan"):
+    with pytest.raises(SettingsError, match="Minimum area nan"):
         report(audit, counts, 0.5, math.nan)
-    with pytest.raises(SettingsError, match=r"mask threshold 0\.505"):
+    with pytest.raises(SettingsError, match=r"Mask threshold 0\.505"):
         report(audit, counts, 0.505)
     with pytest.raises(SettingsError, match="train"):
         report(audit, counts, role="train")
@@ -158,7 +158,7 @@ def test_bad_settings_are_refused(audit: Audit) -> None:
 def test_a_role_without_images_is_told(tmp_path: Path) -> None:
     parts = [part for part in random_parts(80) if part.role != "test"]
     audit = write_fake_audit(tmp_path / "audit", parts, mask_head=True)
-    with pytest.raises(SettingsError, match=r"no image of role 'test'.*--role all"):
+    with pytest.raises(SettingsError, match=r"No image of role 'test'.*--role all"):
         report(audit, make_counts(audit, MASK_HEAD), role="test")
 
 

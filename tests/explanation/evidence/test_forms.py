@@ -380,11 +380,11 @@ def test_two_outputs_and_odd_shapes(outputs):
 @pytest.mark.parametrize(
     ("choices", "sentence"),
     [
-        ({"form": "shap"}, "there is no form of evidence 'shap'; choose from first-order"),
-        ({"stride": 0}, "stride 0: write a whole number from 1 to the window, 3"),
-        ({"stride": 4}, "stride 4: write a whole number from 1 to the window, 3"),
-        ({"samples": 0}, "samples 0: write a whole number, 1 or more"),
-        ({"window": 4}, "window 4: write a whole number of pixels from 1 to 3"),
+        ({"form": "shap"}, "There is no form of evidence 'shap'; choose from first-order"),
+        ({"stride": 0}, "Stride 0: write a whole number from 1 to the window, 3"),
+        ({"stride": 4}, "Stride 4: write a whole number from 1 to the window, 3"),
+        ({"samples": 0}, "Samples 0: write a whole number, 1 or more"),
+        ({"window": 4}, "Window 4: write a whole number of pixels from 1 to 3"),
     ],
 )
 def test_what_means_nothing_is_refused(choices, sentence):
@@ -399,7 +399,7 @@ def test_what_means_nothing_is_refused(choices, sentence):
 
 def test_a_window_larger_than_the_image_is_refused():
     with pytest.raises(
-        SettingsError, match="window 13 is larger than the network's input of 11x11"
+        SettingsError, match="Window 13 is larger than the network's input of 11x11"
     ):
         ask(detector_of(bent_network()), image(), random_conditional(13, 0), "plug-in", window=13)
 

@@ -204,7 +204,7 @@ def test_a_window_that_was_not_fitted_is_refused(window):
 
 @pytest.mark.parametrize(("window", "sizes"), [(10, [(13, 40)]), (0, [(40, 40)]), (10, [])])
 def test_a_fit_that_cannot_be_is_refused(window, sizes):
-    with pytest.raises(SettingsError, match=f"window {window} with 2 pixels around it does not"):
+    with pytest.raises(SettingsError, match=f"Window {window} with 2 pixels around it does not"):
         fit_conditional([torch.zeros(1, *size) for size in sizes], window=window)
 
 

@@ -161,7 +161,7 @@ def generate(
             return destination
         if found is None and (not destination.is_dir() or any(destination.iterdir())):
             raise DataError(
-                f"{destination} is not a folder of demo surfaces; name a new or empty folder"
+                f"{destination} is not a folder of demo surfaces; name a new or empty folder."
             )
     try:
         destination.parent.mkdir(parents=True, exist_ok=True)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from trust_core.errors import SettingsError
+from trust_core.messages import Message
 from trust_core.registry import Registry
 from trust_core.storage.audit_columns import Columns, Floats
 from trust_core.storage.audit_files import Audit
@@ -25,22 +26,22 @@ THRESHOLD_SHIFT = "p_defect"
 _ONE_OUTPUT = "with one output it would rank as p does"
 _NO_REFERENCE = "it needs penultimate features and 20 good images of train or tune"
 _NO_PROBES = (
-    "it needs the activations that audits keep now (run the audit again, into a new folder by "
-    "--out) and, in tune, 5 groups with a defect, 5 with a good part and 20 good images passed"
+    "it needs the activations that audits keep now (run the audit again, into a new folder) "
+    "and, in tune, 5 groups with a defect, 5 with a good part and 20 good images passed"
 )
 _AUTOTUNE = "run `python -m trust_core autotune AUDIT` first"
 
 # The columns of `indicators.parquet`, and why an audit may not have one.
-ABSENT = {
+ABSENT: dict[str, str] = {
     "max_logit": _ONE_OUTPUT,
     "energy": _ONE_OUTPUT,
     "gradient_norm": "audit at a strength above 0 too",
-    "tta_spread": "run the audit with --tta",
+    "tta_spread": Message("run the audit with {tta}"),
     "knn": _NO_REFERENCE,
     "mahalanobis": _NO_REFERENCE,
     "defect_area": "run the audit again",
     "defect_entropy": "run the audit again",
-    "evidence_mass": "run the audit with evidence among the forms of --specific",
+    "evidence_mass": Message("run the audit with evidence among the forms of {specific}"),
     "mask_alarm": "it needs a network with a mask head",
     "iou_random": "run the audit again",
     "combination": "run the audit again",
@@ -108,7 +109,13 @@ def iou_difference_clean(at: Columns, clean: Columns) -> Floats:
 def _rival(name: str) -> Indicator:
     def rival(at: Columns, clean: Columns) -> Floats:
         if name not in clean:
-            raise SettingsError(f"this audit has no indicator '{name}': {ABSENT[name]}")
+            raise SettingsError(
+                Message(
+                    "This audit has no indicator '{name}': {reason}.",
+                    name=name,
+                    reason=ABSENT[name],
+                )
+            )
         return _column(clean, name)
 
     return rival

@@ -69,8 +69,8 @@ def column_of(threshold: float) -> int:
     column = int(np.abs(THRESHOLDS - threshold).argmin())
     if not abs(THRESHOLDS[column] - threshold) <= 1e-9:  # NaN is none of them either
         raise SettingsError(
-            f"mask threshold {threshold:g}: choose 0.01, 0.02, … 0.99; a mask head's probabilities "
-            "are compared with it, a heatmap's values as shares of its display scale"
+            f"Mask threshold {threshold:g}: choose 0.01, 0.02, … 0.99; a mask head's probabilities "
+            "are compared with it, a heatmap's values as shares of its display scale."
         )
     return column
 
@@ -92,7 +92,7 @@ def find_source(audit: Audit, source: str | None) -> str:
         return known[0]
     if source not in known:
         without = " (the network of this audit has no mask head)" * (source == MASK_HEAD)
-        raise SettingsError(f"no masks from '{source}'{without}; choose from {', '.join(known)}")
+        raise SettingsError(f"No masks from '{source}'{without}; choose from {', '.join(known)}.")
     return source
 
 
@@ -132,8 +132,8 @@ def make_counts(
     source = find_source(audit, source)
     if not has_truth(audit):
         raise SettingsError(
-            f"the data of {audit.folder} marks no defect, so there is nothing to compare with; "
-            "audit data with a mask for each defective part"
+            f"The data of {audit.folder} marks no defect, so there is nothing to compare with; "
+            "audit data with a mask for each defective part."
         )
     kept = read_counts(audit, source)
     if kept is not None:
@@ -150,8 +150,8 @@ def make_counts(
                 shutil.rmtree(other, ignore_errors=True)
     except OSError as error:
         raise StoreError(
-            f"cannot write the mask counts to {folder}: {error.strerror or error}; "
-            "see to its room and rights"
+            f"Cannot write the mask counts to {folder}: {error.strerror or error}; "
+            "see to its room and rights."
         ) from error
     return MaskCounts(source, np.load(folder / COUNTS, mmap_mode="r"))
 

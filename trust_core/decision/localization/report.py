@@ -30,6 +30,7 @@ from trust_core.decision.localization.pixel_counts import (
 )
 from trust_core.decision.tradeoff import Counts, Floats
 from trust_core.errors import SettingsError
+from trust_core.messages import Message
 from trust_core.storage.audit_columns import Places, numbers, text
 from trust_core.storage.audit_files import Audit
 
@@ -201,13 +202,19 @@ def report(
     """
     if not 0 <= min_area < 1:
         raise SettingsError(
-            f"minimum area {min_area:g}: a share of the picture, from 0 to below 1 (0.001 is 0.1 %)"
+            f"Minimum area {min_area:g}: a share of the picture, from 0 to below 1 (0.001 is 0.1 %)"
         )
     images = images_of(audit, roles_of(role))
     masks = image_masks(counts, images, threshold)
     found = localize(masks.truth, min_area)
     if not found.images:
-        raise SettingsError(f"no image of role '{role}' has a known mask; try --role all")
+        raise SettingsError(
+            Message(
+                "No image of role '{name}' has a known mask; try {role:all}.",
+                "No image of role '{name}' has a known mask.",
+                name=role,
+            )
+        )
     swept = sweep(counts, images, min_area)["seg_miou"]
     best = None if np.isnan(swept).all() else int(np.nanargmax(swept))
     told: dict[str, Any] = {

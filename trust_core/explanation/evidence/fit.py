@@ -53,8 +53,8 @@ def fit_to_files(root: Path, paths: list[str], preprocessing: Preprocessing) -> 
             images.append(as_pixels(preprocessing, root / path))
     if not images:
         raise DataError(
-            f"evidence learns what surroundings look like from images of train and tune, and of "
-            f"{len(paths)} in {root} none can be read; put the images back, or check the roles"
+            f"Evidence learns what surroundings look like from images of train and tune, and of "
+            f"{len(paths)} in {root} none can be read; put the images back, or check the roles."
         )
     window = min(LARGEST_WINDOW, min(preprocessing.size) - 2 * PAD)
     return fit_conditional(images, window=window, pad=PAD)
@@ -126,7 +126,7 @@ def load_conditional(path: Path) -> Conditional:
             arrays = {name: kept[name].astype(np.float64) for name in ARRAYS}
             return Conditional(int(kept["window"]), int(kept["pad"]), **arrays)
     except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
-        raise StoreError(f"{path} is damaged; delete it, it is made anew when needed") from error
+        raise StoreError(f"{path} is damaged; delete it, it is made anew when needed.") from error
 
 
 def used_preprocessing(audit: Audit) -> Preprocessing:

@@ -74,8 +74,8 @@ class Question:
         pixels = pixels.to(detector.device)
         if conditional.channels != len(pixels):
             raise SettingsError(
-                f"the surroundings were fitted on images of {conditional.channels} channels, this "
-                f"one has {len(pixels)}; fit them on images as this detector sees them"
+                f"The surroundings were fitted on images of {conditional.channels} channels, this "
+                f"one has {len(pixels)}; fit them on images as this detector sees them."
             )
         grey = bool((pixels == pixels[:1]).all())
         self.seen = pixels[:1] if grey else pixels
@@ -83,16 +83,16 @@ class Question:
         self.window = conditional.window
         if self.window > min(pixels.shape[1:]):
             raise SettingsError(
-                f"window {self.window} is larger than the network's input of "
-                f"{'x'.join(map(str, pixels.shape[1:]))} pixels; give a smaller --window"
+                f"Window {self.window} is larger than the network's input of "
+                f"{'x'.join(map(str, pixels.shape[1:]))} pixels; give a smaller window."
             )
         if not 1 <= stride <= self.window:
             raise SettingsError(
-                f"stride {stride}: write a whole number from 1 to the window, {self.window}, "
-                "so that no pixel is left out"
+                f"Stride {stride}: write a whole number from 1 to the window, {self.window}, "
+                "so that no pixel is left out."
             )
         if samples < 1:
-            raise SettingsError(f"samples {samples}: write a whole number, 1 or more")
+            raise SettingsError(f"Samples {samples}: write a whole number, 1 or more.")
         self.rows, self.columns = (starts(n, self.window, stride) for n in pixels.shape[1:])
         self.samples = samples
         self.seed = seed

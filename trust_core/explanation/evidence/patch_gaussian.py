@@ -175,7 +175,7 @@ class Conditional:
             return self
         if not 1 <= window <= self.window:
             raise SettingsError(
-                f"window {window}: write a whole number of pixels from 1 to {self.window}"
+                f"Window {window}: write a whole number of pixels from 1 to {self.window}."
             )
         side, kept = self.window + 2 * self.pad, window + 2 * self.pad
         first = (side - kept) // 2
@@ -314,8 +314,8 @@ def fit_conditional(
     smallest = min((min(image.shape[1:]) for image in images), default=0)
     if window < 1 or pad < 0 or side > smallest:
         raise SettingsError(
-            f"window {window} with {pad} pixels around it does not fit into images of "
-            f"{smallest} pixels; give a smaller window, and at least one image"
+            f"Window {window} with {pad} pixels around it does not fit into images of "
+            f"{smallest} pixels; give a smaller window, and at least one image."
         )
     draw = np.random.default_rng(seed)
     each = -(-patches // len(images))

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from trust_core.data.samples import Dataset
 from trust_core.errors import ModelError
+from trust_core.messages import Message
 from trust_core.model.checks.batchnorm import norm_mismatch
 from trust_core.model.checks.sample_images import sample_images
 from trust_core.model.detector import Detector
@@ -47,9 +48,16 @@ def choose_architecture(detector: Detector, dataset: Dataset, *, images: int = 3
         return detector
     best.notes = (
         *detector.notes,
-        f"{best.architecture} was taken after all: on the images its BatchNorm layers are "
-        f"{mismatch:.2f} standard deviations from training, those of {detector.architecture} "
-        f"{own:.2f}.",
+        Message(
+            "{best} was taken after all: on the images its BatchNorm layers are {mismatch:.2f} "
+            "standard deviations from training, those of {first} {own:.2f}.",
+            "{best} was taken after all: with it, the images are {mismatch:.2f} away from those it "
+            "was trained on, with {first} {own:.2f}.",
+            best=best.architecture,
+            first=detector.architecture,
+            mismatch=mismatch,
+            own=own,
+        ),
     )
     return best
 
@@ -67,16 +75,21 @@ def other_builds(detector: Detector) -> Iterator[Detector]:
         yield other
 
 
-def other_normalisations(detector: Detector) -> Iterator[tuple[str, Detector]]:
+def other_normalisations(detector: Detector) -> Iterator[tuple[Message, Detector]]:
     """The same network with the usual normalisations, and the options that choose them."""
     now = detector.preprocessing
     for mean, std in NORMALISATIONS:
         if (mean, std) == (now.mean, now.std) or len(mean) > detector.channels:
             continue
-        option = f"--mean {_listed(mean)} --std {_listed(std)}"
+        choice = Message(
+            "{mean} {means} {std} {stds}",
+            "{mean} {means} and {std} {stds}",
+            means=_listed(mean),
+            stds=_listed(std),
+        )
         changed = replace(now, mean=mean, std=std)
         yield (
-            option,
+            choice,
             Detector(
                 detector.module,
                 changed,
@@ -87,7 +100,7 @@ def other_normalisations(detector: Detector) -> Iterator[tuple[str, Detector]]:
         )
 
 
-def clearly_better(detector: Detector, pixels: Tensor, own: float) -> tuple[str, float] | None:
+def clearly_better(detector: Detector, pixels: Tensor, own: float) -> tuple[Message, float] | None:
     """The option under which the BatchNorm statistics agree clearly better, and its mismatch.
 
     Args:
@@ -95,11 +108,14 @@ def clearly_better(detector: Detector, pixels: Tensor, own: float) -> tuple[str,
         pixels: (N, c, H, W) in [0, 1].
         own: its mismatch.
     """
-    rivals = [(f"--arch {rival.architecture}", rival) for rival in other_builds(detector)]
+    rivals = [
+        (Message("{arch} {name}", "the architecture {name}", name=rival.architecture), rival)
+        for rival in other_builds(detector)
+    ]
     rivals += other_normalisations(detector)
-    found = [(norm_mismatch(rival, pixels) or own, option) for option, rival in rivals]
-    mismatch, option = min(found, default=(own, ""))
-    return (option, mismatch) if mismatch < CLEARLY_BETTER * own else None
+    found = [(norm_mismatch(rival, pixels) or own, choice) for choice, rival in rivals]
+    mismatch, choice = min(found, default=(own, Message("")))
+    return (choice, mismatch) if mismatch < CLEARLY_BETTER * own else None
 
 
 def _like(detector: Detector, module: nn.Module, name: str) -> Detector:

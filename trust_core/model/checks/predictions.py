@@ -13,6 +13,7 @@ import torch
 
 from trust_core.data.samples import Dataset
 from trust_core.errors import DataError
+from trust_core.messages import Message
 from trust_core.model.checks.sample_images import readable_pixels
 from trust_core.model.detector import Detector
 
@@ -113,10 +114,16 @@ def _compare(name: str, theirs: pd.DataFrame, table: pd.DataFrame) -> Expectatio
     )
     if reproduced == compared:
         verdict = f"All {compared} expected predictions are reproduced (largest Δp {largest:.3f})."
+        verdict += absent
     else:
-        verdict = (
-            f"Only {reproduced} of {compared} expected predictions are reproduced; the largest "
-            f"difference is {largest:.3f} at {worst}. Check --size, --resize, --mean, --std and "
-            "the class convention: this may be another detector than yours."
+        verdict = Message(
+            "Only {reproduced} of {compared} expected predictions are reproduced; the largest "
+            "difference is {largest:.3f} at {worst}. Check {size}, {resize}, {mean}, {std} and "
+            "what the outputs mean: this may be another detector than yours.{absent}",
+            reproduced=reproduced,
+            compared=compared,
+            largest=largest,
+            worst=worst,
+            absent=absent,
         )
-    return Expectation(compared, reproduced, largest, worst, verdict + absent)
+    return Expectation(compared, reproduced, largest, worst, verdict)

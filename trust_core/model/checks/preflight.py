@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from trust_core.data.samples import Dataset
+from trust_core.messages import Message, duration
 from trust_core.model.checks.alternatives import clearly_better
 from trust_core.model.checks.batchnorm import norm_mismatch
 from trust_core.model.checks.sample_images import sample_images
@@ -163,36 +164,48 @@ class _Run:
             yield f"Explanations come from the layer {name}, a grid of {rows}x{columns} cells."
         yield (
             f"{self.rate:.0f} images a second; the audit at {self.strengths + 1} strengths takes "
-            f"about {_duration(self.seconds)}."
+            f"about {duration(self.seconds)}."
         )
         if self.mismatch is not None:
-            yield (
-                f"The inputs of the BatchNorm layers are {self.mismatch:.2f} standard deviations "
-                "from their training means (about 0.1 is usual)."
+            yield Message(
+                "The inputs of the BatchNorm layers are {mismatch:.2f} standard deviations from "
+                "their training means (about 0.1 is usual).",
+                "Inside the network these images are {mismatch:.2f} away from those it was trained "
+                "on (about 0.1 is usual).",
+                mismatch=self.mismatch,
             )
 
     def warnings(self) -> Iterator[str]:
         counts = self.counts
         if self.auroc < CLEARLY_BELOW:
             right, wrong = counts["tp"] + counts["tn"], counts["fn"] + counts["fp"]
-            yield (
-                f"The class convention looks inverted: {right} of {right + wrong} images are right "
-                f"as it is, {wrong} the other way round; try "
-                f"{self.detector.convention.inverted().flag()}."
+            yield Message(
+                "The class convention looks inverted: {right} of {images} images are right as it "
+                "is, {wrong} the other way round; try {option}.",
+                "The outputs look swapped: {right} of {images} images are right as it is, {wrong} "
+                "the other way round; change in step 1 what they mean.",
+                right=right,
+                images=right + wrong,
+                wrong=wrong,
+                option=self.detector.convention.inverted().option(),
             )
         elif len(set(self.log_odds >= 0)) == 1 and not np.isnan(self.auroc):
-            yield (
-                f"All {len(self.labels)} images are called "
-                f"{'defective' if self.log_odds[0] >= 0 else 'good'}; check --size, --mean, --std "
-                "and the class convention."
+            yield Message(
+                "All {images} images are called {label}; check {size}, {mean}, {std} and what the "
+                "outputs mean.",
+                images=len(self.labels),
+                label="defective" if self.log_odds[0] >= 0 else "good",
             )
         if not np.isfinite(self.log_odds).all():
-            yield "Some outputs are not finite; check the weights and --mean, --std."
+            yield Message("Some outputs are not finite; check the weights and {mean}, {std}.")
         for name, grid in self.detector.grids.items():
             if min(grid) < COARSE_GRID:
-                yield (
-                    f"The grid {grid[0]}x{grid[1]} of {name} is coarse; a larger --size or an "
-                    "earlier --layer shows where the network looks more finely."
+                yield Message(
+                    "The grid {rows}x{columns} of {name} is coarse; a larger {size} or an earlier "
+                    "{layer} shows where the network looks more finely.",
+                    rows=grid[0],
+                    columns=grid[1],
+                    name=name,
                 )
         if self.unreadable:
             yield f"{self.unreadable} of the images looked at cannot be read."
@@ -203,15 +216,25 @@ class _Run:
         """Another architecture or normalisation under which the BatchNorm statistics agree."""
         better = clearly_better(self.detector, self.pixels, own)
         if better is not None:
-            option, mismatch = better
-            yield (
-                f"The BatchNorm statistics agree clearly better with {option}: {mismatch:.2f} "
-                f"standard deviations from training instead of {own:.2f}."
+            choice, mismatch = better
+            yield Message(
+                "The BatchNorm statistics agree clearly better with {choice}: {mismatch:.2f} "
+                "standard deviations from training instead of {own:.2f}.",
+                "The images fit the network clearly better with {choice}: {mismatch:.2f} away from "
+                "what it was trained on, instead of {own:.2f}.",
+                choice=choice,
+                mismatch=mismatch,
+                own=own,
             )
         elif own > STRANGE_MISMATCH:
-            yield (
-                f"The BatchNorm statistics are {own:.2f} standard deviations from training: the "
-                "images or their preprocessing differ from what the network was trained on."
+            differ = "the images or their preprocessing differ from what the network was trained on"
+            yield Message(
+                "The BatchNorm statistics are {own:.2f} standard deviations from training: "
+                "{differ}.",
+                "Inside the network these images are {own:.2f} away from those it was trained on: "
+                "{differ}.",
+                own=own,
+                differ=differ,
             )
 
 
@@ -219,9 +242,3 @@ def _timed(job: Callable[[], list[Tensor]]) -> tuple[list[Tensor], float]:
     start = time.perf_counter()
     result = job()
     return result, time.perf_counter() - start
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{max(seconds, 1):.0f} seconds"
-    return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from trust_core.errors import ModelError
+from trust_core.messages import Message
 from trust_core.model.modules import resting
 from trust_core.model.outputs import logits_of
 from trust_core.model.recognition.architectures import (
@@ -175,9 +176,12 @@ def _first_of_its_kind(
         )
     if first.blueprint.name in RESCALING:
         notes.append(
-            f"{first.blueprint.name} built from pretrained weights rescales its input, which a "
-            "state dict does not tell: if yours did, say --mean 0.5 --std 0.5 in place of the "
-            "ImageNet values."
+            Message(
+                "{name} built from pretrained weights rescales its input, which a state dict does "
+                "not tell: if yours did, say {mean:0.5} and {std:0.5} in place of the ImageNet "
+                "values.",
+                name=first.blueprint.name,
+            )
         )
     others = []
     if rest:
@@ -191,8 +195,12 @@ def _first_of_its_kind(
                 others.append(other.blueprint.name)
     if others:
         notes.append(
-            f"Recognised as {first.blueprint.name}, but {', '.join(others)} has the same keys and "
-            "shapes and computes differently; --arch NAME chooses."
+            Message(
+                "Recognised as {name}, but {others} has the same keys and shapes and computes "
+                "differently; {arch:NAME} chooses.",
+                name=first.blueprint.name,
+                others=", ".join(others),
+            )
         )
     return Recognised(module, first.blueprint, tuple(others), tuple(notes))
 
@@ -222,8 +230,12 @@ def _nothing_fits(path: Path, arch: str | None, count: int, misses: list[Miss]) 
         for miss in misses[:3]
         if miss.matched
     )
-    return (
-        f"{path.name} ({count} tensors) fits no known architecture exactly; "
-        "name it with --arch, or hand your module to the library.\n"
-        f"Nearest: {listed or 'none shares a single key'}."
+    return Message(
+        "{file} ({tensors} tensors) fits no known architecture exactly; name it with {arch}, or "
+        "hand your module to the library.\nNearest: {nearest}.",
+        "{file} ({tensors} tensors) fits no known architecture exactly; name its architecture "
+        "below.\nNearest: {nearest}.",
+        file=path.name,
+        tensors=count,
+        nearest=listed or "none shares a single key",
     )

@@ -24,6 +24,7 @@ from trust_core.data.images import read_image, read_mask
 from trust_core.data.names import first_few
 from trust_core.data.samples import Dataset
 from trust_core.errors import DataError, UnreadableImage
+from trust_core.messages import Message
 from trust_core.model.preprocessing import Preprocessing
 from trust_core.storage.atomic import replacing
 
@@ -78,8 +79,10 @@ def with_train_role(dataset: Dataset) -> Dataset:
         return dataset
     if (samples["split"] != "").any():
         raise DataError(
-            "The data set names splits, but none of its images is train; give the split train to "
-            "those that may be learnt from, in the table or by --roles FILE."
+            Message(
+                "The data set names splits, but none of its images is train; give the split train "
+                "to those that may be learnt from, in the table or by {roles:FILE}."
+            )
         )
     digest = (sha256((_SALT + group).encode()).digest()[0] for group in samples["group"])
     learns = np.array([first < 128 for first in digest])
@@ -110,15 +113,25 @@ def check(samples: pd.DataFrame, *, masks: bool) -> None:
             found = int(counts.get(label, 0))
             if found < fewest:
                 raise DataError(
-                    f"{role} holds {found} {name} parts and needs at least {fewest}: the data set "
-                    f"has too few parts ({samples['group'].nunique():,}) for its splits. Add "
-                    "parts, or say by --roles FILE which are train and which are tune."
+                    Message(
+                        "{role} holds {found} {label} parts and needs at least {fewest}: the data "
+                        "set has too few parts ({parts:,}) for its splits. Add parts, or say by "
+                        "{roles:FILE} which are train and which are tune.",
+                        role=role,
+                        found=found,
+                        label=name,
+                        fewest=fewest,
+                        parts=samples["group"].nunique(),
+                    )
                 )
     learns = samples[samples["role"].isin(USED) & (samples["label"] == 1)]
     if masks and not (learns["mask_path"] != "").any():
         raise DataError(
-            f"None of the {len(learns):,} defective images to learn from has a mask; "
-            "--objective label learns from the labels alone."
+            Message(
+                "None of the {images:,} defective images to learn from has a mask; "
+                "{objective:label} learns from the labels alone.",
+                images=len(learns),
+            )
         )
 
 

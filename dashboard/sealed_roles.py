@@ -1,10 +1,12 @@
 """Sealed images: looking at `certify` or `test` is a deliberate act, logged in the audit."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Literal
 
 import streamlit as st
 
-from dashboard.shell import show_finding
+from dashboard.shell import errors_shown, show_finding
 from dashboard.words import ROLE_NAMES, moment
 from trust_core.decision.journal import open_seals, seals
 from trust_core.storage.audit_files import Audit
@@ -36,9 +38,20 @@ def ask_to_open(audit: Audit, roles: Sequence[str], why: str) -> None:
     )
     for role in roles:
         st.html(f'<p class="parts-note"><b>{role}</b> – {ROLE_NAMES[role]}</p>')
-    sure = st.checkbox(
-        f"I want to look at the images kept for {names}, and have it noted", key="seal-sure"
-    )
-    if st.button("Open the seal", disabled=not sure, key="seal-open", type="primary"):
-        open_seals(audit, roles, why)
-        st.rerun()
+    sure = f"I want to look at the images kept for {names}, and have it noted"
+    seal_button("seal", sure, "Open the seal", partial(open_seals, audit, roles, why))
+
+
+def seal_button(
+    key: str,
+    sure: str,
+    button: str,
+    act: Callable[[], object],
+    kind: Literal["primary", "secondary"] = "primary",
+) -> None:
+    """A button that opens a seal by `act`, dead until a box beside it (`sure`) is ticked."""
+    ticked = st.checkbox(sure, key=f"{key}-sure")
+    if st.button(button, disabled=not ticked, key=f"{key}-open", type=kind):
+        with errors_shown():
+            act()
+            st.rerun()

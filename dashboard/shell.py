@@ -90,15 +90,17 @@ def errors_shown() -> Iterator[None]:
 
     So does what fails because the open audit was deleted meanwhile. Other faults are the program's.
     """
+    before = st.session_state.pop(PROBLEM, None)  # of the callback that led here
+    if before:
+        show_error(before)
     try:
-        if PROBLEM in st.session_state:
-            show_error(st.session_state.pop(PROBLEM))
         yield
     except Exception as fault:
         problem = _problem_of(fault)
         if problem is None:
             raise
-        show_error(problem)
+        if str(problem) != str(before):
+            show_error(problem)
 
 
 def fragment(

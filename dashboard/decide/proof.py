@@ -1,13 +1,14 @@
 """Decide, 3: what is proven. The certificate, and what it would take."""
 
 import math
+from functools import partial
 from html import escape
 
 import streamlit as st
 
 from dashboard.chart import Drawing, chart, drawing
 from dashboard.markup import table
-from dashboard.shell import errors_shown
+from dashboard.sealed_roles import seal_button
 from dashboard.words import (
     SHIFT_NAME,
     brief_threshold,
@@ -85,11 +86,8 @@ def ask_for_proof(audit: Audit, demand: Demand, chosen: ChosenIndicator) -> None
             f"the images kept for {roles} is noted in the audit, with your name and the time, and "
             "stands on the certificate.</p>"
         )
-        sure = st.checkbox(f"I have chosen, and want {roles} opened", key="proof-sure")
-        if st.button("Prove it", disabled=not sure, key="proof-open", type="primary"):
-            with errors_shown():
-                certify(audit, demand, chosen)
-                st.rerun()
+        sure = f"I have chosen, and want {roles} opened"
+        seal_button("proof", sure, "Prove it", partial(certify, audit, demand, chosen))
 
 
 def forecast_sentence(have: int, least: int, recall: float) -> str:

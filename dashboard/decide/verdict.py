@@ -1,11 +1,11 @@
 """Decide: the verdict on one indicator, in words, and the seal of the images that judge it."""
 
 import math
+from functools import partial
 
 import streamlit as st
 
-from dashboard.sealed_roles import opened_sentence
-from dashboard.shell import errors_shown
+from dashboard.sealed_roles import opened_sentence, seal_button
 from dashboard.words import SHIFT_NAME, capital, count, counted, indicator_name, of, share
 from trust_core.decision.curves import scored
 from trust_core.decision.indicators.registry import THRESHOLD_SHIFT
@@ -85,9 +85,7 @@ def verdict_basis(audit: Audit, role: str) -> str:
 def ask_for_verdict(audit: Audit) -> None:
     """Open the seal of the images that judge, on a deliberate click."""
     with st.container(border=True, key="seal-verdict"):
-        sure = st.checkbox("I have chosen, and want test opened", key="verdict-sure")
-        if st.button("Open the seal for the verdict", disabled=not sure, key="verdict-open"):
-            with errors_shown():
-                open_seals(audit, [TEST], "the verdict on the indicator was looked at")
-                st.rerun()
+        act = partial(open_seals, audit, [TEST], "the verdict on the indicator was looked at")
+        sure, button = "I have chosen, and want test opened", "Open the seal for the verdict"
+        seal_button("verdict", sure, button, act, "secondary")
         st.caption("Opening is noted in the audit, with your name and the time.")

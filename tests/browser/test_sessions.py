@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ from tests.browser.server import Server, serve, settled
 from tests.browser.test_run import drop, name_in
 from tests.browser.test_tradeoff import address, counts, drawn
 from tests.dashboard.ware import write_network, write_zip
+from tests.fakes import random_parts, write_fake_audit
 from trust_core.audit import jobs
 
 Visit = Callable[..., Page]
@@ -173,6 +175,21 @@ def test_what_one_session_notes_the_other_sees(visit: Visit, server: Server) -> 
     finally:
         journal.write_bytes(before) if before else journal.unlink(missing_ok=True)
         other.close()
+
+
+@pytest.mark.parametrize("where", ["tradeoff", "decide"])
+def test_an_audit_that_was_deleted_meanwhile_is_told(
+    visit: Visit, server: Server, where: str
+) -> None:
+    """A control asks for what was not read yet; no red box, and the server logs no fault."""
+    folder = server.workspace / f"doomed-{where}"
+    write_fake_audit(folder, random_parts(200))
+    page = visit(f"{where}?audit={folder.name}")
+    shutil.rmtree(folder)
+    page.locator(".st-key-indicator").click()
+    page.get_by_role("option", name="Energy of the outputs").click()
+    expect(page.get_by_role("alert")).to_contain_text(f"There is no audit '{folder.name}'")
+    expect(page.locator("[data-testid=stException]")).to_have_count(0)
 
 
 @pytest.fixture

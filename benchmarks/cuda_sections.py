@@ -436,7 +436,7 @@ def cluster(note: Note, quick: bool) -> None:
 SECTIONS = {  # what shows that it is right comes first
     "demo": Section(demo, 110),
     "memory": Section(memory, 40, gpu=True),
-    "evidence": Section(evidence_forms, 60),
+    "evidence": Section(evidence_forms, 80),
     "training": Section(training, 60),
     "engine": Section(engine, 190, packages=("timm",)),
     "disk": Section(disk, 110, packages=("timm",)),

@@ -11,9 +11,9 @@ from dashboard.home.audit_list import audit_list
 from dashboard.home.demo_start import demo_start
 from dashboard.shell import HOME, RUN, link, page, show_finding
 from dashboard.url_state import read_point
-from dashboard.words import shift_sentence
 from trust_core.decision.curves import tradeoff
 from trust_core.decision.operating_point import count_flags
+from trust_core.figures.words import shift_sentence
 from trust_core.storage import workspace
 from trust_core.storage.audit_files import FINISHED, Audit
 

@@ -17,11 +17,10 @@ from pathlib import Path
 import torch
 
 from benchmarks.rows import AT_ONE_STRENGTH, Row, rows_of, winner
-from dashboard.words import INDICATOR_NAMES
 from trust_core.audit.run import run_audit
 from trust_core.audit.settings import AuditSettings
 from trust_core.data.layouts import read_dataset
-from trust_core.decision.indicators.registry import THRESHOLD_SHIFT
+from trust_core.decision.indicators.registry import INDICATOR_NAMES, THRESHOLD_SHIFT
 from trust_core.decision.json_object import json_object
 from trust_core.decision.tradeoff import RECALLS
 from trust_core.decision.tuning.autotune import autotune

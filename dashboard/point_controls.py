@@ -10,12 +10,13 @@ from typing import Any
 
 import streamlit as st
 
+from dashboard.glossary import HELP
 from dashboard.shell import callback
 from dashboard.url_state import read_point, sync_widget, write_point
-from dashboard.words import HELP, capital, indicator_name
-from trust_core.decision.indicators.registry import available
+from trust_core.decision.indicators.registry import available, indicator_name
 from trust_core.decision.operating_point import OperatingPoint, default_threshold
 from trust_core.figures.elements import number
+from trust_core.figures.words import capital
 from trust_core.storage.audit_files import Audit
 
 MOVED = "moved"

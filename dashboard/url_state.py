@@ -9,7 +9,7 @@ from collections.abc import Container, Mapping
 
 import streamlit as st
 
-from dashboard.words import ROLE_CHOICES
+from dashboard.glossary import ROLE_CHOICES
 from trust_core.decision.indicators.registry import DEFAULT_INDICATOR, available
 from trust_core.decision.operating_point import (
     OperatingPoint,

@@ -10,11 +10,12 @@ from dashboard.decide.line import NAMES, Options
 from dashboard.markup import quiet
 from dashboard.shell import errors_shown
 from dashboard.url_state import write_point
-from dashboard.words import brief_threshold, capital, caught_sentence, indicator_name, moment
 from trust_core.decision.curves import tradeoff
+from trust_core.decision.indicators.registry import indicator_name
 from trust_core.decision.journal import OPERATING_POINT, SEAL_OPENED, decide, entries
 from trust_core.decision.line_costs import CHEAPEST, OWN
 from trust_core.decision.operating_point import OperatingPoint, count_flags
+from trust_core.figures.words import brief_threshold, capital, caught_sentence, moment
 from trust_core.storage.audit_files import Audit
 
 SHOWN = 12  # entries of the history

@@ -9,7 +9,6 @@ from dashboard.csv_export import csv
 from dashboard.decide.verdict import badge, cached_verdict, verdict_sentence
 from dashboard.markup import quiet, table
 from dashboard.shell import link
-from dashboard.words import OUTCOME_NAMES, capital, count, counted
 from trust_core.decision.certify import ChosenIndicator, choose_indicator
 from trust_core.decision.compare_audits import (
     CHANGES,
@@ -18,6 +17,7 @@ from trust_core.decision.compare_audits import (
     compare_outcomes,
 )
 from trust_core.decision.journal import SEALED, closed_seals
+from trust_core.figures.words import OUTCOME_NAMES, capital, count, counted
 from trust_core.storage import workspace
 from trust_core.storage.audit_files import Audit
 

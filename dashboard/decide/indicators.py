@@ -9,15 +9,21 @@ import streamlit as st
 from dashboard.chart import Drawing, chart, drawing
 from dashboard.decide.verdict import VERDICTS
 from dashboard.markup import table
-from dashboard.words import SHIFT_NAME, capital, good_parts_at, indicator_name, share
 from trust_core.decision.certify import has_same_ranking
 from trust_core.decision.curves import tradeoff
 from trust_core.decision.indicator_verdicts import IndicatorVerdict, indicator_verdicts, is_kept
-from trust_core.decision.indicators.registry import DEFAULT_INDICATOR, THRESHOLD_SHIFT, absent
+from trust_core.decision.indicators.registry import (
+    DEFAULT_INDICATOR,
+    SHIFT_NAME,
+    THRESHOLD_SHIFT,
+    absent,
+    indicator_name,
+)
 from trust_core.decision.operating_point import OperatingPoint
 from trust_core.decision.verdict import SAME_RANKING
 from trust_core.figures import decide
 from trust_core.figures.decide import Contender
+from trust_core.figures.words import capital, good_parts_at, share
 from trust_core.storage.audit_files import Audit
 
 OVERLAPS = (DEFAULT_INDICATOR, "iou_difference_shift", "best_overlap", "overlap_profile")

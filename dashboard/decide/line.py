@@ -7,7 +7,6 @@ import streamlit as st
 
 from dashboard.chart import Drawing, chart, drawing
 from dashboard.markup import table
-from dashboard.words import about, brief_threshold, money, percent
 from trust_core.decision.curves import tradeoff
 from trust_core.decision.line_costs import (
     CERTIFIED,
@@ -24,6 +23,7 @@ from trust_core.decision.operating_point import OperatingPoint
 from trust_core.decision.tradeoff import Curve, Floats
 from trust_core.figures import decide
 from trust_core.figures.decide import Priced
+from trust_core.figures.words import about, brief_threshold, money, percent
 from trust_core.storage.audit_files import Audit
 
 NAMES = {

@@ -9,17 +9,6 @@ import streamlit as st
 from dashboard.chart import Drawing, chart, drawing
 from dashboard.markup import table
 from dashboard.sealed_roles import seal_button
-from dashboard.words import (
-    SHIFT_NAME,
-    brief_threshold,
-    capital,
-    count,
-    counted,
-    indicator_name,
-    moment,
-    of,
-    share,
-)
 from trust_core.decision.bootstrap import Interval
 from trust_core.decision.certificate import Budget, Demand, needed, plan, proven
 from trust_core.decision.certify import (
@@ -32,10 +21,11 @@ from trust_core.decision.certify import (
     compute_certificate,
     missed_groups,
 )
-from trust_core.decision.indicators.registry import THRESHOLD_SHIFT
+from trust_core.decision.indicators.registry import SHIFT_NAME, THRESHOLD_SHIFT, indicator_name
 from trust_core.decision.journal import SEALED, closed_seals, entries
 from trust_core.decision.operating_point import OperatingPoint
 from trust_core.figures import decide
+from trust_core.figures.words import brief_threshold, capital, count, counted, moment, of, share
 from trust_core.storage.audit_files import Audit
 
 WORTHLESS = 0.8  # loss of good parts above which a proof says little more than flagging all

@@ -11,10 +11,11 @@ import streamlit as st
 from dashboard.chart import chart, drawing
 from dashboard.markup import quiet
 from dashboard.shell import errors_shown
-from dashboard.words import SHIFT_NAME, capital, indicator_name
+from trust_core.decision.indicators.registry import SHIFT_NAME, indicator_name
 from trust_core.decision.journal import require_open
 from trust_core.figures import decide
 from trust_core.figures.decide import Contender
+from trust_core.figures.words import capital
 from trust_core.storage.audit_files import Audit
 
 if TYPE_CHECKING:  # brings torch, which the rest of the page has no use for

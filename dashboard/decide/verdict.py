@@ -6,11 +6,11 @@ from functools import partial
 import streamlit as st
 
 from dashboard.sealed_roles import opened_sentence, seal_button
-from dashboard.words import SHIFT_NAME, capital, count, counted, indicator_name, of, share
 from trust_core.decision.curves import scored
-from trust_core.decision.indicators.registry import THRESHOLD_SHIFT
+from trust_core.decision.indicators.registry import SHIFT_NAME, THRESHOLD_SHIFT, indicator_name
 from trust_core.decision.journal import open_seals
 from trust_core.decision.verdict import AMBER, GREEN, LEAST_GROUPS, RED, Verdict, verdict
+from trust_core.figures.words import capital, count, counted, of, share
 from trust_core.storage.audit_files import Audit
 
 TEST = "test"

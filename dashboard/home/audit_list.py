@@ -5,10 +5,10 @@ from html import escape
 
 import streamlit as st
 
-from dashboard import words
 from dashboard.markup import escape_markdown
 from dashboard.shell import HOME, RUN, errors_shown, fragment
 from dashboard.url_state import AUDIT
+from trust_core.figures import words
 from trust_core.storage import workspace
 from trust_core.storage.audit_files import FINISHED
 from trust_core.storage.workspace import DAMAGED, RUNNING, STOPPED, Entry, workspace_folder

@@ -6,17 +6,10 @@ from pathlib import PurePath
 import pandas as pd
 
 from dashboard.markup import table
-from dashboard.words import (
-    INDICATOR_NAMES,
-    ROLE_NAMES,
-    count,
-    counted,
-    moment,
-    number_text,
-)
 from trust_core.data.roles import ROLES
-from trust_core.decision.indicators.registry import THRESHOLD_SHIFT
+from trust_core.decision.indicators.registry import INDICATOR_NAMES, THRESHOLD_SHIFT
 from trust_core.decision.operating_point import FlagCounts, OperatingPoint
+from trust_core.figures.words import ROLE_NAMES, count, counted, moment, number_text
 from trust_core.messages import duration
 from trust_core.storage.audit_files import Audit
 

@@ -14,7 +14,6 @@ from dashboard.markup import quiet, table
 from dashboard.other_audit import choose_other
 from dashboard.shell import marks_defects
 from dashboard.url_state import sync_widget
-from dashboard.words import counted, percent
 from trust_core.decision.bootstrap import Estimate
 from trust_core.decision.compare_audits import MaskComparison, compare_masks, same_images
 from trust_core.decision.curves import ALL_ROLES, roles_of
@@ -26,6 +25,7 @@ from trust_core.decision.localization.pixel_counts import (
     sources,
 )
 from trust_core.decision.localization.report import image_masks, images_of
+from trust_core.figures.words import counted, percent
 from trust_core.storage import workspace
 from trust_core.storage.audit_files import Audit
 

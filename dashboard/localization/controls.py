@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import streamlit as st
 
+from dashboard.glossary import ROLE_CHOICES
 from dashboard.localization.url_state import (
     AREAS,
     FORMS,
@@ -14,7 +15,6 @@ from dashboard.localization.url_state import (
 )
 from dashboard.localization.words import source_name
 from dashboard.url_state import sync_widget
-from dashboard.words import ROLE_CHOICES
 from trust_core.decision.localization.metrics import THRESHOLDS
 from trust_core.decision.localization.pixel_counts import MASK_HEAD, sources
 from trust_core.storage.audit_files import Audit

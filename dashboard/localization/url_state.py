@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import streamlit as st
 
+from dashboard.glossary import ROLE_CHOICES
 from dashboard.url_state import TUNE, change_query, number, one_of
-from dashboard.words import ROLE_CHOICES
 from trust_core.decision.localization.pixel_counts import column_of, find_source
 from trust_core.decision.localization.report import DEFAULT_THRESHOLD, WORST
 from trust_core.errors import SettingsError

@@ -7,7 +7,6 @@ from html import escape
 import numpy as np
 
 from dashboard.localization.url_state import STRICT, MaskSettings
-from dashboard.words import ROLE_NAMES, count, counted, of, percent
 from trust_core.decision.bootstrap import Estimate, Flags, Interval
 from trust_core.decision.localization.metrics import Localization, Masks
 from trust_core.decision.localization.pixel_counts import MASK_HEAD, UNKNOWN, MaskCounts
@@ -19,6 +18,7 @@ from trust_core.decision.localization.report import (
     part_masks,
 )
 from trust_core.decision.tradeoff import Floats
+from trust_core.figures.words import ROLE_NAMES, count, counted, of, percent
 
 LARGEST = 0.1  # share of the defects that the sentence on the pooled metric speaks of
 

@@ -15,7 +15,6 @@ from dashboard.localization.words import LEGEND, contradiction_sentences, iou_te
 from dashboard.markup import escape_markdown
 from dashboard.shell import link
 from dashboard.url_state import link_query, sync_widget
-from dashboard.words import count
 from trust_core.data.images import read_image
 from trust_core.decision.localization.metrics import Masks
 from trust_core.decision.localization.pixel_counts import cells_of
@@ -34,6 +33,7 @@ from trust_core.decision.localization.report import (
 from trust_core.errors import UnreadableImage
 from trust_core.figures.part_maps import MaskedPhoto, fitted, masks_picture, truth_mask
 from trust_core.figures.thumbnails import PLACEHOLDER
+from trust_core.figures.words import count
 from trust_core.model.placement import audit_box
 from trust_core.storage.audit_files import Audit
 

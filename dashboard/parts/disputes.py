@@ -11,8 +11,8 @@ import streamlit as st
 from dashboard.csv_export import audit_csv
 from dashboard.markup import escape_markdown
 from dashboard.parts import words
-from dashboard.words import moment
 from trust_core.decision.journal import Dispute, dispute, disputes
+from trust_core.figures.words import moment
 from trust_core.storage.audit_files import Audit
 
 LONGEST_NOTE = 500

@@ -22,7 +22,6 @@ from dashboard.parts.heatmaps import true_defect
 from dashboard.parts.url_state import EvidenceSettings, read_evidence_settings, write_parts_url
 from dashboard.shell import fragment, show_error
 from dashboard.url_state import sync_widget
-from dashboard.words import count, counted
 from trust_core.audit import evidence_job, jobs
 from trust_core.audit.evidence_store import Task, evidence_scale, is_kept, kept
 from trust_core.audit.jobs import DONE, FAILED, RUNNING, JobState
@@ -38,6 +37,7 @@ from trust_core.explanation.evidence.forms import (
 from trust_core.explanation.evidence.patch_gaussian import Conditional
 from trust_core.figures.evidence import SIDES, Cells, evidence_panel
 from trust_core.figures.part_maps import photo_panel
+from trust_core.figures.words import count, counted
 from trust_core.messages import duration
 from trust_core.model.placement import Mask, audit_box
 from trust_core.storage.audit_files import Audit

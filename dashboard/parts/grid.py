@@ -11,6 +11,7 @@ import streamlit as st
 
 from dashboard.cache import BY_KEY
 from dashboard.csv_export import audit_csv
+from dashboard.glossary import ROLE_CHOICES
 from dashboard.parts import words
 from dashboard.parts.disputes import disputes_csv
 from dashboard.parts.tiles import tile
@@ -18,7 +19,6 @@ from dashboard.parts.url_state import BEFORE, DEFAULTS, FILTERS, read_page, writ
 from dashboard.sealed_roles import opened_sentence
 from dashboard.shell import show_finding
 from dashboard.url_state import sync_widget
-from dashboard.words import CONTRADICTION_NAMES, ROLE_CHOICES, count, counted
 from trust_core.decision.curves import roles_of
 from trust_core.decision.journal import disputes
 from trust_core.decision.operating_point import OperatingPoint
@@ -33,6 +33,7 @@ from trust_core.decision.part_filter import (
     page_of_parts,
 )
 from trust_core.figures.thumbnails import thumbnails
+from trust_core.figures.words import CONTRADICTION_NAMES, count, counted
 from trust_core.storage.audit_files import Audit
 
 SHOWN_NAMES = {

@@ -27,7 +27,6 @@ from dashboard.parts.url_state import (
 from dashboard.sealed_roles import ask_to_open
 from dashboard.shell import show_error, show_finding
 from dashboard.url_state import sync_widget
-from dashboard.words import counted
 from trust_core.data.images import read_image
 from trust_core.decision.journal import closed_seals
 from trust_core.decision.operating_point import OperatingPoint
@@ -35,6 +34,7 @@ from trust_core.decision.part_filter import Filters, GridPosition, grid_position
 from trust_core.errors import StoreError, UnreadableImage
 from trust_core.figures.part_maps import PANEL_SIDE, fitted
 from trust_core.figures.thumbnails import PLACEHOLDER, jpeg, thumbnails
+from trust_core.figures.words import counted
 from trust_core.storage.audit_files import Audit
 
 GROUP_SHOWN = 24

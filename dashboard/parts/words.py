@@ -7,8 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from dashboard.words import (
-    INDICATOR_NAMES,
+from trust_core.decision.indicators.registry import INDICATOR_NAMES
+from trust_core.decision.operating_point import FlagCounts, OperatingPoint
+from trust_core.decision.part_filter import Filters
+from trust_core.figures.elements import GREY
+from trust_core.figures.overlays import LINES, RAMPS, css_gradient
+from trust_core.figures.tradeoff import OUTCOME_COLOURS
+from trust_core.figures.words import (
     OUTCOME_NAMES,
     ROLE_NAMES,
     caught_sentence,
@@ -16,11 +21,6 @@ from dashboard.words import (
     number_text,
     percent,
 )
-from trust_core.decision.operating_point import FlagCounts, OperatingPoint
-from trust_core.decision.part_filter import Filters
-from trust_core.figures.elements import GREY
-from trust_core.figures.overlays import LINES, RAMPS, css_gradient
-from trust_core.figures.tradeoff import OUTCOME_COLOURS
 from trust_core.storage.audit_files import Audit
 
 if TYPE_CHECKING:

@@ -6,12 +6,12 @@ from pathlib import Path
 import streamlit as st
 
 from dashboard import shell
-from dashboard.words import count, counted
 from trust_core.audit import jobs
 from trust_core.audit.jobs import DONE, FAILED, RUNNING, JobState
 from trust_core.audit.manifest import Identity
 from trust_core.cli.command import same_command, shell_command
 from trust_core.errors import SettingsError, StoreError, TrustError
+from trust_core.figures.words import count, counted
 from trust_core.messages import duration
 from trust_core.storage.audit_files import open_audit, read_manifest
 from trust_core.storage.workspace import workspace_folder

@@ -10,7 +10,6 @@ import streamlit as st
 
 from dashboard import shell
 from dashboard.run.progress import EVERY, open_run, show_command, show_ended, show_log, show_running
-from dashboard.words import of
 from trust_core.audit import jobs
 from trust_core.audit.jobs import DONE, FAILED, RUNNING, JobState
 from trust_core.cli.command import (
@@ -21,6 +20,7 @@ from trust_core.cli.command import (
     training_folder,
 )
 from trust_core.errors import StoreError, TrustError
+from trust_core.figures.words import of
 from trust_core.messages import duration
 from trust_core.model.training.loop import best_epoch
 from trust_core.storage.progress import PROGRESS

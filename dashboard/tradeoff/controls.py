@@ -4,13 +4,14 @@ from typing import Any
 
 import streamlit as st
 
+from dashboard.glossary import HELP
 from dashboard.parts.url_state import before_in_url
 from dashboard.point_controls import CLICK, field_moved, last_point, move_point
 from dashboard.shell import errors_shown, link
 from dashboard.tradeoff.words import sides_sentence
 from dashboard.url_state import read_point, sync_widget
-from dashboard.words import HELP, indicator_name
 from trust_core.decision.curves import Tradeoff, tradeoff
+from trust_core.decision.indicators.registry import indicator_name
 from trust_core.decision.journal import decide
 from trust_core.decision.operating_point import (
     OperatingPoint,

@@ -1,19 +1,10 @@
 """An operating point in words: what it catches, what it costs, what changed since the last."""
 
 from dashboard.markup import table
-from dashboard.words import (
-    capital,
-    count,
-    counted,
-    indicator_name,
-    interval,
-    of,
-    percent,
-    shift_sentence,
-)
-from trust_core.decision.indicators.registry import THRESHOLD_SHIFT
+from trust_core.decision.indicators.registry import THRESHOLD_SHIFT, indicator_name
 from trust_core.decision.operating_point import FlagCounts, OperatingPoint
 from trust_core.figures.elements import number
+from trust_core.figures.words import capital, count, counted, interval, of, percent, shift_sentence
 
 
 def point_sentence(counts: FlagCounts, point: OperatingPoint) -> str:

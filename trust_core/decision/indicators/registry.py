@@ -54,6 +54,38 @@ ABSENT: dict[str, str] = {
 }
 
 
+# What an indicator is called where people read it.
+INDICATOR_NAMES = {
+    "iou_difference": "IoU difference",
+    "iou_defect": "overlap with the defect map",
+    "good_disagreement": "disagreement with the good map",
+    "iou_difference_shift": "change of the IoU difference under perturbation",
+    "p_defect": "just lowering the decision threshold",
+    "log_odds": "evidence for a defect under perturbation",
+    "log_odds_shift": "change of the evidence under perturbation",
+    "iou_difference_clean": "IoU difference without perturbation",
+    "max_logit": "weakness of the strongest output",
+    "energy": "energy of the outputs",
+    "gradient_norm": "sensitivity to the pixels",
+    "tta_spread": "change of the evidence when the image is flipped",
+    "knn": "distance to the nearest good parts",
+    "mahalanobis": "distance from the cloud of good parts",
+    "defect_area": "area of the defect map",
+    "defect_entropy": "scatter of the defect map",
+    "evidence_mass": "concentration of the evidence for a defect",
+    "mask_alarm": "alarm of the predicted mask",
+    "iou_random": "overlap with a random map",
+    "combination": "evidence and IoU difference combined",
+    "consensus": "consensus of evidence, IoU difference and features",
+    "consensus_blind": "consensus without heatmaps",
+    "probe": "second reading of the activations",
+    "probe_combination": "evidence and second reading of the activations",
+    "best_overlap": "best overlap found on the tuning parts",
+    "overlap_profile": "overlap profile",
+}
+SHIFT_NAME = INDICATOR_NAMES[THRESHOLD_SHIFT]
+
+
 def _column(table: Columns, name: str) -> Floats:
     return np.asarray(table[name], dtype=np.float64)
 
@@ -123,6 +155,11 @@ def _rival(name: str) -> Indicator:
 
 for _name in ABSENT:
     INDICATORS[_name] = _rival(_name)
+
+
+def indicator_name(indicator: str) -> str:
+    """What an indicator is called."""
+    return INDICATOR_NAMES.get(indicator, indicator.replace("_", " "))
 
 
 def available(audit: Audit) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ import math
 import time
 
 from trust_core.decision.certificate import proven
-from trust_core.decision.indicators.registry import THRESHOLD_SHIFT
+from trust_core.decision.indicators.registry import SHIFT_NAME
 from trust_core.decision.operating_point import FlagCounts
 from trust_core.decision.tradeoff import Curve
 
@@ -16,37 +16,6 @@ OUTCOME_NAMES = {
     "": "not readable",
 }
 
-INDICATOR_NAMES = {
-    "iou_difference": "IoU difference",
-    "iou_defect": "overlap with the defect map",
-    "good_disagreement": "disagreement with the good map",
-    "iou_difference_shift": "change of the IoU difference under perturbation",
-    "p_defect": "just lowering the decision threshold",
-    "log_odds": "evidence for a defect under perturbation",
-    "log_odds_shift": "change of the evidence under perturbation",
-    "iou_difference_clean": "IoU difference without perturbation",
-    "max_logit": "weakness of the strongest output",
-    "energy": "energy of the outputs",
-    "gradient_norm": "sensitivity to the pixels",
-    "tta_spread": "change of the evidence when the image is flipped",
-    "knn": "distance to the nearest good parts",
-    "mahalanobis": "distance from the cloud of good parts",
-    "defect_area": "area of the defect map",
-    "defect_entropy": "scatter of the defect map",
-    "evidence_mass": "concentration of the evidence for a defect",
-    "mask_alarm": "alarm of the predicted mask",
-    "iou_random": "overlap with a random map",
-    "combination": "evidence and IoU difference combined",
-    "consensus": "consensus of evidence, IoU difference and features",
-    "consensus_blind": "consensus without heatmaps",
-    "probe": "second reading of the activations",
-    "probe_combination": "evidence and second reading of the activations",
-    "best_overlap": "best overlap found on the tuning parts",
-    "overlap_profile": "overlap profile",
-}
-
-SHIFT_NAME = INDICATOR_NAMES[THRESHOLD_SHIFT]
-
 CONTRADICTION_NAMES = {
     "good_marked": "Good, yet marked",
     "defective_empty": "Defective, mask empty",
@@ -57,52 +26,6 @@ ROLE_NAMES = {
     "tune": "for choosing the threshold",
     "certify": "sealed: for proving the threshold",
     "test": "sealed: for the final report",
-}
-
-ROLE_CHOICES = {
-    "tune": "Tune – for choosing",
-    "certify": "Certify – sealed",
-    "test": "Test – sealed",
-    "all": "All three",
-}
-
-HELP = {
-    "tau": "The flagging threshold: a part called good whose score is at least this high is sent "
-    "to re-inspection.",
-    "eps": "The adversarial strength: how far every pixel is nudged, in steps of 1/255, before the "
-    "detector is asked again.",
-    "iou_difference": "Where the detector would look for a defect, compared with where it looks at "
-    "all, minus the same for a good part. Higher is more suspicious.",
-    "p_defect": "The detector's own probability that the part is defective.",
-    "evidence_mass": "How much of the pixel evidence for a defect lies in its strongest twentieth. "
-    "A defect speaks from few places.",
-    "mask_alarm": "The largest mean probability of the predicted mask over any window of 0.1 % of "
-    "the part: does the mask see what the decision missed?",
-}
-
-GLOSSARY = {
-    "Missed defect": "A defective part that the detector calls good.",
-    "False alarm": "A good part that the detector calls defective.",
-    "Defect probability, p": "How sure the detector itself is that a part is defective.",
-    "Decision threshold": "The detector calls a part defective from this defect probability on.",
-    "Heatmap": "Where on the photograph the detector finds evidence: for a defect, for a good "
-    "part, or of any kind. Its strongest area, outlined, is its mask.",
-    "Overlap, IoU": "How far two masks agree: the area in both, of the area in either.",
-    "IoU difference, Δ": "Overlap of the defect map with where the detector looks at all, minus "
-    "that of the good map. Higher is more suspicious.",
-    "Flagging threshold, τ": "A part called good whose score is at least this is flagged: sent to "
-    "re-inspection.",
-    "Adversarial strength, ε": "Before it is scored, every pixel is nudged so that the part looks "
-    "a little more defective to the detector; by how much, in steps of 1/255. 0 is the photograph "
-    "as it is.",
-    "Predicted mask": "Where the network, or its heatmap, reaches the mask threshold; the true "
-    "mask is what the data marks as the defect.",
-    "Operating point": "The flagging threshold and the strength that you chose.",
-    "Evidence, bits": "How far a piece of the photograph moves the detector's odds, for a defect "
-    "(+) or for a good part (−): one bit doubles them.",
-    "Group": "All photographs of one physical part or lot.",
-    "Tune, certify, test": "Images for choosing the threshold, for proving it, for the final "
-    "report. The last two are sealed: who opens them is noted.",
 }
 
 CONFIDENCE = 0.95
@@ -122,11 +45,6 @@ def counted(n: int, what: str) -> str:
 def of(k: int, n: int, what: str) -> str:
     """A part of a whole: `11 of 12 missed defects`. `what` is a plural in -s."""
     return f"{count(k)} of {counted(n, what)}" if n else f"no {what}"
-
-
-def indicator_name(indicator: str) -> str:
-    """What an indicator is called."""
-    return INDICATOR_NAMES.get(indicator, indicator.replace("_", " "))
 
 
 def capital(text: str) -> str:

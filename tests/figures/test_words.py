@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from dashboard import words
 from trust_core.data.roles import ROLES
-from trust_core.decision.indicators.registry import INDICATORS
+from trust_core.decision.indicators.registry import INDICATOR_NAMES, INDICATORS
 from trust_core.decision.operating_point import FlagCounts
 from trust_core.decision.tradeoff import curve
+from trust_core.figures import words
 
 
 @pytest.mark.parametrize(("n", "text"), [(0, "0"), (74, "74"), (1204, "1,204")])
@@ -111,7 +111,7 @@ def test_moment(stamp: str, text: str):
 
 
 def test_every_indicator_outcome_and_role_has_a_name():
-    assert set(words.INDICATOR_NAMES) == set(INDICATORS)
+    assert set(INDICATOR_NAMES) == set(INDICATORS)
     assert set(words.OUTCOME_NAMES) == {"TP", "FN", "TN", "FP", ""}
     assert set(words.ROLE_NAMES) == set(ROLES)
     assert set(words.HELP) <= {"tau", "eps", *INDICATORS}

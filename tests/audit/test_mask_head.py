@@ -170,3 +170,23 @@ def test_a_stopped_run_and_an_adopted_one_have_the_same_masks(
     assert adopted.folder != first.folder
     assert (adopted.folder / MASKS).stat().st_ino == (first.folder / MASKS).stat().st_ino
     assert adopted.manifest["mask_head"] == first.manifest["mask_head"]
+
+
+class MaskedLast(Masked):
+    """The mask is made after the decision, from a layer before it, as a decoder does."""
+
+    def forward(self, x):
+        early = self.decision[:2](x)
+        label = self.decision[2:](early.clone())
+        return self.mask(early), label
+
+
+def test_a_mask_made_after_the_last_layer_in_bf16(dataset, tmp_path):
+    plain = small_detector()
+    settings = AuditSettings(strengths=(0,), precision="bf16")
+    masks = []
+    for network in (Masked(), MaskedLast()):
+        detector = Detector(network, plain.preprocessing, plain.convention)
+        audit = run_audit(detector, dataset, settings, tmp_path / type(network).__name__)
+        masks.append(audit.masks().astype(float))
+    np.testing.assert_allclose(*masks, atol=2e-3)

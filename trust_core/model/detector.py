@@ -317,7 +317,7 @@ class Detector:
         if self.device.type == "cuda":
             self._arrange(PLAIN if precision == "fp32" else self._fastest)
         last = self.module.get_submodule(self._last) if self._last else None
-        return computing(precision, self.device, last, self._dtype)
+        return computing(precision, self.device, self.module, last, self._dtype)
 
     def _trace_in_best_format(self) -> tuple[Trace, torch.memory_format]:
         """A trace in channels-last, the faster memory format, or plain where that does not run."""

@@ -16,7 +16,11 @@ PRECISIONS = {"fp32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat
 
 @contextmanager
 def computing(
-    precision: str, device: torch.device, last: nn.Module | None, dtype: torch.dtype
+    precision: str,
+    device: torch.device,
+    module: nn.Module,
+    last: nn.Module | None,
+    dtype: torch.dtype,
 ) -> Iterator[None]:
     """Arithmetic of a network: bf16 up to a layer, or full (on a GPU, TF32) throughout.
 
@@ -26,6 +30,7 @@ def computing(
     Args:
         precision: a key of `PRECISIONS`.
         device: where the network runs.
+        module: the network.
         last: the layer behind which everything is in full again; None: bf16 to the end.
         dtype: that of full precision.
     """
@@ -34,12 +39,22 @@ def computing(
         torch.set_autocast_enabled(device.type, False)
         return output.to(dtype)
 
+    def widen(_: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...] | None:
+        if torch.is_autocast_enabled(device.type):
+            return None
+        return tuple(x.to(dtype) if isinstance(x, Tensor) and x.dtype == low else x for x in inputs)
+
+    low = PRECISIONS[precision]
     with ExitStack() as stack:
         stack.enter_context(tf32(device, allowed=precision == "tf32"))
-        if PRECISIONS[precision] != torch.float32:
-            stack.enter_context(torch.autocast(device.type, PRECISIONS[precision]))
+        if low != torch.float32:
+            stack.enter_context(torch.autocast(device.type, low))
             if last is not None:
                 stack.callback(last.register_forward_hook(leave).remove)
+                # A mask decoder behind it reads earlier features too, which are in bf16 still.
+                for part in module.modules():
+                    if not any(part.children()):
+                        stack.callback(part.register_forward_pre_hook(widen).remove)
         yield
 
 

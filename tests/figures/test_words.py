@@ -114,7 +114,6 @@ def test_every_indicator_outcome_and_role_has_a_name():
     assert set(INDICATOR_NAMES) == set(INDICATORS)
     assert set(words.OUTCOME_NAMES) == {"TP", "FN", "TN", "FP", ""}
     assert set(words.ROLE_NAMES) == set(ROLES)
-    assert set(words.HELP) <= {"tau", "eps", *INDICATORS}
 
 
 @pytest.mark.parametrize(

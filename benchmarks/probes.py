@@ -18,8 +18,8 @@ import numpy as np
 import pandas as pd
 
 from trust_core.decision.bootstrap import group_codes
-from trust_core.decision.certify import plain
 from trust_core.decision.indicators.probes import WEIGHT, combined, fit_probes
+from trust_core.decision.json_object import json_object
 from trust_core.decision.tradeoff import Floats, curve
 from trust_core.decision.verdict import verdict
 from trust_core.model.depths import STATISTICS
@@ -197,7 +197,7 @@ def main() -> None:
     options = parser.parse_args()
     found = [evaluate(open_audit(folder)) for folder in options.audits]
     if options.json:
-        print(json.dumps(plain(found), allow_nan=False))
+        print(json.dumps(json_object({"audits": found}), allow_nan=False))
         return
     for each in found:
         print(f"\n### {each['audit']}\n")

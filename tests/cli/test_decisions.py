@@ -23,7 +23,7 @@ def test_certify_prints_one_json_object(audit: str, capsys):
     assert result.keys() >= KEYS
     assert set(result["threshold_shift"]) >= {"certified", "tn_loss"}
     assert set(result["test"]) >= {"fn_recall", "tn_loss", "counts"}
-    assert (result["certified"], result["chosen_by"]) == (True, "best on tune")
+    assert (result["certified"], result["chosen_by"]) == (True, "proposed on tune")
     assert printed.err == ""
 
 

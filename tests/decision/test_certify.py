@@ -15,6 +15,7 @@ from trust_core.decision.certify import (
     ASKED_FOR,
     BEST_ON_TUNE,
     LAST_CHOSEN,
+    PROPOSED,
     ChosenIndicator,
     certify,
     choose_indicator,
@@ -187,7 +188,7 @@ def test_nothing_is_chosen_on_a_sealed_image(tmp_path: Path):
             deltas = (noise, clear) if role == "tune" else (clear, noise)
             rows.append(Part(i % 2 == 1, 0.1 + i / 100, deltas, role, group=f"{role}{i}"))
     audit = write_fake_audit(tmp_path / "audit", rows, strengths=(0.0, 1.0))
-    assert choose_indicator(audit) == ChosenIndicator("iou_difference", 1.0, BEST_ON_TUNE)
+    assert choose_indicator(audit) == ChosenIndicator("iou_difference", 1.0, PROPOSED)
     lowest = ChosenIndicator("log_odds", 0.0, BEST_ON_TUNE)  # of equal strengths
     assert choose_indicator(audit, "log_odds") == lowest
     assert choose_indicator(audit, strength=0.0) == ChosenIndicator(
@@ -206,9 +207,9 @@ def test_the_last_operating_point_is_taken(audit: Audit):
     assert choose_indicator(audit, "log_odds_shift").indicator == "log_odds_shift"
 
 
-def test_without_a_missed_defect_on_tune_the_clean_image_is_taken(tmp_path: Path):
+def test_without_a_missed_defect_on_tune_threshold_shift_is_taken(tmp_path: Path):
     audit = write_fake_audit(tmp_path / "audit", passed_parts([], [0.1, 0.2]))
-    assert choose_indicator(audit) == ChosenIndicator("iou_difference", 0.0, BEST_ON_TUNE)
+    assert choose_indicator(audit) == ChosenIndicator("p_defect", 0.0, PROPOSED)
 
 
 def test_what_the_audit_does_not_have_is_refused(audit: Audit):

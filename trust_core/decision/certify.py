@@ -46,6 +46,7 @@ from trust_core.decision.journal import (
 )
 from trust_core.decision.json_object import json_object
 from trust_core.decision.operating_point import default_strength
+from trust_core.decision.proposal import propose_indicator
 from trust_core.decision.tradeoff import Counts, Floats, curve
 from trust_core.decision.verdict import SAME_RANKING, Verdict, same_ranking, verdict
 from trust_core.errors import SettingsError
@@ -53,6 +54,7 @@ from trust_core.storage.audit_columns import PassedColumns, text
 from trust_core.storage.audit_files import Audit
 
 LAST_CHOSEN, BEST_ON_TUNE, ASKED_FOR = "last operating point", "best on tune", "asked for"
+PROPOSED = "proposed on tune"
 USUAL_RECALL = 0.95  # of the TN losses beside a verdict when no recall was asked for
 
 
@@ -204,8 +206,9 @@ def choose_indicator(
 ) -> ChosenIndicator:
     """What to certify when nothing, or only a part, is said.
 
-    With neither: the last operating point of the journal. Without one, and wherever the strength
-    is left open: the strength with the highest AUROC on `tune`, the lowest of equal ones.
+    With neither: the last operating point of the journal; without one what `propose_indicator`
+    proposes. Where the strength alone is left open: the one with the highest AUROC on `tune`, the
+    lowest of equal ones.
 
     Raises:
         SettingsError: an indicator or a strength that the audit does not have.
@@ -217,6 +220,8 @@ def choose_indicator(
             )
             if entry.get("what") == OPERATING_POINT and known:
                 return ChosenIndicator(entry["indicator"], entry["strength"], LAST_CHOSEN)
+        proposed = propose_indicator(audit)
+        return ChosenIndicator(proposed.indicator, proposed.strength, PROPOSED)
     indicator = DEFAULT_INDICATOR if indicator is None else indicator
     INDICATORS.find(indicator)
     if strength is None:
@@ -292,7 +297,8 @@ def _why(chosen: ChosenIndicator) -> str:
 
 def _chosen_blind(audit: Audit, chosen: ChosenIndicator) -> bool:
     """Whether the journal shows that the choice was made before `certify` was looked at."""
-    if (chosen.indicator, chosen.chosen_by) == (DEFAULT_INDICATOR, BEST_ON_TUNE):
+    by_rule = (DEFAULT_INDICATOR, BEST_ON_TUNE)
+    if chosen.chosen_by == PROPOSED or (chosen.indicator, chosen.chosen_by) == by_rule:
         return True
     for entry in entries(audit):
         if entry.get("what") == SEAL_OPENED and entry.get("role") == "certify":

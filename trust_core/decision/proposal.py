@@ -1,0 +1,140 @@
+"""The indicator that is proposed to be judged, chosen on `tune` alone.
+
+Of threshold shift, the IoU difference, the consensus and the probe combination, the simplest whose
+lead lies within one standard error of the largest (Breiman et al., Classification and Regression
+Trees, 1984). What is fitted scores `tune` out of fold, so its lead there is cross-validated.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from trust_core.decision.auroc import auroc_of_resamples
+from trust_core.decision.bootstrap import Flags, count_groups, resample
+from trust_core.decision.curves import scored
+from trust_core.decision.indicators.registry import (
+    DEFAULT_INDICATOR,
+    THRESHOLD_SHIFT,
+    available,
+)
+from trust_core.decision.operating_point import default_strength
+from trust_core.decision.tradeoff import Counts, Floats, curve
+from trust_core.decision.verdict import LEAST_GROUPS
+from trust_core.storage.audit_files import Audit
+
+CANDIDATES = (THRESHOLD_SHIFT, DEFAULT_INDICATOR, "consensus", "probe_combination")  # by simplicity
+RESAMPLES = 500
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """An indicator on `tune`.
+
+    Attributes:
+        indicator: a key of `INDICATORS`.
+        strength: ε with the highest AUROC on `tune`.
+        lead: AUROC less that of threshold shift.
+        behind: how much less than the largest lead.
+        error: standard error of that, by a bootstrap over groups.
+    """
+
+    indicator: str
+    strength: float
+    lead: float
+    behind: float
+    error: float
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """What to judge, and why.
+
+    Attributes:
+        indicator: a key of `INDICATORS`.
+        strength: ε.
+        sentence: the reason.
+        groups: groups of `tune` with a missed defect.
+        candidates: from the simplest; empty where there are too few groups.
+    """
+
+    indicator: str
+    strength: float
+    sentence: str
+    groups: int
+    candidates: tuple[Candidate, ...]
+
+
+def propose_indicator(audit: Audit) -> Proposal:
+    """The indicator to be judged; threshold shift where nothing is shown to beat it."""
+    names = [name for name in CANDIDATES if name in available(audit)]
+    strengths = {
+        name: default_strength(audit, name) if name == DEFAULT_INDICATOR else 0.0 for name in names
+    }
+    tables = {name: scored(audit, ["tune"], name, strength) for name, strength in strengths.items()}
+    first = tables[THRESHOLD_SHIFT]
+    missed = (first["outcome"] == "FN").to_numpy(dtype=bool)
+    codes = first["group"].to_numpy(dtype=np.int64)
+    groups, good_groups = (count_groups(codes, chosen) for chosen in (missed, ~missed))
+    if min(groups, good_groups) < LEAST_GROUPS:
+        return Proposal(
+            THRESHOLD_SHIFT,
+            0.0,
+            f"Use threshold shift: the tuning parts hold {groups} missed and {good_groups} good "
+            f"ones, too few to choose anything else by; {LEAST_GROUPS} of each are the least.",
+            groups,
+            (),
+        )
+    scores = {name: table["indicator"].to_numpy(dtype=np.float64) for name, table in tables.items()}
+    candidates = compare(scores, missed, codes, strengths)
+    chosen = next(each for each in candidates if each.behind <= each.error)
+    return Proposal(
+        chosen.indicator, chosen.strength, _sentence(chosen, candidates), groups, candidates
+    )
+
+
+def compare(
+    scores: dict[str, Floats], missed: Flags, codes: Counts, strengths: dict[str, float]
+) -> tuple[Candidate, ...]:
+    """The candidates in the order given, threshold shift among them.
+
+    Args:
+        scores: of each indicator, `(N,)`, NaN = unscored.
+        missed: `(N,)`, some of each.
+        codes: groups as numbers, `(N,)`.
+        strengths: ε of each indicator.
+    """
+    areas = {name: curve(values, missed).auroc for name, values in scores.items()}
+    best = max(areas, key=lambda name: areas[name])  # the simplest of equals
+    resampled = {name: auroc_of_resamples(values, missed) for name, values in scores.items()}
+    drawn: dict[str, list[Floats]] = {name: [] for name in scores}
+    for times in resample(codes, RESAMPLES):
+        for name, auroc in resampled.items():
+            drawn[name].append(auroc(times))
+    known = {name: np.concatenate(values) for name, values in drawn.items()}
+    return tuple(
+        Candidate(
+            name,
+            strengths[name],
+            areas[name] - areas[THRESHOLD_SHIFT],
+            areas[best] - areas[name],
+            float(np.nanstd(known[best] - known[name])),
+        )
+        for name in scores
+    )
+
+
+def _sentence(chosen: Candidate, candidates: tuple[Candidate, ...]) -> str:
+    if chosen.indicator == THRESHOLD_SHIFT:
+        best = max(candidates, key=lambda each: each.lead)
+        if best is chosen:
+            return (
+                "Use threshold shift: on the tuning parts nothing else ranks missed defects higher."
+            )
+        return (
+            "Use threshold shift: on the tuning parts the largest lead over it, "
+            f"{best.lead:+.3f}, is within one standard error ({chosen.error:.3f})."
+        )
+    return (
+        f"Proposed on the tuning parts: lead over threshold shift {chosen.lead:+.3f} of AUROC, the "
+        "simplest indicator within one standard error of the largest."
+    )

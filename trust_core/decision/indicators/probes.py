@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from trust_core.decision.bootstrap import Flags, count_groups, group_codes
+from trust_core.decision.auroc import auroc_of_resamples
+from trust_core.decision.bootstrap import Flags, count_groups, group_codes, resample
 from trust_core.decision.cross_validation import FOLDS, grouped_folds, standardised
 from trust_core.decision.indicators.linear_discriminant import TINY, linear_discriminant
 from trust_core.decision.tradeoff import Counts, Floats, curve
@@ -26,6 +27,8 @@ from trust_core.storage.audit_files import Audit
 PROBES = "probes.npz"
 WEIGHT = 0.5  # of the probes beside z, in standard deviations
 LEAST_GROUPS = 5  # with a defect, and with a good part, in `tune`
+LEAST_MISSED = 6  # groups of `tune` with a miss: fewer cannot tell whether `train` helps
+RESAMPLES = 500
 LEAST_GOOD = 20  # passed good images of `tune`: they set the scale
 MOST_IMAGES = 1500  # of a role that are fitted to, defective ones first
 CHUNK = 2048
@@ -193,19 +196,18 @@ def _fitted(
     if min(groups, good_groups) < LEAST_GROUPS or scale.sum() < LEAST_GOOD:
         return None
     values = _values(activations, tune)
-    best, found = -1.0, None
-    for roles in ROLES:
-        if "train" in roles and not len(train):
-            continue
+    few = count_groups(codes[own], missed) < LEAST_MISSED or not len(train)
+    found, before = None, None
+    for roles in ROLES[:1] if few else ROLES:
         beside = (_values(activations, train), defective[train]) if "train" in roles else None
         fits, fold = cross_fit(values, defective[tune], codes[tune], widths, beside)
         fit_of = np.full(int(codes.max()) + 1, len(fits) - 1)  # of each group
         fit_of[codes[tune]] = fold
         held = _all_scores(activations, own, fits, fit_of[codes[own]])
         score = standardised(held, scale).mean(1)
-        area = curve(combined(log_odds[own], score, scale), missed).auroc
-        if found is None or area > best + 1e-12:
-            best, found = area, (roles, fits, fit_of, held)
+        total = combined(log_odds[own], score, scale)
+        if before is None or _clearly_higher(total, before, missed, codes[own]):
+            found, before = (roles, fits, fit_of, held), total
     assert found is not None
     roles, fits, fit_of, held = found
     fit_of = np.where(tuned, fit_of[codes], len(fits) - 1)  # of each image
@@ -223,6 +225,14 @@ def _fitted(
         scores=scores,
         groups=groups,
     )
+
+
+def _clearly_higher(scores: Floats, others: Floats, missed: Flags, codes: Counts) -> bool:
+    """Whether the AUROC of scores is the higher one, by more than one standard error."""
+    areas = [auroc_of_resamples(values, missed) for values in (scores, others)]
+    drawn = [areas[0](times) - areas[1](times) for times in resample(group_codes(codes), RESAMPLES)]
+    lead = curve(scores, missed).auroc - curve(others, missed).auroc
+    return bool(lead > np.nanstd(np.concatenate(drawn)))
 
 
 def _rows(samples: pd.DataFrame, role: str) -> Counts:

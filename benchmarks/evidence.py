@@ -32,7 +32,7 @@ from benchmarks.evidence_cost import views
 from benchmarks.machine import machine, versions
 from trust_core.explanation.evidence.fit import as_pixels, fit_to_files
 from trust_core.explanation.evidence.forms import Evidence, evidence
-from trust_core.explanation.evidence.patch_gaussian import Conditional
+from trust_core.explanation.evidence.patch_gaussian import PatchGaussian
 from trust_core.model.detector import Detector
 from trust_core.model.open import ModelOptions, open_detector
 from trust_core.storage.workspace import workspace_folder
@@ -62,7 +62,7 @@ class Solar:
     """The detector, its images and what surroundings look like in them."""
 
     detector: Detector
-    conditional: Conditional
+    conditional: PatchGaussian
     paths: list[Path]
 
 
@@ -101,7 +101,7 @@ def answers(ware: Solar, path: Path, cache: Path) -> dict[str, Any]:
 
 
 def ask(
-    detector: Detector, pixels: torch.Tensor, conditional: Conditional, form: str, seed: int = 0
+    detector: Detector, pixels: torch.Tensor, conditional: PatchGaussian, form: str, seed: int = 0
 ) -> Evidence:
     """One form at the benchmark's windows, without the check."""
     return evidence(

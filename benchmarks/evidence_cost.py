@@ -9,7 +9,7 @@ import torchvision
 
 from benchmarks.machine import alternate, ratio
 from trust_core.explanation.evidence.forms import evidence
-from trust_core.explanation.evidence.patch_gaussian import Conditional
+from trust_core.explanation.evidence.patch_gaussian import PatchGaussian
 from trust_core.model.detector import Detector
 from trust_core.model.outputs import choose_convention
 from trust_core.model.preprocessing import Preprocessing
@@ -48,9 +48,9 @@ def views(rounds: int) -> dict[str, Any]:
     return told
 
 
-def flat(channels: int) -> Conditional:
+def flat(channels: int) -> PatchGaussian:
     """Surroundings for timing only: any Gaussian costs the same."""
     side = (WINDOW + 4) ** 2
     one = np.ones(channels)
     covariance = np.tile(np.eye(side) + 0.5, (channels, 1, 1))
-    return Conditional(WINDOW, 2, np.zeros((channels, side)), covariance, 0 * one, one)
+    return PatchGaussian(WINDOW, 2, np.zeros((channels, side)), covariance, 0 * one, one)

@@ -35,7 +35,7 @@ from trust_core.data.images import read_mask
 from trust_core.explanation.cams import gradcam
 from trust_core.explanation.evidence.fit import as_pixels, fit_to_files
 from trust_core.explanation.evidence.forms import FINE, FORMS, evidence
-from trust_core.explanation.evidence.patch_gaussian import Conditional
+from trust_core.explanation.evidence.patch_gaussian import PatchGaussian
 from trust_core.model.detector import Detector
 from trust_core.model.open import ModelOptions, open_detector
 from trust_core.storage.workspace import workspace_folder
@@ -54,7 +54,7 @@ class Tiles:
     """The detector, what surroundings look like, and the images to ask about."""
 
     detector: Detector
-    conditional: Conditional
+    conditional: PatchGaussian
     root: Path
     images: pd.DataFrame
 

@@ -20,7 +20,7 @@ from trust_core.audit.settings import AuditSettings
 from trust_core.data.samples import SAMPLE_COLUMNS, sample_id
 from trust_core.decision.indicators.registry import ABSENT
 from trust_core.explanation.overlap import CONSTANT, SCORED
-from trust_core.explanation.uncertainty import DOUBT_COLUMNS
+from trust_core.explanation.uncertainty import UNCERTAINTY_COLUMNS
 from trust_core.storage.atomic import write_json
 from trust_core.storage.audit_files import (
     FEATURES,
@@ -178,7 +178,7 @@ def _samples(names: list[str], roles: tuple[str, ...], draw: np.random.Generator
             "reason": np.select(
                 [lost, status == NO_SCORE], ["the file is cut short", CONSTANT], ""
             ),
-            **{name: draw.normal(size=count) for name in DOUBT_COLUMNS},
+            **{name: draw.normal(size=count) for name in UNCERTAINTY_COLUMNS},
             "outcome": np.where(lost, "", outcome),
         }
     )

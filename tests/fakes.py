@@ -22,9 +22,9 @@ from trust_core.audit.settings import AuditSettings
 from trust_core.data.samples import SAMPLE_COLUMNS, sample_id
 from trust_core.decision.indicators.probes import fit_probes
 from trust_core.decision.indicators.registry import ABSENT
-from trust_core.explanation.heatmaps import rounded
+from trust_core.explanation.heatmaps import round_maps
 from trust_core.explanation.overlap import CONSTANT, SCORED
-from trust_core.explanation.uncertainty import DOUBT_COLUMNS
+from trust_core.explanation.uncertainty import UNCERTAINTY_COLUMNS
 from trust_core.storage.atomic import write_json
 from trust_core.storage.audit_files import (
     ACTIVATIONS,
@@ -192,7 +192,7 @@ def _sample(root: Path, index: int, part: Part, draw: np.random.Generator) -> di
         "predicted": pd.NA if unreadable else int(defective),
         "status": UNREADABLE if unreadable else NO_SCORE if unscored else SCORED,
         "reason": "not a PNG file" if unreadable else CONSTANT if unscored else "",
-        **{name: math.nan if unreadable else float(draw.normal()) for name in DOUBT_COLUMNS},
+        **{name: math.nan if unreadable else float(draw.normal()) for name in UNCERTAINTY_COLUMNS},
         "outcome": "" if unreadable else OUTCOMES[int(part.defective), int(defective)],
     }
     assert list(values) == [*SAMPLE_COLUMNS, *PASS_COLUMNS[1:], "outcome"]
@@ -235,7 +235,7 @@ def _with_maps(
     maps = {}
     for name in MAP_NAMES:
         raw = draw.gamma(0.5, 1.0, (len(scores), *GRID)).astype(np.float32)
-        half, scale = rounded(torch.from_numpy(raw))
+        half, scale = round_maps(torch.from_numpy(raw))
         maps[name], scores[f"scale_{name}"] = half.numpy(), scale.numpy()
     return scores.assign(row=np.arange(len(scores))), maps
 

@@ -28,13 +28,9 @@ from trust_core.audit.jobs import DONE, FAILED, RUNNING, JobState
 from trust_core.audit.reopen import network_input
 from trust_core.errors import StoreError, TrustError
 from trust_core.explanation.evidence.comparison import agreement, for_and_against
-from trust_core.explanation.evidence.forms import (
-    Evidence,
-    audit_conditional,
-    evidence,
-    lost_at_once,
-)
-from trust_core.explanation.evidence.patch_gaussian import Conditional
+from trust_core.explanation.evidence.fit import audit_patch_gaussian
+from trust_core.explanation.evidence.forms import Evidence, evidence, occlude_all
+from trust_core.explanation.evidence.patch_gaussian import PatchGaussian
 from trust_core.figures.evidence import SIDES, Cells, evidence_panel
 from trust_core.figures.part_maps import photo_panel
 from trust_core.figures.words import count, counted
@@ -290,7 +286,7 @@ def _lost(audit: Audit, path: str, form: str, window: int) -> float:
     """What is lost when all windows of that evidence are replaced at once, in bits."""
     detector = audited_detector(audit)
     pixels = network_input(audit, detector, path)
-    return lost_at_once(detector, pixels, _conditional(audit, window), form, window=window)
+    return occlude_all(detector, pixels, _conditional(audit, window), form, window=window)
 
 
 @st.cache_data(max_entries=24, show_spinner=MEASURING, hash_funcs=BY_KEY)
@@ -300,8 +296,8 @@ def _scale(audit: Audit, form: str, window: int) -> float:
 
 
 @st.cache_resource(max_entries=6, show_spinner=LEARNING, hash_funcs=BY_KEY)
-def _conditional(audit: Audit, window: int) -> Conditional:
-    return audit_conditional(audit, window)
+def _conditional(audit: Audit, window: int) -> PatchGaussian:
+    return audit_patch_gaussian(audit, window)
 
 
 @st.cache_data(max_entries=16, show_spinner=False, hash_funcs=BY_KEY)

@@ -21,7 +21,8 @@ from trust_core.audit.evidence_store import (
 )
 from trust_core.audit.reopen import network_input, reopened
 from trust_core.errors import StoreError
-from trust_core.explanation.evidence.forms import Evidence, audit_conditional, evidence
+from trust_core.explanation.evidence.fit import audit_patch_gaussian
+from trust_core.explanation.evidence.forms import Evidence, evidence
 from trust_core.model.detector import Detector
 from trust_core.storage.audit_files import Audit
 
@@ -35,7 +36,7 @@ PARTS = [
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Audit:
     audit = write_audit(tmp_path_factory.mktemp("stored") / "audit", PARTS)
-    audit_conditional(audit)  # learnt once for all tests
+    audit_patch_gaussian(audit)  # learnt once for all tests
     return audit
 
 
@@ -86,7 +87,7 @@ def test_a_task_is_computed_and_kept(audit: Audit, detector: Detector):
     evidence_job.run(audit, task)
     found = kept(task.folder(audit))
     path = audit.query("SELECT path FROM samples ORDER BY path")["path"].iloc[0]
-    pixels, conditional = network_input(audit, detector, path), audit_conditional(audit)
+    pixels, conditional = network_input(audit, detector, path), audit_patch_gaussian(audit)
     again = evidence(detector, pixels, conditional, "plug-in", window=10, stride=10)
     np.testing.assert_array_equal(found.bits, again.bits)
     assert found.expected == again.expected
@@ -108,7 +109,7 @@ def test_a_pass_is_timed(detector: Detector):
 
 
 def measured(audit: Audit, detector: Detector, form: str = "first-order") -> float:
-    return evidence_scale(audit, detector, audit_conditional(audit, 10), form)
+    return evidence_scale(audit, detector, audit_patch_gaussian(audit, 10), form)
 
 
 def test_the_scale_is_measured_once_on_images_that_are_not_sealed(
@@ -125,7 +126,7 @@ def test_the_scale_is_measured_once_on_images_that_are_not_sealed(
 
 
 def test_the_scale_is_the_value_that_one_in_200_pixels_exceed(audit: Audit, detector: Detector):
-    conditional = audit_conditional(audit, 10)
+    conditional = audit_patch_gaussian(audit, 10)
     paths = audit.query(
         "SELECT path FROM samples WHERE role IN ('train', 'tune') ORDER BY sample_id"
     )["path"]

@@ -10,7 +10,7 @@ from playwright.sync_api import Locator, Page, expect
 from tests.browser.conftest import settled
 from tests.dashboard.ware import write_audit
 from tests.fakes import passed_parts
-from trust_core.explanation.evidence.fit import audit_conditional
+from trust_core.explanation.evidence.fit import audit_patch_gaussian
 from trust_core.storage.audit_files import Audit
 from trust_core.storage.workspace import delete
 
@@ -23,7 +23,7 @@ def audit(workspace: Path) -> Iterator[Audit]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TRUST_CORE_WORKSPACE", str(workspace))
         audit = write_audit(workspace / "small", passed_parts([0.3, 0.2], [0.1]))
-        audit_conditional(audit)  # takes its seconds once, before anyone waits for a page
+        audit_patch_gaussian(audit)  # takes its seconds once, before anyone waits for a page
         yield audit
         delete("small")
 

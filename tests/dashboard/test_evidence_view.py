@@ -17,7 +17,7 @@ from tests.dashboard.ware import write_audit
 from tests.fakes import Part, passed_parts
 from trust_core.audit import evidence_job
 from trust_core.audit.evidence_store import RESULT, Task, kept
-from trust_core.explanation.evidence.forms import audit_conditional
+from trust_core.explanation.evidence.fit import audit_patch_gaussian
 from trust_core.storage.audit_files import EVIDENCE, MANIFEST, Audit
 
 PARTS = [
@@ -39,7 +39,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def surroundings(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What the images let expect: the same for every test, so it is learnt once."""
     audit = write_audit(tmp_path_factory.mktemp("learnt") / "demo", PARTS)
-    audit_conditional(audit)
+    audit_patch_gaussian(audit)
     return audit.folder / EVIDENCE
 
 

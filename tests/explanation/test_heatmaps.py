@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as hnp
 from tests.explanation.networks import TinyResNet, make
 from trust_core.errors import SettingsError
 from trust_core.explanation.cams import AGNOSTIC, SPECIFIC
-from trust_core.explanation.heatmaps import check_forms, heatmaps, map_names, rounded
+from trust_core.explanation.heatmaps import check_forms, heatmaps, map_names, round_maps
 
 
 def test_names_are_plain_for_the_first_form_and_prefixed_for_further_ones():
@@ -76,7 +76,7 @@ def test_forms_that_exist_are_taken(specific: str, agnostic: str):
 )
 def test_rounding_keeps_a_map_of_any_scale_to_half_precision(values: np.ndarray, scale: float):
     maps = torch.from_numpy(values) * scale
-    half, divisor = rounded(maps)
+    half, divisor = round_maps(maps)
     assert half.dtype == torch.float16
     assert divisor.dtype == torch.float32
     assert half.abs().max() <= 1
@@ -86,7 +86,7 @@ def test_rounding_keeps_a_map_of_any_scale_to_half_precision(values: np.ndarray,
 
 
 def test_an_all_zero_map_keeps_a_divisor_of_one():
-    half, divisor = rounded(torch.zeros(2, 3, 3))
+    half, divisor = round_maps(torch.zeros(2, 3, 3))
     assert not half.any()
     assert divisor.tolist() == [1, 1]
 
@@ -95,6 +95,6 @@ def test_an_all_zero_map_keeps_a_divisor_of_one():
 def test_a_map_that_is_not_finite_stays_so(bad: float):
     maps = torch.rand(2, 3, 3)
     maps[1, 0, 0] = bad
-    half, _ = rounded(maps)
+    half, _ = round_maps(maps)
     assert half[0].isfinite().all()
     assert not half[1].isfinite().all()

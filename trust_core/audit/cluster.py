@@ -33,7 +33,7 @@ from trust_core.model.modules import own_copy
 from trust_core.storage.shards import Shard
 
 if TYPE_CHECKING:
-    from trust_core.explanation.evidence.patch_gaussian import Conditional
+    from trust_core.explanation.evidence.patch_gaussian import PatchGaussian
 
 RESTARTS = 5  # of one actor, before a run is given up
 PATIENCE = 5  # seconds until a cluster must have answered
@@ -69,7 +69,7 @@ class Order:
 
     detector: Mapping[str, Any]
     settings: AuditSettings
-    surroundings: "Conditional | None"
+    surroundings: "PatchGaussian | None"
     root: Path
     source: str
 
@@ -116,7 +116,7 @@ def run_on_cluster(
     detector: Detector,
     dataset: Dataset,
     settings: AuditSettings,
-    surroundings: "Conditional | None",
+    surroundings: "PatchGaussian | None",
     batches: Mapping[int, slice],
 ) -> Iterator[tuple[int, Shard]]:
     """Number and shard of every batch, in the order they are finished.

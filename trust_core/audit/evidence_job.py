@@ -15,7 +15,8 @@ import torch
 from trust_core.audit.evidence_store import SAMPLES, Task, keep
 from trust_core.audit.reopen import network_input, reopened
 from trust_core.errors import StoreError, TrustError
-from trust_core.explanation.evidence.forms import audit_conditional, evidence
+from trust_core.explanation.evidence.fit import audit_patch_gaussian
+from trust_core.explanation.evidence.forms import evidence
 from trust_core.model.detector import Detector
 from trust_core.storage.audit_files import Audit, open_audit
 from trust_core.storage.progress import progress_writer, stopwatch
@@ -58,7 +59,7 @@ def run(audit: Audit, task: Task) -> None:
     found = evidence(
         detector,
         network_input(audit, detector, paths.iloc[0]),
-        audit_conditional(audit, task.window),
+        audit_patch_gaussian(audit, task.window),
         task.form,
         window=task.window,
         stride=task.stride,

@@ -16,8 +16,8 @@ import numpy as np
 from trust_core.audit.reopen import network_input
 from trust_core.errors import StoreError, UnreadableImage
 from trust_core.explanation.evidence.forms import Evidence, evidence
-from trust_core.explanation.evidence.occlusion import starts
-from trust_core.explanation.evidence.patch_gaussian import Conditional
+from trust_core.explanation.evidence.occlusion import window_starts
+from trust_core.explanation.evidence.patch_gaussian import PatchGaussian
 from trust_core.figures.evidence import scale_end
 from trust_core.model.detector import Detector
 from trust_core.storage.atomic import read_json, replacing, write_json
@@ -56,7 +56,7 @@ class Task:
 
     def windows(self, size: tuple[int, int]) -> int:
         """Windows on a network input of (H, W)."""
-        rows, columns = (starts(length, self.window, self.stride) for length in size)
+        rows, columns = (window_starts(length, self.window, self.stride) for length in size)
         return len(rows) * len(columns)
 
     def passes(self, size: tuple[int, int]) -> int:
@@ -98,13 +98,15 @@ def kept(folder: Path) -> Evidence:
         ) from error
 
 
-def evidence_scale(audit: Audit, detector: Detector, conditional: Conditional, form: str) -> float:
+def evidence_scale(
+    audit: Audit, detector: Detector, surroundings: PatchGaussian, form: str
+) -> float:
     """Bits at the end of the colour scale; above 0.
 
     Args:
         audit: the audit.
         detector: its model.
-        conditional: of the window.
+        surroundings: of the window.
         form: a key of `FORMS`.
 
     Raises:
@@ -112,17 +114,17 @@ def evidence_scale(audit: Audit, detector: Detector, conditional: Conditional, f
     """
     path = audit.folder / FOLDER / SCALE
     form = form if form in OWN_QUESTION else SHARED
-    name = f"{form}-{conditional.window}"
+    name = f"{form}-{surroundings.window}"
     scale = read_json(path).get(name)
     if scale is None:
-        scale = _measure(audit, detector, conditional, form)
+        scale = _measure(audit, detector, surroundings, form)
         with suppress(OSError):  # an audit that cannot be written is measured at every start
             path.parent.mkdir(exist_ok=True)
             write_json(path, read_json(path) | {name: scale})
     return float(scale) or 1.0
 
 
-def _measure(audit: Audit, detector: Detector, conditional: Conditional, form: str) -> float:
+def _measure(audit: Audit, detector: Detector, surroundings: PatchGaussian, form: str) -> float:
     count = min(MOST, max(FEWEST, PIXELS // int(np.prod(detector.preprocessing.size))))
     # An image's id is a hash of its path: their order is as good as a draw, and always the same.
     paths = audit.query(
@@ -134,8 +136,8 @@ def _measure(audit: Audit, detector: Detector, conditional: Conditional, form: s
     for path in paths:
         with suppress(UnreadableImage):
             pixels = network_input(audit, detector, path)
-            window = conditional.window
-            seen = evidence(detector, pixels, conditional, form, window=window, check=False)
+            window = surroundings.window
+            seen = evidence(detector, pixels, surroundings, form, window=window, check=False)
             found.append(seen.bits)
     if not found:
         raise StoreError(

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from trust_core.data.images import read_image
 from trust_core.errors import ModelError
-from trust_core.explanation.evidence.fit import used_preprocessing
+from trust_core.explanation.evidence.fit import audited_preprocessing
 from trust_core.model.detector import Detector
 from trust_core.model.open import ModelOptions, open_detector
 from trust_core.storage.audit_files import Audit
@@ -35,7 +35,7 @@ def model_path(audit: Audit) -> Path:
 
 def audited_options(audit: Audit) -> ModelOptions:
     """How the audited model was opened, what was taken by rule included."""
-    seen = asdict(used_preprocessing(audit))
+    seen = asdict(audited_preprocessing(audit))
     given = {
         name: tuple(value) if isinstance(value, list) else value
         for name, value in audit.manifest["model"].get("options", {}).items()

@@ -30,8 +30,8 @@ from trust_core.audit.settings import AuditSettings
 from trust_core.data.samples import Dataset
 from trust_core.decision.indicators.stored import write_indicators
 from trust_core.errors import DataError, StoreError
-from trust_core.explanation.evidence.fit import running_conditional
-from trust_core.explanation.uncertainty import DOUBT_COLUMNS
+from trust_core.explanation.evidence.fit import running_patch_gaussian
+from trust_core.explanation.uncertainty import UNCERTAINTY_COLUMNS
 from trust_core.messages import Message
 from trust_core.model.detector import Detector
 from trust_core.storage.atomic import write_json
@@ -67,7 +67,7 @@ if TYPE_CHECKING:
 RESCORE_ROWS = 2048
 PASS_COLUMNS = [
     *("sample_id", "log_odds", "p_defect", "predicted", "status", "reason"),
-    *DOUBT_COLUMNS,
+    *UNCERTAINTY_COLUMNS,
 ]
 
 
@@ -159,7 +159,9 @@ def _run_model(
     manifest["batch_size"] = batch_size
     write_json(folder / MANIFEST, manifest | {"status": RUNNING})
     surroundings = (
-        running_conditional(folder, dataset, detector.preprocessing) if settings.evidence else None
+        running_patch_gaussian(folder, dataset, detector.preprocessing)
+        if settings.evidence
+        else None
     )
     total = len(dataset.samples)
     starts = range(0, total, batch_size)

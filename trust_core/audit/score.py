@@ -16,11 +16,15 @@ from torch import Tensor
 from trust_core.audit.decode import Batch
 from trust_core.audit.settings import AuditSettings
 from trust_core.explanation.evidence.heatmaps import evidence_maps
-from trust_core.explanation.evidence.patch_gaussian import Conditional
-from trust_core.explanation.heatmaps import heatmaps, rounded
+from trust_core.explanation.evidence.patch_gaussian import PatchGaussian
+from trust_core.explanation.heatmaps import heatmaps, round_maps
 from trust_core.explanation.overlap import NOT_FINITE, SCORED, mask_cells, overlap_of
-from trust_core.explanation.perturbation import enhanced
-from trust_core.explanation.uncertainty import DOUBT_COLUMNS, doubts, flip_spread
+from trust_core.explanation.perturbation import perturb
+from trust_core.explanation.uncertainty import (
+    UNCERTAINTY_COLUMNS,
+    flip_deviation,
+    uncertainty_scores,
+)
 from trust_core.model.detector import Detector, Response
 from trust_core.storage.shards import Half, Shard
 
@@ -35,7 +39,7 @@ def score_batch(
     detector: Detector,
     settings: AuditSettings,
     batch: Batch,
-    surroundings: Conditional | None = None,
+    surroundings: PatchGaussian | None = None,
 ) -> Shard:
     """One forward and one backward for the clean images, one forward for each further strength.
 
@@ -58,14 +62,14 @@ def score_batch(
     defective = _decide(detector, settings, clean)
     readable = (batch.reasons == "").astype(bool)
     passed = readable & ~defective
-    doubt = doubts(pixels, clean)
+    uncertainty = uncertainty_scores(pixels, clean)
     if settings.tta:
-        doubt["tta_spread"] = _where(passed, lambda x: flip_spread(detector, x), pixels)
+        uncertainty["tta_spread"] = _where(passed, lambda x: flip_deviation(detector, x), pixels)
     blocks = [_score(detector, settings, pixels, clean, surroundings)]
     rows, strengths = [np.arange(len(readable))], [np.zeros(len(readable))]
     if passed.any() and clean.input_gradient is not None:
         images, gradient = _chosen(passed, pixels, clean.input_gradient)
-        moved = enhanced(
+        moved = perturb(
             images,
             gradient,
             settings.strengths[1:],
@@ -97,7 +101,7 @@ def score_batch(
     clean_scores = {name: scores[name][: len(readable)] for name in ("log_odds", "status")}
     return Shard(
         samples=_sample_table(
-            batch, clean_scores | {"p_defect": head["p_defect"]}, doubt, defective
+            batch, clean_scores | {"p_defect": head["p_defect"]}, uncertainty, defective
         ),
         scores=pd.DataFrame({name: values[order] for name, values in table.items()}),
         maps={name: values[order] for name, values in maps.items()},
@@ -169,7 +173,7 @@ def _score(
     settings: AuditSettings,
     pixels: Tensor,
     response: Response,
-    surroundings: Conditional | None,
+    surroundings: PatchGaussian | None,
 ) -> dict[str, Tensor]:
     """Maps of all layers, rounded as they are kept, and the scores computed from those.
 
@@ -190,7 +194,7 @@ def _score(
         )
         for name, values in made.items():
             key = map_key(detector, layer, name)
-            kept[key], scales[f"scale_{key}"] = rounded(values)
+            kept[key], scales[f"scale_{key}"] = round_maps(values)
     cells = _cells(kept, settings.agnostic[0], settings.mask)
     maps = {f"{MAP}{key}": values for key, values in kept.items()}
     return {"log_odds": response.log_odds.double(), "cells": cells} | scales | maps
@@ -265,7 +269,7 @@ def _where(
 def _sample_table(
     batch: Batch,
     clean: Mapping[str, npt.NDArray[Any]],
-    doubt: dict[str, npt.NDArray[np.float64]],
+    uncertainty: dict[str, npt.NDArray[np.float64]],
     defective: npt.NDArray[np.bool_],
 ) -> pd.DataFrame:
     """What the model pass says of each image.
@@ -273,7 +277,7 @@ def _sample_table(
     Args:
         batch: the images.
         clean: their `log_odds`, `p_defect` and the `status` of their score at ε = 0.
-        doubt: the columns of `DOUBT_COLUMNS`.
+        uncertainty: the columns of `UNCERTAINTY_COLUMNS`.
         defective: the decision.
     """
     table = pd.DataFrame(
@@ -283,11 +287,11 @@ def _sample_table(
             "p_defect": clean["p_defect"],
             "predicted": pd.array(defective.astype(np.int8), dtype="Int8"),
             "reason": batch.reasons,
-            **doubt,
+            **uncertainty,
         }
     )
     unreadable = (batch.reasons != "").astype(bool)
-    table.loc[unreadable, ["log_odds", "p_defect", *DOUBT_COLUMNS]] = np.nan
+    table.loc[unreadable, ["log_odds", "p_defect", *UNCERTAINTY_COLUMNS]] = np.nan
     table.loc[unreadable, "predicted"] = pd.NA
     unscored = ~unreadable & (clean["status"] != SCORED)
     table.loc[unscored, "reason"] = clean["status"][unscored]

@@ -11,7 +11,7 @@ from trust_core.errors import DataError, StoreError, UnreadableImage
 
 if TYPE_CHECKING:
     from trust_core.explanation.evidence.forms import Evidence
-    from trust_core.explanation.evidence.patch_gaussian import Conditional
+    from trust_core.explanation.evidence.patch_gaussian import PatchGaussian
     from trust_core.model.detector import Detector
     from trust_core.storage.audit_files import Audit
 
@@ -170,12 +170,11 @@ def image_files(words: list[str]) -> list[tuple[Path, str]]:
 
 def _surroundings(
     options: argparse.Namespace, audit: "Audit | None", detector: "Detector", paths: list[Path]
-) -> "Conditional":
-    from trust_core.explanation.evidence.fit import fit_to_files
-    from trust_core.explanation.evidence.forms import audit_conditional
+) -> "PatchGaussian":
+    from trust_core.explanation.evidence.fit import audit_patch_gaussian, fit_to_files
 
     if audit:
-        return audit_conditional(audit, options.window)
+        return audit_patch_gaussian(audit, options.window)
     say(["No --audit: what surroundings look like is learnt from the images given, good or not."])
     found = fit_to_files(Path(), [str(path) for path in paths], detector.preprocessing)
     return found.cut(options.window)

@@ -1,7 +1,7 @@
 """All heatmaps of a batch by name, and how they are rounded for keeping.
 
-Forms come from our own registries (`maps.py`) or, with the prefix `package-`, from the package
-grad-cam (`package_maps.py`).
+Forms come from our own registries (`cams.py`) or, with the prefix `package-`, from the package
+grad-cam (`gradcam_package.py`).
 """
 
 import torch
@@ -89,7 +89,7 @@ def heatmaps(
     return dict(zip(map_names(specific, agnostic), maps, strict=True))
 
 
-def rounded(maps: Tensor) -> tuple[Tensor, Tensor]:
+def round_maps(maps: Tensor) -> tuple[Tensor, Tensor]:
     """Maps as they are kept: divided by their largest absolute value, in half precision.
 
     Args:

@@ -98,8 +98,8 @@ def otsu(maps: Tensor, argument: str) -> Tensor:
     centres = low + (torch.arange(OTSU_BINS, device=flat.device) + 0.5) * width
     mass, moment = counts.cumsum(1), (counts * centres).cumsum(1)
     rest, rest_moment = mass[:, -1:] - mass, moment[:, -1:] - moment
-    spread = mass * rest * (moment / mass.clamp(min=1) - rest_moment / rest.clamp(min=1)) ** 2
-    threshold = centres.gather(1, spread.argmax(1, keepdim=True))
+    between = mass * rest * (moment / mass.clamp(min=1) - rest_moment / rest.clamp(min=1)) ** 2
+    threshold = centres.gather(1, between.argmax(1, keepdim=True))
     return (flat > threshold).view_as(maps)
 
 

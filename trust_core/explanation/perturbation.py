@@ -32,7 +32,7 @@ def one_channel_for_grey(pixels: Tensor, gradient: Tensor) -> Tensor:
 def fgsm(pixels: Tensor, gradient: Tensor, strength: float, direction: str) -> Tensor:
     """x_ε = clip(x ± ε/255 · sign(∂z/∂x), 0, 1). One gradient serves every ε."""
     signs = one_channel_for_grey(pixels, gradient).sign()
-    return _pushed(pixels, signs, strength, direction)
+    return _step(pixels, signs, strength, direction)
 
 
 def pgd(
@@ -69,7 +69,7 @@ def pgd(
     return moved
 
 
-def enhanced(
+def perturb(
     pixels: Tensor,
     gradient: Tensor,
     strengths: Iterable[float],
@@ -94,9 +94,9 @@ def enhanced(
         return
     signs = one_channel_for_grey(pixels, gradient).sign()
     for strength in strengths:
-        yield _pushed(pixels, signs, strength, direction)
+        yield _step(pixels, signs, strength, direction)
 
 
-def _pushed(pixels: Tensor, signs: Tensor, strength: float, direction: str) -> Tensor:
+def _step(pixels: Tensor, signs: Tensor, strength: float, direction: str) -> Tensor:
     step = DIRECTIONS[direction] * strength / PIXEL_STEPS
     return torch.add(pixels, signs, alpha=step).clamp_(0, 1)

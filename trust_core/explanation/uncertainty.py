@@ -1,4 +1,4 @@
-"""What a detector's answers say of their own doubt: rivals of the heatmaps that need none.
+"""Uncertainty scores of a detector's answers: indicators that need no heatmap.
 
 Notation: `N` images, `K` outputs, `x` pixels `(N, c, H, W)` in [0, 1], `z` log-odds of *defective*.
 """
@@ -13,11 +13,11 @@ from trust_core.model.detector import Detector, Response
 
 Floats = npt.NDArray[np.float64]
 
-DOUBT_COLUMNS = ("max_logit", "energy", "gradient_norm", "tta_spread")
+UNCERTAINTY_COLUMNS = ("max_logit", "energy", "gradient_norm", "tta_spread")
 FLIPS = ((3,), (2,), (2, 3))  # left-right, upside down, both
 
 
-def doubts(pixels: Tensor, response: Response) -> dict[str, Floats]:
+def uncertainty_scores(pixels: Tensor, response: Response) -> dict[str, Floats]:
     """The columns of `samples.parquet` that the clean pass gives at no further cost, each `(N,)`.
 
     `max_logit` (Hendrycks et al., ICML 2022) and `energy` −log Σ exp(logits) (Liu et al., NeurIPS
@@ -25,7 +25,7 @@ def doubts(pixels: Tensor, response: Response) -> dict[str, Floats]:
     the pass took no gradient; a grey image's is taken as the enhancement takes it.
     """
     unknown = np.full(len(response.logits), np.nan)
-    found = dict.fromkeys(DOUBT_COLUMNS, unknown)
+    found = dict.fromkeys(UNCERTAINTY_COLUMNS, unknown)
     if response.logits.shape[1] > 1:
         logits = response.logits.double()
         found["max_logit"] = logits.amax(1).cpu().numpy()
@@ -37,9 +37,9 @@ def doubts(pixels: Tensor, response: Response) -> dict[str, Floats]:
     return found
 
 
-def flip_spread(detector: Detector, pixels: Tensor) -> Floats:
+def flip_deviation(detector: Detector, pixels: Tensor) -> Floats:
     """Standard deviation of z over the image and its three flips, `(N,)`: three more forwards."""
     views = [pixels, *(pixels.flip(axes) for axes in FLIPS)]
     answers = torch.stack([detector.log_odds(view).double() for view in views])
-    spread: Floats = answers.std(0, correction=0).cpu().numpy()
-    return spread
+    deviation: Floats = answers.std(0, correction=0).cpu().numpy()
+    return deviation

@@ -8,12 +8,18 @@ import torch
 from captum.attr import FeatureAblation
 from torch import Tensor, nn
 
-from tests.explanation.evidence.test_patch_gaussian import direct, random_conditional
+from tests.explanation.evidence.test_patch_gaussian import direct, random_patch_gaussian
 from tests.explanation.networks import TinyResNet, make
 from trust_core.errors import SettingsError, Stopped
-from trust_core.explanation.evidence.forms import FORMS, Evidence, evidence, lost_at_once
-from trust_core.explanation.evidence.occlusion import LAPLACE_K, LAPLACE_N, apart, spread, starts
-from trust_core.explanation.evidence.patch_gaussian import Conditional
+from trust_core.explanation.evidence.forms import FORMS, Evidence, evidence, occlude_all
+from trust_core.explanation.evidence.occlusion import (
+    LAPLACE_K,
+    LAPLACE_N,
+    disjoint,
+    mean_over_windows,
+    window_starts,
+)
+from trust_core.explanation.evidence.patch_gaussian import PatchGaussian
 from trust_core.model.detector import Detector
 from trust_core.model.outputs import choose_convention
 from trust_core.model.preprocessing import Preprocessing
@@ -52,13 +58,13 @@ def image(channels: int = 1, side: int = SIDE) -> Tensor:
     return torch.rand(channels, side, side, dtype=torch.float64, generator=generator)
 
 
-def unclipped(given: Conditional) -> Conditional:
+def unclipped(given: PatchGaussian) -> PatchGaussian:
     """The same Gaussian with draws that are never clipped."""
     far = np.full(given.channels, 1e9)
-    return Conditional(given.window, given.pad, given.mean, given.covariance, -far, far)
+    return PatchGaussian(given.window, given.pad, given.mean, given.covariance, -far, far)
 
 
-def ask(detector: Detector, pixels: Tensor, given: Conditional, form: str, **more) -> Evidence:
+def ask(detector: Detector, pixels: Tensor, given: PatchGaussian, form: str, **more) -> Evidence:
     choices = {"window": WINDOW, "stride": STRIDE, "samples": SAMPLES} | more
     return evidence(detector, pixels, given, form, **choices)
 
@@ -69,7 +75,7 @@ def windows_of(found: Evidence) -> np.ndarray:
 
 @pytest.mark.parametrize("marginal", [False, True])
 def test_prediction_difference_is_the_plain_formula_window_by_window(marginal):
-    detector, pixels, given = detector_of(bent_network()), image(), random_conditional(WINDOW, 1)
+    detector, pixels, given = detector_of(bent_network()), image(), random_patch_gaussian(WINDOW, 1)
     plain, noise = [], torch.Generator().manual_seed(5)
     places = [0, 2, 4, 6, 8]
 
@@ -104,7 +110,7 @@ def test_prediction_difference_is_the_plain_formula_window_by_window(marginal):
 def test_plug_in_is_captums_ablation_with_the_same_replacement():
     """Windows side by side: each is a feature, and its conditional mean is the baseline."""
     detector, pixels = detector_of(bent_network(12), 12), image(side=12)
-    given = random_conditional(WINDOW, 1)
+    given = random_patch_gaussian(WINDOW, 1)
     baseline, features = pixels.clone(), torch.zeros(12, 12, dtype=torch.long)
     for number, (row, column) in enumerate(
         (r, c) for r in range(0, 12, 3) for c in range(0, 12, 3)
@@ -125,14 +131,14 @@ def test_on_a_linear_network_forms_are_the_mean_over_draws(form, channels):
     """Draws in mirrored pairs have their mean exactly; no clipping, no Laplace."""
     network = linear_network(channels)
     detector = detector_of(network, channels="grey" if channels == 1 else "rgb")
-    pixels, given = image(channels), unclipped(random_conditional(WINDOW, 1, channels))
+    pixels, given = image(channels), unclipped(random_patch_gaussian(WINDOW, 1, channels))
     expected = []
     for row in range(0, 9, 2):
         for column in range(0, 9, 2):
             mean = np.stack(
                 [
                     direct(
-                        Conditional(
+                        PatchGaussian(
                             3,
                             1,
                             *(
@@ -164,14 +170,14 @@ def test_prediction_difference_comes_to_the_same_on_a_linear_network_with_small_
     network = linear_network()
     with torch.no_grad():
         network[2].weight *= 1e-3
-    detector, given = detector_of(network), unclipped(random_conditional(WINDOW, 1))
+    detector, given = detector_of(network), unclipped(random_patch_gaussian(WINDOW, 1))
     exact = windows_of(ask(detector, image(), given, "plug-in"))
     drawn = windows_of(ask(detector, image(), given, "prediction-difference", samples=400))
     assert np.abs(drawn - exact).max() < 0.1 * np.abs(exact).max()
 
 
 def test_coarse_to_fine_ends_at_plug_in_where_it_looks_closely():
-    detector, given = detector_of(bent_network(), SIDE), random_conditional(WINDOW, 1)
+    detector, given = detector_of(bent_network(), SIDE), random_patch_gaussian(WINDOW, 1)
     fine = windows_of(ask(detector, image(), given, "plug-in", stride=1))
     found = ask(detector, image(), given, "coarse-to-fine", stride=1)
     coarse = windows_of(found)
@@ -183,8 +189,8 @@ def test_coarse_to_fine_ends_at_plug_in_where_it_looks_closely():
 @pytest.mark.parametrize("form", ["first-order", "plug-in", "path", "coarse-to-fine"])
 def test_where_the_image_is_its_conditional_mean_there_is_no_evidence(form):
     """A Gaussian whose mean is the constant image: nothing differs from what is expected."""
-    given = random_conditional(WINDOW, 1)
-    flat = Conditional(3, 1, np.full((1, 25), 0.5), given.covariance, given.low, given.high)
+    given = random_patch_gaussian(WINDOW, 1)
+    flat = PatchGaussian(3, 1, np.full((1, 25), 0.5), given.covariance, given.low, given.high)
     found = ask(detector_of(bent_network()), torch.full((1, SIDE, SIDE), 0.5).double(), flat, form)
     np.testing.assert_allclose(found.bits, 0, atol=1e-12)
     assert found.expected == pytest.approx(0, abs=1e-12)
@@ -203,7 +209,7 @@ class _LeftHalf(nn.Module):
 
 @pytest.mark.parametrize("form", [form for form in FORMS if form != "coarse-to-fine"])
 def test_what_the_network_does_not_see_has_no_evidence(form):
-    found = ask(detector_of(_LeftHalf()), image(), random_conditional(WINDOW, 1), form)
+    found = ask(detector_of(_LeftHalf()), image(), random_patch_gaussian(WINDOW, 1), form)
     assert np.abs(found.bits[:, 6:]).max() < 1e-12  # windows from column 4 on begin there
     assert np.abs(found.bits[:, :4]).min() > 0
 
@@ -215,7 +221,7 @@ def test_gradient_times_input_and_saliency_are_limits_of_the_first_order_form():
         .input_gradient[0, 0]
         .numpy()
     )
-    given = random_conditional(1, 1)
+    given = random_patch_gaussian(1, 1)
     times = ask(detector, pixels, given, "gradient-x-input", window=1, stride=1)
     np.testing.assert_allclose(times.bits, gradient * pixels[0].numpy() / math.log(2), atol=1e-6)
     plain = ask(detector, pixels, given, "saliency", window=1, stride=1)
@@ -228,9 +234,9 @@ def test_the_path_adds_up_to_the_log_odds_it_explains():
         detector_of(nn.Sequential(*list(bent_network())[:3], nn.Linear(864, 1)), 12),
         image(side=12),
     )
-    found = ask(detector, pixels, random_conditional(WINDOW, 1), "path", stride=3, samples=200)
+    found = ask(detector, pixels, random_patch_gaussian(WINDOW, 1), "path", stride=3, samples=200)
     assert found.total == pytest.approx(found.expected, abs=1e-4)
-    rough = ask(detector, pixels, random_conditional(WINDOW, 1), "first-order", stride=3)
+    rough = ask(detector, pixels, random_patch_gaussian(WINDOW, 1), "first-order", stride=3)
     assert abs(rough.total - rough.expected) > 10 * abs(found.total - found.expected)
 
 
@@ -245,7 +251,7 @@ def test_second_order_forms_come_nearer_to_many_draws():
     linear = nn.Linear(2 * SIDE**2, 1)
     nn.init.uniform_(linear.weight, 0, 0.1)
     network = nn.Sequential(nn.Conv2d(1, 2, 1), Square(), nn.Flatten(), linear)
-    detector, given = detector_of(network), unclipped(random_conditional(WINDOW, 1))
+    detector, given = detector_of(network), unclipped(random_patch_gaussian(WINDOW, 1))
     reference = windows_of(
         ask(detector, image(), given, "prediction-difference", stride=3, samples=2000)
     )
@@ -268,8 +274,8 @@ def test_a_grey_image_has_the_evidence_of_one_channel():
     rest = nn.Sequential(nn.Tanh(), nn.Flatten(), nn.Linear(4 * SIDE**2, 1))
     grey = detector_of(nn.Sequential(one, rest))
     colour = detector_of(nn.Sequential(three, rest), channels="rgb")
-    given = random_conditional(WINDOW, 1)
-    thrice = Conditional(
+    given = random_patch_gaussian(WINDOW, 1)
+    thrice = PatchGaussian(
         3,
         1,
         *(np.repeat(v, 3, axis=0) for v in (given.mean, given.covariance, given.low, given.high)),
@@ -283,9 +289,9 @@ def test_a_grey_image_has_the_evidence_of_one_channel():
 
 @pytest.mark.parametrize("form", FORMS)
 def test_the_check_alone_is_the_check_that_comes_with_it(form):
-    detector, given = detector_of(bent_network()), random_conditional(WINDOW, 1)
+    detector, given = detector_of(bent_network()), random_patch_gaussian(WINDOW, 1)
     whole = ask(detector, image(), given, form)
-    alone = lost_at_once(detector, image(), given, form, window=WINDOW, stride=STRIDE)
+    alone = occlude_all(detector, image(), given, form, window=WINDOW, stride=STRIDE)
     assert alone == pytest.approx(whole.expected, abs=1e-12)
     assert whole.expected != 0
 
@@ -302,7 +308,7 @@ def test_the_check_alone_is_the_check_that_comes_with_it(form):
     ],
 )
 def test_what_a_form_costs(form, forwards, backwards):
-    detector, given = detector_of(bent_network()), random_conditional(WINDOW, 1)
+    detector, given = detector_of(bent_network()), random_patch_gaussian(WINDOW, 1)
     told: list[tuple[int, int]] = []
     found = ask(
         detector, image(), given, form, check=False, progress=lambda *state: told.append(state)
@@ -318,23 +324,23 @@ def test_what_a_form_costs(form, forwards, backwards):
 
 
 def test_windows_reach_the_border_whatever_the_stride():
-    assert starts(11, 3, 2) == [0, 2, 4, 6, 8]
-    assert starts(12, 3, 2) == [0, 2, 4, 6, 8, 9]
-    assert starts(3, 3, 2) == [0]
-    assert apart([0, 2, 4, 6, 8, 9], 3) == [0, 2, 4]
-    assert apart([0, 2, 3], 3) == [0, 2]
+    assert window_starts(11, 3, 2) == [0, 2, 4, 6, 8]
+    assert window_starts(12, 3, 2) == [0, 2, 4, 6, 8, 9]
+    assert window_starts(3, 3, 2) == [0]
+    assert disjoint([0, 2, 4, 6, 8, 9], 3) == [0, 2, 4]
+    assert disjoint([0, 2, 3], 3) == [0, 2]
 
 
 def test_a_pixel_is_the_mean_of_its_windows():
     found = torch.tensor([[1.0, 2.0], [3.0, 6.0]])
-    spread_out = spread(found, [0, 1], [0, 2], 2, (3, 4))
+    spread_out = mean_over_windows(found, [0, 1], [0, 2], 2, (3, 4))
     expected = [[1, 1, 2, 2], [2, 2, 4, 4], [3, 3, 6, 6]]
     assert spread_out.tolist() == expected
 
 
 def test_the_check_is_made_of_windows_that_do_not_overlap():
     """A linear network: the sum of some windows is what replacing all of them at once costs."""
-    detector, given = detector_of(linear_network(side=14), 14), random_conditional(WINDOW, 1)
+    detector, given = detector_of(linear_network(side=14), 14), random_patch_gaussian(WINDOW, 1)
     found = ask(detector, image(side=14), given, "plug-in", stride=2)
     chosen = np.isin(found.windows[:, 0], [0, 4, 8, 11]) & np.isin(
         found.windows[:, 1], [0, 4, 8, 11]
@@ -344,14 +350,14 @@ def test_the_check_is_made_of_windows_that_do_not_overlap():
 
 
 def test_a_smaller_window_than_that_of_the_fit_is_cut_from_it():
-    detector, given = detector_of(bent_network()), random_conditional(5, 1)
+    detector, given = detector_of(bent_network()), random_patch_gaussian(5, 1)
     cut = ask(detector, image(), given, "plug-in")
     fitted = ask(detector, image(), given.cut(WINDOW), "plug-in")
     assert np.array_equal(cut.bits, fitted.bits)
 
 
 def test_the_same_seed_gives_the_same_evidence():
-    detector, given = detector_of(bent_network()), random_conditional(WINDOW, 1)
+    detector, given = detector_of(bent_network()), random_patch_gaussian(WINDOW, 1)
     for form in ("prediction-difference", "second-order"):
         first, again, other = (ask(detector, image(), given, form, seed=s).bits for s in (0, 0, 1))
         assert np.array_equal(first, again)
@@ -359,7 +365,7 @@ def test_the_same_seed_gives_the_same_evidence():
 
 
 def test_a_stop_ends_it():
-    detector, given = detector_of(bent_network()), random_conditional(WINDOW, 1)
+    detector, given = detector_of(bent_network()), random_patch_gaussian(WINDOW, 1)
     asked = iter([False, False, True])
     with pytest.raises(Stopped, match="stopped before it was complete"):
         ask(detector, image(), given, "prediction-difference", stride=1, stop=lambda: next(asked))
@@ -369,7 +375,7 @@ def test_a_stop_ends_it():
 def test_two_outputs_and_odd_shapes(outputs):
     choice = {"one_logit": "defect"} if outputs == 1 else {}
     detector = make(TinyResNet(outputs), outputs=outputs, side=(40, 27), **choice)
-    given = random_conditional(5, 2, channels=3)
+    given = random_patch_gaussian(5, 2, channels=3)
     for form in FORMS:
         found = evidence(detector, torch.rand(3, 40, 27), given, form, window=5, samples=3)
         assert found.bits.shape == (40, 27)
@@ -392,7 +398,7 @@ def test_what_means_nothing_is_refused(choices, sentence):
         ask(
             detector_of(bent_network()),
             image(),
-            random_conditional(3, 1),
+            random_patch_gaussian(3, 1),
             **({"form": "plug-in"} | choices),
         )
 
@@ -401,9 +407,11 @@ def test_a_window_larger_than_the_image_is_refused():
     with pytest.raises(
         SettingsError, match="Window 13 is larger than the network's input of 11x11"
     ):
-        ask(detector_of(bent_network()), image(), random_conditional(13, 0), "plug-in", window=13)
+        ask(
+            detector_of(bent_network()), image(), random_patch_gaussian(13, 0), "plug-in", window=13
+        )
 
 
 def test_surroundings_of_other_channels_are_refused():
     with pytest.raises(SettingsError, match="fitted on images of 3 channels, this one has 1"):
-        ask(detector_of(bent_network()), image(), random_conditional(3, 1, 3), "plug-in")
+        ask(detector_of(bent_network()), image(), random_patch_gaussian(3, 1, 3), "plug-in")

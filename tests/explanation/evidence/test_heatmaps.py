@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.explanation.evidence.test_patch_gaussian import random_conditional
+from tests.explanation.evidence.test_patch_gaussian import random_patch_gaussian
 from tests.explanation.networks import TinyResNet, make
 from tests.small import small_dataset, small_detector
 from trust_core.audit.manifest import identify
@@ -17,7 +17,7 @@ from trust_core.decision.curves import scored
 from trust_core.decision.tuning.autotune import autotune
 from trust_core.errors import DataError, SettingsError
 from trust_core.explanation.evidence import fit
-from trust_core.explanation.evidence.fit import as_pixels, audit_conditional, fit_to_files
+from trust_core.explanation.evidence.fit import as_pixels, audit_patch_gaussian, fit_to_files
 from trust_core.explanation.evidence.forms import evidence
 from trust_core.explanation.evidence.heatmaps import concentration, evidence_maps
 from trust_core.explanation.heatmaps import heatmaps
@@ -46,7 +46,7 @@ def test_a_batch_has_the_first_order_evidence_of_its_images():
     detector = make(TinyResNet(), side=(64, 128))
     pixels = torch.rand(3, 3, 64, 128)
     pixels[1] = pixels[1, :1]  # a grey one among them
-    given = random_conditional(10, 2, channels=3)
+    given = random_patch_gaussian(10, 2, channels=3)
     gradient = detector.forward_with_gradients(pixels, input_gradient=True).input_gradient
     found = evidence_maps(pixels, gradient, given)
     for image, cells in zip(pixels, found, strict=True):
@@ -99,7 +99,7 @@ def test_an_audit_keeps_evidence_as_its_maps(ware, audit):
     ).iloc[3]
     pixels = as_pixels(detector.preprocessing, dataset.root / row["path"])[None]
     gradient = detector.forward_with_gradients(pixels, input_gradient=True).input_gradient
-    bits = evidence_maps(pixels, gradient, audit_conditional(audit))[0].numpy()
+    bits = evidence_maps(pixels, gradient, audit_patch_gaussian(audit))[0].numpy()
     kept = {
         name: audit.maps(name)[row["row"]] * row[f"scale_{name}"] for name in ("defect", "good")
     }
@@ -144,7 +144,7 @@ def test_a_killed_run_goes_on_with_the_same_surroundings(ware, audit, monkeypatc
 
     with pytest.raises(KeyboardInterrupt):
         run_audit(detector, dataset, BOTH, again, batch_size=16, progress=stop)
-    monkeypatch.setattr(fit, "fit_conditional", None)  # a second fit would fail
+    monkeypatch.setattr(fit, "fit_patch_gaussian", None)  # a second fit would fail
     found = run_audit(detector, dataset, BOTH, again)
     assert (again / EVIDENCE).read_bytes() == kept
     first, second = (a.query("SELECT * FROM scores ORDER BY row") for a in (audit, found))
@@ -157,14 +157,14 @@ def test_surroundings_are_learnt_from_open_roles_only(ware, monkeypatch):
     assert not (found.folder / EVIDENCE).exists()  # made when it is first asked for
     read = []
     monkeypatch.setattr(fit, "read_image", lambda p: read.append(p) or read_image(p))
-    first = audit_conditional(found)
+    first = audit_patch_gaussian(found)
     roles = dataset.samples.set_index("path")["role"]
     assert {roles[p.name] for p in read} == {"train", "tune"}
     assert len(read) == roles.isin(["train", "tune"]).sum()
-    again = audit_conditional(found)
+    again = audit_patch_gaussian(found)
     assert len(read) == roles.isin(["train", "tune"]).sum()  # read back, not fitted again
     assert np.array_equal(first.covariance, again.covariance)
-    assert audit_conditional(found, 24).window == 24
+    assert audit_patch_gaussian(found, 24).window == 24
 
 
 def test_the_model_pass_knows_what_evidence_was_measured_against(ware):
@@ -183,8 +183,8 @@ def test_a_folder_that_cannot_be_written_still_shows_evidence(ware, monkeypatch)
     def refuse(*_):
         raise PermissionError("read-only")
 
-    monkeypatch.setattr(fit, "save_conditional", refuse)
-    assert audit_conditional(found).window == 10
+    monkeypatch.setattr(fit, "save_patch_gaussian", refuse)
+    assert audit_patch_gaussian(found).window == 10
     assert not (found.folder / EVIDENCE).exists()
 
 

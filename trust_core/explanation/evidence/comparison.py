@@ -7,7 +7,7 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from trust_core.explanation.evidence.forms import Evidence
-from trust_core.explanation.evidence.occlusion import apart
+from trust_core.explanation.evidence.occlusion import disjoint
 
 COMPARED = 10  # windows of either form that are looked at one by one
 
@@ -42,7 +42,7 @@ def for_and_against(found: Evidence, window: int) -> tuple[float, float]:
     inside = np.ones(len(found.windows), dtype=bool)
     for places in found.windows[:, :2].T:
         starts = np.unique(places)
-        inside &= np.isin(places, starts[apart(starts.astype(int).tolist(), window)])
+        inside &= np.isin(places, starts[disjoint(starts.astype(int).tolist(), window)])
     bits = found.windows[inside, 2]
     return float(bits[bits > 0].sum()), float(bits[bits < 0].sum())
 

@@ -6,7 +6,6 @@ Only images of `train` and `tune` are read: sealed roles stay sealed.
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
@@ -18,7 +17,7 @@ from trust_core.data.images import read_image
 from trust_core.data.samples import Dataset
 from trust_core.errors import DataError, StoreError, UnreadableImage
 from trust_core.explanation.evidence.heatmaps import PAD, evidence_window
-from trust_core.explanation.evidence.patch_gaussian import Conditional, fit_conditional
+from trust_core.explanation.evidence.patch_gaussian import PatchGaussian, fit_patch_gaussian
 from trust_core.model.preprocessing import Preprocessing
 from trust_core.storage.atomic import replacing
 from trust_core.storage.audit_files import EVIDENCE, Audit
@@ -39,7 +38,7 @@ def as_pixels(preprocessing: Preprocessing, path: Path) -> Tensor:
     return torch.from_numpy(preprocessing.pixels(read_image(path))).float() / 255
 
 
-def fit_to_files(root: Path, paths: list[str], preprocessing: Preprocessing) -> Conditional:
+def fit_to_files(root: Path, paths: list[str], preprocessing: Preprocessing) -> PatchGaussian:
     """Fit to the first of these images, at most `MOST_IMAGES`; unreadable ones are left out.
 
     Raises:
@@ -57,16 +56,16 @@ def fit_to_files(root: Path, paths: list[str], preprocessing: Preprocessing) -> 
             f"{len(paths)} in {root} none can be read; put the images back, or check the roles."
         )
     window = min(LARGEST_WINDOW, min(preprocessing.size) - 2 * PAD)
-    return fit_conditional(images, window=window, pad=PAD)
+    return fit_patch_gaussian(images, window=window, pad=PAD)
 
 
-def open_paths(samples: pd.DataFrame) -> list[str]:
+def unsealed_paths(samples: pd.DataFrame) -> list[str]:
     """Images of the open roles in `sample_id` order: ids are hashes, so the first are any."""
     chosen = samples[samples["role"].isin(OPEN_ROLES)].sort_values("sample_id")
     return chosen["path"].tolist()
 
 
-def audit_conditional(audit: Audit, window: int = 10) -> Conditional:
+def audit_patch_gaussian(audit: Audit, window: int = 10) -> PatchGaussian:
     """What windows look like from their surroundings in the images of an audit.
 
     Read from the audit's folder; fitted, and kept there, when it is not there yet.
@@ -82,41 +81,45 @@ def audit_conditional(audit: Audit, window: int = 10) -> Conditional:
     """
     root = Path(audit.manifest["data"]["root"])
     samples = audit.query("SELECT sample_id, path, role FROM samples")
-    return _conditional(audit.folder, root, open_paths(samples), used_preprocessing(audit), window)
+    return _patch_gaussian(
+        audit.folder, root, unsealed_paths(samples), audited_preprocessing(audit), window
+    )
 
 
-def running_conditional(
+def running_patch_gaussian(
     folder: Path, dataset: Dataset, preprocessing: Preprocessing
-) -> Conditional:
+) -> PatchGaussian:
     """The same for the evidence maps of an audit that is about to run in `folder`."""
     window = evidence_window(preprocessing.size)
-    return _conditional(folder, dataset.root, open_paths(dataset.samples), preprocessing, window)
+    return _patch_gaussian(
+        folder, dataset.root, unsealed_paths(dataset.samples), preprocessing, window
+    )
 
 
-def _conditional(
+def _patch_gaussian(
     folder: Path, root: Path, paths: list[str], preprocessing: Preprocessing, window: int
-) -> Conditional:
+) -> PatchGaussian:
     """The Gaussian in an audit folder, cut to a window; fitted to images when it is not there."""
     path = folder / EVIDENCE
     if not path.exists():
         found = fit_to_files(root, paths, preprocessing)
         try:
-            save_conditional(found, path)
+            save_patch_gaussian(found, path)
         except OSError:  # a folder that may only be read is no reason to show nothing
             return found.cut(window)
     # Also what was just fitted is read back: its numbers are those that any later run will see.
     return _kept(path, path.stat().st_mtime_ns, window)
 
 
-def save_conditional(found: Conditional, path: Path) -> None:
+def save_patch_gaussian(found: PatchGaussian, path: Path) -> None:
     """Write a Gaussian as `.npz`, in float32, atomically."""
     arrays = {name: getattr(found, name).astype(np.float32) for name in ARRAYS}
     with replacing(path) as unfinished, unfinished.open("wb") as file:
         np.savez(file, window=found.window, pad=found.pad, **arrays)
 
 
-def load_conditional(path: Path) -> Conditional:
-    """Read a Gaussian that `save_conditional` wrote.
+def load_patch_gaussian(path: Path) -> PatchGaussian:
+    """Read a Gaussian that `save_patch_gaussian` wrote.
 
     Raises:
         StoreError: the file is damaged.
@@ -124,18 +127,18 @@ def load_conditional(path: Path) -> Conditional:
     try:
         with np.load(path, allow_pickle=False) as kept:
             arrays = {name: kept[name].astype(np.float64) for name in ARRAYS}
-            return Conditional(int(kept["window"]), int(kept["pad"]), **arrays)
+            return PatchGaussian(int(kept["window"]), int(kept["pad"]), **arrays)
     except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
         raise StoreError(f"{path} is damaged; delete it, it is made anew when needed.") from error
 
 
-def used_preprocessing(audit: Audit) -> Preprocessing:
+def audited_preprocessing(audit: Audit) -> Preprocessing:
     """How the audited detector sees images."""
-    told: dict[str, Any] = audit.manifest["model"]["preprocessing"]
-    lists = {key: tuple(value) for key, value in told.items() if isinstance(value, list)}
-    return Preprocessing(**(told | lists))
+    settings = audit.manifest["model"]["preprocessing"]
+    lists = {key: tuple(value) for key, value in settings.items() if isinstance(value, list)}
+    return Preprocessing(**(settings | lists))
 
 
 @lru_cache(maxsize=8)
-def _kept(path: Path, changed: int, window: int) -> Conditional:
-    return load_conditional(path).cut(window)
+def _kept(path: Path, changed: int, window: int) -> PatchGaussian:
+    return load_patch_gaussian(path).cut(window)

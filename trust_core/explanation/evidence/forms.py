@@ -13,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from trust_core.explanation.evidence.fit import audit_conditional as audit_conditional
 from trust_core.explanation.evidence.gradients import (
     black,
     corrected_plug_in,
@@ -23,21 +22,21 @@ from trust_core.explanation.evidence.gradients import (
     second_order,
 )
 from trust_core.explanation.evidence.occlusion import (
-    BITS,
-    Question,
+    BITS_PER_NAT,
+    Occlusion,
     Reference,
-    apart,
     coarse_to_fine,
     conditional_mean,
+    disjoint,
+    mean_over_windows,
     plug_in,
     prediction_difference,
-    spread,
 )
-from trust_core.explanation.evidence.patch_gaussian import Conditional
+from trust_core.explanation.evidence.patch_gaussian import PatchGaussian
 from trust_core.model.detector import Detector
 from trust_core.registry import Registry
 
-Form = Callable[[Question], Tensor]
+Form = Callable[[Occlusion], Tensor]
 
 FORMS: Registry[Form] = Registry("form of evidence")
 FORMS.update(
@@ -89,7 +88,7 @@ class Evidence:
 def evidence(
     detector: Detector,
     pixels: Tensor,
-    conditional: Conditional,
+    surroundings: PatchGaussian,
     form: str = "first-order",
     *,
     window: int = 10,
@@ -106,9 +105,9 @@ def evidence(
     Args:
         detector: the network under audit.
         pixels: (c, H, W) in [0, 1], as the detector sees the image.
-        conditional: what a window looks like from its surroundings.
+        surroundings: what a window looks like from its surroundings.
         form: a key of `FORMS`.
-        window: side of the square windows, at most that of `conditional`.
+        window: side of the square windows, at most that of `surroundings`.
         stride: from window to window; when None, three tenths of the window where that costs no
             forward, else eight tenths.
         samples: draws a window (prediction-difference), steps (path).
@@ -124,10 +123,10 @@ def evidence(
     """
     began = time.perf_counter()
     measure = FORMS.find(form)
-    question = Question(
+    occlusion = Occlusion(
         detector,
         pixels,
-        conditional.cut(window),
+        surroundings.cut(window),
         REFERENCES.get(form, conditional_mean),
         stride=usual_stride(form, window) if stride is None else stride,
         samples=samples,
@@ -136,20 +135,20 @@ def evidence(
         progress=progress,
         stop=stop,
     )
-    question.expect(check)
-    found = measure(question)
-    expected = _lost_at_once(question) if check else float("nan")
-    rows, columns = question.rows, question.columns
-    down, across = apart(rows, window), apart(columns, window)
+    occlusion.expect(check)
+    found = measure(occlusion)
+    expected = _bits_of_all(occlusion) if check else float("nan")
+    rows, columns = occlusion.rows, occlusion.columns
+    down, across = disjoint(rows, window), disjoint(columns, window)
     places = np.stack([np.repeat(rows, len(columns)), np.tile(columns, len(rows))])
-    bits = spread(found, rows, columns, window, (pixels.shape[1], pixels.shape[2]))
+    bits = mean_over_windows(found, rows, columns, window, (pixels.shape[1], pixels.shape[2]))
     return Evidence(
         bits=bits.numpy().astype(np.float32),
         windows=np.vstack([places, found.numpy().ravel()]).T.astype(np.float32),
         total=float(found[down][:, across].sum()),
         expected=expected,
-        forwards=question.forwards,
-        backwards=question.backwards,
+        forwards=occlusion.forwards,
+        backwards=occlusion.backwards,
         seconds=time.perf_counter() - began,
     )
 
@@ -159,10 +158,10 @@ def usual_stride(form: str, window: int) -> int:
     return max(1, window * (3 if form in FINE else 8) // 10)
 
 
-def lost_at_once(
+def occlude_all(
     detector: Detector,
     pixels: Tensor,
-    conditional: Conditional,
+    surroundings: PatchGaussian,
     form: str = "first-order",
     *,
     window: int = 10,
@@ -175,20 +174,20 @@ def lost_at_once(
     Raises:
         SettingsError: what is asked does not fit the image.
     """
-    question = Question(
+    occlusion = Occlusion(
         detector,
         pixels,
-        conditional.cut(window),
+        surroundings.cut(window),
         REFERENCES.get(form, conditional_mean),
         stride=usual_stride(form, window) if stride is None else stride,
     )
-    return _lost_at_once(question)
+    return _bits_of_all(occlusion)
 
 
-def _lost_at_once(question: Question) -> float:
+def _bits_of_all(occlusion: Occlusion) -> float:
     rows, columns = (
-        [starts[place] for place in apart(starts, question.window)]
-        for starts in (question.rows, question.columns)
+        [starts[place] for place in disjoint(starts, occlusion.window)]
+        for starts in (occlusion.rows, occlusion.columns)
     )
-    image = question.filled(rows, columns)
-    return BITS * (question.own - float(question.log_odds(image[None])[0]))
+    image = occlusion.replace_all(rows, columns)
+    return BITS_PER_NAT * (occlusion.clean_log_odds - float(occlusion.log_odds(image[None])[0]))

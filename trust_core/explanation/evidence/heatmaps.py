@@ -7,13 +7,17 @@ of either kind of heatmap in an audit.
 import torch
 from torch import Tensor
 
-from trust_core.explanation.evidence.occlusion import spread, starts, weighed
-from trust_core.explanation.evidence.patch_gaussian import Conditional
+from trust_core.explanation.evidence.occlusion import (
+    gradient_times_difference,
+    mean_over_windows,
+    window_starts,
+)
+from trust_core.explanation.evidence.patch_gaussian import PatchGaussian
 from trust_core.explanation.overlap import COMPARISON_GRID
 
 EVIDENCE_FORM = "evidence"
 WINDOW, STRIDE, PAD = 10, 5, 2
-STRONGEST = 0.05
+CONCENTRATION_SHARE = 0.05
 
 
 def evidence_window(size: tuple[int, int]) -> int:
@@ -21,27 +25,27 @@ def evidence_window(size: tuple[int, int]) -> int:
     return min(WINDOW, min(size) - 2 * PAD)
 
 
-def evidence_maps(pixels: Tensor, gradient: Tensor, conditional: Conditional) -> Tensor:
+def evidence_maps(pixels: Tensor, gradient: Tensor, surroundings: PatchGaussian) -> Tensor:
     """First-order evidence for *defective*, in bits.
 
     Args:
         pixels: (N, c, H, W) in [0, 1].
         gradient: ∂z/∂x at `pixels`, of the same shape.
-        conditional: what a window looks like from its surroundings.
+        surroundings: what a window looks like from its surroundings.
 
     Returns:
         (N, 64, 64): the mean over the pixels of each cell.
     """
-    size, window = (pixels.shape[2], pixels.shape[3]), conditional.window
-    rows, columns = (starts(length, window, min(STRIDE, window)) for length in size)
+    size, window = (pixels.shape[2], pixels.shape[3]), surroundings.window
+    rows, columns = (window_starts(length, window, min(STRIDE, window)) for length in size)
     maps = []
     for image, slope in zip(pixels, gradient, strict=True):
-        grey = bool((image == image[:1]).all())
-        blocks = (conditional.grey if grey else conditional).blocks(
-            image[:1] if grey else image, rows, columns
-        )
-        found = weighed(slope.sum(0, keepdim=True) if grey else slope, blocks, rows, columns)
-        maps.append(spread(found, rows, columns, window, size).float())
+        gaussian = surroundings
+        if (image == image[:1]).all():  # grey
+            image, slope, gaussian = image[:1], slope.sum(0, keepdim=True), surroundings.grey
+        blocks = gaussian.blocks(image, rows, columns)
+        found = gradient_times_difference(slope, blocks, rows, columns)
+        maps.append(mean_over_windows(found, rows, columns, window, size).float())
     grid = torch.nn.functional.adaptive_avg_pool2d(torch.stack(maps), COMPARISON_GRID)
     return grid.to(pixels.device)
 
@@ -58,5 +62,5 @@ def concentration(maps: Tensor) -> Tensor:
         (N,) float64 in [0, 1].
     """
     flat = maps.flatten(1).double().clamp(min=0)
-    strongest = flat.topk(max(1, round(STRONGEST * flat.shape[1])), dim=1).values
+    strongest = flat.topk(max(1, round(CONCENTRATION_SHARE * flat.shape[1])), dim=1).values
     return strongest.sum(1) / flat.sum(1).clamp(min=1e-12)

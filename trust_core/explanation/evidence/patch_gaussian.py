@@ -23,10 +23,15 @@ from torch import Tensor
 from trust_core.errors import SettingsError
 from trust_core.model.modules import tf32
 
+Floats = npt.NDArray[np.float64]
+
+ROUNDING_VARIANCE = (1 / 255) ** 2 / 12  # of rounding to 8 bits: keeps flat images' Σ regular
+WINDOWS_AT_ONCE = 16_384  # whose means are made at once
+
 
 @dataclass(frozen=True)
-class Run:
-    """Evenly spaced starts along one axis, all of one border case.
+class Starts:
+    """Evenly spaced starts of windows along one axis, all of one border case.
 
     Attributes:
         first: the first start.
@@ -48,7 +53,7 @@ class Run:
         return slice(self.at, self.at + self.count)
 
     @property
-    def starts(self) -> slice:
+    def pixels(self) -> slice:
         """The starts themselves."""
         return slice(self.first, self.first + (self.count - 1) * self.step + 1, self.step)
 
@@ -56,8 +61,8 @@ class Run:
         """The pixels of the padded image that patches of that side cover."""
         return slice(self.first, self.first + (self.count - 1) * self.step + side)
 
-    def pieces(self, count: int) -> Iterator["Run"]:
-        """The same starts in runs of at most that many."""
+    def pieces(self, count: int) -> Iterator["Starts"]:
+        """The same starts, at most so many at a time."""
         for done in range(0, self.count, count):
             yield replace(
                 self,
@@ -72,9 +77,9 @@ def reach_of(start: int, window: int, length: int, pad: int) -> tuple[int, int]:
     return min(pad, start), min(pad, length - window - start)
 
 
-def runs_of(starts: Sequence[int], window: int, length: int, pad: int) -> list[Run]:
-    """Ascending starts as runs of even spacing and one border case each."""
-    runs: list[Run] = []
+def even_starts(starts: Sequence[int], window: int, length: int, pad: int) -> list[Starts]:
+    """Ascending starts, divided by their spacing and border case."""
+    runs: list[Starts] = []
     for at, start in enumerate(starts):
         reach = reach_of(start, window, length, pad)
         last = runs[-1] if runs else None
@@ -82,18 +87,12 @@ def runs_of(starts: Sequence[int], window: int, length: int, pad: int) -> list[R
         if last and last.reach == reach and (last.count == 1 or last.step == gap):
             runs[-1] = replace(last, step=gap, count=last.count + 1)
         else:
-            runs.append(Run(start, 1, 1, at, reach))
+            runs.append(Starts(start, 1, 1, at, reach))
     return runs
 
 
-Floats = npt.NDArray[np.float64]
-
-ROUNDING = (1 / 255) ** 2 / 12  # variance of rounding to 8 bits: keeps flat images' Σ regular
-BLOCK = 16_384  # windows whose means are made at once
-
-
 @dataclass(frozen=True)
-class Case:
+class WindowGaussian:
     """The Gaussian of a window whose surroundings end at given distances.
 
     Attributes:
@@ -108,7 +107,7 @@ class Case:
 
 
 @dataclass(frozen=True)
-class Block:
+class WindowBlock:
     """Windows of one case, on a grid.
 
     Attributes:
@@ -127,7 +126,7 @@ class Block:
 
 
 @dataclass(frozen=True, eq=False)
-class Conditional:
+class PatchGaussian:
     """One Gaussian a colour channel over l×l patches of pixels in [0, 1], l = window + 2·pad.
 
     Attributes:
@@ -152,11 +151,11 @@ class Conditional:
         return len(self.mean)
 
     @cached_property
-    def grey(self) -> "Conditional":
+    def grey(self) -> "PatchGaussian":
         """One channel for images whose channels are all equal: the average of the channels."""
         if self.channels == 1:
             return self
-        return Conditional(
+        return PatchGaussian(
             self.window,
             self.pad,
             self.mean.mean(0, keepdims=True),
@@ -165,7 +164,7 @@ class Conditional:
             self.high.mean(keepdims=True),
         )
 
-    def cut(self, window: int) -> "Conditional":
+    def cut(self, window: int) -> "PatchGaussian":
         """The same Gaussian for a smaller window: the pixels around it are marginalised.
 
         Raises:
@@ -188,7 +187,7 @@ class Conditional:
             covariance=self.covariance[:, index[:, None], index],
         )
 
-    def case(self, above: int, below: int, left: int, right: int) -> Case:
+    def case(self, above: int, below: int, left: int, right: int) -> WindowGaussian:
         """The Gaussian of a window with that many pixels of surroundings on each side."""
         key = (above, below, left, right)
         if key not in self._cases:
@@ -220,12 +219,12 @@ class Conditional:
             torch.from_numpy(values).to(mean)
             for values in (self.case(*reach).root, self.low, self.high)
         )
-        spread = torch.einsum("cij,ncj->nci", root, noise.to(mean)).view(-1, *mean.shape)
-        return (mean + spread).clamp(low.view(-1, 1, 1), high.view(-1, 1, 1))
+        deviation = torch.einsum("cij,ncj->nci", root, noise.to(mean)).view(-1, *mean.shape)
+        return (mean + deviation).clamp(low.view(-1, 1, 1), high.view(-1, 1, 1))
 
     def blocks(
         self, pixels: Tensor, rows: Sequence[int], columns: Sequence[int], *, marginal: bool = False
-    ) -> Iterator[Block]:
+    ) -> Iterator[WindowBlock]:
         """All windows of a grid with what they differ from their conditional mean by.
 
         The mean of every window of a block is one convolution of the image.
@@ -239,11 +238,11 @@ class Conditional:
         k, pad = self.window, self.pad
         padded = torch.nn.functional.pad(pixels, (pad,) * 4)
         reach = 0 if marginal else pad
-        for down in runs_of(rows, k, pixels.shape[1], reach):
-            for across in runs_of(columns, k, pixels.shape[2], reach):
+        for down in even_starts(rows, k, pixels.shape[1], reach):
+            for across in even_starts(columns, k, pixels.shape[2], reach):
                 case = self.case(*down.reach, *across.reach)
                 weight, bias = self._residual(case, pixels.dtype)
-                for part in down.pieces(max(1, BLOCK // across.count)):
+                for part in down.pieces(max(1, WINDOWS_AT_ONCE // across.count)):
                     with tf32(pixels.device):
                         found = torch.nn.functional.conv2d(
                             padded[None, :, part.span(k + 2 * pad), across.span(k + 2 * pad)],
@@ -253,15 +252,15 @@ class Conditional:
                             groups=self.channels,
                         )
                     shape = (self.channels, k, k, *found.shape[2:])
-                    yield Block(
-                        part.index, across.index, part.starts, across.starts, found.view(shape)
+                    yield WindowBlock(
+                        part.index, across.index, part.pixels, across.pixels, found.view(shape)
                     )
 
     @cached_property
-    def _cases(self) -> dict[tuple[int, int, int, int], Case]:
+    def _cases(self) -> dict[tuple[int, int, int, int], WindowGaussian]:
         return {}
 
-    def _condition(self, above: int, below: int, left: int, right: int) -> Case:
+    def _condition(self, above: int, below: int, left: int, right: int) -> WindowGaussian:
         k, pad = self.window, self.pad
         side = k + 2 * pad
         there = np.zeros((side, side), dtype=bool)
@@ -274,13 +273,13 @@ class Conditional:
         gain = np.zeros((self.channels, k * k, side * side))
         gain[:, :, s] = solved.transpose(0, 2, 1)
         covariance = self.covariance[:, w[:, None], w] - across @ solved
-        return Case(
+        return WindowGaussian(
             gain=gain,
             offset=self.mean[:, w] - np.einsum("cws,cs->cw", gain, self.mean),
             root=np.asarray(np.linalg.cholesky(covariance), dtype=np.float64),
         )
 
-    def _residual(self, case: Case, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    def _residual(self, case: WindowGaussian, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         """Kernels (c·k², 1, l, l) and bias (c·k²,) of the convolution window − mean."""
         k, side = self.window, self.window + 2 * self.pad
         kernel = -case.gain.reshape(self.channels, k * k, side, side)
@@ -290,14 +289,14 @@ class Conditional:
         return weight, torch.from_numpy(-case.offset.ravel()).to(dtype)
 
 
-def fit_conditional(
+def fit_patch_gaussian(
     images: Sequence[Tensor],
     *,
     window: int = 10,
     pad: int = 2,
     patches: int = 20_000,
     seed: int = 0,
-) -> Conditional:
+) -> PatchGaussian:
     """Fit the Gaussian to patches at random places, equally many of each image.
 
     Args:
@@ -324,11 +323,12 @@ def fit_conditional(
         np.cov(taken[:, channel].astype(np.float64).T) for channel in range(len(taken[0]))
     ]
     values = taken.transpose(1, 0, 2).reshape(taken.shape[1], -1)
-    return Conditional(
+    return PatchGaussian(
         window=window,
         pad=pad,
         mean=taken.mean(0, dtype=np.float64),
-        covariance=np.stack(covariance).reshape(-1, side**2, side**2) + ROUNDING * np.eye(side**2),
+        covariance=np.stack(covariance).reshape(-1, side**2, side**2)
+        + ROUNDING_VARIANCE * np.eye(side**2),
         low=values.min(1).astype(np.float64),
         high=values.max(1).astype(np.float64),
     )

@@ -15,7 +15,7 @@ from dashboard.shell import callback
 from dashboard.url_state import read_point, sync_widget, write_point
 from trust_core.decision.indicators.registry import available, indicator_name
 from trust_core.decision.operating_point import OperatingPoint, default_threshold
-from trust_core.figures.elements import number
+from trust_core.figures.elements import threshold_text
 from trust_core.figures.words import capital
 from trust_core.storage.audit_files import Audit
 
@@ -66,7 +66,7 @@ def choose_strength(audit: Audit, point: OperatingPoint, *, disabled: bool) -> N
     st.select_slider(
         "Adversarial strength ε",
         audit.strengths * (1 + few),
-        format_func=number,
+        format_func=threshold_text,
         key="strength",
         help=HELP["eps"],
         disabled=disabled or few,

@@ -22,7 +22,7 @@ from trust_core.decision.line_costs import (
 from trust_core.decision.operating_point import OperatingPoint
 from trust_core.decision.tradeoff import Curve, Floats
 from trust_core.figures import decide
-from trust_core.figures.decide import Priced
+from trust_core.figures.decide import CostMark
 from trust_core.figures.words import about, brief_threshold, money, percent
 from trust_core.storage.audit_files import Audit
 
@@ -125,7 +125,7 @@ def _costs(
     for label, threshold in marks:
         index = ours.at(threshold)
         labels[index] = f"{labels[index]}, {label.lower()}" if index in labels else label
-    priced = [Priced(label, float(again[i]), float(cost[i])) for i, label in labels.items()]
+    priced = [CostMark(label, float(again[i]), float(cost[i])) for i, label in labels.items()]
     rival = costs_along(_audit, shift, line)
     return drawing(decide.costs(_drawn(again, cost, ours), _drawn(*rival, shift), priced))
 

@@ -185,4 +185,4 @@ def draw_plan(demand: Demand, have: int) -> None:
 
 @st.cache_data(max_entries=64, show_spinner=False)
 def _plan(demand: Demand, have: int) -> Drawing:
-    return drawing(decide.collected(demand, have, range(OVERLOOKED + 1)))
+    return drawing(decide.provable_recall(demand, have, range(OVERLOOKED + 1)))

@@ -10,9 +10,8 @@ import pandas as pd
 from trust_core.decision.indicators.registry import INDICATOR_NAMES
 from trust_core.decision.operating_point import FlagCounts, OperatingPoint
 from trust_core.decision.part_filter import Filters
-from trust_core.figures.elements import GREY
+from trust_core.figures.elements import GREY, OUTCOME_COLOURS
 from trust_core.figures.overlays import LINES, RAMPS, css_gradient
-from trust_core.figures.tradeoff import OUTCOME_COLOURS
 from trust_core.figures.words import (
     OUTCOME_NAMES,
     ROLE_NAMES,

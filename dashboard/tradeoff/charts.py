@@ -10,7 +10,7 @@ from trust_core.decision.indicators.registry import THRESHOLD_SHIFT
 from trust_core.decision.operating_point import OperatingPoint
 from trust_core.decision.tradeoff import Floats
 from trust_core.figures import tradeoff
-from trust_core.figures.elements import Layout
+from trust_core.figures.elements import OUTCOME_COLOURS, Layout
 from trust_core.storage.audit_files import Audit
 
 Choose = Callable[[float, float | None], None]
@@ -43,7 +43,9 @@ def draw_heat(
         figure,
         key="heat-caught" if missed else "heat-again",
         alt=f"{what} at each threshold and strength, as a table of counts.",
-        moving=tradeoff.mark_heat(audit.strengths, thresholds, point.strength, point.threshold),
+        moving=tradeoff.mark_count_table(
+            audit.strengths, thresholds, point.strength, point.threshold
+        ),
         on_choose=choose,
     )
 
@@ -51,7 +53,7 @@ def draw_heat(
 def draw_kinds(rows: list[tuple[str, int, int]]) -> None:
     """Caught and still missed, by kind of defect."""
     alt = "Missed defects caught and still missed, by kind."
-    chart(drawing(tradeoff.kinds(rows)), key="kinds", alt=alt)
+    chart(drawing(tradeoff.kind_bars(rows)), key="kinds", alt=alt)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
@@ -72,10 +74,10 @@ def _heat(
     fn, tn = heat_counts(_scores, thresholds)
     points = next(iter(_scores.curves.values()))
     counts, total, what, colour = (
-        (fn, points.fn, "missed defects caught", tradeoff.OUTCOME_COLOURS["TP"])
+        (fn, points.fn, "missed defects caught", OUTCOME_COLOURS["TP"])
         if missed
-        else (tn, points.tn, "good parts re-inspected", tradeoff.OUTCOME_COLOURS["FP"])
+        else (tn, points.tn, "good parts re-inspected", OUTCOME_COLOURS["FP"])
     )
     strengths = list(_scores.curves)
-    figure = tradeoff.heat(counts, strengths, thresholds, total, what, colour)
+    figure = tradeoff.count_table(counts, strengths, thresholds, total, what, colour)
     return drawing(figure), thresholds

@@ -19,7 +19,7 @@ from trust_core.decision.operating_point import (
     noted_point,
     slider_stops,
 )
-from trust_core.figures.elements import number
+from trust_core.figures.elements import threshold_text
 from trust_core.storage.audit_files import Audit
 
 PARTS = "pages/parts.py"
@@ -39,7 +39,7 @@ def threshold_slider(audit: Audit, point: OperatingPoint, stops: list[float]) ->
     st.select_slider(
         "Flagging threshold τ – further right flags more",
         stops,
-        format_func=number,
+        format_func=threshold_text,
         key="threshold",
         help=HELP["tau"],
         on_change=field_moved,
@@ -60,7 +60,7 @@ def part_links(audit: Audit, point: OperatingPoint, scores: Tradeoff) -> None:
     if before:
         earlier = tradeoff(audit, before.indicator, before.role)
         moved = sides_sentence(*changed_sides(scores, earlier, point, before))
-        start = f"Since τ {number(before.threshold)}, ε {before.strength:g}"
+        start = f"Since τ {threshold_text(before.threshold)}, ε {before.strength:g}"
         sentence = f"{start} – {moved or 'no part changed side'}."
     st.html(f'<p class="moved">{sentence}</p>')  # numbers and words of ours
 
@@ -75,5 +75,5 @@ def note_point(audit: Audit, point: OperatingPoint) -> None:
             with errors_shown():
                 decide(audit, point.indicator, point.threshold, point.strength, why)
     if noted := noted_point(audit):
-        what = f"{indicator_name(noted.indicator)} of {number(noted.threshold)} or more"
+        what = f"{indicator_name(noted.indicator)} of {threshold_text(noted.threshold)} or more"
         st.caption(f"Kept so far: {what}, at adversarial strength {noted.strength:g}.")

@@ -3,7 +3,7 @@
 from dashboard.markup import table
 from trust_core.decision.indicators.registry import THRESHOLD_SHIFT, indicator_name
 from trust_core.decision.operating_point import FlagCounts, OperatingPoint
-from trust_core.figures.elements import number
+from trust_core.figures.elements import threshold_text
 from trust_core.figures.words import capital, count, counted, interval, of, percent, shift_sentence
 
 
@@ -11,12 +11,13 @@ def point_sentence(counts: FlagCounts, point: OperatingPoint) -> str:
     """Where the point stands, and what the rival asks for the same catch."""
     if point.indicator == THRESHOLD_SHIFT:
         return (
-            f"Flagged: a defect probability of {number(point.threshold)} or more. It needs no "
-            "heatmap; every indicator is measured against it."
+            f"Flagged: a defect probability of {threshold_text(point.threshold)} or more. It needs "
+            "no heatmap; every indicator is measured against it."
         )
     return (
-        f"Flagged: {capital(indicator_name(point.indicator))} of {number(point.threshold)} or "
-        f"more, at adversarial strength {point.strength:g}. {shift_sentence(counts)}"
+        f"Flagged: {capital(indicator_name(point.indicator))} of "
+        f"{threshold_text(point.threshold)} or more, at adversarial strength {point.strength:g}. "
+        f"{shift_sentence(counts)}"
     )
 
 

@@ -30,7 +30,7 @@ def test_the_chart_of_indicators_tells_by_shape_and_colour_and_escapes() -> None
 
 
 def test_the_chart_of_the_plan_marks_what_is_needed() -> None:
-    figure = decide.collected(Demand(0.95), 68)
+    figure = decide.provable_recall(Demand(0.95), 68)
     assert list(figure.data[-1].x) == [59, 93, 124]
     assert "<b>68</b> you have" in [note.text for note in figure.layout.annotations]
     first = figure.data[1]
@@ -41,13 +41,13 @@ def test_the_chart_of_the_plan_marks_what_is_needed() -> None:
 @pytest.mark.parametrize("have", [0, 1, 5000])
 def test_the_chart_of_the_plan_stands_for_any_number(have: int) -> None:
     for demand in (Demand(0.5, 0.5), Demand(0.999, 0.999)):
-        figure = decide.collected(demand, have)
+        figure = decide.provable_recall(demand, have)
         assert figure.layout.xaxis.range[1] >= have
 
 
 def test_the_chart_of_costs_names_the_thresholds() -> None:
     line = (np.array([0.0, 50.0, 100.0]), np.array([0.4, 0.3, 0.9]))
-    marks = [decide.Priced("Cheapest", 50, 0.3), decide.Priced("Own", 100, 0.9)]
+    marks = [decide.CostMark("Cheapest", 50, 0.3), decide.CostMark("Own", 100, 0.9)]
     figure = decide.costs(line, line, marks)
     assert [note.text for note in figure.layout.annotations] == ["Cheapest", "Own"]
     assert figure.data[0].line.dash == "6px,5px"

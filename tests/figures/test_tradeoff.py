@@ -9,10 +9,15 @@ import pytest
 from tests.decision.test_tradeoff import random_curve
 from trust_core.decision.tradeoff import DRAWN_POINTS, curve
 from trust_core.figures import tradeoff
-from trust_core.figures.elements import number, shortened
-from trust_core.figures.tradeoff import (
+from trust_core.figures.elements import (
     ACCENT,
     GREY,
+    OUTCOME_COLOURS,
+    label,
+    shortened,
+    threshold_text,
+)
+from trust_core.figures.tradeoff import (
     OTHER_POINTS,
     SHIFT_POINTS,
 )
@@ -78,7 +83,7 @@ def test_the_mark_stands_on_the_point_and_the_rival_at_the_same_catch() -> None:
 
 
 def test_names_of_curves_make_room_for_the_marks() -> None:
-    names = [tradeoff.name(0.5, 0.5, "near"), tradeoff.name(0.9, 0.1, "far")]
+    names = [label(0.5, 0.5, "near"), label(0.9, 0.1, "far")]
     points = curve(np.array([0.9, 0.7, 0.5, 0.3]), np.array([True, False, True, False]))
     texts = [n["text"] for n in tradeoff.mark_tradeoff(points, 0.6, points, names)["annotations"]]
     assert "far" in texts
@@ -96,7 +101,7 @@ def test_without_missed_defects_or_good_parts_nothing_is_marked(missed: bool) ->
 def test_a_heat_table_says_its_counts_and_carries_its_cells() -> None:
     counts = np.array([[0, 1200], [3, 2400]])
     taus = np.array([0.5, -0.25])
-    figure = tradeoff.heat(counts, (0.0, 2.0), taus, 2400, "good parts", "#E69F00")
+    figure = tradeoff.count_table(counts, (0.0, 2.0), taus, 2400, "good parts", "#E69F00")
     cells, texts = figure.data
     assert cells.z.tolist() == [[0, 0.5], [0.00125, 1]]
     assert list(texts.text) == ["0", "1,200", "3", "2,400"]
@@ -110,14 +115,14 @@ def test_a_heat_table_says_its_counts_and_carries_its_cells() -> None:
     ("threshold", "x"), [(0.5, 0), (0.4, 0.5), (0.3, 1), (0.0, 2), (9, 0), (-9, 2)]
 )
 def test_the_ring_stands_between_columns_in_proportion(threshold: float, x: float) -> None:
-    layout = tradeoff.mark_heat((0.0, 2.0), np.array([0.5, 0.3, 0.0]), 2.0, threshold)
+    layout = tradeoff.mark_count_table((0.0, 2.0), np.array([0.5, 0.3, 0.0]), 2.0, threshold)
     (ring,) = layout["shapes"]
     assert (ring["xanchor"], ring["yanchor"]) == (pytest.approx(x), 1)
     go.Layout(layout)
 
 
 def test_bars_say_caught_and_still_missed_and_escape_names() -> None:
-    figure = tradeoff.kinds([("<b>pit</b>", 3, 4), ("crack", 0, 2)])
+    figure = tradeoff.kind_bars([("<b>pit</b>", 3, 4), ("crack", 0, 2)])
     caught, missed = figure.data
     assert (list(caught.x), list(missed.x)) == ([3, 0], [1, 2])
     assert missed.marker.pattern.shape == "/"  # not by colour alone
@@ -126,14 +131,14 @@ def test_bars_say_caught_and_still_missed_and_escape_names() -> None:
 
 
 def test_outcome_colours_differ() -> None:
-    assert len(set(tradeoff.OUTCOME_COLOURS.values())) == len(tradeoff.OUTCOME_COLOURS) == 5
+    assert len(set(OUTCOME_COLOURS.values())) == len(OUTCOME_COLOURS) == 5
 
 
 @pytest.mark.parametrize(
     ("value", "text"), [(0.5, "0.5"), (-0.25, "−0.25"), (3.0, "3"), (1e-7, "1e−07")]
 )
 def test_thresholds_are_written_short_with_a_true_minus(value: float, text: str) -> None:
-    assert number(value) == text
+    assert threshold_text(value) == text
 
 
 def test_long_names_are_cut_in_the_middle() -> None:

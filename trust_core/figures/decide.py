@@ -1,4 +1,4 @@
-"""Figures of a decision, as pure data → Plotly, in the colours of `figures`."""
+"""Charts of a decision: leads of the indicators, what missed parts prove, cost of a threshold."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,8 +10,20 @@ import plotly.graph_objects as go
 from trust_core.decision.certificate import Demand, needed, proven
 from trust_core.decision.tradeoff import Floats
 from trust_core.decision.verdict import AMBER, GREEN, RED
-from trust_core.figures.elements import ACCENT, GREY, GRID, NONE, WHITE, frame, name, share_axis
-from trust_core.figures.tradeoff import OUTCOME_COLOURS
+from trust_core.figures.elements import (
+    ACCENT,
+    EDGE,
+    GREY,
+    GRID,
+    NONE,
+    OUTCOME_COLOURS,
+    SHIFT_LINE,
+    frame,
+    label,
+    row_note,
+    segment,
+    share_axis,
+)
 
 # Colour and shape say the same.
 VERDICT_COLOURS = {
@@ -21,7 +33,6 @@ VERDICT_COLOURS = {
 }
 VERDICT_SHAPES = {GREEN: "triangle-up", AMBER: "circle", RED: "triangle-down"}
 ROW = 27  # pixels
-EDGE = {"color": WHITE, "width": 1.5}
 LEFT = {"xanchor": "left", "xshift": 10}
 
 
@@ -81,17 +92,11 @@ def contenders(rows: Sequence[Contender], cost_title: str) -> go.Figure:
     low, high = 100 * min([-0.02, *ends]), 100 * max([0.02, *ends])
     room = 0.06 * (high - low)
     texts = [
-        {
-            "x": 1, "xref": "paper", "xanchor": "right", "y": place, "showarrow": False,
-            "text": f"<b>{row.cost}</b>" if row.chosen else row.cost,
-        }
+        row_note(place, f"<b>{row.cost}</b>" if row.chosen else row.cost)
         for place, row in enumerate(rows)
         if row.cost
-    ]  # fmt: skip
-    head = {
-        "x": 1, "xref": "paper", "xanchor": "right", "y": -0.9, "showarrow": False,
-        "text": cost_title, "align": "right", "font": {"color": GREY, "size": 12},
-    }  # fmt: skip
+    ]
+    head = row_note(-0.9, cost_title, align="right", font={"color": GREY, "size": 12})
     rival = go.Scatter(
         x=[0 for row in rows if _is_rival(row)],
         y=[place for place, row in enumerate(rows) if _is_rival(row)],
@@ -126,14 +131,9 @@ def contenders(rows: Sequence[Contender], cost_title: str) -> go.Figure:
             "ticklen": 8,
             "tickcolor": NONE,
         },
-        "shapes": [
-            {
-                "type": "line", "x0": 0, "x1": 0, "y0": -0.5, "y1": len(rows) - 0.5,
-                "line": {"color": GREY, "width": 2.5, "dash": "6px,5px"}, "layer": "below",
-            }
-        ],
+        "shapes": [segment((0, 0), (-0.5, len(rows) - 0.5), **SHIFT_LINE) | {"layer": "below"}],
         "annotations": [head, *texts],
-    }  # fmt: skip
+    }
     return go.Figure([*bars, marks, rival], layout)
 
 
@@ -142,13 +142,13 @@ def _is_rival(row: Contender) -> bool:
 
 
 def _label(row: Contender) -> str:
-    label = escape(row.label)
+    text = escape(row.label)
     if not row.colour and not row.cost:
-        return f'<i style="color:{GREY}">{label}</i>'
-    return f"<b>{label}</b>" if row.chosen else label
+        return f'<i style="color:{GREY}">{text}</i>'
+    return f"<b>{text}</b>" if row.chosen else text
 
 
-def collected(demand: Demand, have: int, lost: Sequence[int] = (0, 1, 2)) -> go.Figure:
+def provable_recall(demand: Demand, have: int, lost: Sequence[int] = (0, 1, 2)) -> go.Figure:
     """What a number of missed parts proves, by how many of them are overlooked.
 
     Args:
@@ -199,18 +199,15 @@ def collected(demand: Demand, have: int, lost: Sequence[int] = (0, 1, 2)) -> go.
         hoverinfo="skip",
     )
     notes = [
-        name(n, demand.recall, f"<b>{n:,}</b>") | {"xanchor": "center", "xshift": 0} for n in wanted
+        label(n, demand.recall, f"<b>{n:,}</b>") | {"xanchor": "center", "xshift": 0}
+        for n in wanted
     ]
-    line = {"color": ACCENT, "width": 1.5, "dash": "dot"}
-    r = demand.recall
-    shapes = [{"type": "line", "x0": 0, "x1": most, "y0": r, "y1": r, "line": line}]
+    heights = (demand.recall, demand.recall)
+    shapes = [segment((0, most), heights, color=ACCENT, width=1.5, dash="dot")]
     if have:
-        shapes.append(
-            {"type": "line", "x0": have, "x1": have, "y0": 0, "y1": 1,
-             "line": {"color": OUTCOME_COLOURS["FN"], "width": 2}}
-        )  # fmt: skip
+        shapes.append(segment((have, have), (0, 1), color=OUTCOME_COLOURS["FN"], width=2))
         notes.append(
-            name(have, 0.06, f"<b>{have:,}</b> you have", OUTCOME_COLOURS["FN"], side="above")
+            label(have, 0.06, f"<b>{have:,}</b> you have", OUTCOME_COLOURS["FN"], side="above")
             | {"xanchor": "right" if have > 0.7 * most else "left",
                "xshift": -6 if have > 0.7 * most else 6}
         )  # fmt: skip
@@ -227,7 +224,7 @@ def collected(demand: Demand, have: int, lost: Sequence[int] = (0, 1, 2)) -> go.
 
 
 @dataclass(frozen=True)
-class Priced:
+class CostMark:
     """A threshold on a cost curve.
 
     Attributes:
@@ -242,7 +239,7 @@ class Priced:
 
 
 def costs(
-    ours: tuple[Floats, Floats], shift: tuple[Floats, Floats], marks: Sequence[Priced]
+    ours: tuple[Floats, Floats], shift: tuple[Floats, Floats], marks: Sequence[CostMark]
 ) -> go.Figure:
     """Expected cost a part over re-inspections a shift; threshold shift dashed.
 
@@ -252,7 +249,7 @@ def costs(
         marks: thresholds to name.
     """
     styles = (
-        (shift, {"color": GREY, "width": 2.5, "dash": "6px,5px"}, "lowered decision threshold"),
+        (shift, SHIFT_LINE, "lowered decision threshold"),
         (ours, {"color": ACCENT, "width": 3}, "indicator"),
     )
     lines = [
@@ -277,7 +274,7 @@ def costs(
     least = min((mark.cost for mark in marks), default=0.0)
     far = max(float(x.max(initial=0)) for (x, _), *_ in styles) or 1
     notes = [
-        name(mark.flagged, mark.cost, mark.label, side="below" if mark.cost == least else "above")
+        label(mark.flagged, mark.cost, mark.label, side="below" if mark.cost == least else "above")
         | ({"xanchor": "right", "xshift": -10} if mark.flagged > 0.6 * far else LEFT)
         for mark in marks
     ]

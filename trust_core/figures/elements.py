@@ -1,6 +1,6 @@
-"""The pieces that figures are put together from: layout, axes, marks and names, as plain JSON.
+"""Colours, frame, axes, marks and labels of the charts, as plain JSON for Plotly.
 
-Marks and names are shapes and annotations of a layout; what has no colour takes the page's.
+Marks and labels are shapes and annotations of a layout; what has no colour takes the page's.
 """
 
 from collections.abc import Sequence
@@ -13,9 +13,18 @@ GREY = "#868C94"  # threshold shift, always dashed
 WHITE = "#FFFFFF"
 NONE = "rgba(0, 0, 0, 0)"
 GRID = "rgba(134, 140, 148, 0.22)"
+# Okabe and Ito (2008), told apart by colour-blind readers; never without a symbol or a word.
+OUTCOME_COLOURS = {
+    "TP": "#009E73",
+    "FN": "#D55E00",
+    "TN": "#56B4E9",
+    "FP": "#E69F00",
+    "flagged": "#CC79A7",
+}
+SHIFT_LINE = {"color": GREY, "width": 2.5, "dash": "6px,5px"}
+EDGE = {"color": WHITE, "width": 1.5}  # of a marker
 TEXT_SIZE = 13
-
-RIGHT = 0.74  # names of points further right stand left of them, inside the picture
+RIGHT = 0.74  # labels of points further right stand left of them, inside the picture
 
 
 def frame(height: int, top: int = 8) -> Layout:
@@ -91,13 +100,18 @@ def _mark(x: float, y: float, colour: str) -> Layout:
     }
 
 
-def segment(x0: float, x1: float, y: float) -> Layout:
-    """A dotted line between two points of one height."""
-    line = {"color": GREY, "width": 1.5, "dash": "dot"}
-    return {"type": "line", "x0": x0, "x1": x1, "y0": y, "y1": y, "line": line}
+def segment(x: tuple[float, float], y: tuple[float, float], **line: object) -> Layout:
+    """A line between two points; `line` is its colour, width and dash."""
+    return {"type": "line", "x0": x[0], "x1": x[1], "y0": y[0], "y1": y[1], "line": line}
 
 
-def name(x: float, y: float, text: str, colour: str = "", *, side: str = "below") -> Layout:
+def row_note(row: int | float, text: str, **more: object) -> Layout:
+    """Text at the right edge of a chart of rows."""
+    note = {"x": 1, "xref": "paper", "xanchor": "right", "y": row, "showarrow": False, "text": text}
+    return note | more
+
+
+def label(x: float, y: float, text: str, colour: str = "", *, side: str = "below") -> Layout:
     """Text beside a point: `below` it, `above` it, or at its height, `beside` it."""
     left = x > RIGHT and side != "beside"
     lift = {"below": -6, "above": 6, "beside": 0}[side]
@@ -114,8 +128,8 @@ def name(x: float, y: float, text: str, colour: str = "", *, side: str = "below"
     } | ({"font": {"color": colour, "size": TEXT_SIZE}} if colour else {})
 
 
-def number(value: float) -> str:
-    """A threshold as it is read: no more digits than tell it from all others, a true minus sign."""
+def threshold_text(value: float) -> str:
+    """A threshold with the digits that tell it from all others, and a true minus sign."""
     return repr(float(value)).removesuffix(".0").replace("-", "−")
 
 

@@ -1,4 +1,4 @@
-"""Figures of localization: recall by size of the defect, metrics at every mask threshold."""
+"""Charts of localization: recall by size of the defect, metrics at every mask threshold."""
 
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -11,21 +11,23 @@ from trust_core.decision.localization.metrics import SizeClass
 from trust_core.decision.tradeoff import Floats
 from trust_core.figures.elements import (
     ACCENT,
+    EDGE,
     GREY,
-    WHITE,
+    OUTCOME_COLOURS,
+    SHIFT_LINE,
     Layout,
     bare_axis,
     frame,
-    name,
+    label,
+    row_note,
+    segment,
     share_axis,
 )
-from trust_core.figures.tradeoff import OUTCOME_COLOURS
 
-EDGE = {"color": WHITE, "width": 1.5}
 LINES = {  # metric: name, colour, dash
     "seg_recall": ("defects marked", OUTCOME_COLOURS["TP"], "solid"),
     "false_alarms": ("good parts marked", OUTCOME_COLOURS["FP"], "solid"),
-    "pooled_miou": ("agreement, pooled", GREY, "6px,5px"),
+    "pooled_miou": ("agreement, pooled", GREY, SHIFT_LINE["dash"]),
     "seg_miou": ("agreement by part", ACCENT, "solid"),
 }
 APART = 0.075  # of the height: names closer than that are moved apart
@@ -67,14 +69,8 @@ def recall_by_size(rows: Sequence[SizeClass], *, strict: bool) -> go.Figure:
         "xaxis": share_axis("Share of these defects") | {"domain": [0, 0.77], "fixedrange": True},
         "yaxis": bare_axis([_two_lines(row.name) for row in rows])
         | {"range": [len(rows) - 0.5, -0.5]},
-        "annotations": [
-            {
-                "x": 1, "xref": "paper", "xanchor": "right", "y": place, "showarrow": False,
-                "text": _counts(recall),
-            }
-            for place, recall in enumerate(recalls)
-        ],
-    }  # fmt: skip
+        "annotations": [row_note(place, _counts(recall)) for place, recall in enumerate(recalls)],
+    }
     return go.Figure([*ranges, marks], layout)
 
 
@@ -98,7 +94,7 @@ def metrics_by_threshold(values: Mapping[str, Floats], at: Floats) -> go.Figure:
         for metric in places
     ]
     names = [
-        name(1.0, place, LINES[metric][0], LINES[metric][1], side="beside")
+        label(1.0, place, LINES[metric][0], LINES[metric][1], side="beside")
         | {"xanchor": "left", "xshift": 4}
         for metric, place in places.items()
     ]
@@ -114,9 +110,8 @@ def metrics_by_threshold(values: Mapping[str, Floats], at: Floats) -> go.Figure:
 
 def mark_threshold(threshold: float, names: Sequence[Layout]) -> Layout:
     """Layout that marks a threshold on `metrics_by_threshold`; `names` are its annotations."""
-    line = {"color": GREY, "width": 1.5}
-    mark = {"type": "line", "x0": threshold, "x1": threshold, "yref": "paper", "y0": 0, "y1": 1}
-    return {"shapes": [mark | {"line": line}], "annotations": list(names)}
+    mark = segment((threshold, threshold), (0, 1), color=GREY, width=1.5) | {"yref": "paper"}
+    return {"shapes": [mark], "annotations": list(names)}
 
 
 def _places(values: Mapping[str, Floats]) -> dict[str, float]:

@@ -1,8 +1,8 @@
-"""Data → Plotly figure, for pages and reports alike; nothing here knows where it is shown.
+"""Charts of the trade-off: curves, tables of counts, bars by kind of defect.
 
 What a slider moves (the operating point and its name) is not drawn by a trace but by shapes and
 annotations, so that a page can move it without drawing a curve again: a figure shows the curves,
-`mark_tradeoff` and `mark_heat` say what its layout becomes at a point.
+`mark_tradeoff` and `mark_count_table` say what its layout becomes at a point.
 
 Notation: `E` strengths, `T` thresholds, `n` points of a drawn curve.
 """
@@ -20,71 +20,25 @@ from trust_core.figures.elements import (
     ACCENT,
     GREY,
     NONE,
+    OUTCOME_COLOURS,
+    SHIFT_LINE,
     Layout,
     bare_axis,
     diamond,
     frame,
-    name,
-    number,
+    label,
     ring,
     segment,
     share_axis,
     shortened,
     spot,
+    threshold_text,
 )
 
 OTHER_POINTS, SHIFT_POINTS = 160, 300
-ROOM = 0.055  # that a name needs around it, as a share of the picture
-
-
-def curve_names(curves: Mapping[float, Curve], shift: Curve, chosen: float) -> list[Layout]:
-    """Names beside the curves, where there is room; the others are named by their hover."""
-    named = [(f"<b>ε {e:g}</b>", ACCENT, curves[e]) for e in curves if e == chosen]
-    named.append(("just lowering the decision threshold", GREY, shift))
-    named += [(f"ε {e:g}", ACCENT, points) for e, points in sorted(curves.items()) if e != chosen]
-    if not (shift.fn and shift.tn):
-        return []
-    ways = [
-        np.stack((points.tn_loss, points.fn_recall), axis=-1)[points.representatives(OTHER_POINTS)]
-        for *_, points in named
-    ]
-    taken = np.empty((0, 2))
-    texts: list[Layout] = []
-    for place, ((text, colour, _), way) in enumerate(zip(named, ways, strict=True)):
-        inside = way[(way[:, 0] > 0.03) & (way[:, 0] < 0.72) & (way[:, 1] > 0.08)]
-        others = np.concatenate([taken, *ways[:place], *ways[place + 1 :]])
-        if not len(inside):
-            continue
-        foot = inside + np.array((0.05, -0.035))  # a name stands right of and below its curve
-        room = _distance(foot, others) if len(others) else np.ones(len(foot))
-        best = int(np.argmax(room))
-        if room[best] < ROOM and colour == ACCENT and len(texts) > 1:
-            continue
-        x, y = inside[best].tolist()
-        width = 0.0105 * len(text) if colour == GREY else 0.05
-        strip = np.stack((x + np.linspace(0, width, 8), np.full(8, y - 0.035)), axis=-1)
-        taken = np.concatenate((taken, strip))
-        texts.append(name(x, y, text, colour))
-    return texts
-
-
-def _distance(points: Floats, others: Floats) -> Floats:
-    """Distance of each point `(n, 2)` to the nearest of the others `(m, 2)`, `(n,)`."""
-    gaps = points[:, None] - others[None]
-    return np.sqrt((gaps**2).sum(axis=-1).min(axis=1))
-
-
-# Okabe and Ito (2008), told apart by colour-blind readers; never without a symbol or a word.
-OUTCOME_COLOURS = {
-    "TP": "#009E73",
-    "FN": "#D55E00",
-    "TN": "#56B4E9",
-    "FP": "#E69F00",
-    "flagged": "#CC79A7",
-}
-
 VISIBLE_POINTS = 90  # more markers than that would make a thick line
-LOW = 0.12  # a name below a point lower than that would lie on the axis
+ROOM = 0.055  # that a label needs around it, as a share of the picture
+LOW = 0.12  # a label below a point lower than that would lie on the axis
 
 
 def tradeoff(
@@ -103,16 +57,15 @@ def tradeoff(
         `customdata = (τ, missed defects flagged, good parts flagged)`.
     """
     shown = {} if shift_only else curves
-    dashes = {"color": GREY, "width": 2.5, "dash": "6px,5px"}
     meta = chosen if shift_only else None
-    lines = [_line(shift, SHIFT_POINTS, "decision threshold", line=dashes, meta=meta)]
+    lines = [_line(shift, SHIFT_POINTS, "decision threshold", line=SHIFT_LINE, meta=meta)]
     for strength in sorted(shown, key=lambda e: (e == chosen, e)):  # the chosen one on top
         lines.append(_strength_line(shown[strength], strength, strength == chosen))
     layout = frame(470, top=26) | {
         "hovermode": "closest",
         "xaxis": share_axis(f"Good parts re-inspected, of {shift.tn:,}"),
         "yaxis": share_axis(f"Missed defects caught, of {shift.fn:,}"),
-        "annotations": curve_names(shown, shift, chosen),
+        "annotations": _curve_labels(shown, shift, chosen),
     }
     return go.Figure(lines, layout)
 
@@ -137,25 +90,18 @@ def mark_tradeoff(
     if rival is not None and points is not shift:
         rival_x, rival_y = float(shift.tn_loss[rival]), float(shift.fn_recall[rival])
         # A line at the height of the point: how much further threshold shift has to go.
-        shapes += [segment(x, rival_x, y), diamond(rival_x, rival_y, 6, GREY)]
+        between = segment((x, rival_x), (y, y), color=GREY, width=1.5, dash="dot")
+        shapes += [between, diamond(rival_x, rival_y, 6, GREY)]
         if abs(rival_x - x) > ROOM:
             told = f"{shift.flagged_tn[rival]:,} by the lowered threshold"
-            texts.append(name(rival_x, rival_y, told, GREY, side="above"))
+            texts.append(label(rival_x, rival_y, told, GREY, side="above"))
     shapes.append(spot(x, y, 8, ACCENT))
     own = f"<b>Operating point</b><br>{points.flagged_tn[index]:,} re-inspected"
-    texts.append(name(x, y, own, side="below" if y > LOW else "above"))
+    texts.append(label(x, y, own, side="below" if y > LOW else "above"))
     return {"shapes": shapes, "annotations": [*(n for n in names if _apart(n, texts)), *texts]}
 
 
-def _apart(curve_name: Layout, texts: Sequence[Layout]) -> bool:
-    """Whether none of the texts would lie on the name of a curve."""
-    wide, high = 0.26, 0.09
-    return all(
-        abs(curve_name["x"] - t["x"]) > wide or abs(curve_name["y"] - t["y"]) > high for t in texts
-    )
-
-
-def heat(
+def count_table(
     counts: Counts,
     strengths: Sequence[float],
     thresholds: Floats,
@@ -204,16 +150,16 @@ def heat(
     layout = frame(88 + 27 * len(strengths)) | {
         "hovermode": "closest",
         "hoverdistance": 40,
-        "xaxis": bare_axis([number(t) for t in thresholds], "Flagging threshold τ"),
+        "xaxis": bare_axis([threshold_text(t) for t in thresholds], "Flagging threshold τ"),
         "yaxis": bare_axis([f"{e:g}" for e in strengths], "Strength ε"),
     }
     return go.Figure([cells, texts], layout)
 
 
-def mark_heat(
+def mark_count_table(
     strengths: Sequence[float], thresholds: Floats, strength: float, threshold: float
 ) -> Layout:
-    """Layout that rings the operating point on a heat table.
+    """Layout that rings the operating point on a `count_table`.
 
     Between two columns it stands in proportion to τ; outside them, at the edge.
     """
@@ -222,7 +168,7 @@ def mark_heat(
     return {"shapes": [ring(float(x), y, 12, ACCENT)], "annotations": []}
 
 
-def kinds(rows: Sequence[tuple[str, int, int]]) -> go.Figure:
+def kind_bars(rows: Sequence[tuple[str, int, int]]) -> go.Figure:
     """Bars of missed defects by kind: caught, and still missed, with their counts.
 
     Args:
@@ -257,11 +203,56 @@ def kinds(rows: Sequence[tuple[str, int, int]]) -> go.Figure:
         "xaxis": {"visible": False, "fixedrange": True, "range": [0, 1.16 * widest]},
         "yaxis": bare_axis(names) | {"range": [len(rows) - 0.5, -0.5]},
         "annotations": [
-            name(n, place, f"{k:,} of {n:,}", side="beside")
+            label(n, place, f"{k:,} of {n:,}", side="beside")
             for place, (_, k, n) in zip(places, rows, strict=True)
         ],
     }
     return go.Figure(bars, layout)
+
+
+def _curve_labels(curves: Mapping[float, Curve], shift: Curve, chosen: float) -> list[Layout]:
+    """Names beside the curves, where there is room; the others are named by their hover."""
+    named = [(f"<b>ε {e:g}</b>", ACCENT, curves[e]) for e in curves if e == chosen]
+    named.append(("just lowering the decision threshold", GREY, shift))
+    named += [(f"ε {e:g}", ACCENT, points) for e, points in sorted(curves.items()) if e != chosen]
+    if not (shift.fn and shift.tn):
+        return []
+    ways = [
+        np.stack((points.tn_loss, points.fn_recall), axis=-1)[points.representatives(OTHER_POINTS)]
+        for *_, points in named
+    ]
+    taken = np.empty((0, 2))
+    texts: list[Layout] = []
+    for place, ((text, colour, _), way) in enumerate(zip(named, ways, strict=True)):
+        inside = way[(way[:, 0] > 0.03) & (way[:, 0] < 0.72) & (way[:, 1] > 0.08)]
+        others = np.concatenate([taken, *ways[:place], *ways[place + 1 :]])
+        if not len(inside):
+            continue
+        foot = inside + np.array((0.05, -0.035))  # a name stands right of and below its curve
+        room = _distance(foot, others) if len(others) else np.ones(len(foot))
+        best = int(np.argmax(room))
+        if room[best] < ROOM and colour == ACCENT and len(texts) > 1:
+            continue
+        x, y = inside[best].tolist()
+        width = 0.0105 * len(text) if colour == GREY else 0.05
+        strip = np.stack((x + np.linspace(0, width, 8), np.full(8, y - 0.035)), axis=-1)
+        taken = np.concatenate((taken, strip))
+        texts.append(label(x, y, text, colour))
+    return texts
+
+
+def _distance(points: Floats, others: Floats) -> Floats:
+    """Distance of each point `(n, 2)` to the nearest of the others `(m, 2)`, `(n,)`."""
+    gaps = points[:, None] - others[None]
+    return np.sqrt((gaps**2).sum(axis=-1).min(axis=1))
+
+
+def _apart(curve_name: Layout, texts: Sequence[Layout]) -> bool:
+    """Whether none of the texts would lie on the name of a curve."""
+    wide, high = 0.26, 0.09
+    return all(
+        abs(curve_name["x"] - t["x"]) > wide or abs(curve_name["y"] - t["y"]) > high for t in texts
+    )
 
 
 def _strength_line(points: Curve, strength: float, chosen: bool) -> go.Scatter:

@@ -85,6 +85,21 @@ def test_all_of_one_class_and_a_coarse_grid(dataset):
     assert any("3x3" in warning for warning in preflight(detector, dataset).warnings)
 
 
+def test_a_coarse_grid_names_the_layers_that_are_finer(dataset):
+    network = nn.Sequential(
+        nn.Conv2d(3, 4, 3, 2, 1),
+        nn.ReLU(),
+        nn.Conv2d(4, 4, 3, 4, 1),
+        nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(4, 2),
+    )
+    detector = Detector(network, Preprocessing((32, 32)), choose_convention(2))
+    (warning,) = (text for text in preflight(detector, dataset).warnings if "4x4 of 3" in text)
+    assert "(1 16x16)" in warning
+
+
 def test_sealed_roles_are_not_looked_at(dataset):
     for path in dataset.root.glob("[ct]e*.png"):
         path.unlink()

@@ -20,7 +20,7 @@ from trust_core.model.checks.batchnorm import norm_mismatch
 from trust_core.model.checks.sample_images import sample_images
 from trust_core.model.detector import Detector
 
-COARSE_GRID = 4
+COARSE_GRID = 6  # cells a side: fewer can hardly carry an overlap
 CLEARLY_BELOW = 0.4  # AUROC of a detector whose outputs are read the wrong way round
 STRANGE_MISMATCH = 0.5
 
@@ -175,6 +175,13 @@ class _Run:
                 mismatch=self.mismatch,
             )
 
+    @property
+    def finer(self) -> str:
+        """Depths of the network whose grid is not coarse, in brackets; "" without one."""
+        some = [depth for depth in self.detector.depths if min(depth.grid) >= COARSE_GRID]
+        told = ", ".join(f"{each.name} {each.grid[0]}x{each.grid[1]}" for each in some[::-1])
+        return f" ({told})" if told else ""
+
     def warnings(self) -> Iterator[str]:
         counts = self.counts
         if self.auroc < CLEARLY_BELOW:
@@ -202,7 +209,8 @@ class _Run:
             if min(grid) < COARSE_GRID:
                 yield Message(
                     "The grid {rows}x{columns} of {name} is coarse; a larger {size} or an earlier "
-                    "{layer} shows where the network looks more finely.",
+                    "{layer} shows where the network looks more finely{finer}.",
+                    finer=self.finer,
                     rows=grid[0],
                     columns=grid[1],
                     name=name,

@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.data.pictures import png
-from trust_core.data import read_dataset
 from trust_core.data.archives import Limits, extract, unpacked
+from trust_core.data.layouts import read_dataset
 from trust_core.errors import DataError
 
 SET = {"good/1.png": png(1), "crack/1.png": png(2), "crack/deep/2.png": png(3)}

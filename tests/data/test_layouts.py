@@ -6,7 +6,8 @@ import pandas as pd
 import pytest
 
 from tests.data.pictures import mask, photo, png, write_all
-from trust_core.data import SAMPLE_COLUMNS, read_dataset, sample_id
+from trust_core.data.layouts import read_dataset
+from trust_core.data.samples import SAMPLE_COLUMNS, sample_id
 from trust_core.errors import DataError, LabelsNeeded, SettingsError
 
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from trust_core.data import read_dataset, read_image, read_mask
+from trust_core.data.images import read_image, read_mask
+from trust_core.data.layouts import read_dataset
 from trust_core.errors import DataError
 
 

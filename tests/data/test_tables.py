@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from tests.data.pictures import mask, photo, write_all
-from trust_core.data import read_dataset
+from trust_core.data.layouts import read_dataset
 from trust_core.data.tables import group_columns, label_tables
 from trust_core.errors import DataError, LabelsNeeded, SettingsError
 

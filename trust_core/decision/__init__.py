@@ -1,1 +1,1 @@
-"""Fourth room, decision: from scores to what is flagged, and at which price."""
+"""From scores to a decision: indicators, trade-off curves, verdict, certificate, costs."""

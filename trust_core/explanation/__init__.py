@@ -1,1 +1,1 @@
-"""Third room, explanation: heatmaps, adversarial enhancement, and how far the heatmaps overlap."""
+"""Explanation: class activation maps, overlap, adversarial perturbation, evidence."""

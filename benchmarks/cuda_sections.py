@@ -253,7 +253,7 @@ def audit_in_memory(given: Ware, settings: AuditSettings) -> list[Shard]:
 
 def disk(note: Note, quick: bool) -> None:
     """Whole audits of files, against the bare passes of as many images; and decoding alone."""
-    count, side, rounds = (16, 32, 1) if quick else (2048, SIDE, 2)
+    count, side, rounds = (16, 32, 1) if quick else (2048, SIDE, 1)
     images = photographs(min(count, 512), side)
     settings = replace(SETTINGS, strengths=(0.0, 1.0, 4.0)) if quick else SETTINGS
     with scratch() as folder:
@@ -439,7 +439,7 @@ SECTIONS = {  # what shows that it is right comes first
     "evidence": Section(evidence_forms, 80),
     "training": Section(training, 60),
     "engine": Section(engine, 190, packages=("timm",)),
-    "disk": Section(disk, 110, packages=("timm",)),
+    "disk": Section(disk, 150, packages=("timm",)),
     "cluster": Section(cluster, 90, packages=("ray",)),
 }
 

@@ -12,7 +12,7 @@ import pytest
 
 from tests.data.pictures import png, write_all
 from trust_core.cli.options import dataset
-from trust_core.data import read_image
+from trust_core.data.images import read_image
 from trust_core.data.remote import changed_contents, fetch, is_remote, read_files, shown
 from trust_core.errors import DataError, UnreadableImage
 

@@ -6,14 +6,14 @@ from pathlib import Path
 import streamlit as st
 
 from dashboard.csv_export import csv
-from dashboard.home import summary
 from dashboard.home.audit_list import audit_list
 from dashboard.home.demo_start import demo_start
 from dashboard.shell import HOME, RUN, link, page, show_finding
 from dashboard.url_state import read_point
 from trust_core.decision.curves import tradeoff
 from trust_core.decision.operating_point import count_flags
-from trust_core.figures.words import shift_sentence
+from trust_core.figures.words import audit as audit_words
+from trust_core.figures.words import point as words
 from trust_core.storage import workspace
 from trust_core.storage.audit_files import FINISHED, Audit
 
@@ -57,11 +57,11 @@ def draw(audit: Audit | None) -> None:
         scores = tradeoff(audit, point.indicator)
         counts = count_flags(scores.curves[point.strength], scores.shift, point)
         st.html(f'<p class="purpose">{escape(PURPOSE)}</p>')
-        words, bars = st.columns((3, 2), gap="large")
-        with words:
-            show_finding(summary.finding_sentence(counts), shift_sentence(counts))
-            st.html(f'<p class="purpose">{escape(summary.finding_basis(point))}</p>')
-        bars.html(summary.finding_bars(counts, point.indicator))
+        told, bars = st.columns((3, 2), gap="large")
+        with told:
+            show_finding(words.finding_sentence(counts), words.shift_sentence(counts))
+            st.html(f'<p class="purpose">{escape(words.finding_basis(point))}</p>')
+        bars.html(words.finding_bars(counts, point.indicator))
         ways()
         st.space("small")
         what_is_audited(audit)
@@ -106,19 +106,19 @@ def what_is_audited(audit: Audit) -> None:
     left, right = st.columns((5, 6), gap="large")
     with left:
         st.subheader("What was audited", anchor=False)
-        st.html(summary.audit_description(audit))
-        st.html(f"<p>{escape(summary.not_scored_sentence(audit))}</p>")
-        if summary.any_not_scored(audit):
+        st.html(audit_words.audit_description(audit))
+        st.html(f"<p>{escape(audit_words.not_scored_sentence(audit))}</p>")
+        if audit_words.any_not_scored(audit):
             st.download_button(
                 "Download the list with reasons",
-                lambda: csv(summary.not_scored(audit)),
+                lambda: csv(audit_words.not_scored(audit)),
                 f"not scored {audit.folder.name}.csv",
                 "text/csv",
                 on_click="ignore",
             )
     with right:
         st.subheader("What the detector answered", anchor=False)
-        st.html(summary.role_table(audit))
+        st.html(audit_words.role_table(audit))
 
 
 page("Home", draw)

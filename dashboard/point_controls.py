@@ -16,7 +16,7 @@ from dashboard.url_state import read_point, sync_widget, write_point
 from trust_core.decision.indicators.registry import available, indicator_name
 from trust_core.decision.operating_point import OperatingPoint, default_threshold
 from trust_core.figures.elements import threshold_text
-from trust_core.figures.words import capital
+from trust_core.figures.words.numbers import capital
 from trust_core.storage.audit_files import Audit
 
 MOVED = "moved"

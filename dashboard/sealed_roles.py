@@ -8,7 +8,7 @@ import streamlit as st
 
 from dashboard.shell import errors_shown, show_finding
 from trust_core.decision.journal import open_seals, seals
-from trust_core.figures.words import ROLE_NAMES, moment
+from trust_core.figures.words.numbers import ROLE_NAMES, moment
 from trust_core.storage.audit_files import Audit
 
 

@@ -16,12 +16,12 @@ from typing import ParamSpec
 import streamlit as st
 
 from dashboard.glossary import GLOSSARY
-from dashboard.markup import bold_numbers
 from dashboard.url_state import AUDIT, link_query, sync_widget
 from dashboard.wording import worded
 from trust_core.decision.localization.pixel_counts import has_truth
 from trust_core.errors import StoreError, TrustError
-from trust_core.figures.words import counted
+from trust_core.figures.words.markup import bold_numbers
+from trust_core.figures.words.numbers import counted
 from trust_core.storage import workspace
 from trust_core.storage.audit_files import FINISHED, Audit, open_audit
 from trust_core.storage.memory_cache import give_back

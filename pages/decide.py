@@ -2,24 +2,23 @@
 
 import streamlit as st
 
-from dashboard.decide.choice import choose_point, history
+from dashboard.decide.choice import choose_point
 from dashboard.decide.comparison import ALONE, show_comparison
 from dashboard.decide.indicators import (
-    absent_sentences,
-    cost_table,
+    TEST,
+    ask_for_verdict,
+    cached_verdict,
     draw_indicators,
-    indicator_table,
+    verdict_basis,
 )
-from dashboard.decide.line import draw_costs, line_basis, line_sentence, line_table
 from dashboard.decide.proof import (
+    MARKED,
     ask_for_proof,
     certificate,
     chosen_indicator,
+    draw_costs,
     draw_plan,
-    plan_sentence,
-    price_sentence,
-    proof_table,
-    seals_sentence,
+    on_the_line,
 )
 from dashboard.decide.requirements import (
     LINE_FIELDS,
@@ -29,25 +28,21 @@ from dashboard.decide.requirements import (
     read_requirements,
 )
 from dashboard.decide.sensitivity import show_trial
-from dashboard.decide.verdict import (
-    TEST,
-    ask_for_verdict,
-    badge,
-    cached_verdict,
-    cost_sentence,
-    ranking_sentence,
-    verdict_basis,
-    verdict_sentence,
-)
-from dashboard.markup import quiet, section
 from dashboard.other_audit import choose_other
 from dashboard.point_controls import choose_indicator, choose_strength
 from dashboard.shell import audit_page, fragment, link, show_finding
 from dashboard.url_state import read_point
 from trust_core.decision.certify import missed_groups
-from trust_core.decision.journal import closed_seals
-from trust_core.decision.line_costs import threshold_options
+from trust_core.decision.curves import tradeoff
+from trust_core.decision.indicator_verdicts import indicator_verdicts
+from trust_core.decision.journal import closed_seals, entries
+from trust_core.decision.line_costs import detector_rates, threshold_options
+from trust_core.figures.words import proof as words
+from trust_core.figures.words import verdict as verdict_words
+from trust_core.figures.words.markup import quiet, section
 from trust_core.storage.audit_files import Audit
+
+AUTOTUNE = "“Try every choice”, below, adds them once test is opened"
 
 
 @fragment
@@ -61,9 +56,9 @@ def show(audit: Audit) -> None:
     proof = certificate(audit, demand, chosen)
     affordable = certificate(audit, required.budget, chosen)
 
-    st.html(badge(judged, role))
-    detail = f"{cost_sentence(judged)} {ranking_sentence(judged)}".strip()
-    show_finding(verdict_sentence(judged, point.indicator), detail)
+    st.html(verdict_words.badge(judged, role))
+    detail = f"{verdict_words.cost_sentence(judged)} {verdict_words.ranking_sentence(judged)}"
+    show_finding(verdict_words.verdict_sentence(judged, point.indicator), detail.strip())
     st.html(quiet(verdict_basis(audit, role)))
 
     legend = (
@@ -77,12 +72,14 @@ def show(audit: Audit) -> None:
     with right:
         choose_indicator(audit, point, "Indicator")
         choose_strength(audit, point, disabled=False)
-        st.html(cost_table(audit, role, point, demand.recall))
+        scores = tradeoff(audit, point.indicator, role)
+        st.html(verdict_words.cost_table(scores, point, demand.recall))
         if role != TEST:
             ask_for_verdict(audit)
     with st.expander("All numbers"):
-        st.html(indicator_table(audit, role, point, demand.recall))
-        st.html("".join(map(quiet, absent_sentences(audit))))
+        verdicts = indicator_verdicts(audit, role, point.strength)
+        st.html(verdict_words.indicator_table(verdicts, point.indicator, demand.recall))
+        st.html("".join(map(quiet, verdict_words.absent_sentences(audit, AUTOTUNE))))
     with st.expander("Would another layer, mask or strength change the verdict?"):
         show_trial(audit, role)
 
@@ -94,24 +91,27 @@ def show(audit: Audit) -> None:
     legend = "" if proof else "Nothing yet: the proof needs the sealed images."
     st.html(section("3 What is proven?", legend))
     if proof and affordable:
-        st.html(f'<p class="statement">{proof.sentence} <span>{price_sentence(proof)}</span></p>')
+        price = words.price_sentence(proof)
+        st.html(f'<p class="statement">{proof.sentence} <span>{price}</span></p>')
         st.html(f'<p class="statement second">{affordable.sentence}</p>')
-        st.html(proof_table(proof) + quiet(seals_sentence(proof)))
+        st.html(words.proof_table(proof) + quiet(words.seals_sentence(proof)))
     else:
         ask_for_proof(audit, demand, chosen)
     have = missed_groups(audit, "certify")
     options = threshold_options(audit, point, line, proof)
+    values = {key: on_the_line(audit, audit.key, role, o, line) for key, o in options.items()}
+    told = next(key for key in MARKED if key in options)
     left, right = st.columns(2, gap="large")
     with left:
         title = "What a number of missed parts proves"
-        st.html(section(title, plan_sentence(demand, have), chart=True))
+        st.html(section(title, words.plan_sentence(demand, have), chart=True))
         draw_plan(demand, have)
     with right:
         title = "What it costs on your line"
-        st.html(section(title, line_sentence(audit, role, options, line), chart=True))
+        st.html(section(title, words.line_sentence(told, values[told]), chart=True))
         draw_costs(audit, point, options, line)
-    st.html(line_table(audit, role, options, line))
-    st.html(quiet(line_basis(audit, role)))
+    st.html(words.line_table(options, values))
+    st.html(quiet(words.line_basis(role, *detector_rates(audit, role))))
 
     legend = "The operating point that goes to the line; it is noted with name and time."
     st.html(section("4 I choose", legend))
@@ -119,7 +119,7 @@ def show(audit: Audit) -> None:
     with left:
         choose_point(audit, options)
         link("Move your own on Trade-off", "pages/tradeoff.py")
-    right.html(history(audit))
+    right.html(words.history(entries(audit)))
 
     legend = "Two models on the same images, or one before and after retraining."
     st.html(section("5 Beside another audit", legend))

@@ -18,12 +18,12 @@ from dashboard.localization.metrics import (
 from dashboard.localization.pixel_counting import count_first
 from dashboard.localization.url_state import read_mask_settings, write_masks_url
 from dashboard.localization.wrong_masks import show_contradictions, show_worst
-from dashboard.markup import section
 from dashboard.sealed_roles import ask_to_open, opened_sentence
 from dashboard.shell import audit_page, fragment, marks_defects, show_finding
 from trust_core.decision.curves import roles_of
 from trust_core.decision.journal import closed_seals
 from trust_core.decision.localization.pixel_counts import MASK_HEAD, read_counts, sources
+from trust_core.figures.words.markup import section
 from trust_core.storage.audit_files import Audit
 
 

@@ -6,19 +6,23 @@ from functools import partial
 import streamlit as st
 
 from dashboard.glossary import HELP, ROLE_CHOICES
-from dashboard.markup import section
 from dashboard.point_controls import choose_field, choose_indicator, choose_strength, move_point
 from dashboard.sealed_roles import ask_to_open, opened_sentence
 from dashboard.shell import audit_page, fragment, show_finding
 from dashboard.tradeoff.charts import MOST_KINDS, draw_heat, draw_kinds, draw_tradeoff
 from dashboard.tradeoff.controls import click, note_point, part_links, threshold_slider
-from dashboard.tradeoff.words import counts_table, point_sentence, proof_sentence
 from dashboard.url_state import read_point
 from trust_core.decision.curves import caught_by_kind, roles_of, tradeoff
 from trust_core.decision.indicators.registry import THRESHOLD_SHIFT
 from trust_core.decision.journal import closed_seals
 from trust_core.decision.operating_point import OperatingPoint, count_flags, slider_stops
-from trust_core.figures.words import caught_sentence
+from trust_core.figures.words.markup import section
+from trust_core.figures.words.point import (
+    caught_sentence,
+    counts_table,
+    point_sentence,
+    proof_sentence,
+)
 from trust_core.storage.audit_files import Audit
 
 

@@ -6,8 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard.csv_export import csv
-from dashboard.decide.verdict import badge, cached_verdict, verdict_sentence
-from dashboard.markup import quiet, table
+from dashboard.decide.indicators import cached_verdict
 from dashboard.shell import link
 from trust_core.decision.certify import ChosenIndicator, choose_indicator
 from trust_core.decision.compare_audits import (
@@ -17,7 +16,9 @@ from trust_core.decision.compare_audits import (
     compare_outcomes,
 )
 from trust_core.decision.journal import SEALED, closed_seals
-from trust_core.figures.words import OUTCOME_NAMES, capital, count, counted
+from trust_core.figures.words.markup import quiet, table
+from trust_core.figures.words.numbers import OUTCOME_NAMES, capital, count, counted
+from trust_core.figures.words.verdict import badge, verdict_sentence
 from trust_core.storage import workspace
 from trust_core.storage.audit_files import Audit
 

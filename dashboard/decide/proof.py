@@ -1,43 +1,42 @@
-"""Decide, 3: what is proven. The certificate, and what it would take."""
+"""Decide, 3: the certificate, the seals that it takes, and its price on the line."""
 
-import math
+from collections.abc import Mapping
 from functools import partial
 from html import escape
 
 import streamlit as st
 
 from dashboard.chart import Drawing, chart, drawing
-from dashboard.markup import table
 from dashboard.sealed_roles import seal_button
-from trust_core.decision.bootstrap import Interval
-from trust_core.decision.certificate import Budget, Demand, needed, plan, proven
+from trust_core.decision.certificate import Budget, Demand, needed
 from trust_core.decision.certify import (
     Certificate,
     ChosenIndicator,
-    IndicatorProof,
-    ThresholdEffect,
     certify,
     choose_indicator,
     compute_certificate,
     missed_groups,
 )
-from trust_core.decision.indicators.registry import SHIFT_NAME, THRESHOLD_SHIFT, indicator_name
+from trust_core.decision.curves import tradeoff
+from trust_core.decision.indicators.registry import indicator_name
 from trust_core.decision.journal import SEALED, closed_seals, entries
+from trust_core.decision.line_costs import (
+    CERTIFIED,
+    CHEAPEST,
+    OWN,
+    Line,
+    LineValue,
+    audit_on_the_line,
+    costs_along,
+)
 from trust_core.decision.operating_point import OperatingPoint
+from trust_core.decision.tradeoff import Curve, Floats
 from trust_core.figures import decide
-from trust_core.figures.words import brief_threshold, capital, count, counted, moment, of, share
+from trust_core.figures.decide import CostMark
+from trust_core.figures.words.proof import OPTION_NAMES, OVERLOOKED, forecast_sentence
 from trust_core.storage.audit_files import Audit
 
-WORTHLESS = 0.8  # loss of good parts above which a proof says little more than flagging all
-OVERLOOKED = 2  # curves of the planner, beside that of none
-HEADS = (
-    "",
-    "Threshold",
-    "Missed parts caught, on certify",
-    "Good parts re-inspected, on certify",
-    "Missed defects caught, on test",
-    "Good parts re-inspected, on test",
-)
+MARKED = (CERTIFIED, CHEAPEST, OWN)
 
 
 def chosen_indicator(audit: Audit, point: OperatingPoint) -> ChosenIndicator:
@@ -80,99 +79,6 @@ def ask_for_proof(audit: Audit, demand: Demand, chosen: ChosenIndicator) -> None
         seal_button("proof", sure, "Prove it", partial(certify, audit, demand, chosen))
 
 
-def forecast_sentence(have: int, least: int, recall: float) -> str:
-    """What the number of missed parts in `certify` allows, said before the seal is opened."""
-    lie = capital(f"{counted(have, 'missed parts')} {'lies' if have == 1 else 'lie'} sealed")
-    if have >= least:
-        return f"{lie}: enough to prove {share(recall)}, for which {count(least)} are needed."
-    return (
-        f"{lie}, and {count(least)} are needed to prove {share(recall)} even with none "
-        "overlooked: opening the seal now cannot prove it."
-    )
-
-
-def price_sentence(proof: Certificate) -> str:
-    """What the certified threshold costs, beside the one that threshold shift can certify."""
-    if not proof.certified:
-        return ""
-    mine, shift = (_lost(part.test) for part in (proof.ours, proof.threshold_shift))
-    if proof.chosen.indicator == THRESHOLD_SHIFT or not shift:
-        return f"It re-inspects {mine} of test." if mine else ""
-    sentence = f"It re-inspects {mine} of test; {SHIFT_NAME} proves the same with {shift}."
-    if (proof.ours.test.tn_loss or 0) > WORTHLESS:
-        sentence += " Flagging every part would prove it too: such a proof is worth little."
-    return sentence
-
-
-def _lost(effect: ThresholdEffect) -> str:
-    return "" if effect.flagged_tn is None else of(effect.flagged_tn, effect.tn, "good parts")
-
-
-def proof_table(proof: Certificate) -> str:
-    """The certified threshold beside that of threshold shift, as HTML."""
-    rows = [("ours", capital(indicator_name(proof.chosen.indicator)), _cells(proof.ours))]
-    if proof.chosen.indicator != THRESHOLD_SHIFT:
-        rows.append(("rival", capital(SHIFT_NAME), _cells(proof.threshold_shift)))
-    return f'<div class="wide">{table("numbers", rows, HEADS)}</div>'
-
-
-def _cells(part: IndicatorProof) -> list[str]:
-    proof, on_certify, on_test = part.proof, part.certify, part.test
-    threshold = "cannot be certified"
-    if proof.threshold is not None:
-        unscored = math.isinf(proof.threshold)
-        threshold = "flags only the unscored" if unscored else brief_threshold(proof.threshold)
-    return [
-        threshold,
-        of(proof.caught, proof.groups, "parts") if proof.certified else "–",
-        _counted(on_certify.flagged_tn, on_certify.tn, on_certify.tn_loss_interval),
-        _counted(on_test.flagged_fn, on_test.fn, on_test.fn_recall_interval),
-        _counted(on_test.flagged_tn, on_test.tn, on_test.tn_loss_interval),
-    ]
-
-
-def _counted(flagged: int | None, total: int, interval: Interval | None) -> str:
-    """`74 of 555` with its interval; a dash where nothing was measured."""
-    if flagged is None or interval is None or not total:
-        return "–"
-    low, high = interval
-    text = f"<b>{count(flagged)}</b> of {count(total)}"
-    if math.isnan(low) or low == high:  # a bootstrap of all caught is a point: it says nothing
-        return text
-    return f"{text}<small>{100 * low:.0f} to {100 * high:.0f} %</small>"
-
-
-def seals_sentence(proof: Certificate) -> str:
-    """Who opened what, as HTML, and whether the choice came first."""
-    seals = "; ".join(
-        f"{seal.role} on {moment(seal.when)} by {escape(seal.who)}" for seal in proof.seals
-    )
-    first = (
-        "The indicator was chosen before the sealed images were seen."
-        if proof.chosen_blind
-        else "The journal does not show that this indicator was chosen before the sealed images "
-        "were seen; a choice made after a look is not covered by the proof."
-    )
-    return f"{first} Seals opened: {seals}."
-
-
-def plan_sentence(demand: Demand, have: int) -> str:
-    """How many missed parts must be collected for the wanted proof."""
-    wanted = plan(demand, OVERLOOKED)
-    rest = ", ".join(
-        f"{count(n)} if {k} {'is' if k == 1 else 'are'}" for k, n in wanted.items() if k
-    )
-    stand = "You have none yet."
-    if have:
-        best = int(1000 * proven(have, have, demand.confidence)) / 10
-        parts = counted(have, "missed parts")
-        stand = f"You have {parts} for it: all of them caught would prove {best:g} %."
-    return (
-        f"{share(demand.recall)}, {share(demand.confidence)} sure, takes {count(wanted[0])} missed "
-        f"parts if none is overlooked, {rest}. {stand} Hatched: cannot be proven."
-    )
-
-
 def draw_plan(demand: Demand, have: int) -> None:
     """What a number of missed parts proves."""
     chart(
@@ -186,3 +92,50 @@ def draw_plan(demand: Demand, have: int) -> None:
 @st.cache_data(max_entries=64, show_spinner=False)
 def _plan(demand: Demand, have: int) -> Drawing:
     return drawing(decide.provable_recall(demand, have, range(OVERLOOKED + 1)))
+
+
+@st.cache_data(max_entries=128, show_spinner=False)
+def on_the_line(
+    _audit: Audit, key: str, role: str, point: OperatingPoint, line: Line
+) -> dict[str, LineValue]:
+    """What a threshold does to the line, measured on the images of a role."""
+    return audit_on_the_line(_audit, role, point, line)
+
+
+def draw_costs(
+    audit: Audit, point: OperatingPoint, options: Mapping[str, OperatingPoint], line: Line
+) -> None:
+    """Expected cost over re-inspections, with the thresholds named."""
+    marks = tuple((OPTION_NAMES[k], o.threshold) for k, o in options.items() if k in MARKED)
+    chart(
+        _costs(audit, audit.key, point.indicator, point.strength, marks, line),
+        key="costs",
+        alt="Expected cost a part over re-inspections a shift; the lowest point is the cheapest "
+        "threshold. Dashed: just lowering the decision threshold.",
+    )
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _costs(
+    _audit: Audit,
+    key: str,
+    indicator: str,
+    strength: float,
+    marks: tuple[tuple[str, float], ...],
+    line: Line,
+) -> Drawing:
+    scores = tradeoff(_audit, indicator)
+    ours, shift = scores.curves[strength], scores.shift
+    again, cost = costs_along(_audit, ours, line)
+    labels: dict[int, str] = {}
+    for label, threshold in marks:
+        index = ours.at(threshold)
+        labels[index] = f"{labels[index]}, {label.lower()}" if index in labels else label
+    priced = [CostMark(label, float(again[i]), float(cost[i])) for i, label in labels.items()]
+    rival = costs_along(_audit, shift, line)
+    return drawing(decide.costs(_drawn(again, cost, ours), _drawn(*rival, shift), priced))
+
+
+def _drawn(again: Floats, cost: Floats, points: Curve) -> tuple[Floats, Floats]:
+    index = points.representatives()
+    return again[index], cost[index]

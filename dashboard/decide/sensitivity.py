@@ -1,6 +1,5 @@
 """Decide, 1: would another layer, map, mask or strength change the verdict? Tried on demand."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING
@@ -9,26 +8,16 @@ import pandas as pd
 import streamlit as st
 
 from dashboard.chart import chart, drawing
-from dashboard.markup import quiet
 from dashboard.shell import errors_shown
-from trust_core.decision.indicators.registry import SHIFT_NAME, indicator_name
+from trust_core.decision.indicators.registry import SHIFT_NAME
 from trust_core.decision.journal import require_open
 from trust_core.figures import decide
-from trust_core.figures.decide import Contender
-from trust_core.figures.words import capital
+from trust_core.figures.words.markup import quiet
 from trust_core.storage.audit_files import Audit
 
 if TYPE_CHECKING:  # brings torch, which the rest of the page has no use for
-    from trust_core.decision.tuning.sensitivity import Neighbour, Sensitivity
+    from trust_core.decision.tuning.sensitivity import Sensitivity
 
-AXES = {
-    "layer": "Layer",
-    "specific": "Map for one class",
-    "agnostic": "Map for any class",
-    "mask": "Mask of a map",
-    "variant": "How the overlap is read",
-    "strength": "Adversarial strength",
-}
 VERDICT_WORDS = {"green": "better", "amber": "not decided", "red": "worse"}
 
 
@@ -85,7 +74,7 @@ def _show(trial: Trial) -> None:
         + quiet(_sensitivity_sentence(trial.sensitivity))
     )
     chart(
-        drawing(decide.contenders(_rows(trial.sensitivity.points), "")),
+        drawing(decide.contenders(decide.neighbour_rows(trial.sensitivity.points), "")),
         key="tried",
         alt="Lead over just lowering the decision threshold, with 95 % intervals, of every choice "
         "that differs in one thing.",
@@ -112,19 +101,3 @@ def _sensitivity_sentence(found: "Sensitivity") -> str:
         f"On {where} the verdict of the choice is “{VERDICT_WORDS[mine]}”; "
         f"{others.count(mine):,} of {len(others):,} choices that differ in one thing share it."
     )
-
-
-def _rows(points: Sequence["Neighbour"]) -> list[Contender]:
-    rows: list[Contender] = []
-    for axis, name in AXES.items():
-        along = [point for point in points if point.axis == axis]
-        if len(along) < 2:
-            continue
-        rows.append(Contender(name))
-        for point in along:
-            label = capital(indicator_name(point.value)) if axis == "variant" else point.value
-            interval = point.low, point.high
-            rows.append(
-                Contender(label, point.colour, point.difference, *interval, chosen=point.chosen)
-            )
-    return rows

@@ -5,10 +5,10 @@ from html import escape
 
 import streamlit as st
 
-from dashboard.markup import escape_markdown
 from dashboard.shell import HOME, RUN, errors_shown, fragment
 from dashboard.url_state import AUDIT
-from trust_core.figures import words
+from trust_core.figures.words import numbers
+from trust_core.figures.words.markup import escape_markdown
 from trust_core.storage import workspace
 from trust_core.storage.audit_files import FINISHED
 from trust_core.storage.workspace import DAMAGED, RUNNING, STOPPED, Entry, workspace_folder
@@ -28,7 +28,7 @@ def audit_list(entries: list[Entry], opened: str | None) -> None:
     names = {entry.folder for entry in (entries if shown else entries[:SHOWN])}
     fragment(_rows, run_every=POLL_SECONDS if running else None)(names, running, opened)
     if not shown:
-        st.button(f"Show all {words.count(len(entries))}", key="all_audits")
+        st.button(f"Show all {numbers.count(len(entries))}", key="all_audits")
 
 
 def _rows(names: set[str], running: bool, opened: str | None) -> None:
@@ -58,9 +58,9 @@ def _row(entry: Entry, here: bool) -> None:
             note = " <small>open</small>" if here else ""
             st.html(f'<span class="name">{escape(entry.name)}{note}</span>')
     status.html(_status(entry))
-    images.html(f"<span>{words.count(entry.images) if entry.images else '–'}</span>")
-    started.html(f"<span>{escape(words.moment(entry.manifest.get('created', '–')))}</span>")
-    disk.html(f"<span>{words.size(workspace.disk_used(entry.folder))}</span>")
+    images.html(f"<span>{numbers.count(entry.images) if entry.images else '–'}</span>")
+    started.html(f"<span>{escape(numbers.moment(entry.manifest.get('created', '–')))}</span>")
+    disk.html(f"<span>{numbers.size(workspace.disk_used(entry.folder))}</span>")
     with more, st.popover("Edit", key=f"edit-{entry.folder}", width="stretch"):
         _edit(entry)
 
@@ -68,7 +68,7 @@ def _row(entry: Entry, here: bool) -> None:
 def _status(entry: Entry) -> str:
     text = entry.status
     if entry.status in (RUNNING, STOPPED) and entry.total:
-        text += f", {words.count(entry.done)} of {words.count(entry.total)}"
+        text += f", {numbers.count(entry.done)} of {numbers.count(entry.total)}"
     share = entry.done / entry.total if entry.total else 0
     bar = f'<progress value="{share:.3f}"></progress>' if entry.status == RUNNING else ""
     return f'<span class="status {entry.status}"><i>{SIGNS[entry.status]}</i> {text}{bar}</span>'

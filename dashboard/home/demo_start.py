@@ -5,7 +5,7 @@ import streamlit as st
 from dashboard.shell import errors_shown, fragment, show_error
 from dashboard.url_state import AUDIT
 from trust_core.errors import StoreError
-from trust_core.figures.words import count
+from trust_core.figures.words.numbers import count
 from trust_core.messages import duration
 from trust_core.storage import workspace
 from trust_core.storage.workspace import workspace_folder

@@ -10,7 +10,6 @@ from dashboard.localization.metrics import BY_SOURCE, masks_at
 from dashboard.localization.pixel_counting import count_first
 from dashboard.localization.url_state import STRICT, MaskSettings, write_masks_url
 from dashboard.localization.words import iou_text, source_name
-from dashboard.markup import quiet, table
 from dashboard.other_audit import choose_other
 from dashboard.shell import marks_defects
 from dashboard.url_state import sync_widget
@@ -25,7 +24,8 @@ from trust_core.decision.localization.pixel_counts import (
     sources,
 )
 from trust_core.decision.localization.report import image_masks, images_of
-from trust_core.figures.words import counted, percent
+from trust_core.figures.words.markup import quiet, table
+from trust_core.figures.words.numbers import counted, percent
 from trust_core.storage import workspace
 from trust_core.storage.audit_files import Audit
 

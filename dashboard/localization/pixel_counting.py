@@ -10,7 +10,7 @@ from trust_core.audit import jobs
 from trust_core.audit.jobs import RUNNING, JobState
 from trust_core.decision.localization.pixel_counts import COUNTS, counts_folder, read_counts
 from trust_core.errors import StoreError, TrustError
-from trust_core.figures.words import count, counted
+from trust_core.figures.words.numbers import count, counted
 from trust_core.messages import duration
 from trust_core.storage.audit_files import Audit
 

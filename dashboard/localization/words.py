@@ -18,7 +18,7 @@ from trust_core.decision.localization.report import (
     part_masks,
 )
 from trust_core.decision.tradeoff import Floats
-from trust_core.figures.words import ROLE_NAMES, count, counted, of, percent
+from trust_core.figures.words.numbers import ROLE_NAMES, count, counted, of, percent
 
 LARGEST = 0.1  # share of the defects that the sentence on the pooled metric speaks of
 

@@ -12,7 +12,6 @@ import streamlit as st
 from dashboard.cache import BY_KEY
 from dashboard.localization.url_state import MaskSettings, part_query, write_masks_url
 from dashboard.localization.words import LEGEND, contradiction_sentences, iou_text
-from dashboard.markup import escape_markdown
 from dashboard.shell import link
 from dashboard.url_state import link_query, sync_widget
 from trust_core.data.images import read_image
@@ -33,7 +32,8 @@ from trust_core.decision.localization.report import (
 from trust_core.errors import UnreadableImage
 from trust_core.figures.part_maps import MaskedPhoto, fitted, masks_picture, truth_mask
 from trust_core.figures.thumbnails import PLACEHOLDER
-from trust_core.figures.words import count
+from trust_core.figures.words.markup import escape_markdown
+from trust_core.figures.words.numbers import count
 from trust_core.model.placement import audit_box
 from trust_core.storage.audit_files import Audit
 

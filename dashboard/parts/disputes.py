@@ -9,10 +9,10 @@ import pandas as pd
 import streamlit as st
 
 from dashboard.csv_export import audit_csv
-from dashboard.markup import escape_markdown
 from dashboard.parts import words
 from trust_core.decision.journal import Dispute, dispute, disputes
-from trust_core.figures.words import moment
+from trust_core.figures.words.markup import escape_markdown
+from trust_core.figures.words.numbers import moment
 from trust_core.storage.audit_files import Audit
 
 LONGEST_NOTE = 500

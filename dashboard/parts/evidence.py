@@ -33,7 +33,7 @@ from trust_core.explanation.evidence.forms import Evidence, evidence, occlude_al
 from trust_core.explanation.evidence.patch_gaussian import PatchGaussian
 from trust_core.figures.evidence import SIDES, Cells, evidence_panel
 from trust_core.figures.part_maps import photo_panel
-from trust_core.figures.words import count, counted
+from trust_core.figures.words.numbers import count, counted
 from trust_core.messages import duration
 from trust_core.model.placement import Mask, audit_box
 from trust_core.storage.audit_files import Audit

@@ -4,7 +4,7 @@ import math
 
 from trust_core.explanation.evidence.comparison import Agreement
 from trust_core.figures.evidence import BOTH, DEFECT, GOOD, css_signed
-from trust_core.figures.words import count, counted, percent
+from trust_core.figures.words.numbers import count, counted, percent
 from trust_core.messages import duration
 
 FIRST_ORDER, PREDICTION_DIFFERENCE = "first-order", "prediction-difference"

@@ -33,7 +33,7 @@ from trust_core.decision.part_filter import (
     page_of_parts,
 )
 from trust_core.figures.thumbnails import thumbnails
-from trust_core.figures.words import CONTRADICTION_NAMES, count, counted
+from trust_core.figures.words.numbers import CONTRADICTION_NAMES, count, counted
 from trust_core.storage.audit_files import Audit
 
 SHOWN_NAMES = {

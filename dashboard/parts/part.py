@@ -34,7 +34,7 @@ from trust_core.decision.part_filter import Filters, GridPosition, grid_position
 from trust_core.errors import StoreError, UnreadableImage
 from trust_core.figures.part_maps import PANEL_SIDE, fitted
 from trust_core.figures.thumbnails import PLACEHOLDER, jpeg, thumbnails
-from trust_core.figures.words import counted
+from trust_core.figures.words.numbers import counted
 from trust_core.storage.audit_files import Audit
 
 GROUP_SHOWN = 24

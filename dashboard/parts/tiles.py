@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from dashboard.markup import escape_markdown
 from trust_core.figures.thumbnails import PLACEHOLDER, Thumbnail
+from trust_core.figures.words.markup import escape_markdown
 
 
 def tile(

@@ -12,14 +12,14 @@ from trust_core.decision.operating_point import FlagCounts, OperatingPoint
 from trust_core.decision.part_filter import Filters
 from trust_core.figures.elements import GREY, OUTCOME_COLOURS
 from trust_core.figures.overlays import LINES, RAMPS, css_gradient
-from trust_core.figures.words import (
+from trust_core.figures.words.numbers import (
     OUTCOME_NAMES,
     ROLE_NAMES,
-    caught_sentence,
     counted,
     number_text,
     percent,
 )
+from trust_core.figures.words.point import caught_sentence
 from trust_core.storage.audit_files import Audit
 
 if TYPE_CHECKING:

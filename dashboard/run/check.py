@@ -17,7 +17,7 @@ from trust_core.audit.options import find
 from trust_core.audit.settings import AuditSettings
 from trust_core.data.samples import Dataset
 from trust_core.errors import TrustError
-from trust_core.figures.words import percent
+from trust_core.figures.words.numbers import percent
 from trust_core.model.checks.predictions import try_expected
 from trust_core.model.checks.preflight import Preflight, preflight
 from trust_core.model.checks.sample_images import Preview, previews

@@ -8,7 +8,6 @@ from typing import BinaryIO
 import streamlit as st
 
 from dashboard import shell
-from dashboard.markup import escape_markdown
 from dashboard.run import cache, form
 from dashboard.run.files import FRESH, arrival, drop, pick, short, show_problem, table
 from dashboard.run.model import bullets, tiles
@@ -18,7 +17,8 @@ from trust_core.data.roles import ROLES
 from trust_core.data.samples import Dataset
 from trust_core.data.tables import group_columns, label_tables
 from trust_core.errors import DataError, LabelsNeeded, TrustError
-from trust_core.figures.words import ROLE_NAMES, count, counted
+from trust_core.figures.words.markup import escape_markdown
+from trust_core.figures.words.numbers import ROLE_NAMES, count, counted
 from trust_core.model.checks.sample_images import class_pictures
 
 LOOK = "data-look"  # raised to read the folder anew

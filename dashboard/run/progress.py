@@ -11,7 +11,7 @@ from trust_core.audit.jobs import DONE, FAILED, RUNNING, JobState
 from trust_core.audit.manifest import Identity
 from trust_core.cli.command import same_command, shell_command
 from trust_core.errors import SettingsError, StoreError, TrustError
-from trust_core.figures.words import count, counted
+from trust_core.figures.words.numbers import count, counted
 from trust_core.messages import duration
 from trust_core.storage.audit_files import open_audit, read_manifest
 from trust_core.storage.workspace import workspace_folder

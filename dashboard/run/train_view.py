@@ -20,7 +20,7 @@ from trust_core.cli.command import (
     training_folder,
 )
 from trust_core.errors import StoreError, TrustError
-from trust_core.figures.words import of
+from trust_core.figures.words.numbers import of
 from trust_core.messages import duration
 from trust_core.model.training.loop import best_epoch
 from trust_core.storage.progress import PROGRESS

@@ -8,7 +8,6 @@ from dashboard.glossary import HELP
 from dashboard.parts.url_state import before_in_url
 from dashboard.point_controls import CLICK, field_moved, last_point, move_point
 from dashboard.shell import errors_shown, link
-from dashboard.tradeoff.words import sides_sentence
 from dashboard.url_state import read_point, sync_widget
 from trust_core.decision.curves import Tradeoff, tradeoff
 from trust_core.decision.indicators.registry import indicator_name
@@ -20,6 +19,7 @@ from trust_core.decision.operating_point import (
     slider_stops,
 )
 from trust_core.figures.elements import threshold_text
+from trust_core.figures.words.point import sides_sentence
 from trust_core.storage.audit_files import Audit
 
 PARTS = "pages/parts.py"

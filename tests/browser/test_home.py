@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
-from dashboard.home import summary
 from tests.browser.server import Server, serve, settled
 from tests.fakes import passed_parts, write_fake_audit
+from trust_core.figures.words.audit import not_scored
 from trust_core.storage.audit_files import open_audit
 from trust_core.storage.workspace import delete, display_name
 
@@ -122,7 +122,7 @@ def test_what_was_not_scored_is_downloaded_with_reasons(visit: Visit, workspace:
         rows = list(csv.DictReader(file))
     audit = open_audit(workspace / "demo")
     assert len(rows) == audit.manifest["unreadable"] + audit.manifest["unscored"] > 0
-    assert [row["path"] for row in rows] == summary.not_scored(audit)["path"].tolist()
+    assert [row["path"] for row in rows] == not_scored(audit)["path"].tolist()
     assert all(row["reason"] for row in rows)
 
 

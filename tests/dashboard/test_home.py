@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from tests.dashboard.app import html, links, open_page
+from tests.fakes import passed_parts, write_fake_audit
 from trust_core.storage.audit_files import Audit
 
 
@@ -41,3 +42,9 @@ def test_a_missing_audit_is_told_and_the_page_lives_on(demo: Audit):
     assert "There is no audit &#x27;gone&#x27;" in html(app)
     assert "Open the demo audit" in links(app)
     assert "Demo" in links(app)
+
+
+def test_what_was_not_scored_is_offered_where_there_is_any(demo: Audit, workspace: Path):
+    assert open_page().get("download_button")[0].proto.label == "Download the list with reasons"
+    write_fake_audit(workspace / "whole", passed_parts([0.5], [0.1]))
+    assert len(open_page(audit="whole").get("download_button")) == 0

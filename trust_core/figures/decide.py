@@ -1,13 +1,21 @@
 """Charts of a decision: leads of the indicators, what missed parts prove, cost of a threshold."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
+from typing import TYPE_CHECKING
 
 import numpy as np
 import plotly.graph_objects as go
 
 from trust_core.decision.certificate import Demand, needed, proven
+from trust_core.decision.indicator_verdicts import IndicatorVerdict
+from trust_core.decision.indicators.registry import (
+    DEFAULT_INDICATOR,
+    SHIFT_NAME,
+    THRESHOLD_SHIFT,
+    indicator_name,
+)
 from trust_core.decision.tradeoff import Floats
 from trust_core.decision.verdict import AMBER, GREEN, RED
 from trust_core.figures.elements import (
@@ -24,6 +32,10 @@ from trust_core.figures.elements import (
     segment,
     share_axis,
 )
+from trust_core.figures.words.numbers import capital, good_parts_at
+
+if TYPE_CHECKING:  # brings torch
+    from trust_core.decision.tuning.sensitivity import Neighbour
 
 # Colour and shape say the same.
 VERDICT_COLOURS = {
@@ -34,6 +46,27 @@ VERDICT_COLOURS = {
 VERDICT_SHAPES = {GREEN: "triangle-up", AMBER: "circle", RED: "triangle-down"}
 ROW = 27  # pixels
 LEFT = {"xanchor": "left", "xshift": 10}
+OVERLAPS = (DEFAULT_INDICATOR, "iou_difference_shift", "best_overlap", "overlap_profile")
+
+# What is left of the IoU difference when a piece of it is taken away.
+ABLATIONS = {
+    "iou_difference_clean": "without the perturbation",
+    "log_odds": "without the heatmaps, perturbed",
+    "log_odds_shift": "without the heatmaps, change only",
+    "iou_defect": "without the good map",
+    "good_disagreement": "without the defect map",
+    "iou_random": "with a random map instead",
+    "defect_area": "area of the defect map only",
+    "defect_entropy": "scatter of the defect map only",
+}
+AXIS_NAMES = {
+    "layer": "Layer",
+    "specific": "Map for one class",
+    "agnostic": "Map for any class",
+    "mask": "Mask of a map",
+    "variant": "How the overlap is read",
+    "strength": "Adversarial strength",
+}
 
 
 @dataclass(frozen=True)
@@ -57,6 +90,52 @@ class Contender:
     high: float = float("nan")
     cost: str = ""
     chosen: bool = False
+
+
+def indicator_rows(
+    verdicts: Sequence[IndicatorVerdict], indicator: str, recall: float
+) -> Iterator[Contender]:
+    """Δ first, then what is left of it without a piece, then all others; the rival is the last."""
+    rivals = [one for one in verdicts if one.indicator != THRESHOLD_SHIFT]
+    known = {*OVERLAPS, *ABLATIONS}
+    groups = {
+        "Where the heatmaps overlap": [o for o in rivals if o.indicator in OVERLAPS],
+        "IoU difference, a piece taken away": [o for o in rivals if o.indicator in ABLATIONS],
+        "Other ways": [o for o in rivals if o.indicator not in known],
+    }
+    for heading, members in groups.items():
+        if members:
+            yield Contender(heading)
+        for one in members:
+            yield Contender(
+                capital(ABLATIONS.get(one.indicator, indicator_name(one.indicator))),
+                one.verdict.colour,
+                one.verdict.difference,
+                *one.verdict.interval,
+                cost=good_parts_at(one.points, recall),
+                chosen=one.indicator == indicator,
+            )
+    for one in verdicts:
+        if one.indicator == THRESHOLD_SHIFT:
+            cost = good_parts_at(one.points, recall)
+            yield Contender(capital(SHIFT_NAME), difference=0.0, cost=cost)
+
+
+def neighbour_rows(neighbours: Sequence["Neighbour"]) -> list[Contender]:
+    """The choice and its neighbours, axis by axis."""
+    rows: list[Contender] = []
+    for axis, heading in AXIS_NAMES.items():
+        along = [point for point in neighbours if point.axis == axis]
+        if len(along) < 2:
+            continue
+        rows.append(Contender(heading))
+        for point in along:
+            label = capital(indicator_name(point.value)) if axis == "variant" else point.value
+            interval = point.low, point.high
+            rows.append(
+                Contender(label, point.colour, point.difference, *interval, chosen=point.chosen)
+            )
+    return rows
 
 
 def contenders(rows: Sequence[Contender], cost_title: str) -> go.Figure:

@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dashboard.decide.proof import forecast_sentence, plan_sentence, price_sentence
 from trust_core.decision.certificate import Demand, Proof
 from trust_core.decision.certify import (
     Certificate,
@@ -17,6 +16,7 @@ from trust_core.decision.certify import (
     ThresholdEffect,
 )
 from trust_core.decision.verdict import Verdict, verdict
+from trust_core.figures.words.proof import forecast_sentence, plan_sentence, price_sentence
 
 
 def judged(**changes: object) -> Verdict:

@@ -4,8 +4,6 @@ import math
 import time
 
 from trust_core.decision.certificate import proven
-from trust_core.decision.indicators.registry import SHIFT_NAME
-from trust_core.decision.operating_point import FlagCounts
 from trust_core.decision.tradeoff import Curve
 
 OUTCOME_NAMES = {
@@ -90,26 +88,6 @@ def interval(k: int, n: int) -> str:
     if not n:
         return "nothing to measure it on"
     return f"at least {math.floor(100 * proven(k, n, CONFIDENCE))} %, {share(CONFIDENCE)} sure"
-
-
-def caught_sentence(counts: FlagCounts) -> str:
-    """`11 of 12 missed defects caught; 74 of 555 good parts re-inspected`."""
-    caught = f"{of(counts.flagged_fn, counts.fn, 'missed defects')} caught"
-    again = f"{of(counts.flagged_tn, counts.tn, 'good parts')} re-inspected"
-    caught = caught if counts.fn else "no defect was missed"
-    return f"{caught}; {again if counts.tn else 'no good part was passed'}"
-
-
-def shift_sentence(counts: FlagCounts) -> str:
-    """Good parts that just lowering the decision threshold asks for the same catch."""
-    if counts.shift_tn is None:
-        return ""
-    more = counts.shift_tn - counts.flagged_tn
-    again = "as many good parts for the same catch"
-    if more:
-        again = f"{counted(counts.shift_tn, 'good parts')} for the same catch, "
-        again += f"{count(abs(more))} {'more' if more > 0 else 'fewer'}"
-    return f"{capital(SHIFT_NAME)} would re-inspect {again}."
 
 
 def number_text(value: float) -> str:

@@ -1,6 +1,6 @@
 """Text that comes from outside is text, whatever signs it holds."""
 
-from dashboard.markup import bold_numbers, escape_markdown, table
+from trust_core.figures.words.markup import bold_numbers, escape_markdown, table
 
 
 def test_a_name_in_a_label_is_no_markdown():

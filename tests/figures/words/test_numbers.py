@@ -1,4 +1,4 @@
-"""Numbers in words."""
+"""Numbers in numbers."""
 
 import math
 
@@ -10,21 +10,20 @@ from scipy.stats import binomtest
 
 from trust_core.data.roles import ROLES
 from trust_core.decision.indicators.registry import INDICATOR_NAMES, INDICATORS
-from trust_core.decision.operating_point import FlagCounts
 from trust_core.decision.tradeoff import curve
-from trust_core.figures import words
+from trust_core.figures.words import numbers
 
 
 @pytest.mark.parametrize(("n", "text"), [(0, "0"), (74, "74"), (1204, "1,204")])
 def test_count(n: int, text: str):
-    assert words.count(n) == text
+    assert numbers.count(n) == text
 
 
 @pytest.mark.parametrize(
     ("n", "text"), [(0, "no parts"), (1, "1 part"), (2, "2 parts"), (1204, "1,204 parts")]
 )
 def test_counted(n: int, text: str):
-    assert words.counted(n, "parts") == text
+    assert numbers.counted(n, "parts") == text
 
 
 @pytest.mark.parametrize(
@@ -37,7 +36,7 @@ def test_counted(n: int, text: str):
     ],
 )
 def test_of(k: int, n: int, text: str):
-    assert words.of(k, n, "missed defects") == text
+    assert numbers.of(k, n, "missed defects") == text
 
 
 @pytest.mark.parametrize(
@@ -52,7 +51,7 @@ def test_of(k: int, n: int, text: str):
     ],
 )
 def test_percent_never_rounds_to_nothing_or_all(share: float, text: str):
-    assert words.percent(share) == text
+    assert numbers.percent(share) == text
 
 
 @pytest.mark.parametrize(
@@ -66,26 +65,14 @@ def test_percent_never_rounds_to_nothing_or_all(share: float, text: str):
     ],
 )
 def test_interval(k: int, n: int, text: str):
-    assert words.interval(k, n) == text
+    assert numbers.interval(k, n) == text
 
 
 @given(st.integers(1, 500), st.data())
 def test_interval_is_the_one_sided_clopper_pearson_bound_rounded_down(n: int, data: st.DataObject):
     k = data.draw(st.integers(0, n))
     bound = binomtest(k, n, alternative="greater").proportion_ci(0.95, "exact").low
-    assert words.interval(k, n) == f"at least {math.floor(bound * 100)} %, 95 % sure"
-
-
-@pytest.mark.parametrize(
-    ("counts", "text"),
-    [
-        ((12, 555, 11, 74), "11 of 12 missed defects caught; 74 of 555 good parts re-inspected"),
-        ((0, 1555, 0, 74), "no defect was missed; 74 of 1,555 good parts re-inspected"),
-        ((3, 0, 2, 0), "2 of 3 missed defects caught; no good part was passed"),
-    ],
-)
-def test_caught_sentence(counts: tuple[int, int, int, int], text: str):
-    assert words.caught_sentence(FlagCounts(*counts)) == text
+    assert numbers.interval(k, n) == f"at least {math.floor(bound * 100)} %, 95 % sure"
 
 
 @pytest.mark.parametrize(
@@ -99,7 +86,7 @@ def test_caught_sentence(counts: tuple[int, int, int, int], text: str):
     ],
 )
 def test_size(n: float, text: str):
-    assert words.size(n) == text
+    assert numbers.size(n) == text
 
 
 @pytest.mark.parametrize(
@@ -107,42 +94,33 @@ def test_size(n: float, text: str):
     [("2026-04-21T14:03:00+0200", "21 Apr 2026, 14:03"), ("yesterday", "yesterday"), ("", "")],
 )
 def test_moment(stamp: str, text: str):
-    assert words.moment(stamp) == text
+    assert numbers.moment(stamp) == text
 
 
 def test_every_indicator_outcome_and_role_has_a_name():
     assert set(INDICATOR_NAMES) == set(INDICATORS)
-    assert set(words.OUTCOME_NAMES) == {"TP", "FN", "TN", "FP", ""}
-    assert set(words.ROLE_NAMES) == set(ROLES)
-
-
-@pytest.mark.parametrize(
-    ("shift_tn", "says"),
-    [
-        (121, "would re-inspect 121 good parts for the same catch, 47 more."),
-        (74, "would re-inspect as many good parts for the same catch."),
-        (70, "would re-inspect 70 good parts for the same catch, 4 fewer."),
-        (None, ""),
-    ],
-)
-def test_the_rival_in_words(shift_tn: int | None, says: str):
-    told = words.shift_sentence(FlagCounts(87, 1204, 66, 74, shift_tn))
-    assert told.removeprefix("Just lowering the decision threshold ") == says
+    assert set(numbers.OUTCOME_NAMES) == {"TP", "FN", "TN", "FP", ""}
+    assert set(numbers.ROLE_NAMES) == set(ROLES)
 
 
 def test_numbers_carry_no_more_digits_than_they_have() -> None:
-    assert [words.about(n) for n in (2765.4, 12.3, 0.44, math.nan)] == ["2,765", "12", "0.44", "–"]
-    assert [words.money(n) for n in (12300.0, 1.254, 0.01234, math.inf)] == [
+    assert [numbers.about(n) for n in (2765.4, 12.3, 0.44, math.nan)] == [
+        "2,765",
+        "12",
+        "0.44",
+        "–",
+    ]
+    assert [numbers.money(n) for n in (12300.0, 1.254, 0.01234, math.inf)] == [
         "12,300",
         "1.25",
         "0.0123",
         "–",
     ]
-    assert [words.brief_threshold(t) for t in (-0.0236094, math.inf)] == ["τ −0.02361", "nothing"]
+    assert [numbers.brief_threshold(t) for t in (-0.0236094, math.inf)] == ["τ −0.02361", "nothing"]
 
 
 def test_good_parts_for_a_recall_are_counts() -> None:
     points = curve(np.array([0.9, 0.5, 0.7, 0.1]), np.array([True, True, False, False]))
-    assert words.good_parts_at(points, 0.5) == "0 of 2"
-    assert words.good_parts_at(points, 1.0) == "1 of 2"
-    assert words.good_parts_at(curve(np.array([0.5]), np.array([True])), 1.0) == "–"
+    assert numbers.good_parts_at(points, 0.5) == "0 of 2"
+    assert numbers.good_parts_at(points, 1.0) == "1 of 2"
+    assert numbers.good_parts_at(curve(np.array([0.5]), np.array([True])), 1.0) == "–"

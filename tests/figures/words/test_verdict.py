@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dashboard.decide.verdict import verdict_sentence
 from trust_core.decision.verdict import AMBER, GREEN, RED, Verdict, verdict
+from trust_core.figures.words.verdict import verdict_sentence
 
 
 def judged(**changes: object) -> Verdict:

@@ -1,0 +1,1 @@
+"""What a person reads of an audit: numbers, verdicts and proofs as sentences and HTML."""

@@ -1,0 +1,146 @@
+"""An operating point: what it catches, what it costs, what changed, as sentences and HTML."""
+
+from trust_core.decision.indicators.registry import SHIFT_NAME, THRESHOLD_SHIFT, indicator_name
+from trust_core.decision.operating_point import FlagCounts, OperatingPoint
+from trust_core.figures.elements import threshold_text
+from trust_core.figures.words.markup import table
+from trust_core.figures.words.numbers import (
+    capital,
+    count,
+    counted,
+    interval,
+    number_text,
+    of,
+    percent,
+)
+
+
+def caught_sentence(counts: FlagCounts) -> str:
+    """`11 of 12 missed defects caught; 74 of 555 good parts re-inspected`."""
+    caught = f"{of(counts.flagged_fn, counts.fn, 'missed defects')} caught"
+    again = f"{of(counts.flagged_tn, counts.tn, 'good parts')} re-inspected"
+    caught = caught if counts.fn else "no defect was missed"
+    return f"{caught}; {again if counts.tn else 'no good part was passed'}"
+
+
+def shift_sentence(counts: FlagCounts) -> str:
+    """Good parts that just lowering the decision threshold asks for the same catch."""
+    if counts.shift_tn is None:
+        return ""
+    more = counts.shift_tn - counts.flagged_tn
+    again = "as many good parts for the same catch"
+    if more:
+        again = f"{counted(counts.shift_tn, 'good parts')} for the same catch, "
+        again += f"{count(abs(more))} {'more' if more > 0 else 'fewer'}"
+    return f"{capital(SHIFT_NAME)} would re-inspect {again}."
+
+
+def point_sentence(counts: FlagCounts, point: OperatingPoint) -> str:
+    """Where the point stands, and what the rival asks for the same catch."""
+    threshold = threshold_text(point.threshold)
+    if point.indicator == THRESHOLD_SHIFT:
+        return (
+            f"Flagged: a defect probability of {threshold} or more. It needs no heatmap; every "
+            "indicator is measured against it."
+        )
+    return (
+        f"Flagged: {capital(indicator_name(point.indicator))} of {threshold} or more, at "
+        f"adversarial strength {point.strength:g}. {shift_sentence(counts)}"
+    )
+
+
+def counts_table(counts: FlagCounts) -> str:
+    """The counts as an HTML table; numbers only, nothing to escape."""
+    rows = [
+        ("ours", "Missed defects caught", counts.flagged_fn, counts.fn),
+        ("ours", "Good parts re-inspected", counts.flagged_tn, counts.tn),
+    ]
+    if counts.shift_tn is not None:
+        rows.append(("rival", "by the lowered threshold instead", counts.shift_tn, counts.tn))
+    return table(
+        "counts",
+        [
+            (kind, name, [f"<b>{count(k)}</b> of {count(n)}", percent(k / n) if n else "–"])
+            for kind, name, k, n in rows
+        ],
+    )
+
+
+def proof_sentence(counts: FlagCounts) -> str:
+    """What the counts would prove, were the threshold not chosen on them."""
+    if not counts.fn:
+        return "No defect was missed here, so there is nothing to catch and nothing to prove."
+    return (
+        f"As a sample of all missed defects, {of(counts.flagged_fn, counts.fn, 'parts')} means "
+        f"{interval(counts.flagged_fn, counts.fn)} – if the threshold had been fixed beforehand."
+    )
+
+
+def sides_sentence(gained: tuple[int, int], lost: tuple[int, int]) -> str:
+    """Which parts change side, `(missed defects, good parts)` each way; "" when none does."""
+    ways = []
+    for verb, (missed, good) in (("newly flagged", gained), ("no longer flagged", lost)):
+        pair = ((missed, "missed defects"), (good, "good parts"))
+        named = ", ".join(counted(n, what) for n, what in pair if n)
+        ways += [f"{verb}: {named}"] if named else []
+    return "; ".join(ways)
+
+
+def finding_sentence(counts: FlagCounts) -> str:
+    """What is called good, how much of it is wrong, and what re-inspection would catch."""
+    fn, caught, flagged = counts.fn, counts.flagged_fn, counts.flagged_fn + counts.flagged_tn
+    passed = counted(fn + counts.tn, "parts")
+    if not fn:
+        return f"The detector calls {passed} good. None of them is a defect."
+    wrong = "1 of them is a defect" if fn == 1 else f"{count(fn)} of them are defects"
+    start = f"The detector calls {passed} good. {wrong} it missed."
+    if not flagged:
+        return f"{start} None is sent to re-inspection yet."
+    again = f"the {count(flagged)} most suspicious parts"
+    again = "the most suspicious part" if flagged == 1 else again
+    found = f"{count(caught) if caught else 'none'} of the {count(fn)}"
+    if caught == fn:
+        found = "it" if fn == 1 else f"all {count(fn)}"
+    return f"{start} Re-inspecting {again} would catch {found}."
+
+
+def finding_basis(point: OperatingPoint) -> str:
+    """What the finding was measured on, and by which operating point."""
+    return (
+        f"On the images for choosing the threshold (tune), flagging by "
+        f"{indicator_name(point.indicator)} from {number_text(point.threshold)} "
+        f"at adversarial strength {point.strength:g}. Chosen on these same images, it looks "
+        "better here than it may elsewhere; Decide judges it on sealed ones."
+    )
+
+
+def finding_bars(counts: FlagCounts, indicator: str) -> str:
+    """The finding as bars: missed defects caught, and the good parts re-inspected for them."""
+    if not counts.fn:
+        return ""
+    overlooked = counts.fn - counts.flagged_fn
+    shift = "Lowering the threshold"
+    ways = [("Second Look", counts.flagged_tn, "ours")]
+    if indicator == THRESHOLD_SHIFT:
+        ways = [(shift, counts.flagged_tn, "rival")]
+    elif counts.shift_tn is not None:
+        ways.append((shift, counts.shift_tn, "rival"))
+    most = max(1, *(parts for _, parts, _ in ways))
+    rows = "".join(
+        f'<tr><th scope="row">{name}</th><td><div class="bar thin">{_bar(kind, parts, most)}</div>'
+        f"</td><td>{count(parts)}</td></tr>"
+        for name, parts, kind in ways
+    )
+    return (
+        f'<figure class="proof"><figcaption>{counted(counts.fn, "missed defects")}</figcaption>'
+        f'<div class="bar">{_bar("caught", counts.flagged_fn, counts.fn)}'
+        f"{_bar('missed', overlooked, counts.fn)}</div>"
+        f'<p><span class="key caught">▲ {count(counts.flagged_fn)} caught</span>'
+        f'<span class="key missed">✕ {count(overlooked)} still overlooked</span></p></figure>'
+        '<figure class="proof"><figcaption>Good parts re-inspected for that</figcaption>'
+        f"<table>{rows}</table></figure>"
+    )
+
+
+def _bar(kind: str, value: int, whole: int) -> str:
+    return f'<i class="{kind}" style="width:{value / whole:.2%}"></i>'

@@ -80,6 +80,8 @@ def in_process(name: str, seconds: float, *, quick: bool) -> dict[str, Any]:
                 status = f"failed: ended by signal {-done.returncode}"
         except subprocess.TimeoutExpired:
             status = f"stopped after {seconds:.0f} s"
+        except KeyboardInterrupt:
+            status = "interrupted"
         found = json.loads(part.read_text()) if part.exists() else {}
     return {"status": status, "seconds": round(time.monotonic() - began, 1)} | found
 

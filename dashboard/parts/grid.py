@@ -27,7 +27,8 @@ from trust_core.decision.part_filter import (
     PAGE_SIZE,
     SHOWN,
     Filters,
-    counts,
+    PartCounts,
+    count_parts,
     defect_kinds,
     listed,
     page_of_parts,
@@ -62,7 +63,7 @@ def show_grid(audit: Audit, point: OperatingPoint, filters: Filters) -> None:
     seal = opened_sentence(audit, roles_of(point.role))
     show_finding(*words.grid_finding(point, filters, number, seal))
     _controls(audit, point, filters, number)
-    pages = max(1, math.ceil(number[filters.show] / PAGE_SIZE))
+    pages = max(1, math.ceil(number.shown[filters.show] / PAGE_SIZE))
     page = read_page(pages)
     rows = _page(audit, point, filters, page)
     disputed = {entry.sample_id for entry in disputes(audit)}
@@ -81,19 +82,17 @@ def show_grid(audit: Audit, point: OperatingPoint, filters: Filters) -> None:
             caption = words.tile_caption(row, picture.reason, row["sample_id"] in disputed)
             opened = partial(write_parts_url, part=row["sample_id"], view=None)
             tile(f"part-{index}", picture, caption, label, opened)
-    _foot(number[filters.show], page, pages)
+    _foot(number.shown[filters.show], page, pages)
 
 
-def _controls(
-    audit: Audit, point: OperatingPoint, filters: Filters, number: dict[str, int]
-) -> None:
+def _controls(audit: Audit, point: OperatingPoint, filters: Filters, number: PartCounts) -> None:
     shown = [key for key in SHOWN if key != "changed" or filters.before is not None]
-    shown = [key for key in shown if key != "unscored" or number[key] or filters.show == key]
+    shown = [key for key in shown if key != "unscored" or number.shown[key] or filters.show == key]
     sync_widget("parts-show", filters.show)
     st.pills(
         "Show",
         shown,
-        format_func=lambda key: f"{SHOWN_NAMES[key]} {count(number[key])}",
+        format_func=lambda key: f"{SHOWN_NAMES[key]} {count(number.shown[key])}",
         key="parts-show",
         on_change=_chosen,
         args=("show",),
@@ -188,17 +187,15 @@ def _foot(total: int, page: int, pages: int) -> None:
         )
 
 
-def _downloads(
-    audit: Audit, point: OperatingPoint, filters: Filters, number: dict[str, int]
-) -> None:
+def _downloads(audit: Audit, point: OperatingPoint, filters: Filters, number: PartCounts) -> None:
     st.html(
         '<p class="parts-note">Every row names the model, the data and the settings. Cells that a '
         "spreadsheet would run as a formula are quoted.</p>"
     )
     chosen = {
-        "flagged": ("Flagged parts", number["flagged"]),
-        "overlooked": ("Overlooked defects", number["overlooked"]),
-        filters.show: ("The parts shown here", number[filters.show]),
+        "flagged": ("Flagged parts", number.shown["flagged"]),
+        "overlooked": ("Overlooked defects", number.shown["overlooked"]),
+        filters.show: ("The parts shown here", number.shown[filters.show]),
     }
     for show, (name, parts) in chosen.items():
         listing = replace(filters, show=show, sort="path")
@@ -234,6 +231,6 @@ def parts_csv(audit: Audit, point: OperatingPoint, filters: Filters) -> bytes:
     return audit_csv(audit, table)
 
 
-_counts = st.cache_data(max_entries=64, show_spinner=False, hash_funcs=BY_KEY)(counts)
+_counts = st.cache_data(max_entries=64, show_spinner=False, hash_funcs=BY_KEY)(count_parts)
 _page = st.cache_data(max_entries=64, show_spinner=False, hash_funcs=BY_KEY)(page_of_parts)
 _kinds = st.cache_data(max_entries=16, show_spinner=False, hash_funcs=BY_KEY)(defect_kinds)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from trust_core.decision.indicators.registry import INDICATOR_NAMES
-from trust_core.decision.operating_point import FlagCounts, OperatingPoint
-from trust_core.decision.part_filter import Filters
+from trust_core.decision.operating_point import OperatingPoint
+from trust_core.decision.part_filter import Filters, PartCounts
 from trust_core.figures.elements import GREY, OUTCOME_COLOURS
 from trust_core.figures.overlays import LINES, RAMPS, css_gradient
 from trust_core.figures.words.numbers import (
@@ -33,14 +33,14 @@ FLAG = "⚑"
 
 
 def grid_finding(
-    point: OperatingPoint, filters: Filters, number: Mapping[str, int], seal: str
+    point: OperatingPoint, filters: Filters, number: PartCounts, seal: str
 ) -> tuple[str, str]:
     """The sentence on top of the grid, and what stands below it.
 
     Args:
         point: the operating point.
         filters: what the grid is narrowed to.
-        number: of `part_filter.counts`.
+        number: of the parts they leave.
         seal: who opened the images that are shown; "" when they had no seal.
     """
     name = INDICATOR_NAMES.get(point.indicator, point.indicator)
@@ -48,21 +48,20 @@ def grid_finding(
     at += f", adversarial strength ε = {point.strength:g}"
     if filters.show == "changed" and filters.before is not None:
         moved = _movement(filters.before, point)
-        sentence = f"{moved} changes the side of {counted(number['changed'], 'parts')}."
-        told = [
-            f"{counted(number[f'{way}_{outcome}'], what)} {verb}"
-            for way, verb in (("gained", "newly flagged"), ("lost", "no longer flagged"))
-            for outcome, what in (("fn", "missed defects"), ("tn", "good parts"))
-            if number[f"{way}_{outcome}"]
-        ]
+        sentence = f"{moved} changes the side of {counted(number.shown['changed'], 'parts')}."
+        moves = (
+            (number.gained_fn, "missed defects", "newly flagged"),
+            (number.gained_tn, "good parts", "newly flagged"),
+            (number.lost_fn, "missed defects", "no longer flagged"),
+            (number.lost_tn, "good parts", "no longer flagged"),
+        )
+        told = [f"{counted(parts, what)} {verb}" for parts, what, verb in moves if parts]
         return sentence, f"{'; '.join(told)} ({at})." if told else f"({at})"
-    if not number["all"]:
+    if not number.shown["all"]:
         return "No part is like that.", ""
-    if not number["fn"] + number["tn"]:
+    if not number.flags.fn + number.flags.tn:
         return "None of these parts was called good, so none can be flagged.", ""
-    caught = caught_sentence(
-        FlagCounts(number["fn"], number["tn"], number["flagged_fn"], number["flagged_tn"])
-    )
+    caught = caught_sentence(number.flags)
     whole = not (filters.kind or filters.group or filters.search or filters.contra)
     among = "" if whole else "Among the parts chosen below: "
     key = "Below each picture: that score, and p, the defect probability."

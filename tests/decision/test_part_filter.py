@@ -12,14 +12,14 @@ import pytest
 from tests.fakes import Part, passed_parts, random_parts, write_fake_audit
 from trust_core.decision.curves import roles_of
 from trust_core.decision.indicators.registry import INDICATORS
-from trust_core.decision.operating_point import OperatingPoint
+from trust_core.decision.operating_point import FlagCounts, OperatingPoint
 from trust_core.decision.part_filter import (
     ORDERS,
     PAGE_SIZE,
     SHOWN,
     Filters,
     GridPosition,
-    counts,
+    count_parts,
     defect_kinds,
     grid_position,
     listed,
@@ -105,7 +105,7 @@ def test_what_is_shown_is_what_pandas_finds(audit: Audit, show: str, role: str):
     want = table[BRUTE[show](table)]
     found = every_page(audit, point, filters)
     assert sorted(found["sample_id"]) == sorted(want["sample_id"])
-    assert counts(audit, point, filters)[show] == len(want)
+    assert count_parts(audit, point, filters).shown[show] == len(want)
     assert sorted(listed(audit, point, filters)["path"]) == sorted(want["path"])
 
 
@@ -157,7 +157,7 @@ def test_what_a_reader_types_is_only_text(audit: Audit, text: str):
     for filters in (Filters(search=text), Filters(kind=text), Filters(group=text)):
         found = page_of_parts(audit, POINT, filters, 1)
         assert all(text in path for path in found["path"])
-        assert counts(audit, POINT, filters)["all"] == len(found)
+        assert count_parts(audit, POINT, filters).shown["all"] == len(found)
 
 
 def test_unscored_parts_are_flagged_and_come_first(tmp_path: Path):
@@ -179,21 +179,22 @@ def test_parts_that_were_not_passed_are_never_flagged(tmp_path: Path):
 
 def test_changed_side_tells_both_ways(tmp_path: Path):
     audit = write_fake_audit(tmp_path / "audit", passed_parts([0.5, 0.3], [0.35, 0.1]))
-    lower = counts(
+    lower = count_parts(
         audit,
         OperatingPoint("iou_difference", 0.0, 0.2, "tune"),
         Filters(before=replace(POINT, strength=0.0, threshold=0.4)),
     )
-    wanted = {"changed": 2, "gained_fn": 1, "gained_tn": 1, "lost_fn": 0, "lost_tn": 0}
-    assert {name: lower[name] for name in wanted} == wanted
-    higher = counts(
+    assert lower.shown["changed"] == 2
+    assert (lower.gained_fn, lower.gained_tn, lower.lost_fn, lower.lost_tn) == (1, 1, 0, 0)
+    assert lower.flags == FlagCounts(2, 2, 2, 1)
+    higher = count_parts(
         audit,
         OperatingPoint("iou_difference", 0.0, 0.4, "tune"),
         Filters(before=replace(POINT, strength=0.0, threshold=0.2)),
     )
-    assert (higher["lost_fn"], higher["lost_tn"], higher["gained_fn"]) == (1, 1, 0)
-    nothing = counts(audit, OperatingPoint("iou_difference", 0.0, 0.4, "tune"), Filters())
-    assert nothing["changed"] == 0
+    assert (higher.gained_fn, higher.gained_tn, higher.lost_fn, higher.lost_tn) == (0, 0, 1, 1)
+    nothing = count_parts(audit, OperatingPoint("iou_difference", 0.0, 0.4, "tune"), Filters())
+    assert nothing.shown["changed"] == 0
 
 
 def test_neighbours_follow_the_order_of_the_grid(audit: Audit):

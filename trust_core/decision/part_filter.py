@@ -1,4 +1,4 @@
-"""Which parts of an audit a set of filters leaves, and in which order: arrays over its images.
+"""Filters over the parts of an audit: which they leave, in which order, how many, page by page.
 
 Conditions and orders are arrays over all images, kept for all sessions; of the tables themselves
 nothing but the rows of one page is read, however many images an audit has.
@@ -17,11 +17,21 @@ import pandas as pd
 from trust_core.decision.curves import roles_of
 from trust_core.decision.indicators.registry import INDICATORS
 from trust_core.decision.localization.report import Contradiction, contradicting
-from trust_core.decision.operating_point import OperatingPoint
-from trust_core.storage.audit_columns import Flags, Floats, PassedColumns, Places, numbers, text
+from trust_core.decision.operating_point import FlagCounts, OperatingPoint
+from trust_core.storage.audit_columns import (
+    PASSED_OUTCOMES,
+    Flags,
+    Floats,
+    PassedColumns,
+    Places,
+    numbers,
+    text,
+)
 from trust_core.storage.audit_files import Audit
 from trust_core.storage.memory_cache import Kept
 
+PAGE_SIZE = 24
+MANY = 1000  # rows above which the whole table is read
 MEMORY = 80_000_000  # bytes of indicators and orders that are kept, of all audits together
 
 _kept = Kept(MEMORY)
@@ -50,166 +60,25 @@ class Filters:
     contra: Contradiction | None = None
 
 
-class Parts:
-    """All images of an audit with what the operating point and the filters say of each.
+@dataclass(frozen=True)
+class PartCounts:
+    """How many parts filters leave.
 
-    Args:
-        audit: the audit.
-        point: the operating point.
-        filters: what the grid is narrowed to; `show` and `sort` play no part here.
-        roles: of the images; None = those of `point.role`.
+    Attributes:
+        shown: by each key of `SHOWN`, all other filters kept.
+        flags: missed defects and good parts called good, and how many of them are flagged.
+        gained_fn: missed defects that are flagged now and were not at `Filters.before`.
+        gained_tn: good parts, the same.
+        lost_fn: missed defects that were flagged there and are not now.
+        lost_tn: good parts, the same.
     """
 
-    def __init__(
-        self,
-        audit: Audit,
-        point: OperatingPoint,
-        filters: Filters,
-        roles: Sequence[str] | None = None,
-    ) -> None:
-        self.audit, self.point, self.filters = audit, point, filters
-        self.roles = roles_of(point.role) if roles is None else roles
-
-    @cached_property
-    def inside(self) -> Flags:
-        """What role, kind, group, search and contradiction leave, `(S,)`."""
-        filters = self.filters
-        inside = text(self.audit, "role").equal(*self.roles)
-        for name in ("kind", "group"):
-            if wanted := getattr(filters, name):
-                inside = inside & text(self.audit, name).equal(wanted)
-        if filters.contra:
-            inside = inside & contradicting(self.audit, filters.contra)
-        return inside & _found(self.audit, filters.search) if filters.search else inside
-
-    @cached_property
-    def indicator(self) -> Floats:
-        """The indicator of the passed images, `(S,)`; NaN for the unscored and all others."""
-        return _indicator(self.audit, self.point.indicator, self.point.strength)
-
-    @cached_property
-    def passed(self) -> Flags:
-        """What the detector calls good, `(S,)`."""
-        return text(self.audit, "outcome").equal("FN", "TN")
-
-    @cached_property
-    def flagged(self) -> Flags:
-        """What is flagged now, `(S,)`; the unscored always are."""
-        return self.passed & ~(self.indicator < self.point.threshold)
-
-    @cached_property
-    def flagged_before(self) -> Flags:
-        """What was flagged at the earlier operating point, `(S,)`."""
-        before = self.filters.before
-        if before is None:
-            return self.flagged
-        indicator = _indicator(self.audit, before.indicator, before.strength)
-        return self.passed & ~(indicator < before.threshold)
-
-    def outcome(self, name: str) -> Flags:
-        """Which have an outcome, `(S,)`."""
-        return text(self.audit, "outcome").equal(name)
-
-    def chosen(self, show: str) -> Flags:
-        """What a key of `SHOWN` leaves, `(S,)`; an unknown one leaves all."""
-        return self.inside & SHOWN.get(show, SHOWN["all"])(self)
-
-    def ordered(self) -> npt.NDArray[np.int32]:
-        """Places of the parts the filters leave, in the order of the grid."""
-        order = _order(self)
-        return order[self.chosen(self.filters.show)[order]]
-
-    def rows(self, places: Places | npt.NDArray[np.int32], columns: str = "*") -> pd.DataFrame:
-        """Rows of `samples.parquet`, in this order, with what the operating point says of them."""
-        found = self.audit.query(
-            f"SELECT {columns}, file_row_number AS place FROM places "  # noqa: S608 - ours
-            f"WHERE file_row_number IN ({', '.join(map(str, places.tolist()))})"
-            if len(places) <= MANY
-            else f"SELECT {columns}, file_row_number AS place FROM places"  # noqa: S608
-        )
-        ranks = pd.Index(found["place"]).get_indexer(places)
-        return (
-            found.iloc[ranks]
-            .drop(columns=["place", "file_row_number"], errors="ignore")
-            .reset_index(drop=True)
-            .assign(
-                passed=self.passed[places],
-                indicator=self.indicator[places],
-                flagged=self.flagged[places],
-                flagged_before=self.flagged_before[places],
-            )
-        )
-
-
-MANY = 1000  # rows above which the whole table is read
-
-SHOWN: dict[str, Callable[[Parts], Flags]] = {
-    "all": lambda parts: parts.inside,
-    "fn": lambda parts: parts.outcome("FN"),
-    "overlooked": lambda parts: parts.outcome("FN") & ~parts.flagged,
-    "flagged": lambda parts: parts.flagged,
-    "tn": lambda parts: parts.outcome("TN"),
-    "tp": lambda parts: parts.outcome("TP"),
-    "fp": lambda parts: parts.outcome("FP"),
-    "unscored": lambda parts: ~text(parts.audit, "status").equal("scored"),
-    "changed": lambda parts: parts.flagged != parts.flagged_before,
-}
-
-# Each: places of all images in order; what is equal stays in the order of `sample_id`.
-ORDERS: dict[str, Callable[[Parts], Places]] = {
-    "suspicious": lambda parts: _passed_first(parts, -1.0),
-    "trusted": lambda parts: _passed_first(parts, 1.0),
-    "likely": lambda parts: np.argsort(-numbers(parts.audit, "p_defect"), kind="stable"),
-    "unlikely": lambda parts: np.argsort(numbers(parts.audit, "p_defect"), kind="stable"),
-    "path": lambda parts: places_where(parts.audit, "TRUE ORDER BY path"),
-}
-
-
-def _order(parts: Parts) -> npt.NDArray[np.int32]:
-    sort = parts.filters.sort if parts.filters.sort in ORDERS else "suspicious"
-    by = (parts.point.indicator, parts.point.strength) if sort in ("suspicious", "trusted") else ()
-    key = (str(parts.audit.folder), parts.audit.key, sort, *by)
-    return _kept.get(key, lambda: ORDERS[sort](parts).astype(np.int32))
-
-
-def _passed_first(parts: Parts, sign: float) -> Places:
-    """Passed images by their indicator, the unscored as +∞, then all others."""
-    places = np.flatnonzero(parts.passed)
-    suspicion = np.nan_to_num(parts.indicator[places], nan=np.inf, posinf=np.inf, neginf=-np.inf)
-    order = np.argsort(sign * suspicion, kind="stable")
-    return np.concatenate([places[order], np.flatnonzero(~parts.passed)])
-
-
-def _indicator(audit: Audit, name: str, strength: float) -> Floats:
-    def find() -> Floats:
-        columns = PassedColumns(audit, strengths=[strength])
-        values = np.full(len(text(audit, "outcome").codes), np.nan)
-        values[columns.places] = INDICATORS.find(name)(columns.at(strength), columns.at(0.0))
-        return values
-
-    return _kept.get((str(audit.folder), audit.key, "indicator", name, strength), find)
-
-
-def _found(audit: Audit, search: str) -> Flags:
-    """Images with a piece of text in their path or group, `(S,)`."""
-
-    def find() -> Flags:
-        found = np.zeros(len(text(audit, "outcome").codes), dtype=bool)
-        either = 'contains(lower(path), lower($1)) OR contains(lower("group"), lower($1))'
-        found[places_where(audit, either, [search])] = True
-        return found
-
-    return _kept.get((str(audit.folder), audit.key, "search", search), find)
-
-
-def places_where(audit: Audit, where: str, parameters: Sequence[object] = ()) -> Places:
-    """Places of the images that a condition of SQL holds for."""
-    table = audit.query(f"SELECT file_row_number FROM places WHERE {where}", parameters)  # noqa: S608
-    places: Places = table["file_row_number"].to_numpy(dtype=np.int64)
-    return places
-
-
-PAGE_SIZE = 24
+    shown: Mapping[str, int]
+    flags: FlagCounts
+    gained_fn: int
+    gained_tn: int
+    lost_fn: int
+    lost_tn: int
 
 
 @dataclass(frozen=True)
@@ -253,20 +122,28 @@ def listed(audit: Audit, point: OperatingPoint, filters: Filters) -> pd.DataFram
     return table.drop(columns=["passed", "flagged_before"])
 
 
-def counts(audit: Audit, point: OperatingPoint, filters: Filters) -> dict[str, int]:
-    """How many parts each key of `SHOWN` would leave, and `flagged_fn`, `flagged_tn`.
-
-    Also of the parts that change side from `filters.before` to the present point:
-    `gained_fn, gained_tn` are flagged only now, `lost_fn, lost_tn` only before.
-    """
+def count_parts(audit: Audit, point: OperatingPoint, filters: Filters) -> PartCounts:
+    """How many parts the filters leave, by what is shown and by what changes side."""
     parts = Parts(audit, point, filters)
-    found = {name: int(parts.chosen(name).sum()) for name in SHOWN}
     now, before = parts.flagged & parts.inside, parts.flagged_before & parts.inside
-    sides = {"flagged": now, "gained": now & ~before, "lost": before & ~now}
-    for outcome in ("fn", "tn"):
-        has = parts.outcome(outcome.upper())
-        found |= {f"{name}_{outcome}": int((side & has).sum()) for name, side in sides.items()}
-    return found
+    missed, good = parts.outcome("FN"), parts.outcome("TN")
+
+    def count(flags: Flags) -> int:
+        return int(np.count_nonzero(flags))
+
+    return PartCounts(
+        {name: count(parts.chosen(name)) for name in SHOWN},
+        FlagCounts(
+            count(missed & parts.inside),
+            count(good & parts.inside),
+            count(missed & now),
+            count(good & now),
+        ),
+        gained_fn=count(missed & now & ~before),
+        gained_tn=count(good & now & ~before),
+        lost_fn=count(missed & before & ~now),
+        lost_tn=count(good & before & ~now),
+    )
 
 
 def defect_kinds(audit: Audit, role: str) -> list[str]:
@@ -281,7 +158,7 @@ def grid_position(
 ) -> GridPosition:
     """Where a part stands in the order of the grid, for previous and next."""
     order = Parts(audit, point, filters).ordered()
-    here = np.flatnonzero(np.isin(order, places_where(audit, "sample_id = $1", [sample_id])))
+    here = np.flatnonzero(np.isin(order, _places_where(audit, "sample_id = $1", [sample_id])))
     if not len(here):
         return GridPosition(0, 0, None, None)
     number = int(here[0])
@@ -311,3 +188,159 @@ def part_rows(
     table = photos.rows(np.flatnonzero(photos.inside)).sort_values("path", ignore_index=True)
     scores = audit.query("SELECT * FROM scores WHERE sample_id = $1 ORDER BY strength", [sample_id])
     return table, scores
+
+
+class Parts:
+    """All images of an audit with what the operating point and the filters say of each.
+
+    Args:
+        audit: the audit.
+        point: the operating point.
+        filters: what the grid is narrowed to; `show` and `sort` play no part here.
+        roles: of the images; None = those of `point.role`.
+    """
+
+    def __init__(
+        self,
+        audit: Audit,
+        point: OperatingPoint,
+        filters: Filters,
+        roles: Sequence[str] | None = None,
+    ) -> None:
+        self.audit, self.point, self.filters = audit, point, filters
+        self.roles = roles_of(point.role) if roles is None else roles
+
+    @cached_property
+    def inside(self) -> Flags:
+        """What role, kind, group, search and contradiction leave, `(S,)`."""
+        filters = self.filters
+        inside = text(self.audit, "role").equal(*self.roles)
+        for name in ("kind", "group"):
+            if wanted := getattr(filters, name):
+                inside = inside & text(self.audit, name).equal(wanted)
+        if filters.contra:
+            inside = inside & contradicting(self.audit, filters.contra)
+        return inside & _matching(self.audit, filters.search) if filters.search else inside
+
+    @cached_property
+    def indicator(self) -> Floats:
+        """The indicator of the passed images, `(S,)`; NaN for the unscored and all others."""
+        return _indicator(self.audit, self.point.indicator, self.point.strength)
+
+    @cached_property
+    def passed(self) -> Flags:
+        """What the detector calls good, `(S,)`."""
+        return text(self.audit, "outcome").equal(*PASSED_OUTCOMES)
+
+    @cached_property
+    def flagged(self) -> Flags:
+        """What is flagged now, `(S,)`; the unscored always are."""
+        return self.passed & ~(self.indicator < self.point.threshold)
+
+    @cached_property
+    def flagged_before(self) -> Flags:
+        """What was flagged at the earlier operating point, `(S,)`."""
+        before = self.filters.before
+        if before is None:
+            return self.flagged
+        indicator = _indicator(self.audit, before.indicator, before.strength)
+        return self.passed & ~(indicator < before.threshold)
+
+    def outcome(self, name: str) -> Flags:
+        """Which have an outcome, `(S,)`."""
+        return text(self.audit, "outcome").equal(name)
+
+    def chosen(self, show: str) -> Flags:
+        """What a key of `SHOWN` leaves, `(S,)`; an unknown one leaves all."""
+        return self.inside & SHOWN.get(show, SHOWN["all"])(self)
+
+    def ordered(self) -> npt.NDArray[np.int32]:
+        """Places of the parts the filters leave, in the order of the grid."""
+        order = _order(self)
+        return order[self.chosen(self.filters.show)[order]]
+
+    def rows(self, places: Places | npt.NDArray[np.int32], columns: str = "*") -> pd.DataFrame:
+        """Rows of `samples.parquet`, in this order, with what the operating point says of them."""
+        few = len(places) <= MANY
+        those = f"WHERE file_row_number IN ({', '.join(map(str, places.tolist()))})" if few else ""
+        found = self.audit.query(
+            f"SELECT {columns}, file_row_number AS place FROM places {those}"  # noqa: S608 - ours
+        )
+        ranks = pd.Index(found["place"]).get_indexer(places)
+        return (
+            found.iloc[ranks]
+            .drop(columns=["place", "file_row_number"], errors="ignore")
+            .reset_index(drop=True)
+            .assign(
+                passed=self.passed[places],
+                indicator=self.indicator[places],
+                flagged=self.flagged[places],
+                flagged_before=self.flagged_before[places],
+            )
+        )
+
+
+SHOWN: dict[str, Callable[[Parts], Flags]] = {
+    "all": lambda parts: parts.inside,
+    "fn": lambda parts: parts.outcome("FN"),
+    "overlooked": lambda parts: parts.outcome("FN") & ~parts.flagged,
+    "flagged": lambda parts: parts.flagged,
+    "tn": lambda parts: parts.outcome("TN"),
+    "tp": lambda parts: parts.outcome("TP"),
+    "fp": lambda parts: parts.outcome("FP"),
+    "unscored": lambda parts: ~text(parts.audit, "status").equal("scored"),
+    "changed": lambda parts: parts.flagged != parts.flagged_before,
+}
+
+# Each: places of all images in order; what is equal stays in the order of `sample_id`.
+ORDERS: dict[str, Callable[[Parts], Places]] = {
+    "suspicious": lambda parts: _passed_first(parts, -1.0),
+    "trusted": lambda parts: _passed_first(parts, 1.0),
+    "likely": lambda parts: np.argsort(-numbers(parts.audit, "p_defect"), kind="stable"),
+    "unlikely": lambda parts: np.argsort(numbers(parts.audit, "p_defect"), kind="stable"),
+    "path": lambda parts: _places_where(parts.audit, "TRUE ORDER BY path"),
+}
+
+
+def _order(parts: Parts) -> npt.NDArray[np.int32]:
+    sort = parts.filters.sort if parts.filters.sort in ORDERS else "suspicious"
+    by = (parts.point.indicator, parts.point.strength) if sort in ("suspicious", "trusted") else ()
+    key = (str(parts.audit.folder), parts.audit.key, sort, *by)
+    return _kept.get(key, lambda: ORDERS[sort](parts).astype(np.int32))
+
+
+def _passed_first(parts: Parts, sign: float) -> Places:
+    """Passed images by their indicator, the unscored as +∞, then all others."""
+    places = np.flatnonzero(parts.passed)
+    suspicion = np.nan_to_num(parts.indicator[places], nan=np.inf, posinf=np.inf, neginf=-np.inf)
+    order = np.argsort(sign * suspicion, kind="stable")
+    return np.concatenate([places[order], np.flatnonzero(~parts.passed)])
+
+
+def _indicator(audit: Audit, name: str, strength: float) -> Floats:
+    def find() -> Floats:
+        columns = PassedColumns(audit, strengths=[strength])
+        values = np.full(len(text(audit, "outcome").codes), np.nan)
+        values[columns.places] = INDICATORS.find(name)(columns.at(strength), columns.at(0.0))
+        return values
+
+    return _kept.get((str(audit.folder), audit.key, "indicator", name, strength), find)
+
+
+def _matching(audit: Audit, search: str) -> Flags:
+    """Images with a piece of text in their path or group, `(S,)`."""
+
+    def find() -> Flags:
+        found = np.zeros(len(text(audit, "outcome").codes), dtype=bool)
+        either = 'contains(lower(path), lower($1)) OR contains(lower("group"), lower($1))'
+        found[_places_where(audit, either, [search])] = True
+        return found
+
+    return _kept.get((str(audit.folder), audit.key, "search", search), find)
+
+
+def _places_where(audit: Audit, where: str, parameters: Sequence[object] = ()) -> Places:
+    """Places of the images that a condition of SQL holds for."""
+    table = audit.query(f"SELECT file_row_number FROM places WHERE {where}", parameters)  # noqa: S608
+    places: Places = table["file_row_number"].to_numpy(dtype=np.int64)
+    return places

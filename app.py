@@ -57,8 +57,8 @@ def draw(audit: Audit | None) -> None:
         scores = tradeoff(audit, point.indicator)
         counts = count_flags(scores.curves[point.strength], scores.shift, point)
         st.html(f'<p class="purpose">{escape(PURPOSE)}</p>')
-        told, bars = st.columns((3, 2), gap="large")
-        with told:
+        text, bars = st.columns((3, 2), gap="large")
+        with text:
             show_finding(words.finding_sentence(counts), words.shift_sentence(counts))
             st.html(f'<p class="purpose">{escape(words.finding_basis(point))}</p>')
         bars.html(words.finding_bars(counts, point.indicator))

@@ -2,11 +2,11 @@
 
 import streamlit as st
 
-from dashboard.shell import show_error
+from dashboard.shell import errors_shown
 from dashboard.url_state import sync_widget
-from trust_core.errors import TrustError
+from trust_core.figures.words.markup import quiet
 from trust_core.storage import workspace
-from trust_core.storage.audit_files import FINISHED, Audit, open_audit
+from trust_core.storage.audit_files import Audit, open_audit
 
 WITH = "with"
 KEY = "beside"
@@ -19,13 +19,10 @@ def choose_other(audit: Audit, alone: str) -> Audit | None:
         audit: the open one.
         alone: what is said while there is no other, as HTML.
     """
-    names = {
-        e.folder: e.name
-        for e in workspace.entries()
-        if e.status == FINISHED and e.folder != audit.folder.name
-    }
+    names = workspace.finished_audits()
+    names.pop(audit.folder.name, None)
     if not names:
-        st.html(f'<p class="quiet">{alone}</p>')
+        st.html(quiet(alone))
         return None
     wanted = st.query_params.get(WITH)
     sync_widget(KEY, wanted if wanted in names else None)
@@ -41,11 +38,10 @@ def choose_other(audit: Audit, alone: str) -> Audit | None:
     )
     if wanted not in names:
         return None
-    try:
-        return open_audit(workspace.folder_of(wanted))
-    except TrustError as problem:
-        show_error(problem)
-        return None
+    other = None
+    with errors_shown():
+        other = open_audit(workspace.folder_of(wanted))
+    return other
 
 
 def _chosen() -> None:

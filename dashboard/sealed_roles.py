@@ -14,12 +14,12 @@ from trust_core.storage.audit_files import Audit
 
 def opened_sentence(audit: Audit, roles: Sequence[str]) -> str:
     """Who opened the seals of these roles, and when; "" for roles without one."""
-    told = [
+    openings = [
         f"{seal.role} was opened on {moment(seal.when)} by {seal.who}"
         for seal in seals(audit)
         if seal.role in roles
     ]
-    return f"Sealed images: {'; '.join(told)}." if told else ""
+    return f"Sealed images: {'; '.join(openings)}." if openings else ""
 
 
 def ask_to_open(audit: Audit, roles: Sequence[str], why: str) -> None:

@@ -4,8 +4,7 @@ A page may be the very first request to a fresh server, so `page` sets everythin
 """
 
 import re
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import wraps
@@ -15,6 +14,7 @@ from typing import ParamSpec
 
 import streamlit as st
 
+from dashboard.cache import BY_KEY
 from dashboard.glossary import GLOSSARY
 from dashboard.url_state import AUDIT, link_query, sync_widget
 from dashboard.wording import worded
@@ -23,7 +23,7 @@ from trust_core.errors import StoreError, TrustError
 from trust_core.figures.words.markup import bold_numbers
 from trust_core.figures.words.numbers import counted
 from trust_core.storage import workspace
-from trust_core.storage.audit_files import FINISHED, Audit, open_audit
+from trust_core.storage.audit_files import Audit, open_audit
 from trust_core.storage.memory_cache import give_back
 
 PRODUCT = "Second Look"
@@ -154,7 +154,7 @@ def show_finding(sentence: str, detail: str = "") -> None:
 def show_error(problem: TrustError) -> None:
     """A problem the reader can do something about; the page lives on."""
     kind = "problem unfinished" if isinstance(problem, Unfinished) else "problem"
-    st.html(f'<div class="{kind}" role="alert"><p>{escape(worded(str(problem)))}</p></div>')
+    st.html(f'<div class="{kind}" role="alert"><p>{escape(worded(problem.args[0]))}</p></div>')
 
 
 def link(label: str, file: str, *, primary: bool = False, **query: object) -> None:
@@ -172,14 +172,10 @@ def link(label: str, file: str, *, primary: bool = False, **query: object) -> No
         st.page_link(file, label=label, query_params=link_query(**query))
 
 
+@st.cache_data(max_entries=64, show_spinner=False, hash_funcs=BY_KEY)
 def marks_defects(audit: Audit) -> bool:
     """Whether the data of an audit has true masks."""
-    return _marks_defects(audit, audit.key)
-
-
-@st.cache_data(max_entries=64, show_spinner=False)
-def _marks_defects(_audit: Audit, key: str) -> bool:
-    return has_truth(_audit)
+    return has_truth(audit)
 
 
 def _open_page(title: str, styles: Sequence[str]) -> tuple[Audit | None, TrustError | None]:
@@ -193,7 +189,7 @@ def _open_page(title: str, styles: Sequence[str]) -> tuple[Audit | None, TrustEr
     give_back()  # what the page before needed
     for style in ("frame.css", *styles):
         st.html(STATIC / style)
-    finished = {e.folder: e for e in workspace.entries() if e.status == FINISHED}
+    finished = workspace.finished_audits()
     name = st.query_params.get(AUDIT) or _usual(finished)
     audit, problem = _open(name)
     _top_bar(title, finished, name if audit else None, masks=bool(audit and marks_defects(audit)))
@@ -204,12 +200,9 @@ def _open_page(title: str, styles: Sequence[str]) -> tuple[Audit | None, TrustEr
     return audit, problem
 
 
-def _usual(finished: dict[str, workspace.Entry]) -> str | None:
-    last = st.session_state.get(LAST_OPENED)
-    for name in (last, workspace.DEMO, *finished):
-        if name in finished:
-            return name
-    return None
+def _usual(finished: Collection[str]) -> str | None:
+    known = (st.session_state.get(LAST_OPENED), workspace.DEMO, *finished)
+    return next((name for name in known if name in finished), None)
 
 
 def _open(name: str | None) -> tuple[Audit | None, TrustError | None]:
@@ -233,9 +226,7 @@ def _open(name: str | None) -> tuple[Audit | None, TrustError | None]:
         return None, problem
 
 
-def _top_bar(
-    title: str, finished: dict[str, workspace.Entry], name: str | None, *, masks: bool
-) -> None:
+def _top_bar(title: str, finished: Mapping[str, str], name: str | None, *, masks: bool) -> None:
     with st.container(
         key="topbar", horizontal=True, vertical_alignment="center", gap="medium", wrap=False
     ):
@@ -252,16 +243,11 @@ def _top_bar(
             words = "".join(f"<dt>{w}</dt><dd>{meaning}</dd>" for w, meaning in GLOSSARY.items())
             st.html(f'<dl class="words">{words}</dl>')
         if finished:
-            names = Counter(entry.name for entry in finished.values())
             sync_widget(SWITCHER, name)
             st.selectbox(
                 "Open audit",
                 list(finished),
-                format_func=lambda folder: (
-                    finished[folder].name
-                    if names[finished[folder].name] == 1
-                    else f"{finished[folder].name} ({folder[:6]})"
-                ),
+                format_func=finished.__getitem__,
                 key=SWITCHER,
                 on_change=_switch,
                 label_visibility="collapsed",

@@ -52,7 +52,7 @@ def show(audit: Audit) -> None:
     demand, line = required.demand, required.line
     role = "tune" if closed_seals(audit, [TEST]) else TEST
     chosen = chosen_indicator(audit, point)
-    judged = cached_verdict(audit, audit.key, role, point.indicator, point.strength, demand.recall)
+    judged = cached_verdict(audit, role, point.indicator, point.strength, demand.recall)
     proof = certificate(audit, demand, chosen)
     affordable = certificate(audit, required.budget, chosen)
 
@@ -99,8 +99,8 @@ def show(audit: Audit) -> None:
         ask_for_proof(audit, demand, chosen)
     have = missed_groups(audit, "certify")
     options = threshold_options(audit, point, line, proof)
-    values = {key: on_the_line(audit, audit.key, role, o, line) for key, o in options.items()}
-    told = next(key for key in MARKED if key in options)
+    values = {key: on_the_line(audit, role, o, line) for key, o in options.items()}
+    shown = next(key for key in MARKED if key in options)
     left, right = st.columns(2, gap="large")
     with left:
         title = "What a number of missed parts proves"
@@ -108,7 +108,7 @@ def show(audit: Audit) -> None:
         draw_plan(demand, have)
     with right:
         title = "What it costs on your line"
-        st.html(section(title, words.line_sentence(told, values[told]), chart=True))
+        st.html(section(title, words.line_sentence(shown, values[shown]), chart=True))
         draw_costs(audit, point, options, line)
     st.html(words.line_table(options, values))
     st.html(quiet(words.line_basis(role, *detector_rates(audit, role))))

@@ -5,6 +5,7 @@ from html import escape
 import pandas as pd
 import streamlit as st
 
+from dashboard.cache import BY_KEY
 from dashboard.csv_export import csv
 from dashboard.decide.indicators import cached_verdict
 from dashboard.shell import link
@@ -34,7 +35,7 @@ def show_comparison(audit: Audit, other: Audit, chosen: ChosenIndicator, recall:
     """Counts, verdicts and the parts that changed side."""
     closed = {*closed_seals(audit, SEALED), *closed_seals(other, SEALED)}
     roles = ["tune", *(role for role in SEALED if role not in closed)]
-    found = _compared(audit, other, audit.key, other.key, tuple(roles))
+    found = _compared(audit, other, tuple(roles))
     if not found.shared:
         st.html(
             quiet(
@@ -70,7 +71,7 @@ def show_comparison(audit: Audit, other: Audit, chosen: ChosenIndicator, recall:
 
 
 def _verdict(audit: Audit, chosen: ChosenIndicator, role: str, recall: float) -> str:
-    judged = cached_verdict(audit, audit.key, role, chosen.indicator, chosen.strength, recall)
+    judged = cached_verdict(audit, role, chosen.indicator, chosen.strength, recall)
     sentence = escape(verdict_sentence(judged, chosen.indicator))
     return f"{badge(judged, role)}<small>{sentence}</small>"
 
@@ -107,8 +108,6 @@ def _changed_parts(audit: Audit, other: Audit, changed: pd.DataFrame) -> None:
     )
 
 
-@st.cache_data(max_entries=8, show_spinner=False)
-def _compared(
-    _audit: Audit, _other: Audit, key: str, other_key: str, roles: tuple[str, ...]
-) -> OutcomeComparison:
-    return compare_outcomes(_audit, _other, roles)
+@st.cache_data(max_entries=8, show_spinner=False, hash_funcs=BY_KEY)
+def _compared(audit: Audit, other: Audit, roles: tuple[str, ...]) -> OutcomeComparison:
+    return compare_outcomes(audit, other, roles)

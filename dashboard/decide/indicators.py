@@ -4,6 +4,7 @@ from functools import partial
 
 import streamlit as st
 
+from dashboard.cache import BY_KEY
 from dashboard.chart import Drawing, chart, drawing
 from dashboard.sealed_roles import opened_sentence, seal_button
 from trust_core.decision.curves import scored
@@ -23,12 +24,12 @@ PREVIEW = (
 )
 
 
-@st.cache_data(max_entries=64, show_spinner=False)
+@st.cache_data(max_entries=64, show_spinner=False, hash_funcs=BY_KEY)
 def cached_verdict(
-    _audit: Audit, key: str, role: str, indicator: str, strength: float, recall: float
+    audit: Audit, role: str, indicator: str, strength: float, recall: float
 ) -> Verdict:
-    """The verdict on one indicator, its costs at `recall`; `key` is the audit's."""
-    return verdict(scored(_audit, [role], indicator, strength), recall)
+    """The verdict on one indicator, its costs at `recall`."""
+    return verdict(scored(audit, [role], indicator, strength), recall)
 
 
 def verdict_basis(audit: Audit, role: str) -> str:
@@ -50,7 +51,7 @@ def draw_indicators(audit: Audit, role: str, point: OperatingPoint, recall: floa
     place = st.empty()
     if not is_kept(audit, role, point.strength):
         place.html(WAITING)
-    figure = _figure(audit, audit.key, role, point.indicator, point.strength, recall)
+    figure = _figure(audit, role, point.indicator, point.strength, recall)
     with place.container():
         chart(
             figure,
@@ -60,12 +61,8 @@ def draw_indicators(audit: Audit, role: str, point: OperatingPoint, recall: floa
         )
 
 
-@st.cache_data(max_entries=64, show_spinner=False)
-def _figure(
-    _audit: Audit, key: str, role: str, indicator: str, strength: float, recall: float
-) -> Drawing:
-    rows = list(
-        decide.indicator_rows(indicator_verdicts(_audit, role, strength), indicator, recall)
-    )
+@st.cache_data(max_entries=64, show_spinner=False, hash_funcs=BY_KEY)
+def _figure(audit: Audit, role: str, indicator: str, strength: float, recall: float) -> Drawing:
+    rows = list(decide.indicator_rows(indicator_verdicts(audit, role, strength), indicator, recall))
     title = f"Good parts re-inspected<br>to catch {share(recall)}"
     return drawing(decide.contenders(rows, title))

@@ -6,6 +6,7 @@ from html import escape
 
 import streamlit as st
 
+from dashboard.cache import BY_KEY
 from dashboard.chart import Drawing, chart, drawing
 from dashboard.sealed_roles import seal_button
 from trust_core.decision.certificate import Budget, Demand, needed
@@ -53,14 +54,14 @@ def certificate(
     """What is proven; None while a seal is closed."""
     if closed_seals(audit, SEALED):
         return None
-    return _certificate(audit, audit.key, len(entries(audit)), wanted, chosen)
+    return _certificate(audit, f"{audit.folder} {len(entries(audit))}", wanted, chosen)
 
 
-@st.cache_data(max_entries=64, show_spinner=False)
+@st.cache_data(max_entries=64, show_spinner=False, hash_funcs=BY_KEY)
 def _certificate(
-    _audit: Audit, key: str, decided: int, wanted: Demand | Budget, chosen: ChosenIndicator
+    audit: Audit, journal: str, wanted: Demand | Budget, chosen: ChosenIndicator
 ) -> Certificate:
-    return compute_certificate(_audit, wanted, chosen)
+    return compute_certificate(audit, wanted, chosen)
 
 
 def ask_for_proof(audit: Audit, demand: Demand, chosen: ChosenIndicator) -> None:
@@ -94,12 +95,10 @@ def _plan(demand: Demand, have: int) -> Drawing:
     return drawing(decide.provable_recall(demand, have, range(OVERLOOKED + 1)))
 
 
-@st.cache_data(max_entries=128, show_spinner=False)
-def on_the_line(
-    _audit: Audit, key: str, role: str, point: OperatingPoint, line: Line
-) -> dict[str, LineValue]:
+@st.cache_data(max_entries=128, show_spinner=False, hash_funcs=BY_KEY)
+def on_the_line(audit: Audit, role: str, point: OperatingPoint, line: Line) -> dict[str, LineValue]:
     """What a threshold does to the line, measured on the images of a role."""
-    return audit_on_the_line(_audit, role, point, line)
+    return audit_on_the_line(audit, role, point, line)
 
 
 def draw_costs(
@@ -108,31 +107,30 @@ def draw_costs(
     """Expected cost over re-inspections, with the thresholds named."""
     marks = tuple((OPTION_NAMES[k], o.threshold) for k, o in options.items() if k in MARKED)
     chart(
-        _costs(audit, audit.key, point.indicator, point.strength, marks, line),
+        _costs(audit, point.indicator, point.strength, marks, line),
         key="costs",
         alt="Expected cost a part over re-inspections a shift; the lowest point is the cheapest "
         "threshold. Dashed: just lowering the decision threshold.",
     )
 
 
-@st.cache_data(max_entries=64, show_spinner=False)
+@st.cache_data(max_entries=64, show_spinner=False, hash_funcs=BY_KEY)
 def _costs(
-    _audit: Audit,
-    key: str,
+    audit: Audit,
     indicator: str,
     strength: float,
     marks: tuple[tuple[str, float], ...],
     line: Line,
 ) -> Drawing:
-    scores = tradeoff(_audit, indicator)
+    scores = tradeoff(audit, indicator)
     ours, shift = scores.curves[strength], scores.shift
-    again, cost = costs_along(_audit, ours, line)
+    again, cost = costs_along(audit, ours, line)
     labels: dict[int, str] = {}
     for label, threshold in marks:
         index = ours.at(threshold)
         labels[index] = f"{labels[index]}, {label.lower()}" if index in labels else label
     priced = [CostMark(label, float(again[i]), float(cost[i])) for i, label in labels.items()]
-    rival = costs_along(_audit, shift, line)
+    rival = costs_along(audit, shift, line)
     return drawing(decide.costs(_drawn(again, cost, ours), _drawn(*rival, shift), priced))
 
 

@@ -218,6 +218,17 @@ def test_every_page_and_fragment_goes_through_the_handler():
         assert re.match(r"(shell\.)?(audit_)?page\(|st\.switch_page\(", last), path
 
 
+def test_an_error_is_told_in_the_words_of_the_page():
+    def script() -> None:
+        from dashboard import shell
+        from trust_core.errors import SettingsError
+        from trust_core.messages import Message
+
+        shell.show_error(SettingsError(Message("{size} is odd.", "Take another {size}.")))
+
+    assert "Take another “Size”." in html(AppTest.from_function(script).run())
+
+
 def test_an_error_is_escaped():
     def script() -> None:
         from dashboard import shell

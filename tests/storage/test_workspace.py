@@ -17,6 +17,7 @@ from trust_core.storage.workspace import (
     disk_used,
     entries,
     entry,
+    finished_audits,
     folder_of,
     rename,
 )
@@ -55,6 +56,18 @@ def test_entries_are_newest_first_and_only_audits(demo: Path):
         ("later", "later", "finished", 2),
         ("demo", "Demo", "finished", 4),
     ]
+
+
+def test_finished_audits_of_one_name_are_told_apart(demo: Path):
+    for name in ("first", "second", "running"):
+        write_fake_audit(demo.parent / name, passed_parts([0.5], [0.2]))
+        rename(name, "Line 3")
+    change(demo.parent / "running", status="running")
+    assert finished_audits() == {
+        "demo": "Demo",
+        "first": "Line 3 (first)",
+        "second": "Line 3 (second)",
+    }
 
 
 def test_a_run_that_holds_its_lock_is_running_and_one_that_does_not_was_stopped(demo: Path):

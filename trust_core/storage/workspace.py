@@ -9,6 +9,7 @@ import hashlib
 import os
 import re
 import shutil
+from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -93,6 +94,15 @@ def entries() -> list[Entry]:
     found = [entry(path.parent) for path in workspace_folder().glob(f"*/{MANIFEST}")]
     visible = [e for e in found if not e.folder.startswith(".")]
     return sorted(visible, key=lambda e: (e.manifest.get("created", ""), e.folder), reverse=True)
+
+
+def finished_audits() -> dict[str, str]:
+    """Names of the finished audits by their folders, the newest first; no two are the same."""
+    finished = [entry for entry in entries() if entry.status == FINISHED]
+    times = Counter(entry.name for entry in finished)
+    return {
+        e.folder: e.name if times[e.name] == 1 else f"{e.name} ({e.folder[:6]})" for e in finished
+    }
 
 
 def entry(folder: Path) -> Entry:

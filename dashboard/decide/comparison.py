@@ -9,7 +9,7 @@ from dashboard.cache import BY_KEY
 from dashboard.csv_export import csv
 from dashboard.decide.indicators import cached_verdict
 from dashboard.shell import link
-from trust_core.decision.certify import ChosenIndicator, choose_indicator
+from trust_core.decision.certify import ChosenIndicator, indicator_to_certify
 from trust_core.decision.compare_audits import (
     CHANGES,
     RELABELLED,
@@ -60,7 +60,7 @@ def show_comparison(audit: Audit, other: Audit, chosen: ChosenIndicator, recall:
         for outcome, (a, b) in found.counts.items()
     ]
     verdicts = [
-        _verdict(other, choose_indicator(other), role, recall),
+        _verdict(other, indicator_to_certify(other), role, recall),
         _verdict(audit, chosen, role, recall),
     ]
     rows.append(("", f"Its indicator, on {role}", verdicts))

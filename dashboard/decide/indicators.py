@@ -8,7 +8,7 @@ from dashboard.cache import BY_KEY
 from dashboard.chart import Drawing, chart, drawing
 from dashboard.sealed_roles import opened_sentence, seal_button
 from trust_core.decision.curves import scored
-from trust_core.decision.indicator_verdicts import indicator_verdicts, is_kept
+from trust_core.decision.indicator_verdicts import indicator_verdicts, is_computed
 from trust_core.decision.journal import open_seals
 from trust_core.decision.operating_point import OperatingPoint
 from trust_core.decision.verdict import Verdict, verdict
@@ -49,7 +49,7 @@ def ask_for_verdict(audit: Audit) -> None:
 def draw_indicators(audit: Audit, role: str, point: OperatingPoint, recall: float) -> None:
     """All indicators on one chart; its place is held while they are compared for the first time."""
     place = st.empty()
-    if not is_kept(audit, role, point.strength):
+    if not is_computed(audit, role, point.strength):
         place.html(WAITING)
     figure = _figure(audit, role, point.indicator, point.strength, recall)
     with place.container():

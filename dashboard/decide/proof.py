@@ -14,8 +14,8 @@ from trust_core.decision.certify import (
     Certificate,
     ChosenIndicator,
     certify,
-    choose_indicator,
     compute_certificate,
+    indicator_to_certify,
     missed_groups,
 )
 from trust_core.decision.curves import tradeoff
@@ -42,10 +42,10 @@ MARKED = (CERTIFIED, CHEAPEST, OWN)
 
 def chosen_indicator(audit: Audit, point: OperatingPoint) -> ChosenIndicator:
     """The indicator and strength in the URL as what is certified, with the reason they have."""
-    usual = choose_indicator(audit)
+    usual = indicator_to_certify(audit)
     if (usual.indicator, usual.strength) == (point.indicator, point.strength):
         return usual
-    return choose_indicator(audit, point.indicator, point.strength)
+    return indicator_to_certify(audit, point.indicator, point.strength)
 
 
 def certificate(

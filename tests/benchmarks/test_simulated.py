@@ -7,7 +7,7 @@ import pandas as pd
 
 from benchmarks.simulated import write_simulated
 from tests.fakes import random_parts, write_fake_audit
-from trust_core.decision.certify import choose_indicator
+from trust_core.decision.certify import indicator_to_certify
 from trust_core.decision.indicators.registry import available
 from trust_core.storage.audit_files import SAMPLES, SCORES, open_audit
 
@@ -26,7 +26,7 @@ def test_its_tables_and_manifest_are_those_of_an_audit(tmp_path: Path):
     assert made.maps("defect").shape[0] == len(scores)
     passed = made.query("SELECT count(*) AS n FROM samples WHERE outcome IN ('FN', 'TN')")
     assert (scores["strength"] == 8.0).sum() == passed["n"].iloc[0]
-    assert choose_indicator(made).indicator in available(made)
+    assert indicator_to_certify(made).indicator in available(made)
     assert np.isfinite(made.query("SELECT energy FROM indicators")["energy"]).all()
 
 

@@ -31,12 +31,12 @@ from trust_core.decision.certificate import (
     needed,
     percent_floor,
     plan,
+    proof_sentence,
     prove,
     prove_at,
     prove_recall,
     proven,
     rank,
-    sentence,
     within_budget,
 )
 from trust_core.decision.tradeoff import curve
@@ -100,7 +100,7 @@ def test_10_of_10_prove_74_percent_and_no_more():
     assert not proof.certified
     assert proof.recall_lower_bound == pytest.approx(0.741, abs=5e-4)
     assert (proof.groups, proof.caught, proof.lowest) == (10, 10, 0)
-    said = sentence(proof, Demand(0.95))
+    said = proof_sentence(proof, Demand(0.95))
     assert "Cannot be certified: 10 missed parts; 59 are needed for 95 %" in said
     assert said.endswith("10 of 10 prove at most 74.1 %.")
 
@@ -108,7 +108,7 @@ def test_10_of_10_prove_74_percent_and_no_more():
 def test_without_a_missed_part_nothing_is_proven():
     proof = prove_recall(np.array([]), Demand(0.5))
     assert (proof.certified, proof.recall_lower_bound, proof.lowest) == (False, 0, INF)
-    assert "0 missed parts" in sentence(proof, Demand(0.5))
+    assert "0 missed parts" in proof_sentence(proof, Demand(0.5))
 
 
 def test_parts_without_a_score_are_always_caught():
@@ -222,14 +222,14 @@ def test_what_a_budget_proves():
     assert (proof.certified, proof.threshold, proof.caught, proof.groups) == (True, 0.5, 3, 4)
     exact = binomtest(3, 4, alternative="greater").proportion_ci(0.95, "exact")
     assert proof.recall_lower_bound == pytest.approx(exact.low)
-    assert "at least 24.8 %" in sentence(proof, Budget(0.5))
+    assert "at least 24.8 %" in proof_sentence(proof, Budget(0.5))
     for nothing in (
         prove(np.array([0.2]), tune, Budget(0.5)),
         prove(np.array([0.2]), NO_TUNE, Budget(0.5)),
         prove(np.array([]), tune, Budget(0.5)),
     ):
         assert (nothing.certified, nothing.threshold) == (False, None)
-        assert "Nothing can be proven within a loss of 50 %" in sentence(nothing, Budget(0.5))
+        assert "Nothing can be proven within a loss of 50 %" in proof_sentence(nothing, Budget(0.5))
 
 
 def test_a_budget_that_means_nothing_is_refused():

@@ -18,8 +18,8 @@ from trust_core.decision.certify import (
     PROPOSED,
     ChosenIndicator,
     certify,
-    choose_indicator,
     compute_certificate,
+    indicator_to_certify,
     threshold_effect,
 )
 from trust_core.decision.indicators.registry import INDICATORS
@@ -131,7 +131,7 @@ def test_too_few_parts_certify_nothing(tmp_path: Path):
 @pytest.mark.parametrize("which", [[], [0.5], [math.nan, 0.3]])
 def test_empty_roles_are_said_and_not_guessed(tmp_path: Path, which):
     audit = write_fake_audit(tmp_path / "audit", passed_parts(which, [0.1], role="certify"))
-    result = certify(audit, Demand(0.9), choose_indicator(audit)).as_json()
+    result = certify(audit, Demand(0.9), indicator_to_certify(audit)).as_json()
     assert (result["certified"], result["groups"]) == (False, len(which))
     assert result["verdict"]["colour"] == "amber"
     json.dumps(result, allow_nan=False)
@@ -188,10 +188,10 @@ def test_nothing_is_chosen_on_a_sealed_image(tmp_path: Path):
             deltas = (noise, clear) if role == "tune" else (clear, noise)
             rows.append(Part(i % 2 == 1, 0.1 + i / 100, deltas, role, group=f"{role}{i}"))
     audit = write_fake_audit(tmp_path / "audit", rows, strengths=(0.0, 1.0))
-    assert choose_indicator(audit) == ChosenIndicator("iou_difference", 1.0, PROPOSED)
+    assert indicator_to_certify(audit) == ChosenIndicator("iou_difference", 1.0, PROPOSED)
     lowest = ChosenIndicator("log_odds", 0.0, BEST_ON_TUNE)  # of equal strengths
-    assert choose_indicator(audit, "log_odds") == lowest
-    assert choose_indicator(audit, strength=0.0) == ChosenIndicator(
+    assert indicator_to_certify(audit, "log_odds") == lowest
+    assert indicator_to_certify(audit, strength=0.0) == ChosenIndicator(
         "iou_difference", 0.0, ASKED_FOR
     )
     assert entries(audit) == []
@@ -203,20 +203,20 @@ def test_the_last_operating_point_is_taken(audit: Audit):
     append(audit, "label_disputed", sample_id="x", why="no")
     append(audit, "operating_point", indicator="gone", strength=0.0, threshold=1.0, why="old")
     append(audit, "operating_point", indicator="log_odds", strength=7.0, threshold=1.0, why="old")
-    assert choose_indicator(audit) == ChosenIndicator("iou_defect", 0.0, LAST_CHOSEN)
-    assert choose_indicator(audit, "log_odds_shift").indicator == "log_odds_shift"
+    assert indicator_to_certify(audit) == ChosenIndicator("iou_defect", 0.0, LAST_CHOSEN)
+    assert indicator_to_certify(audit, "log_odds_shift").indicator == "log_odds_shift"
 
 
 def test_without_a_missed_defect_on_tune_threshold_shift_is_taken(tmp_path: Path):
     audit = write_fake_audit(tmp_path / "audit", passed_parts([], [0.1, 0.2]))
-    assert choose_indicator(audit) == ChosenIndicator("p_defect", 0.0, PROPOSED)
+    assert indicator_to_certify(audit) == ChosenIndicator("p_defect", 0.0, PROPOSED)
 
 
 def test_what_the_audit_does_not_have_is_refused(audit: Audit):
     with pytest.raises(SettingsError, match="There is no indicator 'entropy'; choose from"):
-        choose_indicator(audit, "entropy")
+        indicator_to_certify(audit, "entropy")
     with pytest.raises(SettingsError, match="Strength 3 was not audited; choose from 0, 1"):
-        choose_indicator(audit, None, 3)
+        indicator_to_certify(audit, None, 3)
 
 
 def test_an_indicator_that_was_not_made_opens_no_seal(audit: Audit, monkeypatch):
@@ -225,25 +225,25 @@ def test_an_indicator_that_was_not_made_opens_no_seal(audit: Audit, monkeypatch)
 
     monkeypatch.setitem(INDICATORS, "absent", absent)
     with pytest.raises(SettingsError, match="run something first"):
-        certify(audit, Demand(0.9), choose_indicator(audit, "absent", 0.0))
+        certify(audit, Demand(0.9), indicator_to_certify(audit, "absent", 0.0))
     assert entries(audit) == []
 
 
 def test_a_choice_after_a_look_is_told(audit: Audit):
     decide(audit, "log_odds", 0.2, 1.0, "before")
-    assert certify(audit, Demand(0.9), choose_indicator(audit)).chosen_blind
-    assert certify(audit, Demand(0.9), choose_indicator(audit)).chosen_blind
+    assert certify(audit, Demand(0.9), indicator_to_certify(audit)).chosen_blind
+    assert certify(audit, Demand(0.9), indicator_to_certify(audit)).chosen_blind
     decide(audit, "iou_defect", 0.2, 0.0, "after")
-    assert not certify(audit, Demand(0.9), choose_indicator(audit)).chosen_blind
-    assert not certify(audit, Demand(0.9), choose_indicator(audit, "iou_defect")).chosen_blind
-    assert certify(audit, Demand(0.9), choose_indicator(audit, "log_odds", 1.0)).chosen_blind
+    assert not certify(audit, Demand(0.9), indicator_to_certify(audit)).chosen_blind
+    assert not certify(audit, Demand(0.9), indicator_to_certify(audit, "iou_defect")).chosen_blind
+    assert certify(audit, Demand(0.9), indicator_to_certify(audit, "log_odds", 1.0)).chosen_blind
 
 
 def test_the_first_certificate_is_blind_whatever_is_asked(audit: Audit):
     for _ in range(2):
         assert certify(audit, Demand(0.9), DELTA).chosen_blind
     assert not certify(audit, Demand(0.9), replace(DELTA, strength=1.0)).chosen_blind
-    assert certify(audit, Demand(0.9), choose_indicator(audit, "iou_difference")).chosen_blind
+    assert certify(audit, Demand(0.9), indicator_to_certify(audit, "iou_difference")).chosen_blind
 
 
 def test_a_look_at_certify_before_is_told(audit: Audit):
@@ -253,7 +253,7 @@ def test_a_look_at_certify_before_is_told(audit: Audit):
 
 def test_the_same_for_a_realistic_audit(tmp_path: Path):
     audit = write_fake_audit(tmp_path / "audit", random_parts(400, seed=2))
-    result = certify(audit, Demand(0.8, 0.9), choose_indicator(audit)).as_json()
+    result = certify(audit, Demand(0.8, 0.9), indicator_to_certify(audit)).as_json()
     assert result["verdict"]["groups"] <= result["verdict"]["fn"]
     assert result["groups"] <= result["counts"]["fn"]
     assert result["same_ranking"].startswith("Max softmax")
@@ -287,7 +287,7 @@ def test_ten_thousand_images_within_two_seconds(tmp_path: Path, monkeypatch):
     ]
     audit = write_fake_audit(tmp_path / "audit", rows, strengths=(0, 0.1, 0.25, 0.5, 1, 2, 4, 8))
     start = time.process_time()
-    certify(audit, Demand(0.9), choose_indicator(audit))
+    certify(audit, Demand(0.9), indicator_to_certify(audit))
     assert time.process_time() - start < 2
 
 

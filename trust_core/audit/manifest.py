@@ -16,7 +16,7 @@ from trust_core.audit.score import map_key
 from trust_core.audit.settings import AuditSettings
 from trust_core.data.remote import shown
 from trust_core.data.samples import Dataset
-from trust_core.explanation.evidence.fit import MOST_IMAGES, unsealed_paths
+from trust_core.explanation.evidence.fit import MOST_FITTED_IMAGES, unsealed_paths
 from trust_core.explanation.evidence.heatmaps import EVIDENCE_FORM
 from trust_core.explanation.heatmaps import map_forms
 from trust_core.explanation.overlap import COMPARISON_GRID
@@ -51,7 +51,7 @@ def identify(detector: Detector, dataset: Dataset, settings: AuditSettings) -> I
     del asked["mask"]  # applied to the kept maps, whenever
     content = [SCHEMA_VERSION, describe(detector), list(detector.layers), asked, images]
     if settings.evidence:  # its maps depend on the images that surroundings are learnt from
-        content.append(unsealed_paths(dataset.samples)[:MOST_IMAGES])
+        content.append(unsealed_paths(dataset.samples)[:MOST_FITTED_IMAGES])
     model_pass = _digest(content)
     columns = ["sample_id", "label", "kind", "split", "role", "group", "mask_path"]
     return Identity(model_pass, _digest(dataset.samples[columns]), data)

@@ -91,7 +91,7 @@ def add_certify(part: argparse.ArgumentParser) -> None:
 def run_certify(options: argparse.Namespace) -> dict[str, Any]:
     """A threshold that is proven on `certify`, or why there is none."""
     from trust_core.decision.certificate import Budget, Demand
-    from trust_core.decision.certify import certify, choose_indicator
+    from trust_core.decision.certify import certify, indicator_to_certify
     from trust_core.storage.audit_files import open_audit
 
     audit = open_audit(options.audit)
@@ -99,7 +99,7 @@ def run_certify(options: argparse.Namespace) -> dict[str, Any]:
         goal: Demand | Budget = Demand(options.recall, options.confidence)
     else:
         goal = Budget(options.max_tn_loss, options.confidence)
-    chosen = choose_indicator(audit, options.indicator, options.strength)
+    chosen = indicator_to_certify(audit, options.indicator, options.strength)
     return certify(audit, goal, chosen).as_json()
 
 
@@ -140,13 +140,13 @@ def add_gate(part: argparse.ArgumentParser) -> None:
 def run_gate(options: argparse.Namespace) -> dict[str, Any]:
     """Whether a requirement is met, for a CI system."""
     from trust_core.decision.certificate import Demand
-    from trust_core.decision.certify import choose_indicator
+    from trust_core.decision.certify import indicator_to_certify
     from trust_core.decision.gate import gate, write_junit
     from trust_core.storage.audit_files import open_audit
 
     audit = open_audit(options.audit)
     demand = Demand(options.recall, options.confidence)
-    chosen = choose_indicator(audit, options.indicator, options.strength)
+    chosen = indicator_to_certify(audit, options.indicator, options.strength)
     result = gate(audit, demand, chosen, options.max_tn_loss)
     if options.junit:
         write_junit(options.junit, result)

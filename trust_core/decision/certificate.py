@@ -16,7 +16,7 @@ from trust_core.decision.bootstrap import Flags, clopper_pearson, group_codes
 from trust_core.decision.tradeoff import Curve, Floats
 from trust_core.errors import SettingsError
 
-ROUNDING = 1 + 1e-12  # of the binomial distribution function, where it meets δ exactly
+BINOMIAL_ROUNDING = 1 + 1e-12  # of the binomial distribution function, where it meets δ exactly
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def rank(groups: int, demand: Demand) -> int:
     tolerance limit (Wilks, Ann. Math. Stat. 12, 1941). It depends on no score.
     """
     at_most = bdtr(np.arange(groups), groups, 1 - demand.recall)
-    return int(np.count_nonzero(at_most <= (1 - demand.confidence) * ROUNDING))
+    return int(np.count_nonzero(at_most <= (1 - demand.confidence) * BINOMIAL_ROUNDING))
 
 
 def proven(caught: int, groups: int, confidence: float) -> float:
@@ -247,7 +247,7 @@ def prove(minima: Floats, tune: Curve, wanted: Demand | Budget) -> Proof:
     return prove_at(minima, threshold, wanted.confidence)
 
 
-def sentence(proof: Proof, wanted: Demand | Budget) -> str:
+def proof_sentence(proof: Proof, wanted: Demand | Budget) -> str:
     """The statement in words, or what is missing for it."""
     parts = f"{proof.groups:,} missed part{'' if proof.groups == 1 else 's'}"
     promise = (

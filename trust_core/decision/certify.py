@@ -29,8 +29,8 @@ from trust_core.decision.certificate import (
     group_minima,
     needed,
     plan,
+    proof_sentence,
     prove,
-    sentence,
 )
 from trust_core.decision.curves import scored, with_indicator
 from trust_core.decision.indicators.registry import DEFAULT_INDICATOR, INDICATORS, THRESHOLD_SHIFT
@@ -175,7 +175,7 @@ class Certificate:
     @property
     def sentence(self) -> str:
         """The statement in words, or what is missing for it."""
-        return sentence(self.ours.proof, self.wanted)
+        return proof_sentence(self.ours.proof, self.wanted)
 
     def as_json(self) -> dict[str, Any]:
         """A JSON object; `docs/statistics.md` says what its keys mean."""
@@ -201,7 +201,7 @@ class Certificate:
         )
 
 
-def choose_indicator(
+def indicator_to_certify(
     audit: Audit, indicator: str | None = None, strength: float | None = None
 ) -> ChosenIndicator:
     """What to certify when nothing, or only a part, is said.
@@ -238,7 +238,7 @@ def certify(audit: Audit, wanted: Demand | Budget, chosen: ChosenIndicator) -> C
     Args:
         audit: a finished audit.
         wanted: a recall of missed parts, or a budget of good parts; either with a confidence.
-        chosen: of `choose_indicator`.
+        chosen: of `indicator_to_certify`.
 
     Raises:
         SettingsError: an indicator that this audit does not have; no seal is opened for it.
@@ -257,7 +257,7 @@ def compute_certificate(
     Args:
         audit: a finished audit.
         wanted: a recall of missed parts, or a budget of good parts; either with a confidence.
-        chosen: of `choose_indicator`.
+        chosen: of `indicator_to_certify`.
 
     Raises:
         SettingsError: a closed seal, or an indicator that this audit does not have.

@@ -11,7 +11,7 @@ from trust_core.decision.tradeoff import Counts, Floats
 
 FOLDS = 5
 NEWTON_STEPS = 50
-TOLERANCE = 1e-9
+NEWTON_TOLERANCE = 1e-9
 BASE_WEIGHTS = (1.0, 0.5)  # of z and Δ, in standard deviations
 
 
@@ -65,9 +65,9 @@ def ridge_logistic(features: Floats, missed: Flags, offset: Floats, penalty: flo
         slope = design.T @ (p - missed) + ridge * weights
         curvature = (design.T * (p * (1 - p))) @ design + np.diag(ridge)
         step, size = np.linalg.solve(curvature, slope), 1.0
-        while (new := loss(weights - size * step)) > now and size > TOLERANCE:
+        while (new := loss(weights - size * step)) > now and size > NEWTON_TOLERANCE:
             size /= 2
-        if now - new < TOLERANCE * (1 + now):
+        if now - new < NEWTON_TOLERANCE * (1 + now):
             break
         weights, now = weights - size * step, new
     return weights[1:]

@@ -71,7 +71,7 @@ def gate(
     Args:
         audit: a finished audit; the seals of `certify` and `test` are opened.
         demand: recall of missed parts that must be certified, with its confidence.
-        chosen: of `choose_indicator`.
+        chosen: of `indicator_to_certify`.
         max_tn_loss: highest TN loss at the certified threshold, on `certify` and on `test`; None
             asks for no such thing.
 

@@ -40,7 +40,7 @@ def indicator_verdicts(audit: Audit, role: str, strength: float) -> list[Indicat
     return _kept.get(_key(audit, role, strength), lambda: _verdicts(audit, role, strength))
 
 
-def is_kept(audit: Audit, role: str, strength: float) -> bool:
+def is_computed(audit: Audit, role: str, strength: float) -> bool:
     """Whether `indicator_verdicts` answers at once; a million images take some seconds."""
     return _key(audit, role, strength) in _kept
 

@@ -15,10 +15,10 @@ from torch import Tensor
 
 from trust_core.registry import Registry
 
-Map = Callable[[Tensor, Tensor], Tensor]
+MapFunction = Callable[[Tensor, Tensor], Tensor]
 
-SPECIFIC: Registry[Map] = Registry("specific map")
-AGNOSTIC: Registry[Map] = Registry("agnostic map")
+SPECIFIC: Registry[MapFunction] = Registry("specific map")
+AGNOSTIC: Registry[MapFunction] = Registry("agnostic map")
 
 GRADCAM_PLUS_PLUS_EPSILON = 1e-6  # the guards against division by zero of pytorch-grad-cam,
 XGRADCAM_EPSILON = 1e-7  # kept so that both give the same map

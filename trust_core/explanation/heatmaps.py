@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from trust_core.errors import SettingsError
-from trust_core.explanation.cams import AGNOSTIC, SPECIFIC, Map
+from trust_core.explanation.cams import AGNOSTIC, SPECIFIC, MapFunction
 from trust_core.explanation.evidence.heatmaps import EVIDENCE_FORM
 from trust_core.explanation.gradcam_package import PACKAGE_MAPS, PREFIX, package_map
 from trust_core.model.detector import Detector, Response
@@ -76,7 +76,7 @@ def heatmaps(
     """
     activations, gradients = response.activations[layer], response.gradients[layer]
 
-    def make(form: str, registry: dict[str, Map], sign: int) -> Tensor:
+    def make(form: str, registry: dict[str, MapFunction], sign: int) -> Tensor:
         if form == EVIDENCE_FORM:
             assert evidence is not None
             return evidence.abs() if registry is AGNOSTIC else (sign * evidence).relu()

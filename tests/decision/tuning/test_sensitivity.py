@@ -4,14 +4,14 @@ import pytest
 
 from tests.decision.tuning.overlaps import random_overlaps
 from trust_core.decision.tradeoff import curve
-from trust_core.decision.tuning.candidates import Candidate, overlap_table
+from trust_core.decision.tuning.candidates import OverlapCandidate, overlap_table
 from trust_core.decision.tuning.mask_grid import MASK_RULES, Recipe
 from trust_core.decision.tuning.sensitivity import AXES, sensitivity
 
 
 def test_sensitivity_changes_one_thing_at_a_time(audit):
     overlaps = overlap_table(audit)
-    choice = Candidate(Recipe("1", "layercam", "eigen", "top:0.2"), "iou_difference", 2.0)
+    choice = OverlapCandidate(Recipe("1", "layercam", "eigen", "top:0.2"), "iou_difference", 2.0)
     found = sensitivity(overlaps, choice, "tune")
     by_axis = {axis: [p for p in found.points if p.axis == axis] for axis in AXES}
     assert [len(points) for points in by_axis.values()] == [2, 2, 2, len(MASK_RULES), 4, 2]
@@ -19,7 +19,7 @@ def test_sensitivity_changes_one_thing_at_a_time(audit):
     other = next(p for p in by_axis["layer"] if not p.chosen)
     wanted = overlaps.scored(
         overlaps.scores(
-            Candidate(Recipe("3", "layercam", "eigen", "top:0.2"), "iou_difference", 2.0)
+            OverlapCandidate(Recipe("3", "layercam", "eigen", "top:0.2"), "iou_difference", 2.0)
         ),
         "tune",
     )
@@ -35,7 +35,7 @@ def test_the_colours_of_sensitivity():
     strong, flat = (
         sensitivity(random_overlaps(signal=s), tuned, "tune")
         for s, tuned in (
-            (6.0, Candidate(random_overlaps().recipes[-1], "iou_defect", 0.0)),
+            (6.0, OverlapCandidate(random_overlaps().recipes[-1], "iou_defect", 0.0)),
             (0.0, random_overlaps().default),
         )
     )

@@ -21,14 +21,14 @@ from trust_core.decision.indicators.stored import add_indicators
 from trust_core.decision.journal import open_seals
 from trust_core.decision.json_object import json_object
 from trust_core.decision.tradeoff import Counts, Floats
-from trust_core.decision.tuning.candidates import Candidate, OverlapTable, overlap_table
+from trust_core.decision.tuning.candidates import OverlapCandidate, OverlapTable, overlap_table
 from trust_core.decision.tuning.overlap_profile import OverlapProfile, overlap_profile
 from trust_core.decision.tuning.sensitivity import Sensitivity, sensitivity
 from trust_core.decision.verdict import LEAST_GROUPS, Verdict, verdict
 from trust_core.storage.audit_files import Audit
 
 SEARCH_PARTITIONS = 5  # into folds
-LISTED = 10  # best candidates that are told
+LISTED_CANDIDATES = 10  # best candidates that are told
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class OverlapSearch:
             empty when too few parts were missed.
     """
 
-    candidate: Candidate
+    candidate: OverlapCandidate
     taken: bool
     sentence: str
     auroc: Floats
@@ -146,10 +146,12 @@ class Autotune:
     seconds: float
 
     def as_json(self) -> dict[str, Any]:
-        """A JSON object, with the best `LISTED` candidates."""
+        """A JSON object, with the best `LISTED_CANDIDATES` candidates."""
         overlaps, search, profile = self.tuned.overlaps, self.tuned.search, self.tuned.profile
         candidates, missed = overlaps.candidates(), overlaps.missed[overlaps.role("tune")]
-        order = np.argsort(-np.nan_to_num(search.auroc, nan=-1.0), kind="stable")[:LISTED]
+        order = np.argsort(-np.nan_to_num(search.auroc, nan=-1.0), kind="stable")[
+            :LISTED_CANDIDATES
+        ]
         return json_object(
             {
                 "audit": str(self.folder),

@@ -21,7 +21,7 @@ VARIANTS = ("iou_difference", "iou_defect", "good_disagreement", "iou_difference
 
 
 @dataclass(frozen=True)
-class Candidate:
+class OverlapCandidate:
     """One way to score an image from its maps.
 
     Attributes:
@@ -82,21 +82,21 @@ class OverlapTable:
         return group_codes(self.table["group"])
 
     @property
-    def default(self) -> Candidate:
+    def default(self) -> OverlapCandidate:
         """What the audit itself scores: its first layer, pair and mask, Δ without enhancement."""
-        return Candidate(self.recipes[0], "iou_difference", 0.0)
+        return OverlapCandidate(self.recipes[0], "iou_difference", 0.0)
 
-    def candidates(self) -> tuple[Candidate, ...]:
+    def candidates(self) -> tuple[OverlapCandidate, ...]:
         """Every candidate there is, the default first; a shift at ε = 0 is none."""
         return tuple(
-            Candidate(recipe, variant, strength)
+            OverlapCandidate(recipe, variant, strength)
             for recipe in self.recipes
             for variant in VARIANTS
             for strength in self.strengths
             if strength or not variant.endswith("shift")
         )
 
-    def scores(self, candidate: Candidate) -> Floats:
+    def scores(self, candidate: OverlapCandidate) -> Floats:
         """What a candidate gives the images, `(N,)`."""
         recipe = self.recipes.index(candidate.recipe)
         at = self._columns(self.strengths.index(candidate.strength), recipe)

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from trust_core.decision.auroc import difference_interval
 from trust_core.decision.bootstrap import groups_of_rarer
 from trust_core.decision.tradeoff import curve
-from trust_core.decision.tuning.candidates import VARIANTS, Candidate, OverlapTable
+from trust_core.decision.tuning.candidates import VARIANTS, OverlapCandidate, OverlapTable
 from trust_core.decision.verdict import colour_of
 
 SENSITIVITY_RESAMPLES = 500
@@ -52,9 +52,9 @@ class Sensitivity:
     sentence: str
 
 
-def sensitivity(overlaps: OverlapTable, chosen: Candidate, role: str) -> Sensitivity:
+def sensitivity(overlaps: OverlapTable, chosen: OverlapCandidate, role: str) -> Sensitivity:
     """Measure the chosen candidate and every one that differs from it in one thing."""
-    known: dict[Candidate, tuple[float, float, float, float, str]] = {}
+    known: dict[OverlapCandidate, tuple[float, float, float, float, str]] = {}
     points = []
     for axis in AXES:
         for value, candidate in _along(overlaps, chosen, axis):
@@ -71,7 +71,9 @@ def sensitivity(overlaps: OverlapTable, chosen: Candidate, role: str) -> Sensiti
     return Sensitivity(role, tuple(points), sentence)
 
 
-def _along(overlaps: OverlapTable, chosen: Candidate, axis: str) -> list[tuple[str, Candidate]]:
+def _along(
+    overlaps: OverlapTable, chosen: OverlapCandidate, axis: str
+) -> list[tuple[str, OverlapCandidate]]:
     if axis == "strength":
         found = [(f"{e:g}", replace(chosen, strength=e)) for e in overlaps.strengths]
     elif axis == "variant":
@@ -84,7 +86,7 @@ def _along(overlaps: OverlapTable, chosen: Candidate, axis: str) -> list[tuple[s
 
 
 def _measured(
-    overlaps: OverlapTable, candidate: Candidate, role: str
+    overlaps: OverlapTable, candidate: OverlapCandidate, role: str
 ) -> tuple[float, float, float, float, str]:
     """AUROC, difference, its interval and colour."""
     inside = overlaps.role(role)

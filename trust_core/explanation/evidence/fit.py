@@ -22,10 +22,12 @@ from trust_core.model.preprocessing import Preprocessing
 from trust_core.storage.atomic import replacing
 from trust_core.storage.audit_files import EVIDENCE, Audit
 
-OPEN_ROLES = ("train", "tune")
-MOST_IMAGES = 1000
-MOST_PIXELS = MOST_IMAGES * 256 * 256  # of larger images fewer are read: all are held at once
-ARRAYS = ("mean", "covariance", "low", "high")
+UNSEALED_ROLES = ("train", "tune")
+MOST_FITTED_IMAGES = 1000
+MOST_FITTED_PIXELS = (
+    MOST_FITTED_IMAGES * 256 * 256
+)  # of larger images fewer are read: all are held at once
+GAUSSIAN_ARRAYS = ("mean", "covariance", "low", "high")
 LARGEST_WINDOW = 24  # one fit serves every smaller window
 
 
@@ -39,14 +41,14 @@ def as_pixels(preprocessing: Preprocessing, path: Path) -> Tensor:
 
 
 def fit_to_files(root: Path, paths: list[str], preprocessing: Preprocessing) -> PatchGaussian:
-    """Fit to the first of these images, at most `MOST_IMAGES`; unreadable ones are left out.
+    """Fit to the first of these images, at most `MOST_FITTED_IMAGES`; unreadable ones are left out.
 
     Raises:
         DataError: not one can be read.
     """
     images = []
     height, width = preprocessing.size
-    most = min(MOST_IMAGES, max(1, MOST_PIXELS // (height * width)))
+    most = min(MOST_FITTED_IMAGES, max(1, MOST_FITTED_PIXELS // (height * width)))
     for path in paths[:most]:
         with suppress(UnreadableImage):  # the audit says which, and why
             images.append(as_pixels(preprocessing, root / path))
@@ -61,7 +63,7 @@ def fit_to_files(root: Path, paths: list[str], preprocessing: Preprocessing) -> 
 
 def unsealed_paths(samples: pd.DataFrame) -> list[str]:
     """Images of the open roles in `sample_id` order: ids are hashes, so the first are any."""
-    chosen = samples[samples["role"].isin(OPEN_ROLES)].sort_values("sample_id")
+    chosen = samples[samples["role"].isin(UNSEALED_ROLES)].sort_values("sample_id")
     return chosen["path"].tolist()
 
 
@@ -113,7 +115,7 @@ def _patch_gaussian(
 
 def save_patch_gaussian(found: PatchGaussian, path: Path) -> None:
     """Write a Gaussian as `.npz`, in float32, atomically."""
-    arrays = {name: getattr(found, name).astype(np.float32) for name in ARRAYS}
+    arrays = {name: getattr(found, name).astype(np.float32) for name in GAUSSIAN_ARRAYS}
     with replacing(path) as unfinished, unfinished.open("wb") as file:
         np.savez(file, window=found.window, pad=found.pad, **arrays)
 
@@ -126,7 +128,7 @@ def load_patch_gaussian(path: Path) -> PatchGaussian:
     """
     try:
         with np.load(path, allow_pickle=False) as kept:
-            arrays = {name: kept[name].astype(np.float64) for name in ARRAYS}
+            arrays = {name: kept[name].astype(np.float64) for name in GAUSSIAN_ARRAYS}
             return PatchGaussian(int(kept["window"]), int(kept["pad"]), **arrays)
     except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
         raise StoreError(f"{path} is damaged; delete it, it is made anew when needed.") from error

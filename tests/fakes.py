@@ -172,8 +172,8 @@ def _sample(root: Path, index: int, part: Part, draw: np.random.Generator) -> di
         top, left = draw.integers(4, PICTURE - 12, 2)
         spot[top : top + 8, left : left + 6] = 255
         picture[spot > 0] = 30
-        _save(root / mask_path, spot)
-    _save(root / path, picture)
+        save_picture(root / mask_path, spot)
+    save_picture(root / path, picture)
     unreadable = math.isnan(part.p)
     unscored = math.isnan(part.deltas[0]) and not unreadable
     defective = not unreadable and part.p >= 0.5
@@ -199,7 +199,7 @@ def _sample(root: Path, index: int, part: Part, draw: np.random.Generator) -> di
     return values
 
 
-def _save(path: Path, pixels: np.ndarray) -> None:
+def save_picture(path: Path, pixels: np.ndarray) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(pixels).save(path)
 

@@ -273,7 +273,7 @@ def test_recall_is_described_with_an_interval_over_parts(audit: Audit):
 
 
 def test_ten_thousand_images_within_two_seconds(tmp_path: Path, monkeypatch):
-    monkeypatch.setattr("tests.fakes._save", lambda path, pixels: _touch(path))
+    monkeypatch.setattr("tests.fakes.save_picture", lambda path, pixels: _touch(path))
     draw = np.random.default_rng(0)
     rows = [
         Part(bool(d), float(p), (float(s),) * 8, r)

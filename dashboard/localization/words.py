@@ -1,7 +1,7 @@
 """What the page Localization says, as sentences and escaped HTML. No Streamlit."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from html import escape
 
 import numpy as np
@@ -74,43 +74,25 @@ def cards(found: Localization, settings: MaskSettings) -> str:
     strict = settings.form == STRICT
     recall = found.seg_recall_strict if strict else found.seg_recall
     title = f"Defective parts {'whose mask touches the defect' if strict else 'with a mask'}"
+    agreement, pooled, accuracy = found.seg_miou, found.pooled_miou, found.seg_accuracy
+    false_alarms = found.false_alarms
     shown = (
-        _card(
+        _iou_card(
             "ours",
             "Agreement, part by part",
-            iou_text(found.seg_miou.value),
-            f"Seg_mIoU: mean IoU over the {count(found.seg_miou.total)} parts that have a "
-            "predicted or a true mask",
-            found.seg_miou,
+            agreement,
+            f"Seg_mIoU: mean IoU over the {count(agreement.total)} parts that have a predicted or "
+            "a true mask",
         ),
-        _card(
+        _iou_card(
             "rival",
             "Agreement, all pixels pooled",
-            iou_text(found.pooled_miou.value),
+            pooled,
             "Pooled mIoU: one IoU over the pixels of all parts together",
-            found.pooled_miou,
         ),
-        _card(
-            "",
-            title,
-            _counts(recall),
-            f"Seg_Recall, {settings.form}: {percent(recall.value)}",
-            recall,
-        ),
-        _card(
-            "",
-            "Good parts with a mask",
-            _counts(found.false_alarms),
-            f"False alarms of the mask: {percent(found.false_alarms.value)}",
-            found.false_alarms,
-        ),
-        _card(
-            "",
-            "Mask and label agree",
-            _counts(found.seg_accuracy),
-            f"Seg_Accuracy: {percent(found.seg_accuracy.value)}",
-            found.seg_accuracy,
-        ),
+        _share_card(title, recall, f"Seg_Recall, {settings.form}"),
+        _share_card("Good parts with a mask", false_alarms, "False alarms of the mask"),
+        _share_card("Mask and label agree", accuracy, "Seg_Accuracy"),
     )
     return f'<div class="cards">{"".join(shown)}</div>'
 
@@ -195,18 +177,29 @@ def _share(pixels: int, masks: Masks) -> str:
     return f"{100 * pixels / masks.area[0]:.2g} %"
 
 
-def interval_text(interval: Interval, *, shares: bool) -> str:
-    """`95 % interval 0.55 to 0.71`, or in per cent; what it takes when there is none."""
+def _iou_card(kind: str, title: str, estimate: Estimate, text: str) -> str:
+    return _card(kind, title, iou_text(estimate.value), text, estimate.interval, iou_text)
+
+
+def _share_card(title: str, estimate: Estimate, name: str) -> str:
+    hits, total = int(estimate.hits), estimate.total
+    number = f"{count(hits)} of {count(total)}" if total else "–"
+    text = f"{name}: {percent(estimate.value)}"
+    return _card("", title, number, text, estimate.interval, percent)
+
+
+def _card(
+    kind: str,
+    title: str,
+    number: str,
+    text: str,
+    interval: Interval,
+    written: Callable[[float], str],
+) -> str:
+    low, high = map(written, interval)
+    told = f"95 % interval {low} to {high}"
     if math.isnan(interval[0]):
-        return "no interval from fewer than two groups"
-    low, high = interval
-    if shares:
-        return f"95 % interval {percent(low)} to {percent(high)}"
-    return f"95 % interval {iou_text(low)} to {iou_text(high)}"
-
-
-def _card(kind: str, title: str, number: str, text: str, estimate: Estimate) -> str:
-    told = interval_text(estimate.interval, shares=not kind)
+        told = "no interval from fewer than two groups"
     return (
         f'<div class="card {kind}"><h3>{escape(title)}</h3><b>{escape(number)}</b>'
         f"<p>{escape(text)}</p><small>{told}</small></div>"
@@ -218,7 +211,3 @@ def iou_text(value: float) -> str:
     if math.isnan(value):
         return "–"
     return f"{value:.2f}" if value >= 0.1 else f"{value:.3f}"
-
-
-def _counts(estimate: Estimate) -> str:
-    return f"{count(int(estimate.hits))} of {count(estimate.total)}" if estimate.total else "–"

@@ -42,7 +42,7 @@ def test_from_the_first_request_to_a_part(
         expect(page.locator(".card")).to_have_count(5, timeout=60_000)
         settled(page)
         told = report(masked, make_counts(masked, MASK_HEAD))
-        assert marked(page) == told["seg_recall"]["hits"]
+        assert marked(page) == told.metrics.seg_recall.hits
         expect(page.locator(".st-key-sizes .chart path.point").first).to_be_attached()
         expect(page.locator(".st-key-thresholds .chart path.js-line").first).to_be_attached()
         wide = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
@@ -57,7 +57,7 @@ def test_from_the_first_request_to_a_part(
         assert threshold > 0.5
         moved = report(masked, make_counts(masked, MASK_HEAD), threshold)
         expect(page.locator(".card").nth(2).locator("b")).to_have_text(
-            f"{moved['seg_recall']['hits']:.0f} of {moved['seg_recall']['total']}"
+            f"{moved.metrics.seg_recall.hits:.0f} of {moved.metrics.seg_recall.total}"
         )
         assert page.evaluate("document.querySelector('.st-key-thresholds').offsetTop") == height
         page.get_by_text("Least agreement").click()

@@ -70,12 +70,12 @@ def test_its_counts_are_those_of_the_report(audit: Audit, options: dict[str, str
         float(options.get("mask", 0.5)),
         float(options.get("area", 0)),
     )
-    assert recall(app) == (told["seg_recall"]["hits"], told["seg_recall"]["total"])
-    alarms = told["false_alarms"]
-    assert f" {alarms['hits']:.0f} of {alarms['total']} " in texts(app)
-    assert f" {iou_text(told['seg_miou']['value'])} " in texts(app)
-    assert f" {iou_text(told['pooled_miou']['value'])} " in texts(app)
-    marked = len(told["contradictions"]["good_marked"])
+    assert recall(app) == (told.metrics.seg_recall.hits, told.metrics.seg_recall.total)
+    alarms = told.metrics.false_alarms
+    assert f" {alarms.hits:.0f} of {alarms.total} " in texts(app)
+    assert f" {iou_text(told.metrics.seg_miou.value)} " in texts(app)
+    assert f" {iou_text(told.metrics.pooled_miou.value)} " in texts(app)
+    marked = len(told.contradictions["good_marked"])
     assert f"{marked} of " in texts(app)
     assert entries(audit) == []
 
@@ -98,7 +98,7 @@ def test_loose_and_strict_and_the_smallest_mask(audit: Audit) -> None:
     fine(app.select_slider("area").set_value(0.05).run())
     assert query(app, "area") == "0.05"
     told = report(audit, make_counts(audit, MASK_HEAD), 0.3, 0.05)
-    assert f"{told['seg_recall_strict']['hits']:.0f} of " in texts(app)
+    assert f"{told.metrics.seg_recall_strict.hits:.0f} of " in texts(app)
 
 
 def test_without_a_mask_head_it_offers_the_heatmap_and_says_so(
@@ -133,7 +133,7 @@ def test_sealed_images_stay_sealed(audit: Audit) -> None:
     fine(app.button("seal-open").click().run())
     assert [entry["role"] for entry in entries(audit)] == ["test"]
     told = report(audit, make_counts(audit, MASK_HEAD), role="test")
-    assert recall(app) == (told["seg_recall"]["hits"], told["seg_recall"]["total"])
+    assert recall(app) == (told.metrics.seg_recall.hits, told.metrics.seg_recall.total)
 
 
 def test_another_audit_stands_beside_this_one(audit: Audit, tmp_path: Path) -> None:

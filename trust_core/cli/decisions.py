@@ -213,7 +213,7 @@ def run_localize(options: argparse.Namespace) -> dict[str, Any]:
     counts = make_counts(audit, find_source(audit, options.source), counting())
     result = report(audit, counts, options.threshold, options.min_area, options.role)
     _open_seals(audit, roles, f"localize --role {options.role}")
-    return result
+    return result.as_json()
 
 
 def show_localize(result: dict[str, Any]) -> None:

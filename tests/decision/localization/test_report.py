@@ -49,7 +49,7 @@ def table(audit: Audit, role: str):
 
 @pytest.mark.parametrize("role", ["tune", "test"])
 def test_the_report_counts_what_the_tables_say(audit: Audit, role: str) -> None:
-    told = report(audit, make_counts(audit, MASK_HEAD), 0.5, role=role)
+    told = report(audit, make_counts(audit, MASK_HEAD), 0.5, role=role).as_json()
     rows = table(audit, role)
     seen = rows[rows["area"] > 0]
     defects, good = seen[seen["label"] == 1], seen[seen["label"] == 0]
@@ -68,7 +68,7 @@ def test_the_report_counts_what_the_tables_say(audit: Audit, role: str) -> None:
 
 
 def test_contradictions_are_listed_with_their_parts(audit: Audit) -> None:
-    told = report(audit, make_counts(audit, MASK_HEAD), 0.5)["contradictions"]
+    told = report(audit, make_counts(audit, MASK_HEAD), 0.5).as_json()["contradictions"]
     rows = table(audit, "tune")
     rows = rows[rows["area"] > 0]
     marked = rows[(rows["predicted"] == 0) & (rows["p"] > 0)]
@@ -97,12 +97,10 @@ def test_without_counts_no_part_contradicts(tmp_path: Path) -> None:
 
 def test_a_heatmap_is_judged_alike_but_contradicts_nothing(audit: Audit) -> None:
     told = report(audit, make_counts(audit, "defect"), 0.2)
-    assert told["source"] == "defect"
-    assert told["contradictions"] is None
-    assert (
-        told["seg_recall"]["total"]
-        == report(audit, make_counts(audit, MASK_HEAD))["seg_recall"]["total"]
-    )
+    assert told.source == "defect"
+    assert told.contradictions is None
+    whole = report(audit, make_counts(audit, MASK_HEAD))
+    assert told.metrics.seg_recall.total == whole.metrics.seg_recall.total
 
 
 def test_the_sweep_is_the_metric_at_every_threshold(audit: Audit) -> None:
@@ -112,9 +110,9 @@ def test_the_sweep_is_the_metric_at_every_threshold(audit: Audit) -> None:
         found = localize(image_masks(counts, images, THRESHOLDS[column]).truth, 0.005)
         for name, values in swept.items():
             np.testing.assert_equal(values[column], getattr(found, name).value)
-    best = report(audit, counts, 0.5, 0.005)["best"]
-    assert best["seg_miou"] == np.nanmax(swept["seg_miou"])
-    assert best["threshold"] == THRESHOLDS[np.nanargmax(swept["seg_miou"])]
+    place = np.nanargmax(swept["seg_miou"])
+    best = (THRESHOLDS[place], swept["seg_miou"][place])
+    assert report(audit, counts, 0.5, 0.005).best == best
 
 
 def test_an_empty_mask_and_a_missing_one_are_left_out_and_counted(tmp_path: Path) -> None:
@@ -123,7 +121,7 @@ def test_an_empty_mask_and_a_missing_one_are_left_out_and_counted(tmp_path: Path
     tuned = (samples["role"] == "tune") & (samples["outcome"] != "")
     first, second = np.flatnonzero(tuned & (samples["label"] == 1))[:2]
     good = np.flatnonzero(tuned & (samples["label"] == 0))[0]
-    whole = report(audit, make_counts(audit, MASK_HEAD))
+    whole = report(audit, make_counts(audit, MASK_HEAD)).as_json()
     root = Path(audit.manifest["data"]["root"])
     Image.fromarray(np.zeros((48, 48), dtype=np.uint8)).save(root / samples["mask_path"][first])
     samples.loc[good, "mask_path"] = "marked.png"
@@ -131,7 +129,7 @@ def test_an_empty_mask_and_a_missing_one_are_left_out_and_counted(tmp_path: Path
     samples.loc[second, "mask_path"] = ""
     samples.to_parquet(audit.folder / SAMPLES, index=False)
     shutil.rmtree(audit.folder / "localisation")
-    told = report(audit, make_counts(audit, MASK_HEAD))
+    told = report(audit, make_counts(audit, MASK_HEAD)).as_json()
     assert told["left_out"] == whole["left_out"] | {
         "no_mask": 1, "empty_mask": 1, "good_but_marked": 1,
     }  # fmt: skip

@@ -5,7 +5,7 @@ it is the explanation that is judged.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -15,9 +15,11 @@ import pandas as pd
 from trust_core.data.roles import ROLES
 from trust_core.decision.bootstrap import Estimate, Flags, group_codes
 from trust_core.decision.curves import roles_of
+from trust_core.decision.json_object import json_object
 from trust_core.decision.localization.metrics import (
     METRICS,
     THRESHOLDS,
+    Localization,
     Masks,
     localize,
     metric_value,
@@ -94,6 +96,65 @@ class ImageMasks:
     def truth(self) -> Masks:
         """The masks that can be compared with a true one."""
         return self.masks.at(self.judgeable)
+
+
+@dataclass(frozen=True)
+class LocalizationReport:
+    """How well the masks of some images find the defects.
+
+    Attributes:
+        audit: its folder.
+        source: of the masks.
+        role: of the images.
+        threshold: of the masks.
+        min_area: share of the picture below which a mask counts as empty.
+        masks: what was judged, and what was left out before.
+        metrics: at the threshold.
+        best: the threshold with the highest Seg_mIoU, and that; None when it is nowhere defined.
+        contradictions: parts of which decision and mask contradict each other, by kind, as
+            `parts_of`; None when the masks are not the network's own.
+    """
+
+    audit: str
+    source: str
+    role: str
+    threshold: float
+    min_area: float
+    masks: ImageMasks
+    metrics: Localization
+    best: tuple[float, float] | None
+    contradictions: Mapping[str, pd.DataFrame] | None
+
+    def as_json(self) -> dict[str, Any]:
+        """What `localize --json` prints."""
+        found, parts = self.metrics, self.contradictions
+        of_size = ("seg_recall", "seg_recall_strict", "iou")
+        return json_object(
+            {
+                "audit": self.audit,
+                "source": self.source,
+                "role": self.role,
+                "threshold": self.threshold,
+                "min_area": self.min_area,
+                "images": found.images,
+                "groups": found.groups,
+                "left_out": {
+                    "unanswered": self.masks.unanswered,
+                    "no_mask": self.masks.no_mask,
+                    "empty_mask": found.no_location,
+                    "good_but_marked": found.marked_good,
+                },
+                **{name: _estimate_json(getattr(found, name)) for name in METRICS},
+                "by_size": [
+                    {"size": size.name}
+                    | {name: _estimate_json(getattr(size, name)) for name in of_size}
+                    for size in found.by_size
+                ],
+                "best": self.best and dict(zip(("threshold", "seg_miou"), self.best, strict=True)),
+                "contradictions": parts
+                and {name: table.to_dict("records") for name, table in parts.items()},
+            }
+        )
 
 
 def images_of(audit: Audit, roles: Sequence[str]) -> Images:
@@ -194,8 +255,8 @@ def report(
     threshold: float = DEFAULT_THRESHOLD,
     min_area: float = 0.0,
     role: str = "tune",
-) -> dict[str, Any]:
-    """Metrics, what was left out, contradictions and the best threshold, as JSON.
+) -> LocalizationReport:
+    """Judge the masks of a role's images.
 
     Raises:
         SettingsError: no such threshold, area or role, or nothing to judge in it.
@@ -217,37 +278,22 @@ def report(
         )
     swept = sweep(counts, images, min_area)["seg_miou"]
     best = None if np.isnan(swept).all() else int(np.nanargmax(swept))
-    told: dict[str, Any] = {
-        "audit": str(audit.folder),
-        "source": counts.source,
-        "role": role,
-        "threshold": threshold,
-        "min_area": min_area,
-        "images": found.images,
-        "groups": found.groups,
-        "left_out": {
-            "unanswered": masks.unanswered,
-            "no_mask": masks.no_mask,
-            "empty_mask": found.no_location,
-            "good_but_marked": found.marked_good,
-        },
-        **{name: _plain(getattr(found, name)) for name in METRICS},
-        "by_size": [
-            {"size": size.name}
-            | {n: _plain(getattr(size, n)) for n in ("seg_recall", "seg_recall_strict", "iou")}
-            for size in found.by_size
-        ],
-        "best": None
-        if best is None
-        else {"threshold": float(THRESHOLDS[best]), "seg_miou": float(swept[best])},
-        "contradictions": None,
-    }
-    if counts.source == MASK_HEAD:
-        told["contradictions"] = {
-            name: parts_of(audit, masks.images.places[flags]).to_dict("records")
+    return LocalizationReport(
+        str(audit.folder),
+        counts.source,
+        role,
+        threshold,
+        min_area,
+        masks,
+        found,
+        None if best is None else (float(THRESHOLDS[best]), float(swept[best])),
+        {
+            name: parts_of(audit, masks.images.places[flags])
             for name, flags in contradictions(masks, min_area).items()
         }
-    return told
+        if counts.source == MASK_HEAD
+        else None,
+    )
 
 
 def parts_of(audit: Audit, places: Places) -> pd.DataFrame:
@@ -264,8 +310,7 @@ def parts_of(audit: Audit, places: Places) -> pd.DataFrame:
     return table.set_index("file_row_number").loc[places].reset_index(drop=True)
 
 
-def _plain(estimate: Estimate) -> dict[str, Any]:
-    """An estimate as JSON: NaN is null."""
-    plain = asdict(estimate) | {"interval": list(estimate.interval)}
-    plain["interval"] = None if math.isnan(estimate.interval[0]) else plain["interval"]
-    return {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in plain.items()}
+def _estimate_json(estimate: Estimate) -> dict[str, object]:
+    """An estimate as JSON; no interval where it has none."""
+    interval = None if math.isnan(estimate.interval[0]) else estimate.interval
+    return asdict(estimate) | {"interval": interval}

@@ -7,12 +7,18 @@ from dashboard.run import files, form
 from dashboard.run.check import check, tell
 from dashboard.run.data import choose_data
 from dashboard.run.model import choose_model
-from dashboard.run.progress import RUN, show_run, start, unfinished_runs
+from dashboard.run.progress import RUN, open_run, show_run, unfinished_runs
 from dashboard.run.settings import choose_settings
 from dashboard.run.train import invite, train_page
 from dashboard.run.train_view import TRAIN
-from trust_core.cli.command import AuditRequest, audit_command, audit_name, shell_command, slug
-from trust_core.errors import TrustError
+from trust_core.cli.command import (
+    AuditRequest,
+    audit_command,
+    audit_name,
+    shell_command,
+    slug,
+    start_audit,
+)
 from trust_core.storage.audit_files import Audit
 from trust_core.storage.workspace import workspace_folder
 
@@ -70,11 +76,10 @@ def draw(_: Audit | None) -> None:
         request = AuditRequest(*paths, checked.opening, form.reading(), settings, checked.expect)
         words = audit_command(request)
         if st.button("Start the audit", type="primary", key="start"):
-            try:
-                start(words, folder, checked.identity)
+            with shell.errors_shown():
+                start_audit(words, folder, checked.identity)
+                open_run(folder.name)
                 st.rerun()
-            except TrustError as problem:
-                shell.show_error(problem)
         st.caption("The same from a terminal:")
         st.code(shell_command(words), language="bash", wrap_lines=True)
 

@@ -8,7 +8,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from dashboard import shell
 from dashboard.run import cache, form
-from dashboard.run.cache import HOUR, Facts, data_key
+from dashboard.run.cache import HOUR, KEYS
 from dashboard.run.files import table
 from dashboard.run.model import bullets, meaning
 from dashboard.run.settings import choose_input
@@ -22,7 +22,7 @@ from trust_core.model.checks.predictions import try_expected
 from trust_core.model.checks.preflight import Preflight, preflight
 from trust_core.model.checks.sample_images import Preview, previews
 from trust_core.model.detector import Detector
-from trust_core.model.open import ModelOptions
+from trust_core.model.open import ModelFacts, ModelOptions
 
 LABELS = ("good", "defective")
 THUMBNAIL = 128
@@ -48,7 +48,7 @@ class Checked:
     place: DeltaGenerator
 
 
-def check(path: Path, facts: Facts, data: Dataset, settings: AuditSettings) -> Checked | None:
+def check(path: Path, facts: ModelFacts, data: Dataset, settings: AuditSettings) -> Checked | None:
     """Draw the step.
 
     Args:
@@ -73,7 +73,7 @@ def check(path: Path, facts: Facts, data: Dataset, settings: AuditSettings) -> C
         try:
             opening, expect = form.opening(facts), form.value(EXPECT)
             detector = cache.audit_detector(path, opening, data)
-            pictures, identity = _looked(path, opening, settings, data_key(data), detector, data)
+            pictures, identity = _looked(path, opening, settings, data, detector)
         except TrustError as problem:
             shell.show_error(problem)
             return None
@@ -87,41 +87,24 @@ def check(path: Path, facts: Facts, data: Dataset, settings: AuditSettings) -> C
 
 def tell(checked: Checked, data: Dataset, settings: AuditSettings) -> None:
     """Say what more images have shown. Drawn last, because it takes longest."""
-    with checked.place:
-        try:
-            strengths = len(settings.strengths) - 1
-            found = _checked(checked.identity, strengths, checked.detector, data)
-        except TrustError as problem:
-            shell.show_error(problem)
-            return
+    with checked.place, shell.errors_shown():
+        strengths = len(settings.strengths) - 1
+        found = _checked(checked.identity, strengths, checked.detector, data)
         bullets(found.warnings, "warnings")
         if found.inverted:
             st.caption(f"{meaning(checked.detector.convention)}: step 1 has the switch.")
         bullets(found.findings)
-        if checked.expect:
-            _compare(checked.expect, checked.detector, data)
+        if checked.expect:  # the user's own predictions: is it really the same detector?
+            result = try_expected(checked.expect, checked.detector, data)
+            same = result.reproduced == result.compared
+            bullets([result.sentence], "notes" if same else "warnings")
 
 
-def _compare(file: Path, detector: Detector, data: Dataset) -> None:
-    """The user's own predictions on a few images: is it really the same detector?"""
-    try:
-        result = try_expected(file, detector, data)
-    except TrustError as problem:
-        shell.show_error(problem)
-        return
-    bullets([result.sentence], "notes" if result.reproduced == result.compared else "warnings")
-
-
-@st.cache_data(max_entries=16, ttl=HOUR, show_spinner="Opening a few images …")
+@st.cache_data(max_entries=16, ttl=HOUR, show_spinner="Opening a few images …", hash_funcs=KEYS)
 def _looked(
-    path: Path,
-    opening: ModelOptions,
-    settings: AuditSettings,
-    data: str,
-    _detector: Detector,
-    _data: Dataset,
+    path: Path, opening: ModelOptions, settings: AuditSettings, data: Dataset, _detector: Detector
 ) -> tuple[list[Preview], Identity]:
-    return previews(_detector, _data), identify(_detector, _data, settings)
+    return previews(_detector, data), identify(_detector, data, settings)
 
 
 @st.cache_data(max_entries=16, ttl=HOUR, show_spinner="Running some images …")

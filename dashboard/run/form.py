@@ -10,7 +10,6 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard.run.cache import Facts
 from trust_core.audit.options import (
     OPTIONS,
     DataOptions,
@@ -22,7 +21,7 @@ from trust_core.audit.options import (
 )
 from trust_core.audit.settings import AuditSettings
 from trust_core.data import uploads
-from trust_core.model.open import ModelOptions
+from trust_core.model.open import ModelFacts, ModelOptions
 
 MODEL, DATA, SWAPPED = "model", "data", "swap"  # in the URL, besides the keys of the options
 FROM_FOLDERS = "the names of the folders"  # a choice of `--samples` that is no table
@@ -129,7 +128,7 @@ def values(*groups: str) -> dict[str, Any]:
     }
 
 
-def opening(facts: Facts) -> ModelOptions:
+def opening(facts: ModelFacts) -> ModelOptions:
     """How the model is opened.
 
     Raises:

@@ -8,16 +8,17 @@ import streamlit as st
 
 from dashboard import shell
 from dashboard.run import cache, form
-from dashboard.run.cache import Facts
 from dashboard.run.files import pick
 from dashboard.wording import worded
 from trust_core.audit.options import find
 from trust_core.data import uploads
 from trust_core.errors import TrustError
+from trust_core.model.open import ModelFacts
 from trust_core.model.outputs import Convention
+from trust_core.model.recognition.architectures import architecture_names
 
 
-def choose_model() -> tuple[Path, Facts] | None:
+def choose_model() -> tuple[Path, ModelFacts] | None:
     """Draw the step.
 
     Returns:
@@ -84,7 +85,7 @@ def meaning(convention: Convention) -> str:
     return "; ".join(parts).capitalize()
 
 
-def _choose_meaning(facts: Facts) -> bool:
+def _choose_meaning(facts: ModelFacts) -> bool:
     """Ask what the outputs mean, where a rule cannot know; True when it is known."""
     if facts.convention is None or facts.outputs > 2:
         good = st.pills(
@@ -111,7 +112,7 @@ def _choose_architecture(label: str) -> None:
     chosen = form.texts(form.key("arch"))
     st.selectbox(
         label,
-        list(dict.fromkeys([*chosen, *cache.architecture_names()])),
+        list(dict.fromkeys([*chosen, *architecture_names()])),
         index=None,
         key=form.key("arch"),
         accept_new_options=True,

@@ -1,5 +1,6 @@
 """The page of one run: how far its worker is, how to stop it and to go on, and what it found."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -8,12 +9,11 @@ import streamlit as st
 from dashboard import shell
 from trust_core.audit import jobs
 from trust_core.audit.jobs import DONE, FAILED, RUNNING, JobState
-from trust_core.audit.manifest import Identity
-from trust_core.cli.command import same_command, shell_command
-from trust_core.errors import SettingsError, StoreError, TrustError
+from trust_core.cli.command import shell_command
+from trust_core.errors import StoreError
 from trust_core.figures.words.numbers import count, counted
 from trust_core.messages import duration
-from trust_core.storage.audit_files import open_audit, read_manifest
+from trust_core.storage.audit_files import open_audit
 from trust_core.storage.workspace import workspace_folder
 
 RUN = "run"  # in the URL: the audit folder that is being made
@@ -38,67 +38,27 @@ def folder_of(name: str) -> Path:
 
 def show_run(name: str) -> None:
     """The page of one run, whoever started it and whenever."""
-    try:
+    with shell.errors_shown():
         folder = folder_of(name)
         phase = jobs.state(folder).phase
-    except TrustError as problem:
-        shell.show_error(problem)
-        _set_up_another()
-        return
-    # Only a running job is looked at again and again; its end draws the whole page once more.
-    with st.container(key="run-view"):
-        shell.fragment(_view, run_every=EVERY if phase == RUNNING else None)(folder, phase)
-    show_command(folder)
-    _set_up_another()
+        # Only a running job is looked at again and again; its end draws the page once more.
+        with st.container(key="run-view"):
+            shell.fragment(_view, run_every=EVERY if phase == RUNNING else None)(folder, phase)
+        show_command(folder)
+    st.button("Set up another audit", type="tertiary", on_click=_leave)
 
 
 def unfinished_runs() -> None:
     """A line for each run that goes on, or could: coming back to the page must not lose it."""
     for job in jobs.unfinished()[:5]:
-        state = jobs.state(job.folder)
+        state, name = jobs.state(job.folder), job.folder.name
         doing = "is running" if state.phase == RUNNING else "has not finished"
-        with st.container(
-            horizontal=True, vertical_alignment="center", key=f"job-{job.folder.name}"
-        ):
-            st.markdown(f"**{job.folder.name}** {doing}: {_images(state)}.", width="content")
-            st.button(
-                "Show it",
-                key=f"show-{job.folder.name}",
-                on_click=open_run,
-                args=(job.folder.name,),
-            )
+        show_line(f"job-{name}", f"**{name}** {doing}: {_images(state)}.", open_run, name)
 
 
 def open_run(name: str) -> None:
     """Show a run; the URL then says so."""
     st.query_params[RUN] = name
-
-
-def start(words: list[str], folder: Path, identity: Identity) -> None:
-    """Start the worker and show it; an audit that runs or is finished is only shown.
-
-    Args:
-        words: what follows `python -m trust_core`.
-        folder: the audit folder.
-        identity: of the audit that is wanted.
-
-    Raises:
-        StoreError: the worker cannot be started.
-        SettingsError: the folder holds something else.
-    """
-    if folder.exists() and any(folder.iterdir()):
-        job, manifest = jobs.read_job(folder), read_manifest(folder)
-        same = job is not None and same_command(job.arguments, words)
-        if not same or manifest["model_pass"] != identity.model_pass:
-            raise SettingsError(
-                f"The name {folder.name} is taken by another audit; choose another name."
-            )
-        finished = jobs.state(folder).phase == DONE and manifest["table"] == identity.table
-    else:
-        finished = False
-    if not finished and jobs.state(folder).phase != RUNNING:
-        jobs.start(words, folder)
-    open_run(folder.name)
 
 
 def _view(folder: Path, phase: str) -> None:
@@ -126,11 +86,7 @@ def _view(folder: Path, phase: str) -> None:
 
 
 def _finished(folder: Path) -> None:
-    try:
-        counts = open_audit(folder).manifest["counts"]
-    except TrustError as problem:
-        shell.show_error(problem)
-        return
+    counts = open_audit(folder).manifest["counts"]
     passed = counts["fn"] + counts["tn"]
     shell.show_finding(
         f"Finished: {counted(counts['fn'], 'missed defects')} among "
@@ -157,8 +113,11 @@ def _leave() -> None:
     st.query_params.pop(RUN, None)
 
 
-def _set_up_another() -> None:
-    st.button("Set up another audit", type="tertiary", on_click=_leave)
+def show_line(key: str, text: str, show: Callable[[str], None], name: str) -> None:
+    """A job in one line, with a button that shows it."""
+    with st.container(horizontal=True, vertical_alignment="center", key=key):
+        st.markdown(text, width="content")
+        st.button("Show it", key=f"show-{key}", on_click=show, args=(name,))
 
 
 def show_command(folder: Path) -> None:
@@ -203,8 +162,6 @@ def _bar(state: JobState) -> None:
     st.progress(state.done / state.total if state.total else 0.0)
 
 
+@shell.callback
 def _resume(folder: Path) -> None:
-    try:
-        jobs.resume(folder)
-    except TrustError as problem:
-        st.toast(str(problem))
+    jobs.resume(folder)

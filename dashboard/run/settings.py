@@ -4,12 +4,12 @@ import streamlit as st
 
 from dashboard import shell
 from dashboard.run import form
-from dashboard.run.cache import Facts
 from trust_core.audit.options import OPTIONS, Option, find, same
 from trust_core.audit.settings import AuditSettings
 from trust_core.errors import TrustError
 from trust_core.explanation.cams import AGNOSTIC, SPECIFIC
 from trust_core.explanation.evidence.heatmaps import EVIDENCE_FORM
+from trust_core.model.open import ModelFacts
 from trust_core.model.preprocessing import Preprocessing
 
 FORMS = {
@@ -31,7 +31,7 @@ def choose_input(rule: Preprocessing) -> None:
     )
 
 
-def choose_settings(facts: Facts | None) -> AuditSettings | None:
+def choose_settings(facts: ModelFacts | None) -> AuditSettings | None:
     """Draw the step; None while a value means nothing."""
     strengths, *options = (option for option in OPTIONS["score"] if option.key)
     usual = vars(AuditSettings())
@@ -50,7 +50,7 @@ def choose_settings(facts: Facts | None) -> AuditSettings | None:
         return None
 
 
-def _choose_layer(facts: Facts | None) -> None:
+def _choose_layer(facts: ModelFacts | None) -> None:
     if facts is None:
         form.field(find("layers"), "chosen by rule", {})
         return

@@ -10,18 +10,16 @@ from dashboard.run import form
 from dashboard.run.data import choose_data
 from dashboard.run.model import bullets
 from dashboard.run.train_view import NEW, TRAIN, open_training, show_training, trainings
-from trust_core.audit import jobs
 from trust_core.audit.options import find
 from trust_core.cli.command import (
     TrainingRequest,
     network_file,
-    same_command,
     shell_command,
+    start_training,
     training_command,
-    training_folder,
 )
 from trust_core.data.samples import Dataset
-from trust_core.errors import StoreError, TrustError
+from trust_core.errors import TrustError
 from trust_core.model.training.data import USED, check, with_train_role
 
 OBJECTIVE, ENCODER, SIDE, EPOCHS, IMAGENET, NAME = (
@@ -162,19 +160,12 @@ def _of_masks(defective: int, objective: str, masks: int) -> list[str]:
 
 def _start(request: TrainingRequest) -> None:
     st.text_input("Name of the network", placeholder=request.out.stem, key=NAME)
-    words, folder = training_command(request), training_folder(request.out)
+    words = training_command(request)
     if st.button("Start training", type="primary", key="start-training"):
-        try:
-            job = jobs.read_job(folder)
-            same = job is not None and same_command(job.arguments, words)
-            if request.out.exists() and not same:
-                raise StoreError(f"The name {request.out.stem} is taken; choose another name.")
-            if not request.out.exists() and jobs.state(folder).phase != jobs.RUNNING:
-                jobs.start(words, folder)
+        with shell.errors_shown():
+            start_training(words, request.out)
             open_training(request.out.stem)
             st.rerun()
-        except TrustError as problem:
-            shell.show_error(problem)
     st.caption("The same from a terminal:")
     st.code(shell_command(words), language="bash", wrap_lines=True)
 

@@ -1,7 +1,6 @@
 """A training run: how far it is, what each epoch gave, and the audit of what came out."""
 
 import json
-from itertools import count as numbers
 from pathlib import Path
 from typing import Any
 
@@ -9,17 +8,25 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import shell
-from dashboard.run.progress import EVERY, open_run, show_command, show_ended, show_log, show_running
-from trust_core.audit import jobs
-from trust_core.audit.jobs import DONE, FAILED, RUNNING, JobState
-from trust_core.cli.command import (
-    audit_of_trained,
-    network_file,
-    same_command,
-    slug,
-    training_folder,
+from dashboard.run.progress import (
+    EVERY,
+    open_run,
+    show_command,
+    show_ended,
+    show_line,
+    show_log,
+    show_running,
 )
-from trust_core.errors import StoreError, TrustError
+from trust_core.audit import jobs
+from trust_core.audit.jobs import DONE, FAILED, RUNNING
+from trust_core.cli.command import (
+    network_file,
+    slug,
+    start_audit_of_trained,
+    training_folder,
+    training_state,
+)
+from trust_core.errors import StoreError
 from trust_core.figures.words.numbers import of
 from trust_core.messages import duration
 from trust_core.model.training.loop import best_epoch
@@ -38,12 +45,9 @@ def open_training(name: str) -> None:
 def trainings() -> None:
     """A line for each training run that goes on, or could."""
     for path in sorted((workspace_folder().resolve() / NETWORKS).glob("*.training"))[:5]:
-        doing = "is being trained" if _state(path).phase == RUNNING else "has not finished"
-        with st.container(horizontal=True, vertical_alignment="center", key=f"net-{path.stem}"):
-            st.markdown(f"**{path.stem}** {doing}.", width="content")
-            st.button(
-                "Show it", key=f"show-net-{path.stem}", on_click=open_training, args=(path.stem,)
-            )
+        running = training_state(path).phase == RUNNING
+        doing = "is being trained" if running else "has not finished"
+        show_line(f"net-{path.stem}", f"**{path.stem}** {doing}.", open_training, path.stem)
 
 
 def show_training(name: str) -> None:
@@ -54,23 +58,15 @@ def show_training(name: str) -> None:
             StoreError(f"There is no training run '{name}'; it may have been deleted.")
         )
         return
-    phase = _state(folder).phase
+    phase = training_state(folder).phase
     with st.container(key="training-view"):
         shell.fragment(_view, run_every=EVERY if phase == RUNNING else None)(folder, phase)
     show_command(folder)
     st.button("Train another", type="tertiary", on_click=open_training, args=(NEW,))
 
 
-def _model(folder: Path) -> Path:
-    return folder.with_suffix(".safetensors")
-
-
-def _state(folder: Path) -> JobState:
-    return jobs.state(folder, lambda place: _model(place).exists() and not place.exists())
-
-
 def _view(folder: Path, phase: str) -> None:
-    state = _state(folder)
+    state = training_state(folder)
     if state.phase != phase:
         st.rerun()
     history = _history(folder)
@@ -100,37 +96,18 @@ def _finished(folder: Path, history: list[dict[str, Any]]) -> None:
     )
     st.progress(1.0)
     if st.button("Audit this network", type="primary", key="audit-it"):
-        try:
-            _audit(folder)
+        with shell.errors_shown():
+            out = start_audit_of_trained(folder)
+            st.query_params.pop(TRAIN, None)
+            open_run(out.name)
             st.rerun()
-        except TrustError as problem:
-            shell.show_error(problem)
     _table(history)
     show_log(folder)
 
 
-def _audit(folder: Path) -> None:
-    """Start the audit of the trained network on its own data, or show it when it was started."""
-    job = jobs.read_job(folder)
-    assert job is not None
-    for number in numbers(1):
-        out = workspace_folder().resolve() / (
-            folder.stem if number == 1 else f"{folder.stem}-{number}"
-        )
-        words = audit_of_trained(job.arguments, out)
-        earlier = jobs.read_job(out)
-        same = earlier is not None and same_command(earlier.arguments, words)
-        if same or not out.exists():
-            break
-    if jobs.state(out).phase not in (DONE, RUNNING):
-        jobs.start(words, out)
-    st.query_params.pop(TRAIN, None)
-    open_run(out.name)
-
-
 def _history(folder: Path) -> list[dict[str, Any]]:
     """What each finished epoch gave, of a run that goes on or has ended."""
-    kept = _model(folder).with_suffix(".history.csv")
+    kept = folder.with_suffix(".history.csv")
     try:
         if kept.exists():
             return [dict(row) for row in pd.read_csv(kept).to_dict("records")]

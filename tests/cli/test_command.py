@@ -1,5 +1,6 @@
 """The command that a page shows says what was asked for, and the command line reads it back."""
 
+import json
 import shlex
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trust_core.audit import jobs
 from trust_core.audit.manifest import Identity
 from trust_core.audit.options import (
     OPTIONS,
@@ -28,12 +30,13 @@ from trust_core.cli.command import (
     audit_command,
     audit_name,
     audit_of_trained,
-    same_command,
     shell_command,
     slug,
+    start_audit,
     training_command,
 )
 from trust_core.cli.main import build_parser
+from trust_core.errors import SettingsError
 from trust_core.explanation.cams import AGNOSTIC, SPECIFIC
 from trust_core.model.open import ModelOptions
 
@@ -126,10 +129,38 @@ def test_a_command_survives_a_shell():
     assert shlex.split(shell_command(words)) == ["python", "-m", "trust_core", *words]
 
 
-def test_the_order_of_words_makes_no_other_command():
+@pytest.fixture
+def started(monkeypatch):
+    """Commands that would have been started."""
+    calls: list[list[str]] = []
+    monkeypatch.setattr(jobs, "start", lambda words, folder: calls.append(words))
+    return calls
+
+
+def lay(folder: Path, words: list[str], **manifest: str) -> None:
+    """An audit and its job, as a worker would have left them."""
+    folder.mkdir()
+    content = {"schema_version": 1, "status": "finished", **manifest}
+    (folder / "manifest.json").write_text(json.dumps(content))
+    (folder.parent / "jobs").mkdir()
+    job = {"arguments": words, "pid": 2**22, "started": 0.0}
+    (folder.parent / "jobs" / f"{folder.name}.json").write_text(json.dumps(job))
+
+
+def test_a_finished_audit_is_not_started_again(tmp_path, started):
     words = ["audit", "m", "d", "--size=64x64", "--mask=otsu", "--json"]
-    assert same_command(words, [*words[:3], *words[:2:-1]])
-    assert not same_command(words, [*words, "--tta"])
+    folder = tmp_path / "audit"
+    lay(folder, words, model_pass="m", table="t")
+    moved = [*words[:3], *words[:2:-1]]  # the order of words makes no other command
+    start_audit(moved, folder, Identity("m", "t", "d"))
+    assert started == []
+    start_audit(words, folder, Identity("m", "other labels", "d"))
+    assert started == [words]
+    for other in (([*words, "--tta"], Identity("m", "t", "d")), (words, Identity("x", "t", "d"))):
+        with pytest.raises(SettingsError, match="The name audit is taken by another audit"):
+            start_audit(other[0], folder, other[1])
+    start_audit(words, tmp_path / "new", Identity("m", "t", "d"))
+    assert started == [words, words]
 
 
 def test_the_name_tells_model_and_data_and_changes_with_the_audit():

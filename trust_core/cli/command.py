@@ -1,4 +1,4 @@
-"""An audit or a training run as the words of the command that does it.
+"""An audit or a training run as the words of the command that does it, and the worker that runs it.
 
 A page shows this command and a worker process runs it: the very same list.
 """
@@ -8,14 +8,18 @@ import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
+from trust_core.audit import jobs
 from trust_core.audit.manifest import Identity
 from trust_core.audit.options import OPTIONS, DataOptions, data_options
 from trust_core.audit.settings import AuditSettings
 from trust_core.cli.main import build_parser
+from trust_core.errors import SettingsError, StoreError
 from trust_core.model.open import ModelOptions
+from trust_core.storage.audit_files import read_manifest
 from trust_core.storage.workspace import NETWORKS, workspace_folder
 
 PROGRAM = ("python", "-m", "trust_core")
@@ -112,9 +116,77 @@ def _words(values: Mapping[str, Any], *groups: str) -> list[str]:
     return [word for option in options for word in option.words(values[option.name])]
 
 
-def same_command(one: Sequence[str], other: Sequence[str]) -> bool:
-    """Whether two commands have the same words, in whatever order."""
-    return sorted(one) == sorted(other)
+def start_audit(words: Sequence[str], folder: Path, identity: Identity) -> None:
+    """Start the worker of an audit, unless it runs already or the very audit is finished.
+
+    Args:
+        words: of `audit_command`.
+        folder: the audit folder.
+        identity: of the audit that is wanted.
+
+    Raises:
+        StoreError: the worker cannot be started.
+        SettingsError: the folder holds something else.
+    """
+    finished = False
+    if folder.exists() and any(folder.iterdir()):
+        manifest = read_manifest(folder)
+        if not _started(words, folder) or manifest["model_pass"] != identity.model_pass:
+            raise SettingsError(
+                f"The name {folder.name} is taken by another audit; choose another name."
+            )
+        finished = jobs.state(folder).phase == jobs.DONE and manifest["table"] == identity.table
+    if not finished and jobs.state(folder).phase != jobs.RUNNING:
+        jobs.start(words, folder)
+
+
+def start_training(words: Sequence[str], network: Path) -> None:
+    """Start the worker of a training run, unless it runs already or the very network is there.
+
+    Args:
+        words: of `training_command`.
+        network: the file that it makes.
+
+    Raises:
+        StoreError: the worker cannot be started, or the file is another network.
+    """
+    folder = training_folder(network)
+    if network.exists() and not _started(words, folder):
+        raise StoreError(f"The name {network.stem} is taken; choose another name.")
+    if not network.exists() and training_state(folder).phase != jobs.RUNNING:
+        jobs.start(words, folder)
+
+
+def start_audit_of_trained(folder: Path) -> Path:
+    """Start the audit of a trained network on its own data, unless it was started already.
+
+    Args:
+        folder: of the training run, which is finished.
+
+    Returns:
+        The audit folder, named like the network.
+
+    Raises:
+        StoreError: the worker cannot be started, or it is not known how the run was.
+    """
+    job = jobs.read_job(folder)
+    if job is None:
+        raise StoreError(f"It is not known how {folder.stem} was trained; set its audit up.")
+    for number in count(1):
+        name = folder.stem if number == 1 else f"{folder.stem}-{number}"
+        out = workspace_folder().resolve() / name
+        words = audit_of_trained(job.arguments, out)
+        if _started(words, out) or not out.exists():
+            break
+    if jobs.state(out).phase not in (jobs.DONE, jobs.RUNNING):
+        jobs.start(words, out)
+    return out
+
+
+def _started(words: Sequence[str], folder: Path) -> bool:
+    """Whether the worker of a folder was started with the same words, in whatever order."""
+    job = jobs.read_job(folder)
+    return job is not None and sorted(job.arguments) == sorted(words)
 
 
 def shell_command(words: Iterable[str]) -> str:
@@ -140,6 +212,12 @@ def network_file(name: str) -> Path:
 def training_folder(network: Path) -> Path:
     """What the worker writes while a network is trained."""
     return network.with_suffix(".training")
+
+
+def training_state(folder: Path) -> jobs.JobState:
+    """How the training run of a folder stands."""
+    network = folder.with_suffix(".safetensors")
+    return jobs.state(folder, lambda place: network.exists() and not place.exists())
 
 
 def slug(name: str, longest: int = 40) -> str:

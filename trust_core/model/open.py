@@ -180,6 +180,29 @@ class ModelOptions:
 
 
 @dataclass(frozen=True)
+class ModelFacts:
+    """What a model file is, before anything is said about its input.
+
+    Attributes:
+        architecture: full name.
+        outputs: K.
+        convention: what the outputs mean by rule; None when the user has to say.
+        preprocessing: of the input, by rule.
+        layer: the explanation layer by rule.
+        layers: every layer that can be explained, with its channels and grid (C, h, w).
+        notes: sentences the user should read.
+    """
+
+    architecture: str
+    outputs: int
+    convention: Convention | None
+    preprocessing: Preprocessing
+    layer: str
+    layers: dict[str, tuple[int, int, int]]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class _Opened:
     """A network with its weights, and what is known of it."""
 
@@ -264,6 +287,38 @@ def open_for_audit(
         DataError: there are several architectures, and none of the images can be read.
     """
     return choose_architecture(opening(path, options), dataset)
+
+
+def read_facts(path: Path, arch: str | None = None) -> ModelFacts:
+    """Recognise a model file.
+
+    Args:
+        path: the model file.
+        arch: architecture, when it is not to be recognised.
+
+    Raises:
+        ModelError: it cannot be opened safely, recognised or explained.
+    """
+    card = read_card(path)
+    rule = card.convention if card else None
+    try:
+        found = open_detector(path, ModelOptions(arch=arch))
+        rule = rule or choose_convention(found.convention.outputs)
+    except ModelError as problem:
+        # More than two outputs have to be told apart by the user: any choice shows how many.
+        try:
+            found = open_detector(path, ModelOptions(arch=arch, good_index=(0,)))
+        except ModelError:
+            raise problem from None
+    return ModelFacts(
+        architecture=found.architecture,
+        outputs=found.convention.outputs,
+        convention=rule,
+        preprocessing=found.preprocessing,
+        layer=found.layers[0],
+        layers=found.layer_grids(),
+        notes=found.notes,
+    )
 
 
 def _open_weights(path: Path, options: ModelOptions, card: ModelCard | None) -> _Opened:

@@ -89,6 +89,15 @@ def torchvision_names() -> frozenset[str]:
     return frozenset(torchvision.models.list_models(torchvision.models))
 
 
+@functools.cache
+def architecture_names() -> tuple[str, ...]:
+    """Names that may be given for an architecture, torchvision's first."""
+    return (
+        *(f"torchvision/{name}" for name in sorted(torchvision_names())),
+        *(f"timm/{name}" for name in timm.list_models()),
+    )
+
+
 def full_names(name: str) -> list[str]:
     """The architectures a user can mean by a name, torchvision's first.
 

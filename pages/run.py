@@ -4,7 +4,7 @@ import streamlit as st
 
 from dashboard import shell
 from dashboard.run import files, form
-from dashboard.run.check import check, tell
+from dashboard.run.check import check, show_findings
 from dashboard.run.data import choose_data
 from dashboard.run.model import choose_model
 from dashboard.run.progress import RUN, open_run, show_run, unfinished_runs
@@ -73,7 +73,9 @@ def draw(_: Audit | None) -> None:
         name = st.text_input("Name of the audit", placeholder=usual, key="name")
         folder = workspace_folder().resolve() / (slug(name) if name.strip() else usual)
         paths = model[0], data.root, folder
-        request = AuditRequest(*paths, checked.opening, form.reading(), settings, checked.expect)
+        request = AuditRequest(
+            *paths, checked.model_options, form.data_options(), settings, checked.expect
+        )
         words = audit_command(request)
         if st.button("Start the audit", type="primary", key="start"):
             with shell.errors_shown():
@@ -83,7 +85,7 @@ def draw(_: Audit | None) -> None:
         st.caption("The same from a terminal:")
         st.code(shell_command(words), language="bash", wrap_lines=True)
 
-    tell(checked, data, settings)
+    show_findings(checked, data, settings)
 
 
 shell.page("Run", draw, "run.css")

@@ -9,7 +9,7 @@ from streamlit.delta_generator import DeltaGenerator
 from dashboard import shell
 from dashboard.run import cache, form
 from dashboard.run.cache import HOUR, KEYS
-from dashboard.run.files import table
+from dashboard.run.files import choose_table
 from dashboard.run.model import bullets, meaning
 from dashboard.run.settings import choose_input
 from trust_core.audit.manifest import Identity, identify
@@ -30,25 +30,25 @@ EXPECT = find("expect")
 
 
 @dataclass(frozen=True)
-class Checked:
+class Check:
     """A detector that has run on some images of a data set.
 
     Attributes:
         detector: as it will be audited.
-        opening: how it was opened.
+        model_options: how it was opened.
         identity: of the audit that would be made.
         expect: the user's own predictions; None when there are none.
         place: where what it has shown is to be told.
     """
 
     detector: Detector
-    opening: ModelOptions
+    model_options: ModelOptions
     identity: Identity
     expect: Path | None
     place: DeltaGenerator
 
 
-def check(path: Path, facts: ModelFacts, data: Dataset, settings: AuditSettings) -> Checked | None:
+def check(path: Path, facts: ModelFacts, data: Dataset, settings: AuditSettings) -> Check | None:
     """Draw the step.
 
     Args:
@@ -63,7 +63,7 @@ def check(path: Path, facts: ModelFacts, data: Dataset, settings: AuditSettings)
     fields, seen = st.columns([2, 5], gap="large")
     with fields:
         choose_input(facts.preprocessing)
-        table(
+        choose_table(
             EXPECT,
             "What did your own program say of these images? A wrong crop or normalisation audits "
             "another detector without anyone noticing; a few known answers show it.",
@@ -71,9 +71,9 @@ def check(path: Path, facts: ModelFacts, data: Dataset, settings: AuditSettings)
         )
     with seen:
         try:
-            opening, expect = form.opening(facts), form.value(EXPECT)
-            detector = cache.audit_detector(path, opening, data)
-            pictures, identity = _looked(path, opening, settings, data, detector)
+            options, expect = form.model_options(facts), form.value(EXPECT)
+            detector = cache.audit_detector(path, options, data)
+            pictures, identity = _first_images(path, options, settings, data, detector)
         except TrustError as problem:
             shell.show_error(problem)
             return None
@@ -82,14 +82,14 @@ def check(path: Path, facts: ModelFacts, data: Dataset, settings: AuditSettings)
         for label in (0, 1):
             _row(label, [picture for picture in pictures if picture.label == label])
         place = st.container(key="told")
-    return Checked(detector, opening, identity, expect, place)
+    return Check(detector, options, identity, expect, place)
 
 
-def tell(checked: Checked, data: Dataset, settings: AuditSettings) -> None:
+def show_findings(checked: Check, data: Dataset, settings: AuditSettings) -> None:
     """Say what more images have shown. Drawn last, because it takes longest."""
     with checked.place, shell.errors_shown():
         strengths = len(settings.strengths) - 1
-        found = _checked(checked.identity, strengths, checked.detector, data)
+        found = _preflight(checked.identity, strengths, checked.detector, data)
         bullets(found.warnings, "warnings")
         if found.inverted:
             st.caption(f"{meaning(checked.detector.convention)}: step 1 has the switch.")
@@ -101,14 +101,16 @@ def tell(checked: Checked, data: Dataset, settings: AuditSettings) -> None:
 
 
 @st.cache_data(max_entries=16, ttl=HOUR, show_spinner="Opening a few images …", hash_funcs=KEYS)
-def _looked(
-    path: Path, opening: ModelOptions, settings: AuditSettings, data: Dataset, _detector: Detector
+def _first_images(
+    path: Path, options: ModelOptions, settings: AuditSettings, data: Dataset, _detector: Detector
 ) -> tuple[list[Preview], Identity]:
     return previews(_detector, data), identify(_detector, data, settings)
 
 
 @st.cache_data(max_entries=16, ttl=HOUR, show_spinner="Running some images …")
-def _checked(identity: Identity, strengths: int, _detector: Detector, _data: Dataset) -> Preflight:
+def _preflight(
+    identity: Identity, strengths: int, _detector: Detector, _data: Dataset
+) -> Preflight:
     return preflight(_detector, _data, strengths=strengths)
 
 

@@ -9,7 +9,15 @@ import streamlit as st
 
 from dashboard import shell
 from dashboard.run import cache, form
-from dashboard.run.files import FRESH, arrival, drop, pick, short, show_problem, table
+from dashboard.run.files import (
+    FRESH,
+    arrival,
+    choose_file,
+    choose_table,
+    short,
+    show_problem,
+    upload_once,
+)
 from dashboard.run.model import bullets, tiles
 from trust_core.audit.options import find, same
 from trust_core.data import uploads
@@ -29,7 +37,7 @@ MOST = 30  # classes with images; a data set with more has its labels in a table
 
 def choose_data() -> Dataset | None:
     """Draw the step; the data set, or None while something is missing."""
-    path = pick(
+    path = choose_file(
         form.DATA,
         upload="Drop a zip of images",
         endings=("zip",),
@@ -45,10 +53,10 @@ def choose_data() -> Dataset | None:
     try:
         root = path if path.is_dir() else _unpacked(path)
         with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
-            _choose_table(root)
-        data = cache.dataset(root, form.reading(), st.session_state.get(LOOK, 0))
+            _choose_labels(root)
+        data = cache.dataset(root, form.data_options(), st.session_state.get(LOOK, 0))
     except LabelsNeeded as question:
-        _ask_labels(root, form.reading().samples, question)
+        _ask_labels(root, form.data_options().samples, question)
         return None
     except TrustError as problem:
         shell.show_error(problem)
@@ -77,7 +85,7 @@ def _tables(root: Path) -> list[str]:
     return [str(path) for path in label_tables(uploads.tables(root))]
 
 
-def _choose_table(root: Path) -> None:
+def _choose_labels(root: Path) -> None:
     """Offer the tables that fit; the first is taken unless the user says otherwise."""
     samples, column = find("samples"), find("group_column")
     if (arrived := arrival(samples.key)) and arrived.path:
@@ -92,7 +100,7 @@ def _choose_table(root: Path) -> None:
         bind="query-params",
     )
     with st.popover("Another table"):
-        drop(
+        upload_once(
             samples.key,
             "Drop a CSV with the columns path and label; also mask, group, split, kind",
             uploads.store,
@@ -112,7 +120,7 @@ def _choose_table(root: Path) -> None:
             r"part(\d+)_",
             label="Or the part of the path that names it, as a regular expression",
         )
-    table(
+    choose_table(
         find("roles"),
         "Images that the model was trained on prove nothing. A column `split` of the table says so "
         "by itself; otherwise name them here: `train`, `tune`, `certify` or `test` for each path. "

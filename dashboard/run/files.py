@@ -40,7 +40,7 @@ class Arrival:
     before: str
 
 
-def pick(
+def choose_file(
     key: str,
     *,
     upload: str,
@@ -76,7 +76,7 @@ def pick(
 
     left, right = st.columns(2, gap="large")
     with left:
-        drop(key, upload, keep, endings, hint)
+        upload_once(key, upload, keep, endings, hint)
     with right:
         chosen = [_absolute(form.text(key))] if form.text(key) else []
         paths = [str(path) for path in _known(key, uploads.stamp(), known)]
@@ -102,7 +102,7 @@ def pick(
         return None
 
 
-def table(option: Option, text: str, upload: str) -> None:
+def choose_table(option: Option, text: str, upload: str) -> None:
     """Draw a popover that takes one table (CSV) beside model and data; its path lives in the URL.
 
     Args:
@@ -116,13 +116,13 @@ def table(option: Option, text: str, upload: str) -> None:
     chosen = form.text(key)
     with st.popover(f"{title}: {chosen.rpartition('/')[2]}" if chosen else title):
         st.markdown(text)
-        drop(key, upload, uploads.store, ["csv"])
+        upload_once(key, upload, uploads.store, ["csv"])
         show_problem(key)
         if chosen:
             st.button("Leave it out", key=f"{key}-out", on_click=partial(form.forget, key))
 
 
-def drop(
+def upload_once(
     key: str,
     label: str,
     keep: Callable[[BinaryIO, str], Path],

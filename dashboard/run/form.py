@@ -10,15 +10,8 @@ from typing import Any
 
 import streamlit as st
 
-from trust_core.audit.options import (
-    OPTIONS,
-    DataOptions,
-    Option,
-    audit_settings,
-    data_options,
-    find,
-    model_options,
-)
+from trust_core.audit import options
+from trust_core.audit.options import OPTIONS, DataOptions, Option, find
 from trust_core.audit.settings import AuditSettings
 from trust_core.data import uploads
 from trust_core.model.open import ModelFacts, ModelOptions
@@ -128,7 +121,7 @@ def values(*groups: str) -> dict[str, Any]:
     }
 
 
-def opening(facts: ModelFacts) -> ModelOptions:
+def model_options(facts: ModelFacts) -> ModelOptions:
     """How the model is opened.
 
     Raises:
@@ -145,10 +138,10 @@ def opening(facts: ModelFacts) -> ModelOptions:
             found["one_logit"] = "defect" if other.sign > 0 else "good"
         else:
             found["defect_index"] = other.defect[0]
-    return model_options(found)
+    return options.model_options(found)
 
 
-def reading() -> DataOptions:
+def data_options() -> DataOptions:
     """How the data are read.
 
     Raises:
@@ -157,13 +150,13 @@ def reading() -> DataOptions:
     found = values("data")
     if found["samples"] is None:
         found["group_column"] = None
-    return data_options(found)
+    return options.data_options(found)
 
 
-def settings() -> AuditSettings:
+def audit_settings() -> AuditSettings:
     """How images are scored.
 
     Raises:
         SettingsError: a value that means nothing.
     """
-    return audit_settings(values("score"))
+    return options.audit_settings(values("score"))

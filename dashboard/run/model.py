@@ -8,7 +8,7 @@ import streamlit as st
 
 from dashboard import shell
 from dashboard.run import cache, form
-from dashboard.run.files import pick
+from dashboard.run.files import choose_file
 from dashboard.wording import worded
 from trust_core.audit.options import find
 from trust_core.data import uploads
@@ -24,7 +24,7 @@ def choose_model() -> tuple[Path, ModelFacts] | None:
     Returns:
         The model file and what it is; None while something is missing.
     """
-    path = pick(
+    path = choose_file(
         form.MODEL,
         upload="Drop a model file",
         hint="Weights as .safetensors, .pt, .pth or .onnx. They are opened without running code.",

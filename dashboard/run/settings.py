@@ -44,7 +44,7 @@ def choose_settings(facts: ModelFacts | None) -> AuditSettings | None:
             with left if index < 2 else middle if index < 5 else right:
                 form.field(option, _usual(option, usual.get(option.name)), FORMS.get(option.name))
     try:
-        return form.settings()
+        return form.audit_settings()
     except TrustError as problem:
         shell.show_error(problem)
         return None

@@ -130,7 +130,7 @@ def _choose(data: Dataset) -> TrainingRequest | None:
         side,
         int(epochs),
         imagenet,
-        form.reading(),
+        form.data_options(),
     )
 
 

@@ -84,7 +84,7 @@ def problem(page: Page) -> Locator:
     return page.locator(".problem")
 
 
-def told(page: Page, sentence: str) -> None:
+def refused(page: Page, sentence: str) -> None:
     """One problem, which says this in the words of the page; and the page stands."""
     expect(problem(page).filter(has_text=sentence)).to_have_count(1)
     settled(page)
@@ -129,7 +129,7 @@ def test_every_bad_model_gives_its_sentence(tab: Page, wares: Path) -> None:
         ("lying.safetensors", "lying.safetensors"),
     ):
         drop(tab, "model", wares / file)
-        told(tab, sentence)
+        refused(tab, sentence)
     drop(tab, "model", wares / "three.safetensors")
     expect(tab.get_by_text("The network has 3 outputs. Which of them mean a good")).to_be_visible()
     settled(tab)
@@ -139,11 +139,11 @@ def test_every_bad_model_gives_its_sentence(tab: Page, wares: Path) -> None:
     box = tab.get_by_role("combobox", name="Take it as another architecture")
     box.fill("vgg11")
     box.press("Enter")
-    told(tab, "does not hold the weights of vgg11")
+    refused(tab, "does not hold the weights of vgg11")
     box = tab.get_by_role("combobox", name="Its architecture, if you know it")
     box.fill("no such thing <b>")
     box.press("Enter")
-    told(tab, "no such thing <b>")
+    refused(tab, "no such thing <b>")
     box.fill("timm/test_resnet")
     box.press("Enter")
     ready(tab)
@@ -160,7 +160,7 @@ def test_every_bad_data_set_gives_its_sentence(tab: Page, wares: Path) -> None:
         ("files.zip", "nowhere.png"),
     ):
         drop(tab, "data", wares / file)
-        told(tab, sentence)
+        refused(tab, sentence)
     drop(tab, "data", wares / "unreadable.zip")  # which only reading them can tell
     expect(problem(tab).filter(has_text="can be read")).to_have_count(1)
     drop(tab, "data", wares / "parts.zip")
@@ -172,11 +172,13 @@ def test_a_table_dropped_beside_the_images(tab: Page, wares: Path) -> None:
     for file, sentence in (("verdict.csv", "label"), ("nowhere.csv", "nowhere.png")):
         tab.get_by_role("button", name="Another table").click()
         tab.locator("[data-testid=stPopoverBody] input[type=file]").set_input_files(wares / file)
-        told(tab, sentence)
+        refused(tab, sentence)
         tab.keyboard.press("Escape")
     tab.get_by_role("combobox", name="Labels come from").click()
     tab.get_by_role("option", name="the names of the folders").click()
     ready(tab)
+    expect(tab.get_by_text("python -m trust_core audit")).to_be_visible()
+    expect(tab.get_by_text("--samples=")).to_have_count(0)
 
 
 @pytest.mark.slow
@@ -202,13 +204,13 @@ def test_strange_things_that_a_person_types(tab: Page, wares: Path) -> None:
         ("Resize", "squeeze", "squeeze", ""),
     ):
         write(tab, label, bad)
-        told(tab, sentence)
+        refused(tab, sentence)
         write(tab, label, good)
         ready(tab)
     tab.get_by_role("button", name="Several photos of one part?").click()
     pattern = "Or the part of the path that names it, as a regular expression"
     write(tab, pattern, "part(")
-    told(tab, "not a regular expression")
+    refused(tab, "not a regular expression")
     write(tab, pattern, r"(\d)\d\.png")
     ready(tab)
     write(tab, "Name of the audit", "../../etc/<b>passwd</b>")
@@ -240,7 +242,9 @@ def test_an_empty_folder_of_the_server(tab: Page) -> None:
     box = tab.get_by_role("combobox", name="or choose a folder on the server")
     box.fill("nothing")
     box.press("Enter")
-    told(tab, "no image")
+    refused(tab, "no image")
+    expect(problem(tab)).to_contain_text("nothing holds no images")
+    expect(tab.get_by_role("button", name="Read the folder again")).to_be_visible()
 
 
 @pytest.mark.slow

@@ -30,7 +30,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def told(workspace: Path) -> dict:
+def tradeoff(workspace: Path) -> dict:
     """What the command line says of the trade-off."""
     return json.loads(command(workspace, "tradeoff", str(workspace / "demo"), "--json"))
 
@@ -78,24 +78,24 @@ def flagged_at(images: pd.DataFrame, at: dict[str, str]) -> pd.DataFrame:
 
 
 def test_open_read_click_a_point_open_a_part_next_back(
-    context: BrowserContext, own: Server, told: dict, images: pd.DataFrame
+    context: BrowserContext, own: Server, tradeoff: dict, images: pd.DataFrame
 ) -> None:
     page = context.new_page()
     began = time.monotonic()
     page.goto(own.url)
     settled(page)
     print(f"first page of a fresh server: {time.monotonic() - began:.2f} s")
-    fn, tn = told["counts"]["fn"], told["counts"]["tn"]
+    fn, tn = tradeoff["counts"]["fn"], tradeoff["counts"]["tn"]
     enough = [
         min((p for p in line["points"] if p["fn_recall"] >= RECALL), key=lambda p: p["tn_loss"])
-        for line in told["curves"]
+        for line in tradeoff["curves"]
     ]
     start = min(enough, key=lambda p: p["tn_loss"])
     caught, again = start["flagged_fn"], start["flagged_tn"]
     assert numbers(heading(page)) == [fn + tn, fn, caught + again, caught, fn]
     rival = next(
         p["flagged_fn"] + p["flagged_tn"]
-        for p in told["threshold_shift"]["points"]
+        for p in tradeoff["threshold_shift"]["points"]
         if p["flagged_fn"] >= caught
     )
     assert numbers(page.locator(".finding p").inner_text())[0] == rival
@@ -113,7 +113,7 @@ def test_open_read_click_a_point_open_a_part_next_back(
     expect(page.get_by_text("Since τ")).to_be_visible()
     settled(page)
     at = address(page)
-    line = next(line for line in told["curves"] if line["strength"] == float(at["eps"]))
+    line = next(line for line in tradeoff["curves"] if line["strength"] == float(at["eps"]))
     point = [
         p for p in line["points"] if p["threshold"] is None or p["threshold"] >= float(at["tau"])
     ][-1]
@@ -167,15 +167,15 @@ def opened(page: Page, images: pd.DataFrame) -> pd.Series:
 
 
 def test_the_page_says_what_the_command_line_says_on_every_curve(
-    context: BrowserContext, own: Server, told: dict
+    context: BrowserContext, own: Server, tradeoff: dict
 ) -> None:
     """Each strength in the address, at a threshold of the command line's own."""
     page = context.new_page()
-    for line in told["curves"]:
+    for line in tradeoff["curves"]:
         point = line["points"][len(line["points"]) // 3]
         eps, tau = line["strength"], point["threshold"]
         page.goto(f"{own.url}/tradeoff?audit=demo&ind=iou_difference&eps={eps}&tau={tau}")
         settled(page)
-        expected = point["flagged_fn"], told["counts"]["fn"], point["flagged_tn"]
+        expected = point["flagged_fn"], tradeoff["counts"]["fn"], point["flagged_tn"]
         assert counts(drawn(page))[:3] == expected
     page.close()

@@ -94,8 +94,8 @@ def test_the_command_line_reads_back_what_was_said(values):
         values.get("expect"),
     )
     parsed = vars(build_parser().parse_args(audit_command(request)))
-    assert model_options(parsed) == request.opening
-    assert data_options(parsed) == request.reading
+    assert model_options(parsed) == request.model_options
+    assert data_options(parsed) == request.data_options
     assert audit_settings(parsed) == request.settings
     assert parsed["expect"] == request.expect
     assert (parsed["model"], parsed["data"], parsed["out"]) == ("/m/a b.pth", "/d", Path("/w/out"))

@@ -16,7 +16,7 @@ from trust_core.storage.audit_files import EVIDENCE
 
 
 @pytest.fixture(scope="module")
-def ware(tmp_path_factory):
+def files(tmp_path_factory):
     folder = tmp_path_factory.mktemp("ware")
     save_network(folder / "detector.safetensors")
     images = write_images(folder / "images", 24)
@@ -24,23 +24,23 @@ def ware(tmp_path_factory):
     return folder
 
 
-def asked(capsys, *words: object) -> tuple[int, dict, str]:
+def run(capsys, *words: object) -> tuple[int, dict, str]:
     capsys.readouterr()
     code = main(["evidence", *map(str, words)])
     printed = capsys.readouterr()
     return code, json.loads(printed.out) if printed.out.startswith("{") else {}, printed.err
 
 
-def test_an_image_gets_an_overlay_an_array_and_a_summary(ware, tmp_path, capsys):
-    image = ware / "images" / "part001_0.png"
-    code, told, _ = asked(
+def test_an_image_gets_an_overlay_an_array_and_a_summary(files, tmp_path, capsys):
+    image = files / "images" / "part001_0.png"
+    code, result, _ = run(
         capsys,
-        *(ware / "detector.safetensors", image, "--audit", ware / "audit"),
+        *(files / "detector.safetensors", image, "--audit", files / "audit"),
         *("--out", tmp_path / "out", "--json"),
     )
     assert code == 0
-    assert told == json.loads((tmp_path / "out" / "evidence.json").read_text())
-    (entry,) = told["images"]
+    assert result == json.loads((tmp_path / "out" / "evidence.json").read_text())
+    (entry,) = result["images"]
     bits = np.load(entry["array"])
     assert bits.shape == (64, 64)
     assert bits.dtype == np.float32
@@ -48,25 +48,30 @@ def test_an_image_gets_an_overlay_an_array_and_a_summary(ware, tmp_path, capsys)
     assert bits[strongest["row"], strongest["column"]] == strongest["bits"]
     assert abs(strongest["bits"]) == np.abs(bits).max()
     assert Image.open(entry["overlay"]).size == (64, 64)
-    assert told["scale_bits"] == pytest.approx(scale_end(bits))
+    assert result["scale_bits"] == pytest.approx(scale_end(bits))
     assert (entry["forwards"], entry["backwards"]) == (2, 1)
     assert entry["p_defect"] == pytest.approx(1 / (1 + np.exp(-entry["log_odds"])))
-    assert (ware / "audit" / EVIDENCE).exists()
+    assert (files / "audit" / EVIDENCE).exists()
 
 
-def test_a_folder_and_files_go_together_and_what_cannot_be_read_is_left_out(ware, tmp_path, capsys):
+def test_a_folder_and_files_go_together_and_what_cannot_be_read_is_left_out(
+    files, tmp_path, capsys
+):
     folder = tmp_path / "folder"
     write_images(folder / "deep", 3)
     (folder / "broken.png").write_bytes(b"no picture")
-    code, told, errors = asked(
+    code, result, errors = run(
         capsys,
-        *(ware / "detector.safetensors", folder, ware / "images" / "part000_0.png", "gone.png"),
-        *("--audit", ware / "audit", "--out", tmp_path / "out", "--form", "plug-in", "--json"),
+        *(files / "detector.safetensors", folder, files / "images" / "part000_0.png", "gone.png"),
+        *("--audit", files / "audit", "--out", tmp_path / "out", "--form", "plug-in", "--json"),
     )
     assert code == 0
-    assert len(told["images"]) == 4
-    assert [entry["image"] for entry in told["failed"]] == [str(folder / "broken.png"), "gone.png"]
-    assert "not an image of a known format" in told["failed"][0]["reason"]
+    assert len(result["images"]) == 4
+    assert [entry["image"] for entry in result["failed"]] == [
+        str(folder / "broken.png"),
+        "gone.png",
+    ]
+    assert "not an image of a known format" in result["failed"][0]["reason"]
     assert "the file is not there" in errors
     names = sorted(p.name for p in (tmp_path / "out").glob("*.png"))
     assert names == [
@@ -74,22 +79,22 @@ def test_a_folder_and_files_go_together_and_what_cannot_be_read_is_left_out(ware
     ]
 
 
-def test_without_an_audit_the_images_given_teach_it(ware, tmp_path, capsys):
-    code, told, errors = asked(
+def test_without_an_audit_the_images_given_teach_it(files, tmp_path, capsys):
+    code, result, errors = run(
         capsys,
-        *(ware / "detector.safetensors", ware / "images", *INPUT),
+        *(files / "detector.safetensors", files / "images", *INPUT),
         *("--window", 6, "--out", tmp_path / "out", "--json"),
     )
     assert code == 0
     assert "learnt from the images given" in errors
-    assert told["surroundings"] == "the images given"
-    assert len(told["images"]) == 24
+    assert result["surroundings"] == "the images given"
+    assert len(result["images"]) == 24
 
 
-def test_people_are_told_in_words(ware, tmp_path, capsys):
-    words = [ware / "detector.safetensors", ware / "images" / "part000_0.png"]
+def test_people_are_told_in_words(files, tmp_path, capsys):
+    words = [files / "detector.safetensors", files / "images" / "part000_0.png"]
     assert (
-        main([*map(str, ["evidence", *words, "--audit", ware / "audit"]), "--out", str(tmp_path)])
+        main([*map(str, ["evidence", *words, "--audit", files / "audit"]), "--out", str(tmp_path)])
         == 0
     )
     printed = capsys.readouterr().out
@@ -106,41 +111,39 @@ def test_people_are_told_in_words(ware, tmp_path, capsys):
         (["--samples", "0", "--form", "path"], "Samples 0: write a whole number"),
     ],
 )
-def test_what_means_nothing_is_refused(ware, tmp_path, capsys, words, sentence):
-    image = ware / "images" / "part000_0.png"
-    choices = ["--audit", ware / "audit", "--out", tmp_path / "out"]
-    code, _, errors = asked(capsys, ware / "detector.safetensors", image, *choices, *words)
+def test_what_means_nothing_is_refused(files, tmp_path, capsys, words, sentence):
+    image = files / "images" / "part000_0.png"
+    choices = ["--audit", files / "audit", "--out", tmp_path / "out"]
+    code, _, errors = run(capsys, files / "detector.safetensors", image, *choices, *words)
     assert code == 2
     assert sentence in errors
 
 
-def test_another_model_is_refused(ware, tmp_path, capsys):
+def test_another_model_is_refused(files, tmp_path, capsys):
     save_network(tmp_path / "other.safetensors", outputs=2, **{"fc.bias": torch.tensor([9.0, 0.0])})
-    image = ware / "images" / "part000_0.png"
-    code, _, errors = asked(
-        capsys, tmp_path / "other.safetensors", image, "--audit", ware / "audit"
-    )
+    image = files / "images" / "part000_0.png"
+    code, _, errors = run(capsys, tmp_path / "other.safetensors", image, "--audit", files / "audit")
     assert code == 2
     assert "is not the file that was audited" in errors
 
 
-def test_nothing_readable_is_an_error(ware, tmp_path, capsys):
+def test_nothing_readable_is_an_error(files, tmp_path, capsys):
     (tmp_path / "a.png").write_bytes(b"")
-    choices = ["--audit", ware / "audit", "--out", tmp_path / "out"]
-    code, _, errors = asked(capsys, ware / "detector.safetensors", tmp_path / "a.png", *choices)
+    choices = ["--audit", files / "audit", "--out", tmp_path / "out"]
+    code, _, errors = run(capsys, files / "detector.safetensors", tmp_path / "a.png", *choices)
     assert code == 2
     assert "None of 1 images can be read; the first: a.png" in errors
     (tmp_path / "empty").mkdir()
-    code, _, errors = asked(capsys, ware / "detector.safetensors", tmp_path / "empty", *choices)
+    code, _, errors = run(capsys, files / "detector.safetensors", tmp_path / "empty", *choices)
     assert code == 2
     assert "There are no images in" in errors
 
 
-def test_an_output_folder_that_cannot_be_made_is_told(ware, tmp_path, capsys):
+def test_an_output_folder_that_cannot_be_made_is_told(files, tmp_path, capsys):
     (tmp_path / "file").write_text("")
-    image = ware / "images" / "part000_0.png"
-    choices = ["--audit", ware / "audit", "--out", tmp_path / "file"]
-    code, _, errors = asked(capsys, ware / "detector.safetensors", image, *choices)
+    image = files / "images" / "part000_0.png"
+    choices = ["--audit", files / "audit", "--out", tmp_path / "file"]
+    code, _, errors = run(capsys, files / "detector.safetensors", image, *choices)
     assert code == 2
     assert "name another by --out" in errors
 

@@ -19,12 +19,12 @@ def audit(tmp_path: Path) -> Audit:
 
 def test_it_prints_one_json_object_and_keeps_the_seal(audit: Audit, capsys) -> None:
     assert main(["localize", str(audit.folder), "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told.keys() >= {*METRICS, "by_size", "left_out", "contradictions", "best"}
-    assert (told["source"], told["threshold"], told["role"]) == ("mask", 0.5, "tune")
+    result = json.loads(capsys.readouterr().out)
+    assert result.keys() >= {*METRICS, "by_size", "left_out", "contradictions", "best"}
+    assert (result["source"], result["threshold"], result["role"]) == ("mask", 0.5, "tune")
     for name in METRICS:
-        low, high = told[name]["interval"]
-        assert low <= told[name]["value"] <= high
+        low, high = result[name]["interval"]
+        assert low <= result[name]["value"] <= high
     assert entries(audit) == []
 
 
@@ -37,25 +37,25 @@ def test_the_command_of_before_goes_on_working(audit: Audit, capsys) -> None:
 
 
 def test_every_option_reaches_the_numbers(audit: Audit, capsys) -> None:
-    def told(*options: str) -> dict:
+    def metrics(*options: str) -> dict:
         assert main(["localize", str(audit.folder), "--json", *options]) == 0
         return json.loads(capsys.readouterr().out)
 
-    plain = told()
-    higher = told("--threshold", "0.9")
+    plain = metrics()
+    higher = metrics("--threshold", "0.9")
     assert higher["seg_recall"]["hits"] < plain["seg_recall"]["hits"]
-    larger = told("--min-area", "0.02")
+    larger = metrics("--min-area", "0.02")
     assert larger["false_alarms"]["hits"] <= plain["false_alarms"]["hits"]
     assert larger["seg_recall"]["hits"] < plain["seg_recall"]["hits"]
-    assert told("--source", "gradient")["contradictions"] is None
-    test = told("--role", "test")
+    assert metrics("--source", "gradient")["contradictions"] is None
+    test = metrics("--role", "test")
     assert test["role"] == "test"
     assert [entry["role"] for entry in entries(audit)] == ["test"]
 
 
 def test_it_speaks_in_words(audit: Audit, capsys) -> None:
     assert main(["localize", str(audit.folder)]) == 0
-    said = capsys.readouterr().out
+    printed = capsys.readouterr().out
     for words in (
         "Masks of the mask head from 0.5",
         "Seg_mIoU, mean over images",
@@ -64,7 +64,7 @@ def test_it_speaks_in_words(audit: Audit, capsys) -> None:
         "called good while the mask marks something",
         "Seg_mIoU is highest",
     ):
-        assert words in said
+        assert words in printed
     assert main(["localize", str(audit.folder), "--source", "defect", "--role", "all"]) == 0
     printed = capsys.readouterr()
     assert "Masks of the heatmap defect" in printed.out

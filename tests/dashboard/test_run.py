@@ -284,7 +284,7 @@ def test_bad_data_gives_its_sentence_and_the_page_lives_on(page, wares, file, se
         ("std", "0", "must be greater than 0"),
         ("resize", "squash", "“Resize” is stretch"),
         ("strengths", "900", "from 0 to 255"),
-        ("mask", "round", "Mask rule"),
+        ("mask", "round", "no mask rule"),
         ("threshold", "2", "probability between 0 and 1"),
         ("pgd", "0", "whole number"),
         ("pgd", "2.5", "whole number"),

@@ -437,7 +437,7 @@ class DataOptions:
     roles: Path | None = None
 
 
-def given(values: Mapping[str, Any], *groups: str) -> dict[str, Any]:
+def values_of(values: Mapping[str, Any], *groups: str) -> dict[str, Any]:
     """Those of some values by name that belong to these groups and say something."""
     found = {option.name: values.get(option.name) for name in groups for option in OPTIONS[name]}
     return {
@@ -451,12 +451,12 @@ def model_options(values: Mapping[str, Any]) -> "ModelOptions":
     """How a model is opened, of the values of options by name."""
     from trust_core.model.open import ModelOptions
 
-    return ModelOptions(**given(values, "model", "input"))
+    return ModelOptions(**values_of(values, "model", "input"))
 
 
 def data_options(values: Mapping[str, Any]) -> DataOptions:
     """How data are read, of the values of options by name."""
-    return DataOptions(**given(values, "data"))
+    return DataOptions(**values_of(values, "data"))
 
 
 def audit_settings(values: Mapping[str, Any]) -> "AuditSettings":
@@ -467,7 +467,7 @@ def audit_settings(values: Mapping[str, Any]) -> "AuditSettings":
     """
     from trust_core.audit.settings import AuditSettings
 
-    found = given(values, "score")
+    found = values_of(values, "score")
     if found.pop("argmax", False):
         found["decision_threshold"] = None
     return AuditSettings(**found)

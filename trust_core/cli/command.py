@@ -34,8 +34,8 @@ class AuditRequest:
         model: the model file.
         data: the data folder.
         out: the audit folder.
-        opening: of the model.
-        reading: of the data.
+        model_options: how the model is opened.
+        data_options: how the data are read.
         settings: of the scores.
         expect: the user's own predictions, to be compared with.
     """
@@ -43,8 +43,8 @@ class AuditRequest:
     model: Path
     data: Path
     out: Path
-    opening: ModelOptions = field(default_factory=ModelOptions)
-    reading: DataOptions = field(default_factory=DataOptions)
+    model_options: ModelOptions = field(default_factory=ModelOptions)
+    data_options: DataOptions = field(default_factory=DataOptions)
     settings: AuditSettings = field(default_factory=AuditSettings)
     expect: Path | None = None
 
@@ -61,7 +61,7 @@ class TrainingRequest:
         size: height and width of the input.
         epochs: at most; it stops when `PATIENCE` of them bring nothing better.
         imagenet: start from ImageNet weights.
-        reading: of the data.
+        data_options: how the data are read.
     """
 
     data: Path
@@ -71,15 +71,15 @@ class TrainingRequest:
     size: int
     epochs: int
     imagenet: bool = False
-    reading: DataOptions = field(default_factory=DataOptions)
+    data_options: DataOptions = field(default_factory=DataOptions)
 
 
 def audit_command(request: AuditRequest) -> list[str]:
     """What follows `python -m trust_core` to audit; what is as by default is left out."""
     usual, settings = vars(AuditSettings()), vars(request.settings)
     values = {
-        **vars(request.opening),
-        **vars(request.reading),
+        **vars(request.model_options),
+        **vars(request.data_options),
         **{name: value for name, value in settings.items() if value != usual[name]},
         "argmax": request.settings.decision_threshold is None,
         "expect": request.expect,
@@ -93,7 +93,7 @@ def training_command(request: TrainingRequest) -> list[str]:
     values = vars(request) | {"patience": PATIENCE}
     values["weights"] = "imagenet" if request.imagenet else None
     words = _words(values, "network", "input", "training")
-    words = ["train", str(request.data), *words, *_words(vars(request.reading), "data")]
+    words = ["train", str(request.data), *words, *_words(vars(request.data_options), "data")]
     return [*words, f"--out={request.out}", "--json"]
 
 
@@ -107,7 +107,7 @@ def audit_of_trained(training: Sequence[str], out: Path) -> list[str]:
     values = vars(build_parser().parse_args(training))
     model: Path = values["out"]
     reading = replace(data_options(values), roles=model.with_suffix(".roles.csv"))
-    return audit_command(AuditRequest(model, Path(values["data"]), out, reading=reading))
+    return audit_command(AuditRequest(model, Path(values["data"]), out, data_options=reading))
 
 
 def _words(values: Mapping[str, Any], *groups: str) -> list[str]:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from trust_core.audit.options import OPTIONS, Option, data_options, find, given
+from trust_core.audit.options import OPTIONS, Option, data_options, find, values_of
 from trust_core.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def dataset(options: argparse.Namespace) -> "Dataset":
 def cluster(options: argparse.Namespace) -> "Cluster | None":
     """The cluster that was asked for; None = this process."""
     if options.engine != "ray":
-        for name in given(vars(options), "cluster"):
+        for name in values_of(vars(options), "cluster"):
             raise SettingsError(f"{find(name).spelling} is for the cluster: add --engine ray.")
         return None
     from trust_core.audit.cluster import Cluster

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trust_core.audit.options import given
+from trust_core.audit.options import values_of
 from trust_core.cli.options import add_options, dataset
 from trust_core.cli.printing import say
 from trust_core.errors import SettingsError
@@ -64,7 +64,7 @@ def run_train(options: argparse.Namespace) -> dict[str, Any]:
     from trust_core.model.training.settings import TrainingSettings
     from trust_core.model.training.train import train
 
-    settings = TrainingSettings(**given(vars(options), "network", "training"))
+    settings = TrainingSettings(**values_of(vars(options), "network", "training"))
     trained = train(dataset(options), settings, options.out, progress=training_progress())
     say(trained.notes)
     return {

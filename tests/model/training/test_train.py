@@ -340,7 +340,7 @@ def test_a_run_that_was_refused_leaves_nothing(dataset, tmp_path):
     ("change", "sentence"),
     [
         ({"objective": "both"}, 'joint, mask, label, not "both"'),
-        ({"precision": "fp16"}, "fp32, bf16"),
+        ({"precision": "fp16"}, "fp32, tf32, bf16"),
         ({"channels": "bgr"}, "rgb, grey"),
         ({"size": (100, 64)}, "multiples of 64 with close-ups; the nearest is 128x64"),
         ({"size": (40, 64), "close_up_epochs": 0}, "multiples of 32; the nearest is 32x64"),

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from trust_core.decision.indicators.linear_discriminant import ledoit_wolf
 from trust_core.decision.tradeoff import Counts, Floats
 
 NEIGHBOURS = 10
@@ -102,10 +103,7 @@ def _distance_from(reference: Features) -> Callable[[Features], Floats]:
     centred = reference.astype(np.float64) - centre
     _, singular, axes = np.linalg.svd(centred, full_matrices=False)
     variances = singular**2 / count
-    mean_variance = variances.sum() / width
-    dispersion = (variances**2).sum() - width * mean_variance**2
-    noise = (((centred**2).sum(1) ** 2).sum() / count - (variances**2).sum()) / count
-    share = min(noise, dispersion) / dispersion if dispersion > 0 else 1.0
+    share, mean_variance = ledoit_wolf(centred)
     floor = max(share * mean_variance, np.finfo(np.float64).tiny)
     inside = (1 - share) * variances + floor
 

@@ -19,7 +19,7 @@ def linear_discriminant(features: Floats, defective: Labels) -> tuple[Floats, fl
 
     What `LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto")` of scikit-learn computes (a
     test holds the two together): each class's covariance, on features of deviation 1, is shrunk
-    towards the identity by the share of Ledoit and Wolf (J. Multivariate Analysis 88, 2004). Here
+    towards the identity by the share of Ledoit and Wolf. Here
     the F x F matrix, which takes a minute to solve at a last layer's F = 3,840, is formed only
     where F < N; else what is solved is N x N, by the identity of Woodbury.
 
@@ -38,7 +38,7 @@ def linear_discriminant(features: Floats, defective: Labels) -> tuple[Floats, fl
         mean, deviation = inside.mean(0), inside.std(0)
         deviation[deviation < TINY] = 1.0
         centred = inside - mean
-        share, variance = _shrinkage(centred / deviation)
+        share, variance = ledoit_wolf(centred / deviation)
         diagonal += prior * share * variance * deviation**2
         rows.append(np.sqrt(prior * (1 - share) / count) * centred)
         means.append(mean)
@@ -58,14 +58,24 @@ def linear_discriminant(features: Floats, defective: Labels) -> tuple[Floats, fl
     return weights, float(np.log(priors[1] / priors[0])) - middle
 
 
-def _shrinkage(centred: Floats) -> tuple[float, float]:
-    """Ledoit and Wolf's share, and the mean variance, of centred features `(n, F)`."""
+def ledoit_wolf(centred: Floats) -> tuple[float, float]:
+    """How far a covariance is shrunk towards its mean variance times the identity.
+
+    Ledoit and Wolf, Journal of Multivariate Analysis 88, 2004. The covariance is never formed where
+    it would be the larger of the two Gram matrices.
+
+    Args:
+        centred: features, `(n, F)`.
+
+    Returns:
+        The share in [0, 1] and the mean variance.
+    """
     count, width = centred.shape
     squared = centred**2
     variance = float(squared.mean())
     gram = centred @ centred.T if count < width else centred.T @ centred
     norm = float((gram**2).sum()) / count**2
     noise = (float((squared.sum(1) ** 2).sum()) / count - norm) / (width * count)
-    spread = norm / width - variance**2
-    noise = min(noise, spread)
-    return (noise / spread if noise > 0 else 0.0), variance
+    dispersion = norm / width - variance**2
+    noise = min(noise, dispersion)
+    return (noise / dispersion if noise > 0 else 0.0), variance

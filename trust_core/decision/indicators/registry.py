@@ -2,8 +2,8 @@
 
 An indicator is a function of two tables with one row a passed image, in one order: `at` the chosen
 strength ε and `clean` at ε = 0, with the columns of `scores.parquet`, `p_defect`, and the rivals of
-`indicators.parquet` (`decision.rivals`), which are the same at every ε. Data frames or
-`columns.PassedColumns`, which reads only what is asked for.
+`indicators.parquet` (`indicators.stored`), which are the same at every ε. Data frames or
+`audit_columns.PassedColumns`, which reads only what is asked for.
 """
 
 from collections.abc import Callable

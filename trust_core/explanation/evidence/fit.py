@@ -1,4 +1,4 @@
-"""The surroundings of an audit's own images: fitted once, kept with the audit.
+"""The patch Gaussian of an audit's own images: fitted once, kept with the audit.
 
 Only images of `train` and `tune` are read: sealed roles stay sealed.
 """

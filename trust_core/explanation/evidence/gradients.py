@@ -1,6 +1,7 @@
-"""What draws of a window do beyond their mean: the second-order term, from a few gradients.
+"""Evidence by gradients: to the first order, along a path, and with a second-order term.
 
-The mean of a window given its surroundings is smooth; draws of it are textured, and networks answer
+The second-order term is what draws of a window do beyond their mean. The mean of a window given its
+surroundings is smooth; draws of it are textured, and networks answer
 to texture. With μ the mean, Σ the covariance and H the Hessian of z, the mean over draws s is
 
     E z(x with w ← s) ≈ z(x with w ← μ) + ½ tr(H Σ),

@@ -1,4 +1,4 @@
-"""What a window would look like from its surroundings alone: a Gaussian over small patches.
+"""A Gaussian over small patches: what a window would look like from its surroundings alone.
 
 The sampler of prediction difference analysis (Zintgraf et al., ICLR 2017, section 3.1): one
 Gaussian a colour channel over l×l patches, l = k + 2·pad. For a k×k window w with surroundings s,

@@ -35,6 +35,7 @@ from trust_core.audit.allocator import keep_freed_memory
 PACKAGES = ("torch", "torchvision", "timm", "grad-cam", "ray", "numpy", "pillow", "pandas")
 TOTAL_SECONDS = 460.0
 REPORTED = 12  # last lines of a failure
+INTERRUPTED = "interrupted"
 
 
 def missing(section: Section) -> str:
@@ -81,7 +82,7 @@ def in_process(name: str, seconds: float, *, quick: bool) -> dict[str, Any]:
         except subprocess.TimeoutExpired:
             status = f"stopped after {seconds:.0f} s"
         except KeyboardInterrupt:
-            status = "interrupted"
+            status = INTERRUPTED
         found = json.loads(part.read_text()) if part.exists() else {}
     return {"status": status, "seconds": round(time.monotonic() - began, 1)} | found
 
@@ -122,7 +123,10 @@ def main(words: Sequence[str] | None = None) -> None:
         result["sections"][name] = (
             {"status": why} if why else in_process(name, seconds, quick=options.quick)
         )
-        print(f"{name}: {result['sections'][name]['status']}", file=sys.stderr, flush=True)
+        status = result["sections"][name]["status"]
+        print(f"{name}: {status}", file=sys.stderr, flush=True)
+        if status == INTERRUPTED:
+            ends = time.monotonic()
         if options.out:
             write(options.out, result)
     print(json.dumps(result))

@@ -232,18 +232,21 @@ def indicator_to_certify(
     return ChosenIndicator(indicator, strength, ASKED_FOR)
 
 
-def certify(audit: Audit, wanted: Demand | Budget, chosen: ChosenIndicator) -> Certificate:
+def certify(
+    audit: Audit, wanted: Demand | Budget, chosen: ChosenIndicator | None = None
+) -> Certificate:
     """Certify a threshold. Opens the seals of `certify` and `test`; the first time is logged.
 
     Args:
         audit: a finished audit.
         wanted: a recall of missed parts, or a budget of good parts; either with a confidence.
-        chosen: of `indicator_to_certify`.
+        chosen: of `indicator_to_certify`; as it chooses without a word when None.
 
     Raises:
         SettingsError: an indicator that this audit does not have; no seal is opened for it.
         StoreError: the journal cannot be written.
     """
+    chosen = chosen or indicator_to_certify(audit)
     scored(audit, ["tune"], chosen.indicator, chosen.strength)  # or no look at all
     open_seals(audit, SEALED, _why(chosen))
     return compute_certificate(audit, wanted, chosen)

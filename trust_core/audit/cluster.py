@@ -204,7 +204,7 @@ def _connected(cluster: Cluster) -> Iterator[Any]:
         import ray.data
     except ImportError:
         raise EngineError(
-            "--engine ray needs the package Ray: pip install 'trust-core[ray]', or run with "
+            "--engine ray needs the package Ray: pip install 'ray[data]', or run with "
             "--engine local."
         ) from None
     mine = not ray.is_initialized()

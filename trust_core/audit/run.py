@@ -1,4 +1,4 @@
-"""The corridor: one audit, the four rooms in order, batch by batch, into a folder.
+"""One audit from data to decision: the four layers in order, batch by batch, into a folder.
 
 Data gives decoded images, the model its responses, explanation the maps and their overlap
 (`scoring.py`), and the decisions are made on what the folder then holds.

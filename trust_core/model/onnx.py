@@ -49,7 +49,7 @@ def read_onnx(path: Path) -> OnnxNetwork:
         from onnx.external_data_helper import uses_external_data
     except ImportError as error:
         raise ModelError(
-            f"{path.name}: reading ONNX needs a package more: pip install trust-core[onnx]."
+            f"{path.name}: reading ONNX needs two packages more: pip install onnx onnx2torch."
         ) from error
     check_size(path)
     try:

@@ -1,13 +1,11 @@
 """What is proven, in words."""
 
 import math
-from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
 import pytest
 
+from tests.figures.words.test_verdict import judged
 from trust_core.decision.certificate import Demand, Proof
 from trust_core.decision.certify import (
     Certificate,
@@ -15,20 +13,7 @@ from trust_core.decision.certify import (
     IndicatorProof,
     ThresholdEffect,
 )
-from trust_core.decision.verdict import Verdict, verdict
 from trust_core.figures.words.proof import forecast_sentence, plan_sentence, price_sentence
-
-
-def judged(**changes: object) -> Verdict:
-    table = pd.DataFrame(
-        {
-            "indicator": np.arange(40.0),
-            "p_defect": np.arange(40.0) % 7,
-            "outcome": ["TN"] * 30 + ["FN"] * 10,
-            "group": [str(i) for i in range(40)],
-        }
-    )
-    return replace(verdict(table), **changes)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,8 @@ from trust_core.decision.operating_point import count_flags
 from trust_core.figures.words import audit as audit_words
 from trust_core.figures.words import point as words
 from trust_core.storage import workspace
-from trust_core.storage.audit_files import FINISHED, Audit
+from trust_core.storage.audit_files import Audit
+from trust_core.storage.manifest import FINISHED
 
 PURPOSE = (
     "Second Look finds the parts that your defect detector calls good but that should be looked at "

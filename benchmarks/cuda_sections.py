@@ -115,8 +115,8 @@ def differences(one: Audit, two: Audit) -> dict[str, Any]:
     passed = set(answers["sample_id"][answers["predicted"] == 0])
     z = ((both["log_odds"] - both["log_odds_two"]).abs() / (1 + both["log_odds"].abs())).to_numpy()
     maps = np.zeros(len(both))
-    for entry in one.manifest["maps"]:
-        name = entry["name"]
+    for entry in one.manifest.maps:
+        name = entry.name
         kept = [
             np.asarray(audit.maps(name)[both[f"row{end}"].to_numpy()], dtype=np.float64)
             * both[f"scale_{name}{end}"].to_numpy()[:, None, None]
@@ -289,7 +289,7 @@ def from_disk(
     seconds = min(taken for taken, _ in runs)
     return {
         "seconds": seconds,
-        "scoring_seconds": round(min(a.manifest["timings"]["seconds"] for _, a in runs), 3),
+        "scoring_seconds": round(min(a.manifest.timings.seconds for _, a in runs), 3),
         "images_per_second": round(len(dataset.samples) / seconds, 1),
     }
 

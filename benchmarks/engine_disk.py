@@ -66,7 +66,7 @@ def measure(name: str, dataset: Dataset, folder: Path, rounds: int) -> dict[str,
 
     def audit(given: Ware) -> float:
         out = folder / f"{name}-{next(runs)}"
-        return float(run_audit(given.detector, dataset, SETTINGS, out).manifest["counts"]["tn"])
+        return float(run_audit(given.detector, dataset, SETTINGS, out).manifest.counts.tn)
 
     rival = Obvious(copy.deepcopy(passing.module), passing.detector.layers[0])
     few = dataset.samples["path"].iloc[: max(len(images) // OBVIOUS_SHARE, 1)]

@@ -45,7 +45,7 @@ def audited(pair: Pair, folder: Path) -> Audit:
 def areas(audit: Audit, role: str) -> dict[str, dict[str, float]]:
     """AUROC by indicator and strength."""
     passed = audit.passed([role])
-    layer = audit.manifest["layer"]
+    layer = audit.manifest.layer
     recipes = [
         Recipe(layer, specific, agnostic, "half")
         for specific in SETTINGS.specific

@@ -38,7 +38,7 @@ WIDE, HIGH = 320, 240
 def counting(folder: Path, parts: int) -> float:
     """Images counted a second."""
     audit = write_fake_audit(folder / "audit", random_parts(parts), mask_head=True)
-    root = Path(audit.manifest["data"]["root"])
+    root = Path(audit.manifest.data.root)
     for path in root.rglob("*.png"):
         Image.open(path).resize((WIDE, HIGH)).save(path)
     began = time.perf_counter()

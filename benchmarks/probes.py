@@ -11,7 +11,7 @@ import argparse
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +24,7 @@ from trust_core.decision.tradeoff import Floats, curve
 from trust_core.decision.verdict import verdict
 from trust_core.model.depths import STATISTICS
 from trust_core.storage.audit_files import SAMPLES, Audit, open_audit
+from trust_core.storage.manifest import as_json
 
 GROUPS = (5, 10, 20, 50)
 DRAWS = 5  # random subsets of the groups at each point of the learning curve
@@ -119,19 +120,19 @@ def learning_curve(audit: Audit, samples: pd.DataFrame) -> list[dict[str, float 
 
 def restricted(audit: Audit, keep: Sequence[int], statistics: Sequence[int] = (0, 1, 2)) -> Audit:
     """The audit as if only some depths, and some of the pooled numbers, had been kept."""
-    depths = [audit.manifest["depths"][k] for k in keep]
+    depths = tuple(audit.manifest.depths[k] for k in keep)
     kept = audit.activations()
     assert kept is not None
-    ends = np.cumsum([0, *(3 * d["channels"] for d in audit.manifest["depths"])])
+    ends = np.cumsum([0, *(3 * d.channels for d in audit.manifest.depths)])
     columns = []
     for k in keep:
-        count = audit.manifest["depths"][k]["channels"]
+        count = audit.manifest.depths[k].channels
         block = np.zeros((len(kept), 3 * count), dtype=np.float16)
         for part in statistics:
             inside = slice(part * count, (part + 1) * count)
             block[:, inside] = kept[:, ends[k] : ends[k + 1]][:, inside]
         columns.append(block)
-    return _Restricted(audit.folder, audit.manifest | {"depths": depths}, np.hstack(columns))
+    return _Restricted(audit.folder, replace(audit.manifest, depths=depths), np.hstack(columns))
 
 
 @dataclass(frozen=True)
@@ -145,7 +146,7 @@ class _Restricted(Audit):
 
 def ablations(audit: Audit, samples: pd.DataFrame) -> list[Lead]:
     """What does the work: depths, pooling, z, weight, `train`."""
-    depths = audit.manifest["depths"]
+    depths = audit.manifest.depths
     everything = range(len(depths))
     last = restricted(audit, [len(depths) - 1])
     tried = [
@@ -155,7 +156,7 @@ def ablations(audit: Audit, samples: pd.DataFrame) -> list[Lead]:
         *(lead(audit, samples, f"w = {w:g}", weight=w) for w in (0.25, 1.0, 2.0)),
         lead(restricted(audit, everything, [0]), samples, "mean only"),
         lead(restricted(audit, everything, [0, 1]), samples, "mean and deviation"),
-        *(lead(restricted(audit, [k]), samples, f"{depths[k]['layer']} alone") for k in everything),
+        *(lead(restricted(audit, [k]), samples, f"{depths[k].layer} alone") for k in everything),
         lead(last, samples, "head refitted: last depth, without z", z=False),
     ]
     return [found for found in tried if found is not None]
@@ -177,9 +178,9 @@ def evaluate(audit: Audit) -> dict[str, object]:
     ]
     return {
         "audit": audit.folder.name,
-        "depths": audit.manifest["depths"],
+        "depths": as_json(audit.manifest)["depths"],
         "bytes_per_image": kept.dtype.itemsize * kept.shape[1],
-        "pooled_numbers": len(STATISTICS) * sum(d["channels"] for d in audit.manifest["depths"]),
+        "pooled_numbers": len(STATISTICS) * sum(d.channels for d in audit.manifest.depths),
         "fit_seconds": seconds,
         "images": len(own),
         "groups_in_test": len(np.unique(group_codes(own["group"][own["role"] == "test"]))),

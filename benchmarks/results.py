@@ -26,7 +26,8 @@ from trust_core.decision.tradeoff import RECALLS
 from trust_core.decision.tuning.autotune import autotune
 from trust_core.decision.verdict import SAME_RANKING
 from trust_core.model.open import ModelOptions, open_for_audit
-from trust_core.storage.audit_files import MANIFEST, Audit, open_audit
+from trust_core.storage.audit_files import Audit, open_audit
+from trust_core.storage.manifest import MANIFEST
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 SETTINGS = AuditSettings(
@@ -142,9 +143,9 @@ SAME = f"""
 
 
 def _counts(name: str, audit: Audit) -> str:
-    by_role = audit.manifest["counts_by_role"]
-    told = "; ".join(f"{r} {by_role[r]['fn']} FN, {by_role[r]['tn']} TN" for r in ("tune", "test"))
-    layers = ", ".join(dict.fromkeys(entry["layer"] for entry in audit.manifest["maps"]))
+    by_role = audit.manifest.counts_by_role
+    told = "; ".join(f"{r} {by_role[r].fn} FN, {by_role[r].tn} TN" for r in ("tune", "test"))
+    layers = ", ".join(dict.fromkeys(entry.layer for entry in audit.manifest.maps))
     return f"\n## {name.capitalize()}\n\n{told}. Layers {layers}; the first one makes Δ.\n"
 
 

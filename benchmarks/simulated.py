@@ -22,16 +22,8 @@ from trust_core.decision.indicators.registry import ABSENT
 from trust_core.explanation.overlap import CONSTANT, SCORED
 from trust_core.explanation.uncertainty import UNCERTAINTY_COLUMNS
 from trust_core.storage.atomic import write_json
-from trust_core.storage.audit_files import (
-    FEATURES,
-    FINISHED,
-    INDICATORS,
-    MANIFEST,
-    MAPS,
-    SAMPLES,
-    SCHEMA_VERSION,
-    SCORES,
-)
+from trust_core.storage.audit_files import FEATURES, INDICATORS, MAPS, SAMPLES, SCORES
+from trust_core.storage.manifest import FINISHED, MANIFEST, SCHEMA_VERSION
 from trust_core.storage.shards import table_writer
 
 CHUNK = 20_000  # images that are made at a time
@@ -106,6 +98,7 @@ def write_simulated(folder: Path, images: int, roles: tuple[str, ...] = ROLES) -
         "layer": "layer4",
         "grid": list(GRID),
         "maps": maps,
+        "depths": [],
         "mask_head": None,
         "data": {
             "root": str(root.resolve()),

@@ -120,7 +120,7 @@ def main() -> None:
         "steps_ms": steps,
         "first_ms": {name: median for name, (median, *_) in taken["first"].items()},
         "compare_ms": taken["compare"]["compare"],
-        "images": sum(audit.manifest["counts"].values()) + audit.manifest["unreadable"],
+        "images": audit.manifest.counts.total + audit.manifest.unreadable,
         "strengths": len(audit.strengths),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
         "versions": {n: version(n) for n in ("streamlit", "numpy", "pyarrow", "duckdb", "pandas")},

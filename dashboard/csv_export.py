@@ -21,8 +21,8 @@ def audit_csv(audit: Audit, table: pd.DataFrame) -> bytes:
     return csv(
         table.assign(
             audit=audit.id,
-            model_sha256=manifest["model"]["sha256"],
-            data_sha256=manifest["data"]["sha256"],
+            model_sha256=manifest.model.sha256,
+            data_sha256=manifest.data.sha256,
         )
     )
 

@@ -24,6 +24,7 @@ from trust_core.figures.words.markup import bold_numbers
 from trust_core.figures.words.numbers import counted
 from trust_core.storage import workspace
 from trust_core.storage.audit_files import Audit, open_audit
+from trust_core.storage.manifest import RUNNING
 from trust_core.storage.memory_cache import give_back
 
 PRODUCT = "Second Look"
@@ -211,7 +212,7 @@ def _open(name: str | None) -> tuple[Audit | None, TrustError | None]:
     try:
         folder = workspace.folder_of(name)
         entry = workspace.entry(folder)
-        if entry.status == workspace.RUNNING:
+        if entry.status == RUNNING:
             images = counted(entry.total, "images") if entry.total else "its images"
             raise Unfinished(
                 f"{entry.name} is still running: {entry.done:,} of {images} are done. "

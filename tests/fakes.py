@@ -29,17 +29,15 @@ from trust_core.storage.atomic import write_json
 from trust_core.storage.audit_files import (
     ACTIVATIONS,
     FEATURES,
-    FINISHED,
     INDICATORS,
-    MANIFEST,
     MAPS,
     MASKS,
     SAMPLES,
-    SCHEMA_VERSION,
     SCORES,
     Audit,
     open_audit,
 )
+from trust_core.storage.manifest import FINISHED, MANIFEST, SCHEMA_VERSION, as_json
 from trust_core.storage.shards import write_table
 
 GRID = (7, 5)
@@ -275,7 +273,8 @@ def _manifest(
     unscored = (samples["status"] == NO_SCORE) & samples["outcome"].isin(["FN", "TN"])
     counts_by = {
         f"counts_by_{column}": {
-            name: count_outcomes(part) for name, part in samples.groupby(column, sort=False)
+            name: as_json(count_outcomes(part))
+            for name, part in samples.groupby(column, sort=False)
         }
         for column in ("role", "split")
     }
@@ -316,7 +315,7 @@ def _manifest(
         "created": "2026-05-04T03:02:01+0000",
         "batch_size": 32,
         "timings": {"seconds": 12.5, "images": len(samples)},
-        "counts": count_outcomes(samples),
+        "counts": as_json(count_outcomes(samples)),
         "status": FINISHED,
         **counts_by,
         "unreadable": int((samples["status"] == UNREADABLE).sum()),

@@ -16,6 +16,7 @@ from trust_core.decision.curves import tradeoff
 from trust_core.decision.tradeoff import curve
 from trust_core.explanation.overlap import overlap
 from trust_core.model.open import ModelOptions, open_detector
+from trust_core.storage.manifest import OutcomeCounts
 
 AGNOSTIC = ("gradient", "activation", "norm", "eigen")
 FAIR = ("tune", "certify", "test")
@@ -38,11 +39,11 @@ def tiles(shared, tmp_path_factory):
 
 
 def test_tiles_give_the_published_outcomes(tiles):
-    by_split = tiles.manifest["counts_by_split"]
-    assert by_split["tune"] == {"tp": 46, "fn": 17, "tn": 155, "fp": 16}
-    assert by_split["test"] == {"tp": 87, "fn": 31, "tn": 244, "fp": 43}
-    assert by_split["train"] == {"tp": 28, "fn": 5, "tn": 63, "fp": 2}
-    assert tiles.manifest["unreadable"] == tiles.manifest["unscored"] == 0
+    by_split = tiles.manifest.counts_by_split
+    assert by_split["tune"] == OutcomeCounts(tp=46, fn=17, tn=155, fp=16)
+    assert by_split["test"] == OutcomeCounts(tp=87, fn=31, tn=244, fp=43)
+    assert by_split["train"] == OutcomeCounts(tp=28, fn=5, tn=63, fp=2)
+    assert tiles.manifest.unreadable == tiles.manifest.unscored == 0
 
 
 @pytest.mark.parametrize(
@@ -87,9 +88,9 @@ def test_solar_cells_give_the_published_outcomes(shared, tmp_path):
     )
     assert detector.architecture.endswith("resnet18")
     audit = run_audit(detector, dataset, AuditSettings(strengths=(0,)), tmp_path / "audit")
-    by_split = audit.manifest["counts_by_split"]
-    assert by_split["train"] == {"tp": 265, "fn": 145, "tn": 796, "fp": 105}
-    assert by_split["tune"] == {"tp": 94, "fn": 70, "tn": 312, "fp": 50}
-    assert by_split["test"] == {"tp": 159, "fn": 88, "tn": 468, "fp": 72}
+    by_split = audit.manifest.counts_by_split
+    assert by_split["train"] == OutcomeCounts(tp=265, fn=145, tn=796, fp=105)
+    assert by_split["tune"] == OutcomeCounts(tp=94, fn=70, tn=312, fp=50)
+    assert by_split["test"] == OutcomeCounts(tp=159, fn=88, tn=468, fp=72)
     found = tradeoff(audit, "p_defect", "all").shift.auroc
     assert found == pytest.approx(0.697, abs=0.002)

@@ -97,7 +97,7 @@ def _changed_parts(audit: Audit, other: Audit, changed: pd.DataFrame) -> None:
     signed = {  # what they were measured on, in every row
         f"{name}_{end}": value
         for end, one in (("here", audit), ("there", other))
-        for name, value in (("audit", one.id), ("model_sha256", one.manifest["model"]["sha256"]))
+        for name, value in (("audit", one.id), ("model_sha256", one.manifest.model.sha256))
     }
     st.download_button(
         "All of them as CSV",

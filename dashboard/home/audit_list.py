@@ -10,8 +10,8 @@ from dashboard.url_state import AUDIT
 from trust_core.figures.words import numbers
 from trust_core.figures.words.markup import escape_markdown
 from trust_core.storage import workspace
-from trust_core.storage.audit_files import FINISHED
-from trust_core.storage.workspace import DAMAGED, RUNNING, STOPPED, Entry, workspace_folder
+from trust_core.storage.manifest import FINISHED, RUNNING
+from trust_core.storage.workspace import DAMAGED, STOPPED, Entry, workspace_folder
 
 COLUMNS = (4, 3, 2.2, 2.6, 1.4, 1.2)
 HEADS = ("Audit", "Status", "Images", "Started", "On disk", "")
@@ -59,7 +59,7 @@ def _row(entry: Entry, here: bool) -> None:
             st.html(f'<span class="name">{escape(entry.name)}{note}</span>')
     status.html(_status(entry))
     images.html(f"<span>{numbers.count(entry.images) if entry.images else '–'}</span>")
-    started.html(f"<span>{escape(numbers.moment(entry.manifest.get('created', '–')))}</span>")
+    started.html(f"<span>{escape(numbers.moment(entry.manifest.created or '–'))}</span>")
     disk.html(f"<span>{numbers.size(workspace.disk_used(entry.folder))}</span>")
     with more, st.popover("Edit", key=f"edit-{entry.folder}", width="stretch"):
         _edit(entry)

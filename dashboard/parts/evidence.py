@@ -96,7 +96,7 @@ def show_evidence(audit: Audit, row: Mapping[str, Any], photo: Image.Image) -> N
 
 def network_size(audit: Audit) -> tuple[int, int]:
     """(H, W) of the network's input."""
-    height, width = audit.manifest["model"]["preprocessing"]["size"]
+    height, width = audit.manifest.model.preprocessing.size
     return int(height), int(width)
 
 

@@ -71,7 +71,7 @@ def show_grid(audit: Audit, point: OperatingPoint, filters: Filters) -> None:
         _nothing(filters)
     pictures = thumbnails(audit, rows[["sample_id", "path"]].itertuples(index=False))
     if pictures and not any(picture.picture for picture in pictures):
-        root = escape(str(audit.manifest["data"]["root"]))
+        root = escape(audit.manifest.data.root)
         st.html(
             '<p class="part-remark">None of these photographs can be read. The audit looks for '
             f"them in {root}; its scores remain.</p>"

@@ -161,7 +161,7 @@ def _strip(
     audit: Audit, scores: pd.DataFrame, strength: float, photo: Image.Image, passed: bool
 ) -> None:
     """All strengths side by side."""
-    direction = audit.manifest["settings"]["direction"]
+    direction = audit.manifest.settings.direction
     st.html(words.strip_heading(passed, len(scores), direction))
     small = fitted(photo, STRIP_SIDE)
     box = audit_box(audit, photo.size)

@@ -208,7 +208,7 @@ def gradcam_verdict(audit: Audit, check: "GradcamCheck") -> str:
     why = " This audit keeps its maps in half precision, which rounds by up to 0.05 %."
     return (
         f"<b>{told}</b> The largest difference of a cell is {apart} of the largest value "
-        f"({escape(check.form)} at ε = 0, layer {escape(str(audit.manifest['layer']))})."
+        f"({escape(check.form)} at ε = 0, layer {escape(audit.manifest.layer)})."
         f"{why if check.agrees else ''}"
     )
 
@@ -247,7 +247,7 @@ def group_heading(photos: pd.DataFrame, shown: int) -> str:
 def facts(audit: Audit, row: Row, point: OperatingPoint) -> str:
     """What is known of the part, as an HTML list of terms."""
     p = float(row["p_defect"])
-    threshold = audit.manifest["settings"]["decision_threshold"]
+    threshold = audit.manifest.settings.decision_threshold
     rule = "by the largest output" if threshold is None else f"defective from {percent(threshold)}"
     decided = {"1": "defective", "0": "good"}.get(str(row["predicted"]), "none")
     score = float(row["indicator"])

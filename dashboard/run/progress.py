@@ -86,13 +86,13 @@ def _view(folder: Path, phase: str) -> None:
 
 
 def _finished(folder: Path) -> None:
-    counts = open_audit(folder).manifest["counts"]
-    passed = counts["fn"] + counts["tn"]
+    counts = open_audit(folder).manifest.counts
+    passed = counts.fn + counts.tn
     shell.show_finding(
-        f"Finished: {counted(counts['fn'], 'missed defects')} among "
+        f"Finished: {counted(counts.fn, 'missed defects')} among "
         f"{counted(passed, 'parts')} called good.",
-        f"{folder.name}: {counted(counts['tp'], 'defects')} caught, "
-        f"{counted(counts['fp'], 'false alarms')}.",
+        f"{folder.name}: {counted(counts.tp, 'defects')} caught, "
+        f"{counted(counts.fp, 'false alarms')}.",
     )
     st.progress(1.0)
     with st.container(horizontal=True):

@@ -56,9 +56,9 @@ def same(one: Audit, other: Audit) -> None:
         a, b = (audit.query(f"SELECT * FROM {name}") for audit in (one, other))
         assert a["sample_id"].tolist() == b["sample_id"].tolist()
         pd.testing.assert_frame_equal(a, b, rtol=1e-4, atol=1e-4)
-    for entry in one.manifest["maps"]:
+    for entry in one.manifest.maps:
         np.testing.assert_allclose(
-            one.maps(entry["name"]), other.maps(entry["name"]), rtol=1e-3, atol=1e-3
+            one.maps(entry.name), other.maps(entry.name), rtol=1e-3, atol=1e-3
         )
 
 
@@ -122,7 +122,7 @@ def test_a_run_that_was_stopped_does_only_what_is_missing(nodes, dataset, local,
     assert 10 <= len(kept) < 25
     audit = run_audit(small_detector(), dataset, SETTINGS, folder, progress=note, cluster=cluster)
     assert min(seen) == 8 * len(kept) + 8
-    assert audit.manifest["timings"]["images"] == 200 - 8 * len(kept)
+    assert audit.manifest.timings.images == 200 - 8 * len(kept)
     same(local, audit)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -48,10 +49,10 @@ def detector(whole: Audit) -> Detector:
 @pytest.fixture
 def audit(whole: Audit, tmp_path: Path) -> Audit:
     """A copy with images of its own."""
-    root = shutil.copytree(whole.manifest["data"]["root"], tmp_path / "images")
-    data = whole.manifest["data"] | {"root": str(root)}
+    root = shutil.copytree(whole.manifest.data.root, tmp_path / "images")
+    data = replace(whole.manifest.data, root=str(root))
     folder = shutil.copytree(whole.folder, tmp_path / "audit")
-    return Audit(folder, whole.manifest | {"data": data})
+    return Audit(folder, replace(whole.manifest, data=data))
 
 
 def sample(audit: Audit) -> str:

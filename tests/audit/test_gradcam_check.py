@@ -1,5 +1,6 @@
 """The kept maps against the package grad-cam, on a real audit of a small network."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -42,8 +43,8 @@ def test_another_map_is_told_apart(audit: Audit):
 
 
 def with_form(audit: Audit, folder: Path, form: str) -> Audit:
-    settings = audit.manifest["settings"] | {"specific": [form]}
-    return Audit(folder, audit.manifest | {"settings": settings})
+    settings = replace(audit.manifest.settings, specific=(form,))
+    return Audit(folder, replace(audit.manifest, settings=settings))
 
 
 def test_a_form_the_package_has_not_is_not_compared(audit: Audit, tmp_path: Path):

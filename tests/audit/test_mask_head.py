@@ -14,6 +14,7 @@ from trust_core.audit.settings import AuditSettings
 from trust_core.model.detector import Detector
 from trust_core.model.outputs import Convention, mask_logits_of
 from trust_core.storage.audit_files import MASKS
+from trust_core.storage.manifest import MaskHeadRecord
 from trust_core.storage.shards import read_shard, shard_path, write_shard
 from trust_core.storage.workspace import WORKSPACE_VARIABLE
 
@@ -103,7 +104,7 @@ def test_a_detector_says_its_grid_and_answers_on_it():
 def test_masks_are_kept_row_for_row(finished, dataset):
     masks = finished.masks()
     samples = finished.query("SELECT sample_id FROM samples ORDER BY sample_id")
-    assert finished.manifest["mask_head"] == {"grid": [16, 16]}
+    assert finished.manifest.mask_head == MaskHeadRecord(grid=(16, 16))
     assert isinstance(masks, np.memmap)
     assert masks.dtype == np.float16
     assert masks.shape == (len(samples), 16, 16)
@@ -118,7 +119,7 @@ def test_masks_are_kept_row_for_row(finished, dataset):
 def test_the_mask_head_changes_no_score(finished, dataset, tmp_path):
     plain = run_audit(small_detector(layers=("2",)), dataset, SETTINGS, tmp_path / "plain")
     assert plain.masks() is None
-    assert plain.manifest["mask_head"] is None
+    assert plain.manifest.mask_head is None
     scores, others = (a.query("SELECT * FROM scores ORDER BY row") for a in (finished, plain))
     np.testing.assert_allclose(scores["log_odds"], others["log_odds"], atol=1e-4)
 
@@ -169,7 +170,7 @@ def test_a_stopped_run_and_an_adopted_one_have_the_same_masks(
     adopted = run_audit(masked_detector(), dataset, other)
     assert adopted.folder != first.folder
     assert (adopted.folder / MASKS).stat().st_ino == (first.folder / MASKS).stat().st_ino
-    assert adopted.manifest["mask_head"] == first.manifest["mask_head"]
+    assert adopted.manifest.mask_head == first.manifest.mask_head
 
 
 class MaskedLast(Masked):

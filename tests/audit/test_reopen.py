@@ -1,6 +1,6 @@
 """The model of an audit opened again: the audited file, in the architecture it was audited in."""
 
-import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,7 +11,8 @@ from tests.fakes import passed_parts
 from trust_core.audit.reopen import reopened
 from trust_core.errors import ModelError
 from trust_core.model.open import ModelOptions
-from trust_core.storage.audit_files import MANIFEST, Audit, open_audit
+from trust_core.storage.audit_files import Audit, open_audit
+from trust_core.storage.manifest import write_manifest
 
 
 @pytest.fixture(scope="module")
@@ -20,10 +21,10 @@ def audit(tmp_path_factory: pytest.TempPathFactory) -> Audit:
 
 
 def changed(audit: Audit, folder: Path, **model: object) -> Audit:
-    manifest = audit.manifest | {"model": audit.manifest["model"] | model}
+    manifest = replace(audit.manifest, model=replace(audit.manifest.model, **model))
     for file in ("samples.parquet", "scores.parquet"):
         (folder / file).write_bytes((audit.folder / file).read_bytes())
-    (folder / MANIFEST).write_text(json.dumps(manifest))
+    write_manifest(folder, manifest)
     return open_audit(folder)
 
 
@@ -35,7 +36,7 @@ def test_a_model_that_moved_is_said_with_its_path(audit: Audit, tmp_path: Path):
 
 def test_an_audit_that_does_not_name_its_model_says_so(audit: Audit, tmp_path: Path):
     with pytest.raises(ModelError, match="does not say where its model file lies"):
-        reopened(changed(audit, tmp_path, path=None))
+        reopened(changed(audit, tmp_path, path=""))
 
 
 def test_another_file_under_the_same_name_is_refused(audit: Audit, tmp_path: Path):
@@ -49,7 +50,7 @@ def test_the_architecture_is_the_one_that_was_audited(audit: Audit, tmp_path: Pa
 
     def opening(_: Path, options: ModelOptions) -> SimpleNamespace:
         asked.append(options.arch)
-        sha256 = audit.manifest["model"]["sha256"]
+        sha256 = audit.manifest.model.sha256
         return SimpleNamespace(architecture=options.arch, sha256=sha256)
 
     settled = changed(audit, tmp_path, architecture="timm/tf_resnet")

@@ -86,7 +86,7 @@ def test_the_tables_hold_what_the_design_says(finished, dataset):
         assert f"scale_{name}" in scores
     features = np.load(finished.folder / "features.npy")
     assert features.shape == (len(samples), 12)
-    assert finished.manifest["status"] == "finished"
+    assert finished.manifest.status == "finished"
     assert not (finished.folder / "shards").exists()
     assert "NaN" not in (finished.folder / "manifest.json").read_text()
 
@@ -97,10 +97,11 @@ def test_outcomes_follow_from_label_and_decision(finished):
     truth = samples["label"] == 1
     assert (samples["outcome"] == "FN").equals(truth & ~defective)
     assert (samples["outcome"] == "TP").equals(truth & defective)
-    counts = finished.manifest["counts"]
-    assert sum(counts.values()) == len(samples)
-    by_split = finished.manifest["counts_by_split"]
-    assert {n: sum(part[n] for part in by_split.values()) for n in counts} == counts
+    counts = finished.manifest.counts
+    assert counts.total == len(samples)
+    by_split = finished.manifest.counts_by_split.values()
+    for outcome in ("tp", "fn", "tn", "fp"):
+        assert sum(getattr(part, outcome) for part in by_split) == getattr(counts, outcome)
 
 
 def test_scores_equal_scores_of_the_kept_maps_exactly(finished):
@@ -168,8 +169,8 @@ def test_a_corrected_label_runs_no_model(finished, dataset, tmp_path, monkeypatc
     relabelled = run_audit(
         small_detector(), dataclasses.replace(dataset, samples=samples), SETTINGS, folder
     )
-    assert relabelled.manifest["model_pass"] == finished.manifest["model_pass"]
-    assert relabelled.manifest["table"] != finished.manifest["table"]
+    assert relabelled.manifest.model_pass == finished.manifest.model_pass
+    assert relabelled.manifest.table != finished.manifest.table
     before, after = tables(finished)[0]["outcome"], tables(relabelled)[0]["outcome"]
     assert (before != after).sum() == 1
     pd.testing.assert_frame_equal(tables(finished)[1], tables(relabelled)[1])
@@ -230,8 +231,8 @@ def test_unreadable_images_become_rows_with_a_reason(dataset, tmp_path):
     assert row["outcome"] == ""
     assert pd.isna(row["predicted"])
     assert row["sample_id"] not in set(scores["sample_id"])
-    assert audit.manifest["unreadable"] == 1
-    assert sum(audit.manifest["counts"].values()) == len(samples) - 1
+    assert audit.manifest.unreadable == 1
+    assert audit.manifest.counts.total == len(samples) - 1
 
 
 def test_a_dead_network_is_no_score_and_counts_as_suspicious(dataset, tmp_path):
@@ -244,7 +245,7 @@ def test_a_dead_network_is_no_score_and_counts_as_suspicious(dataset, tmp_path):
     samples, _ = tables(audit)
     assert set(samples["status"]) == {"no score"}
     assert set(samples["reason"]) == {"the agnostic map is constant"}
-    assert audit.manifest["unscored"] == len(samples)
+    assert audit.manifest.unscored == len(samples)
 
 
 def test_nothing_is_left_when_no_image_can_be_read(dataset, tmp_path):
@@ -302,7 +303,7 @@ def test_the_cost_is_one_backward_and_a_forward_for_each_strength(dataset, tmp_p
 
     monkeypatch.setattr(detector, "forward_with_gradients", counted)
     audit = run_audit(detector, dataset, SETTINGS, tmp_path / "a", batch_size=40)
-    passed = audit.manifest["counts"]["fn"] + audit.manifest["counts"]["tn"]
+    passed = audit.manifest.counts.fn + audit.manifest.counts.tn
     assert calls == [(40, True), (passed, False), (passed, False)]
 
 

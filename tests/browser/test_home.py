@@ -121,7 +121,7 @@ def test_what_was_not_scored_is_downloaded_with_reasons(visit: Visit, workspace:
     with (tmp_path / "list.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     audit = open_audit(workspace / "demo")
-    assert len(rows) == audit.manifest["unreadable"] + audit.manifest["unscored"] > 0
+    assert len(rows) == audit.manifest.unreadable + audit.manifest.unscored > 0
     assert [row["path"] for row in rows] == not_scored(audit)["path"].tolist()
     assert all(row["reason"] for row in rows)
 

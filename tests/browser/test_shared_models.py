@@ -15,6 +15,7 @@ from tests.browser.conftest import FAULT
 from tests.browser.server import serve, settled
 from tests.browser.test_run import drop, name_in
 from trust_core.storage.audit_files import open_audit
+from trust_core.storage.manifest import Manifest, as_json
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 AUDIT_MILLISECONDS = 1_200_000
@@ -83,11 +84,11 @@ def audit(page: Page, own: serve, name: str, size: str, std: str) -> dict:
     heading = page.locator(".finding h1")
     expect(heading).to_contain_text("Finished", timeout=AUDIT_MILLISECONDS)
     manifest = open_audit(own.server.workspace / name).manifest
-    counts = manifest["counts"]
-    assert numbers(heading.inner_text()) == [counts["fn"], counts["fn"] + counts["tn"]]
-    assert numbers(page.locator(".finding p").inner_text())[-2:] == [counts["tp"], counts["fp"]]
+    counts = manifest.counts
+    assert numbers(heading.inner_text()) == [counts.fn, counts.fn + counts.tn]
+    assert numbers(page.locator(".finding p").inner_text())[-2:] == [counts.tp, counts.fp]
     told = json.loads((own.server.workspace / "jobs" / f"{name}.out").read_text())
-    assert told["counts"] == counts
+    assert told["counts"] == as_json(counts)
     page.goto(f"{own.server.url}/?audit={name}")
     settled(page)
     return manifest
@@ -104,10 +105,10 @@ def role(page: Page, name: str) -> dict[str, int]:
     return dict(zip(OUTCOMES, cells, strict=True))
 
 
-def check(page: Page, manifest: dict, expected: dict[str, dict[str, int]]) -> None:
+def check(page: Page, manifest: Manifest, expected: dict[str, dict[str, int]]) -> None:
     """Page, file and README agree; half of `tune` has become `certify`."""
     for split in ("train", "tune", "test"):
-        assert manifest["counts_by_split"][split] == expected[split]
+        assert as_json(manifest.counts_by_split[split]) == expected[split]
     tune, certify = role(page, "tune"), role(page, "certify")
     assert {o: tune[o] + certify[o] for o in OUTCOMES} == expected["tune"]
     assert role(page, "test") == expected["test"]

@@ -21,6 +21,7 @@ from torchvision.models import resnet18
 from tests.small import write_images
 from trust_core.cli.main import main
 from trust_core.storage.audit_files import open_audit
+from trust_core.storage.manifest import as_json
 
 INPUT = ["--size", "64x64", "--mean", "0.5", "--std", "0.25"]
 QUICK = ["--strengths", "0,1"]
@@ -150,11 +151,11 @@ def test_what_is_behind_an_address_is_audited_like_its_folder(
     command = ["audit", str(model), images.as_uri(), "--samples", "samples.csv"]
     assert main([*command, *INPUT, *QUICK, "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
-    data = open_audit(Path(result["audit"])).manifest["data"]
-    assert data["source"] == images.as_uri()
-    assert (Path(data["root"]) / "samples.csv").is_file()
-    assert data["sha256"] == open_audit(audit).manifest["data"]["sha256"]
-    assert result["counts"] == open_audit(audit).manifest["counts"]
+    data = open_audit(Path(result["audit"])).manifest.data
+    assert data.source == images.as_uri()
+    assert (Path(data.root) / "samples.csv").is_file()
+    assert data.sha256 == open_audit(audit).manifest.data.sha256
+    assert result["counts"] == as_json(open_audit(audit).manifest.counts)
     assert main(["audit", str(model), "file:///not/there", *INPUT]) == 2
     assert capsys.readouterr().err == "Nothing is at file:///not/there; check the address.\n"
 

@@ -18,7 +18,8 @@ from tests.fakes import Part, passed_parts
 from trust_core.audit import evidence_job
 from trust_core.audit.evidence_store import RESULT, Task, kept
 from trust_core.explanation.evidence.fit import audit_patch_gaussian
-from trust_core.storage.audit_files import EVIDENCE, MANIFEST, Audit
+from trust_core.storage.audit_files import EVIDENCE, Audit
+from trust_core.storage.manifest import MANIFEST
 
 PARTS = [
     *passed_parts([0.3, 0.2], [0.1, 0.2]),
@@ -125,7 +126,7 @@ def test_windows_leave_room_for_their_surroundings(size: tuple[int, int], window
 
 
 def test_a_model_that_is_gone_is_said_and_the_photograph_stays(audit: Audit, row: pd.Series):
-    Path(audit.manifest["model"]["path"]).unlink()
+    Path(audit.manifest.model.path).unlink()
     app = looked(row)
     assert "The model file has moved" in texts(app)
     assert pictures(app) == 1

@@ -14,8 +14,8 @@ from tests.dashboard.app import SECONDS, again, html
 from tests.fakes import passed_parts, write_fake_audit
 from trust_core.errors import StoreError
 from trust_core.figures.tradeoff import ACCENT
-from trust_core.storage.audit_files import MANIFEST
 from trust_core.storage.locks import LOCK, writer_lock
+from trust_core.storage.manifest import MANIFEST
 
 APP = Path(__file__).parents[2] / "app.py"
 

@@ -1,6 +1,7 @@
 """The operating point in the URL."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -99,8 +100,8 @@ def test_a_noted_point_of_other_scores_is_passed_over(
 
 def test_a_corrected_label_keeps_the_noted_point(audit: Audit, query: dict[str, str]):
     decide(audit, "iou_difference", 0.33, 1.0, "good")
-    audit.manifest["table"] = "another"
-    assert url_state.read_point(audit).threshold == 0.33
+    corrected = replace(audit, manifest=replace(audit.manifest, table="another"))
+    assert url_state.read_point(corrected).threshold == 0.33
 
 
 @pytest.mark.parametrize(

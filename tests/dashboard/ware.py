@@ -61,7 +61,7 @@ def write_audit(folder: Path, parts: Sequence[Part]) -> Audit:
     model = write_network(folder.with_name(f"{folder.name}-network.safetensors"))
     images = write_fake_audit(folder.with_name(f".{folder.name}-fake"), parts)
     samples = images.query("SELECT * FROM samples")[list(SAMPLE_COLUMNS)]
-    dataset = Dataset(Path(images.manifest["data"]["root"]), samples, "CSV", (), ())
+    dataset = Dataset(Path(images.manifest.data.root), samples, "CSV", (), ())
     origin = {"path": str(model), "options": json.loads(json.dumps(asdict(options)))}
     settings = AuditSettings(strengths=(0.0,))
     return run_audit(

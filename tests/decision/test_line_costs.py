@@ -232,11 +232,11 @@ def test_the_thresholds_to_choose_from(audit: Audit) -> None:
 
 
 def test_the_line_counts_what_the_threshold_flags(audit: Audit) -> None:
-    counts = audit.manifest["counts_by_role"]["tune"]
+    counts = audit.manifest.counts_by_role["tune"]
     everything = OperatingPoint("iou_difference", 0.0, -2.0, "tune")
     told = audit_on_the_line(audit, "tune", everything, COSTLY)
-    missed = counts["fn"] / (counts["fn"] + counts["tp"])
-    passed = counts["tn"] / (counts["tn"] + counts["fp"])
+    missed = counts.fn / (counts.fn + counts.tp)
+    passed = counts.tn / (counts.tn + counts.fp)
     assert told["escapes_before"].value == pytest.approx(1e4 * missed)
     assert told["escapes_after"].value == 0
     assert told["reinspections"].value == pytest.approx(1000 * (0.01 * missed + 0.99 * passed))

@@ -1,6 +1,7 @@
 """The maps of one part: the very masks of the score, raw values, and their pictures."""
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -32,9 +33,8 @@ def audit(tmp_path_factory: pytest.TempPathFactory) -> Audit:
 def rescored(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Audit:
     """A fake whose scores do follow from its maps."""
     audit = write_fake_audit(tmp_path_factory.mktemp("rescored") / "audit", random_parts(24))
-    audit.manifest["mask"] = request.param
     rescore(audit.folder, audit.manifest, request.param)
-    return audit
+    return replace(audit, manifest=replace(audit.manifest, mask=request.param))
 
 
 def test_masks_are_those_of_the_score(rescored: Audit):

@@ -1,6 +1,7 @@
 """An audit on disk: reading a finished one, and every folder that is none."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,15 +11,8 @@ import pytest
 from tests.fakes import GRID, Part, passed_parts, random_parts, write_fake_audit
 from trust_core.errors import StoreError
 from trust_core.storage.atomic import write_json
-from trust_core.storage.audit_files import (
-    INDICATORS,
-    MANIFEST,
-    SAMPLES,
-    SCORES,
-    Audit,
-    open_audit,
-    read_manifest,
-)
+from trust_core.storage.audit_files import INDICATORS, SAMPLES, SCORES, Audit, open_audit
+from trust_core.storage.manifest import MANIFEST, read_manifest, write_manifest
 from trust_core.storage.shards import write_table
 from trust_core.storage.workspace import WORKSPACE_VARIABLE, workspace_folder
 
@@ -83,7 +77,7 @@ def test_maps_are_mapped_into_memory_and_indexed_by_row(audit: Audit):
 def test_id_and_key_follow_the_model_pass_the_table_and_the_mask(audit: Audit):
     audits = [audit]
     for part in ("model_pass", "table", "mask"):
-        audits.append(Audit(audit.folder, audit.manifest | {part: "another"}))
+        audits.append(Audit(audit.folder, replace(audit.manifest, **{part: "another"})))
     assert len({one.id for one in audits}) == len({one.key for one in audits}) == 4
 
 
@@ -151,12 +145,12 @@ def test_a_manifest_without_a_status_is_damaged(audit: Audit):
 
 @pytest.mark.parametrize("version", [2, 99, 0, "1"])
 def test_an_audit_in_another_format_is_refused(audit: Audit, version: object):
-    write_json(audit.folder / MANIFEST, audit.manifest | {"schema_version": version})
+    write_manifest(audit.folder, replace(audit.manifest, schema_version=version))
     assert_refused(audit.folder, f"format {version}, this program reads 1", "run the audit again")
 
 
 def test_an_audit_that_has_not_finished_is_refused(audit: Audit):
-    write_json(audit.folder / MANIFEST, audit.manifest | {"status": "running"})
+    write_manifest(audit.folder, replace(audit.manifest, status="running"))
     assert_refused(audit.folder, "has not finished", "resume")
 
 
@@ -170,7 +164,7 @@ def test_the_good_neighbour_opens(audit: Audit):
     again = open_audit(audit.folder)
     assert again.manifest == audit.manifest
     assert again.strengths == (0.0, 1.0, 4.0)
-    assert read_manifest(audit.folder)["counts"] == audit.manifest["counts"]
+    assert read_manifest(audit.folder) == audit.manifest
 
 
 def test_the_workspace_is_named_by_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):

@@ -8,8 +8,9 @@ import pytest
 
 from tests.fakes import passed_parts, write_fake_audit
 from trust_core.errors import SettingsError, StoreError
-from trust_core.storage.audit_files import MANIFEST, open_audit
+from trust_core.storage.audit_files import open_audit
 from trust_core.storage.locks import LOCK, writer_lock
+from trust_core.storage.manifest import MANIFEST
 from trust_core.storage.workspace import (
     JOBS,
     cache_folder,

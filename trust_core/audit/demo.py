@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from trust_core.data.demo.surfaces import SAMPLES_FILE, SETTINGS_FILE, generate
 from trust_core.errors import StoreError
-from trust_core.storage.audit_files import MANIFEST, Audit, open_audit
+from trust_core.storage.audit_files import Audit, open_audit
+from trust_core.storage.manifest import MANIFEST
 from trust_core.storage.workspace import workspace_folder
 
 if TYPE_CHECKING:

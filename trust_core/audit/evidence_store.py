@@ -142,6 +142,6 @@ def _measure(audit: Audit, detector: Detector, surroundings: PatchGaussian, form
     if not found:
         raise StoreError(
             f"None of the photographs that are not sealed can be read in "
-            f"{audit.manifest['data']['root']}; the scale of the colours is measured on them."
+            f"{audit.manifest.data.root}; the scale of the colours is measured on them."
         )
     return scale_end(np.stack(found))

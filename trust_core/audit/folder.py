@@ -7,20 +7,17 @@ from trust_core.audit.manifest import Identity
 from trust_core.audit.settings import AuditSettings
 from trust_core.errors import StoreError
 from trust_core.messages import Message
-from trust_core.storage.atomic import write_json
 from trust_core.storage.audit_files import (
     ACTIVATIONS,
     EVIDENCE,
     FEATURES,
-    FINISHED,
-    MANIFEST,
     MAPS,
     MASKS,
     SAMPLES,
     SCORES,
-    read_manifest,
 )
 from trust_core.storage.locks import LOCK
+from trust_core.storage.manifest import FINISHED, MANIFEST, read_manifest, write_manifest
 from trust_core.storage.shards import SHARDS
 from trust_core.storage.workspace import workspace_folder
 
@@ -37,7 +34,7 @@ def claim(folder: Path, identity: Identity) -> bool:
         folder.mkdir(parents=True, exist_ok=True)
         return True
     if (folder / MANIFEST).exists():
-        if read_manifest(folder)["model_pass"] != identity.model_pass:
+        if read_manifest(folder).model_pass != identity.model_pass:
             raise StoreError(
                 Message(
                     "{folder} holds an audit of another model, data set or setting; choose another "
@@ -61,14 +58,14 @@ def adopt(folder: Path, identity: Identity) -> None:
             manifest = read_manifest(path.parent)
         except StoreError:
             continue  # a damaged neighbour is no reason to stop
-        same = manifest["model_pass"] == identity.model_pass and manifest.get("depths")
-        if same and manifest["status"] == FINISHED:
+        same = manifest.model_pass == identity.model_pass and manifest.depths
+        if same and manifest.status == FINISHED:
             (folder / MAPS).mkdir()
-            files = [SAMPLES, SCORES, *(f"{MAPS}/{entry['file']}" for entry in manifest["maps"])]
+            files = [SAMPLES, SCORES, *(f"{MAPS}/{entry.file}" for entry in manifest.maps)]
             for file in [*files, FEATURES, ACTIVATIONS, MASKS, EVIDENCE]:
                 if (path.parent / file).exists():
                     os.link(path.parent / file, folder / file)
-            write_json(folder / MANIFEST, manifest)
+            write_manifest(folder, manifest)
             return
 
 
@@ -79,4 +76,4 @@ def worth_keeping(folder: Path) -> bool:
 
 def status(folder: Path) -> str | None:
     """What the manifest says of the run; None without one."""
-    return read_manifest(folder)["status"] if (folder / MANIFEST).exists() else None
+    return read_manifest(folder).status if (folder / MANIFEST).exists() else None

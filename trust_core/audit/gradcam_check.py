@@ -49,7 +49,7 @@ def package_form(audit: Audit) -> str:
     Raises:
         SettingsError: the package has no such map.
     """
-    form = str(audit.manifest["settings"]["specific"][0]).removeprefix(PREFIX)
+    form = audit.manifest.settings.specific[0].removeprefix(PREFIX)
     if form not in PACKAGE_MAPS:
         raise SettingsError("The package grad-cam has no map of this form to compare with.")
     return form
@@ -73,7 +73,7 @@ def check_maps(
     """
     form = package_form(audit)
     pixels = network_input(audit, detector, path)[None]
-    layer = audit.manifest["layer"]
+    layer = audit.manifest.layer
     theirs, differences = {}, {}
     for side, sign in SIGNS.items():
         found = package_map(detector, form, pixels, layer, sign)[0]

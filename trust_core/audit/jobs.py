@@ -21,8 +21,8 @@ from pathlib import Path
 from trust_core.audit.allocator import ENVIRONMENT
 from trust_core.errors import StoreError
 from trust_core.storage.atomic import read_json, write_json
-from trust_core.storage.audit_files import FINISHED, MANIFEST, read_manifest
 from trust_core.storage.locks import is_locked, writer_lock
+from trust_core.storage.manifest import FINISHED, MANIFEST, read_manifest
 from trust_core.storage.progress import Progress, read_progress
 from trust_core.storage.workspace import JOBS, workspace_folder
 
@@ -147,7 +147,7 @@ def cancel(folder: Path, patience: float = PATIENCE) -> None:
 
 def has_audit(folder: Path) -> bool:
     """Whether a finished audit lies in a folder."""
-    return (folder / MANIFEST).exists() and read_manifest(folder)["status"] == FINISHED
+    return (folder / MANIFEST).exists() and read_manifest(folder).status == FINISHED
 
 
 def state(folder: Path, finished: Callable[[Path], bool] = has_audit) -> JobState:

@@ -5,7 +5,7 @@ import json
 import os
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from typing import Any
@@ -21,7 +21,13 @@ from trust_core.explanation.evidence.heatmaps import EVIDENCE_FORM
 from trust_core.explanation.heatmaps import map_forms
 from trust_core.explanation.overlap import COMPARISON_GRID
 from trust_core.model.detector import Detector
-from trust_core.storage.audit_files import SCHEMA_VERSION
+from trust_core.storage.manifest import (
+    RUNNING,
+    SCHEMA_VERSION,
+    Manifest,
+    OutcomeCounts,
+    as_record,
+)
 
 DIGEST_ROWS = 20_000
 LIBRARIES = ("torch", "torchvision", "timm", "numpy", "pandas", "pillow")
@@ -68,9 +74,21 @@ def describe(detector: Detector) -> dict[str, Any]:
 
 
 def describe_audit(
-    detector: Detector, dataset: Dataset, settings: AuditSettings, identity: Identity
-) -> dict[str, Any]:
-    """The manifest as far as it is known before the run."""
+    detector: Detector,
+    dataset: Dataset,
+    settings: AuditSettings,
+    identity: Identity,
+    origin: Mapping[str, Any],
+) -> Manifest:
+    """The manifest as far as it is known before the run.
+
+    Args:
+        detector: the classifier under audit.
+        dataset: the labelled images.
+        settings: of the audit.
+        identity: its hashes.
+        origin: how the model was opened: `path` and `options`, or nothing.
+    """
     maps = [
         {
             "name": map_key(detector, layer, name),
@@ -82,14 +100,15 @@ def describe_audit(
         for layer in detector.layers
         for name, form in map_forms(settings.specific, settings.agnostic)
     ]
-    return {
+    content = {
         "schema_version": SCHEMA_VERSION,
+        "status": RUNNING,
         "model_pass": identity.model_pass,
         "table": identity.table,
         "mask": settings.mask,
         "precision": None,
         "settings": asdict(settings),
-        "model": describe(detector) | {"notes": list(detector.notes)},
+        "model": describe(detector) | {"notes": list(detector.notes), **origin},
         "layer": detector.layers[0],
         "grid": list(detector.grids[detector.layers[0]]),
         "maps": maps,
@@ -110,11 +129,13 @@ def describe_audit(
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, {detector.device}",
         "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     }
+    return as_record(Manifest, content)
 
 
-def count_outcomes(samples: pd.DataFrame) -> dict[str, int]:
+def count_outcomes(samples: pd.DataFrame) -> OutcomeCounts:
     """Numbers of TP, FN, TN and FP."""
-    return {name.lower(): int((samples["outcome"] == name).sum()) for name in OUTCOMES.values()}
+    counts = {name: int((samples["outcome"] == name).sum()) for name in OUTCOMES.values()}
+    return OutcomeCounts(tp=counts["TP"], fn=counts["FN"], tn=counts["TN"], fp=counts["FP"])
 
 
 def _digest(content: object) -> str:

@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from trust_core.audit.decode import Batch
 from trust_core.audit.settings import AuditSettings
+from trust_core.storage.manifest import DeltaChange, FlaggedChange, PrecisionCheck
 from trust_core.storage.shards import Shard
 
 FULL = "fp32"
@@ -21,7 +21,7 @@ def compare(
     score: Callable[[AuditSettings, Batch], Shard],
     settings: AuditSettings,
     batches: Iterable[Batch],
-) -> dict[str, Any]:
+) -> PrecisionCheck:
     """Score the first images in both precisions.
 
     Args:
@@ -30,10 +30,7 @@ def compare(
         batches: read until `IMAGES` passed images have been seen.
 
     Returns:
-        `precision`; `images` seen and `passed` ones compared; `decisions_changed`; the largest
-        change of z (`log_odds`); `delta`, the `median` and the `largest` change of Δ over all
-        strengths; `flagged`, of the `SHARE` most suspicious at each strength in fp32 the number
-        (`of`) and how many of them stay (`same`); and a `sentence` that says it.
+        What changes; flagged are the `SHARE` most suspicious images at each strength.
     """
     pairs: list[tuple[Shard, Shard]] = []
     passed = 0
@@ -57,32 +54,32 @@ def compare(
             for column in ("iou_difference", "iou_difference_low")
         )
         same, of = same + len(full & low), of + len(full)
-    found: dict[str, Any] = {
-        "precision": settings.precision,
-        "images": len(answers),
-        "passed": int((answers["predicted"] == 0).sum()),
-        "decisions_changed": int((answers["predicted"] != answers["predicted_low"]).sum()),
-        "log_odds": _largest(both["log_odds"] - both["log_odds_low"]),
-        "delta": {"median": float(np.nan_to_num(moved.median())), "largest": _largest(moved)},
-        "flagged": {"same": same, "of": of},
-    }
-    return found | {"sentence": _sentence(found)}
+    check = PrecisionCheck(
+        precision=settings.precision,
+        images=len(answers),
+        passed=int((answers["predicted"] == 0).sum()),
+        decisions_changed=int((answers["predicted"] != answers["predicted_low"]).sum()),
+        log_odds=_largest(both["log_odds"] - both["log_odds_low"]),
+        delta=DeltaChange(median=float(np.nan_to_num(moved.median())), largest=_largest(moved)),
+        flagged=FlaggedChange(same=same, of=of),
+    )
+    return replace(check, sentence=_sentence(check))
 
 
 def _largest(values: pd.Series) -> float:
     return float(np.nan_to_num(values.abs().max()))
 
 
-def _sentence(found: dict[str, Any]) -> str:
-    if not found["passed"]:
+def _sentence(check: PrecisionCheck) -> str:
+    if not check.passed:
         return (
-            f"{found['precision']}: none of the {found['images']} images that both precisions were "
+            f"{check.precision}: none of the {check.images} images that both precisions were "
             "tried on is called good, so what it changes is not known."
         )
     return (
-        f"{found['precision']} against {FULL} on {found['passed']} parts called good: the IoU "
-        f"difference moves by {found['delta']['median']:.3f} in the median and by "
-        f"{found['delta']['largest']:.3f} at most; of the most suspicious tenth at each strength "
-        f"{found['flagged']['same']} of {found['flagged']['of']} stay in it; "
-        f"{found['decisions_changed']} of {found['images']} decisions change."
+        f"{check.precision} against {FULL} on {check.passed} parts called good: the IoU "
+        f"difference moves by {check.delta.median:.3f} in the median and by "
+        f"{check.delta.largest:.3f} at most; of the most suspicious tenth at each strength "
+        f"{check.flagged.same} of {check.flagged.of} stay in it; "
+        f"{check.decisions_changed} of {check.images} decisions change."
     )

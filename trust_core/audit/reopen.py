@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -21,13 +22,13 @@ def model_path(audit: Audit) -> Path:
     Raises:
         ModelError: the audit does not say, or the file has moved.
     """
-    model = audit.manifest["model"]
-    if not model.get("path"):
+    model = audit.manifest.model
+    if not model.path:
         raise ModelError(
             "This audit does not say where its model file lies; run the audit again to compute "
             "more with it."
         )
-    path = Path(model["path"])
+    path = Path(model.path)
     if not path.is_file():
         raise ModelError(f"The model file has moved: {path} is not there. Put it back and retry.")
     return path
@@ -36,11 +37,11 @@ def model_path(audit: Audit) -> Path:
 def audited_options(audit: Audit) -> ModelOptions:
     """How the audited model was opened, what was taken by rule included."""
     seen = asdict(audited_preprocessing(audit))
-    given = {
+    given: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value
-        for name, value in audit.manifest["model"].get("options", {}).items()
+        for name, value in audit.manifest.model.options.items()
     }
-    return ModelOptions(**given | seen | {"layers": (audit.manifest["layer"],)})
+    return ModelOptions(**given | seen | {"layers": (audit.manifest.layer,)})
 
 
 def reopened(
@@ -59,16 +60,16 @@ def reopened(
         ModelError: the file is gone, is another one, or cannot be opened.
     """
     path = model_path(audit) if path is None else path
-    options, model = audited_options(audit), audit.manifest["model"]
+    options, model = audited_options(audit), audit.manifest.model
     detector = opening(path, options)
-    if detector.sha256 != model["sha256"]:
+    if detector.sha256 != model.sha256:
         raise ModelError(
             f"{path.name} is not the file that was audited (its sha256 differs), so what it "
             "computes would say nothing of this audit; put the audited file back, or audit this "
             "one."
         )
-    if detector.architecture != model["architecture"]:  # the weights fit several; the images chose
-        detector = opening(path, replace(options, arch=model["architecture"]))
+    if detector.architecture != model.architecture:  # the weights fit several; the images chose
+        detector = opening(path, replace(options, arch=model.architecture))
     return detector
 
 

@@ -7,6 +7,7 @@ Data gives decoded images, the model its responses, explanation the maps and the
 import shutil
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,21 +35,24 @@ from trust_core.explanation.evidence.fit import running_patch_gaussian
 from trust_core.explanation.uncertainty import UNCERTAINTY_COLUMNS
 from trust_core.messages import Message
 from trust_core.model.detector import Detector
-from trust_core.storage.atomic import write_json
 from trust_core.storage.audit_files import (
     EVIDENCE,
-    FINISHED,
     INDICATORS,
-    MANIFEST,
     MAPS,
-    RUNNING,
     SAMPLES,
     SCORES,
     Audit,
     open_audit,
-    read_manifest,
 )
 from trust_core.storage.locks import LOCK, writer_lock
+from trust_core.storage.manifest import (
+    FINISHED,
+    RUNNING,
+    Manifest,
+    Timings,
+    read_manifest,
+    write_manifest,
+)
 from trust_core.storage.progress import PROGRESS, Progress, progress_writer, stopwatch
 from trust_core.storage.shards import (
     SHARDS,
@@ -65,6 +69,10 @@ if TYPE_CHECKING:
     from trust_core.audit.cluster import Cluster
 
 RESCORE_ROWS = 2048
+# What the manifest says of the model pass itself, whatever is applied to it later.
+OF_MODEL_PASS = (
+    *("maps", "depths", "timings", "batch_size", "created", "libraries", "machine", "precision"),
+)
 PASS_COLUMNS = [
     *("sample_id", "log_odds", "p_defect", "predicted", "status", "reason"),
     *UNCERTAINTY_COLUMNS,
@@ -110,8 +118,7 @@ def run_audit(
     settings = settings or AuditSettings()
     identity = identify(detector, dataset, settings)
     folder = out if out is not None else default_folder(identity, settings)
-    manifest = describe_audit(detector, dataset, settings, identity)
-    manifest["model"] |= origin or {}
+    manifest = describe_audit(detector, dataset, settings, identity, origin or {})
     busy = f"{folder} is being written by another run; wait until it ends, or stop it"
     try:
         created = claim(folder, identity)
@@ -120,7 +127,7 @@ def run_audit(
                 adopt(folder, identity)
                 if status(folder) != FINISHED:
                     size = batch_size or fitting_batch(detector, memory)
-                    _run_model(
+                    manifest = _run_model(
                         detector, dataset, settings, folder, manifest, size, progress, cluster
                     )
                 _finish(folder, dataset, settings, manifest)
@@ -144,20 +151,19 @@ def _run_model(
     dataset: Dataset,
     settings: AuditSettings,
     folder: Path,
-    manifest: dict[str, Any],
+    manifest: Manifest,
     batch_size: int,
     progress: Callable[[Progress], None],
     cluster: "Cluster | None" = None,
-) -> None:
-    """Score what no shard holds yet, then merge the shards."""
+) -> Manifest:
+    """Score what no shard holds yet, then merge the shards; the manifest with what that gave."""
     if status(folder) == RUNNING:
         earlier = read_manifest(folder)
-        if "depths" not in earlier:  # its shards hold no activations
+        if not earlier.depths:  # its shards hold no activations
             shutil.rmtree(folder / SHARDS, ignore_errors=True)
-        batch_size = earlier["batch_size"]
-        manifest["precision"] = earlier.get("precision")
-    manifest["batch_size"] = batch_size
-    write_json(folder / MANIFEST, manifest | {"status": RUNNING})
+        batch_size, manifest = earlier.batch_size, replace(manifest, precision=earlier.precision)
+    manifest = replace(manifest, batch_size=batch_size)
+    write_manifest(folder, manifest)
     surroundings = (
         running_patch_gaussian(folder, dataset, detector.preprocessing)
         if settings.evidence
@@ -189,13 +195,14 @@ def _run_model(
         def load(index: int) -> tuple[int, Batch]:
             return index, read(slice(starts[index], starts[index] + batch_size))
 
-        if settings.precision != FULL and not manifest.get("precision"):
-            manifest["precision"] = compare(
+        if settings.precision != FULL and not manifest.precision:
+            check = compare(
                 lambda asked, batch: scorer(asked)(batch),
                 settings,
                 (load(index)[1] for index in missing),
             )
-            write_json(folder / MANIFEST, manifest | {"status": RUNNING})
+            manifest = replace(manifest, precision=check)
+            write_manifest(folder, manifest)
         if cluster is None:
             results = run_local(missing, load, work)
         else:
@@ -216,26 +223,22 @@ def _run_model(
             f"None of the {total} images in {dataset.root} can be read (the first: {reason}); "
             "check the files and run again."
         )
-    files = {entry["name"]: entry["file"] for entry in manifest["maps"]}
-    scales = merge(folder, len(starts), files)
-    for entry in manifest["maps"]:
-        entry["display_scale"] = scales[entry["name"]]
-    seconds = time.monotonic() - began
-    manifest["timings"] = {"seconds": seconds, "images": done}
+    scales = merge(folder, len(starts), {entry.name: entry.file for entry in manifest.maps})
+    return replace(
+        manifest,
+        maps=tuple(replace(e, display_scale=scales[e.name]) for e in manifest.maps),
+        timings=Timings(seconds=time.monotonic() - began, images=done),
+    )
 
 
-def _finish(
-    folder: Path, dataset: Dataset, settings: AuditSettings, manifest: dict[str, Any]
-) -> None:
+def _finish(folder: Path, dataset: Dataset, settings: AuditSettings, manifest: Manifest) -> None:
     """Apply labels, roles and the mask rule to a complete model pass; the manifest says so."""
     outdated = not (folder / INDICATORS).exists()
     if status(folder) == FINISHED:
         earlier = read_manifest(folder)
-        outdated |= any(earlier[key] != manifest[key] for key in ("table", "mask"))
-        kept = ("maps", "timings", "batch_size", "created", "libraries", "machine")
-        manifest |= {key: earlier[key] for key in kept} | {"precision": earlier.get("precision")}
-        manifest["depths"] = earlier.get("depths", [])  # none in audits of before
-        if earlier["mask"] != settings.mask:
+        outdated |= (earlier.table, earlier.mask) != (manifest.table, manifest.mask)
+        manifest = replace(manifest, **{name: getattr(earlier, name) for name in OF_MODEL_PASS})
+        if earlier.mask != settings.mask:
             rescore(folder, manifest, settings.mask)
     passed = pd.read_parquet(folder / SAMPLES)[PASS_COLUMNS]
     samples = dataset.samples.merge(passed, on="sample_id", validate="one_to_one")
@@ -246,22 +249,29 @@ def _finish(
         if not settings.evidence:  # roles may have been sealed since it was fitted to images
             (folder / EVIDENCE).unlink(missing_ok=True)
         write_indicators(Audit(folder, manifest))
-    manifest |= {"counts": count_outcomes(samples), "status": FINISHED}
-    for column in ("role", "split"):
-        parts = samples.groupby(column, sort=False)
-        manifest[f"counts_by_{column}"] = {name: count_outcomes(part) for name, part in parts}
-    manifest["unreadable"] = int((samples["status"] == UNREADABLE).sum())
-    no_score = samples["status"] == NO_SCORE
-    manifest["unscored"] = int((no_score & samples["outcome"].isin(["FN", "TN"])).sum())
-    write_json(folder / MANIFEST, manifest)
+    by_role, by_split = (
+        {name: count_outcomes(part) for name, part in samples.groupby(column, sort=False)}
+        for column in ("role", "split")
+    )
+    unscored = (samples["status"] == NO_SCORE) & samples["outcome"].isin(["FN", "TN"])
+    manifest = replace(
+        manifest,
+        status=FINISHED,
+        counts=count_outcomes(samples),
+        counts_by_role=by_role,
+        counts_by_split=by_split,
+        unreadable=int((samples["status"] == UNREADABLE).sum()),
+        unscored=int(unscored.sum()),
+    )
+    write_manifest(folder, manifest)
     shutil.rmtree(folder / SHARDS, ignore_errors=True)
     (folder / PROGRESS).unlink(missing_ok=True)
 
 
-def rescore(folder: Path, manifest: dict[str, Any], rule: str) -> None:
+def rescore(folder: Path, manifest: Manifest, rule: str) -> None:
     """Score the kept maps with another mask rule, some rows at a time; no model runs."""
-    names = ["defect", "good", manifest["settings"]["agnostic"][0]]
-    files = {e["name"]: folder / MAPS / e["file"] for e in manifest["maps"] if e["name"] in names}
+    names = ["defect", "good", manifest.settings.agnostic[0]]
+    files = {e.name: folder / MAPS / e.file for e in manifest.maps if e.name in names}
     maps = {name: np.load(path, mmap_mode="r") for name, path in files.items()}
     start = 0
     with pq.ParquetFile(folder / SCORES) as before, table_writer(folder / SCORES) as write:

@@ -11,6 +11,7 @@ from typing import Any
 from trust_core.audit.options import audit_settings, model_options
 from trust_core.cli.options import add_options, cluster, dataset
 from trust_core.cli.printing import progress, say
+from trust_core.storage.manifest import as_json
 
 
 def add_audit(part: argparse.ArgumentParser) -> None:
@@ -47,24 +48,22 @@ def run_audit(options: argparse.Namespace) -> dict[str, Any]:
         memory=options.memory and int(options.memory * 2**30),
         cluster=where,
     )
-    manifest = audit.manifest
-    if manifest.get("precision"):
-        say([manifest["precision"]["sentence"]])
-    seconds = manifest["timings"]["seconds"]
+    manifest, written = audit.manifest, as_json(audit.manifest)
+    if manifest.precision:
+        say([manifest.precision.sentence])
+    seconds = manifest.timings.seconds
     result = {
         "audit": str(audit.folder),
-        "counts": manifest["counts"],
-        "counts_by_role": manifest["counts_by_role"],
-        "counts_by_split": manifest["counts_by_split"],
-        "unreadable": manifest["unreadable"],
-        "unscored": manifest["unscored"],
+        **{key: written[key] for key in ("counts", "counts_by_role", "counts_by_split")},
+        "unreadable": manifest.unreadable,
+        "unscored": manifest.unscored,
         "seconds": seconds,
-        "images_per_second": manifest["timings"]["images"] / seconds if seconds else 0.0,
-        "model_sha256": manifest["model"]["sha256"],
-        "data_sha256": manifest["data"]["sha256"],
-        "layer": manifest["layer"],
-        "grid": manifest["grid"],
-        "precision": manifest.get("precision"),
+        "images_per_second": manifest.timings.images / seconds if seconds else 0.0,
+        "model_sha256": manifest.model.sha256,
+        "data_sha256": manifest.data.sha256,
+        "layer": manifest.layer,
+        "grid": manifest.grid,
+        "precision": written["precision"],
         "notes": [*detector.notes, *images.notes, *findings],
     }
     if options.expect:
@@ -144,7 +143,7 @@ def run_demo(_: argparse.Namespace) -> dict[str, Any]:
     from trust_core.audit.demo import demo_audit
 
     audit = demo_audit(progress=progress())
-    return {"audit": str(audit.folder), "counts": audit.manifest["counts"]}
+    return {"audit": str(audit.folder), "counts": as_json(audit.manifest.counts)}
 
 
 def show_demo(result: dict[str, Any]) -> None:

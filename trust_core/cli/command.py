@@ -19,7 +19,7 @@ from trust_core.audit.settings import AuditSettings
 from trust_core.cli.main import build_parser
 from trust_core.errors import SettingsError, StoreError
 from trust_core.model.open import ModelOptions
-from trust_core.storage.audit_files import read_manifest
+from trust_core.storage.manifest import read_manifest
 from trust_core.storage.workspace import NETWORKS, workspace_folder
 
 PROGRAM = ("python", "-m", "trust_core")
@@ -131,11 +131,11 @@ def start_audit(words: Sequence[str], folder: Path, identity: Identity) -> None:
     finished = False
     if folder.exists() and any(folder.iterdir()):
         manifest = read_manifest(folder)
-        if not _started(words, folder) or manifest["model_pass"] != identity.model_pass:
+        if not _started(words, folder) or manifest.model_pass != identity.model_pass:
             raise SettingsError(
                 f"The name {folder.name} is taken by another audit; choose another name."
             )
-        finished = jobs.state(folder).phase == jobs.DONE and manifest["table"] == identity.table
+        finished = jobs.state(folder).phase == jobs.DONE and manifest.table == identity.table
     if not finished and jobs.state(folder).phase != jobs.RUNNING:
         jobs.start(words, folder)
 

@@ -284,8 +284,8 @@ def compute_certificate(
 
 def has_same_ranking(audit: Audit) -> bool:
     """Whether `SAME_RANKING` is true of an audit."""
-    outputs = audit.manifest["model"]["convention"]["outputs"]
-    return same_ranking(outputs, audit.manifest["settings"]["decision_threshold"])
+    outputs = audit.manifest.model.convention.outputs
+    return same_ranking(outputs, audit.manifest.settings.decision_threshold)
 
 
 def missed_groups(audit: Audit, role: str) -> int:

@@ -23,6 +23,7 @@ from trust_core.decision.tradeoff import Curve, Floats
 from trust_core.errors import SettingsError
 from trust_core.storage.audit_columns import text
 from trust_core.storage.audit_files import Audit
+from trust_core.storage.manifest import OutcomeCounts
 
 DRAWS = 4000
 CERTIFIED, CHEAPEST, OWN, CERTIFIED_SHIFT = "certified", "cheapest", "own", "rival"
@@ -187,9 +188,9 @@ def cheapest_on_tune(audit: Audit, point: OperatingPoint, line: Line) -> float |
 
 def detector_rates(audit: Audit, role: str) -> tuple[float, float]:
     """Shares of the defects that the detector misses, and of the good parts that it rejects."""
-    counts = audit.manifest["counts_by_role"].get(role, {})
-    fn, tp, fp, tn = (counts.get(name, 0) for name in ("fn", "tp", "fp", "tn"))
-    return fn / max(1, fn + tp), fp / max(1, fp + tn)
+    counts = audit.manifest.counts_by_role.get(role, OutcomeCounts())
+    defects, good = counts.fn + counts.tp, counts.fp + counts.tn
+    return counts.fn / max(1, defects), counts.fp / max(1, good)
 
 
 def costs_along(audit: Audit, points: Curve, line: Line) -> tuple[Floats, Floats]:

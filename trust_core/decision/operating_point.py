@@ -92,7 +92,7 @@ def noted_point(audit: Audit) -> OperatingPoint | None:
         if entry.get("what") != OPERATING_POINT:
             continue
         noted_on = str(entry.get("audit", "")).split("-")
-        if (noted_on[0], noted_on[-1]) != (manifest["model_pass"], manifest["mask"]):
+        if (noted_on[0], noted_on[-1]) != (manifest.model_pass, manifest.mask):
             continue
         indicator, strength, threshold = (
             entry.get(name) for name in ("indicator", "strength", "threshold")

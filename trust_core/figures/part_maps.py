@@ -82,7 +82,7 @@ def with_map(audit: Audit, maps: PartMaps, side: str, values: Values) -> PartMap
 
 def map_scale(audit: Audit, side: str) -> float:
     """The raw value at the end of a map's colour scale, one for the whole data set."""
-    scales = {entry["name"]: entry["display_scale"] for entry in audit.manifest["maps"]}
+    scales = {entry.name: entry.display_scale for entry in audit.manifest.maps}
     return float(scales[_map_name(audit, side)]) or 1.0
 
 
@@ -179,7 +179,7 @@ def masks_picture(masked: MaskedPhoto, threshold: float, line: int, opacity: flo
 
 def _map_name(audit: Audit, side: str) -> str:
     """The kept map that a side of the score was made from."""
-    return str(audit.manifest["settings"]["agnostic"][0]) if side == "agnostic" else side
+    return audit.manifest.settings.agnostic[0] if side == "agnostic" else side
 
 
 def _mask(audit: Audit, values: npt.NDArray[np.float32], side: str) -> Mask:
@@ -188,6 +188,6 @@ def _mask(audit: Audit, values: npt.NDArray[np.float32], side: str) -> Mask:
 
     from trust_core.explanation.overlap import mask_of
 
-    rule = str(audit.manifest["mask"])
+    rule = audit.manifest.mask
     mask = mask_of(torch.from_numpy(values)[None], rule, specific=side != "agnostic")
     return np.asarray(mask[0].numpy())

@@ -43,8 +43,8 @@ def seen_box(image: tuple[int, int], network: tuple[int, int], resize: str) -> B
 
 def audit_box(audit: Audit, image: tuple[int, int]) -> Box:
     """What the network of an audit saw of a photograph of this (width, height)."""
-    rule = audit.manifest["model"]["preprocessing"]
-    return seen_box(image, tuple(rule["size"]), rule["resize"])
+    rule = audit.manifest.model.preprocessing
+    return seen_box(image, rule.size, rule.resize)
 
 
 def spread(cells: npt.NDArray[np.floating], box: Box, size: tuple[int, int]) -> Values:

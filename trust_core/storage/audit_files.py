@@ -6,13 +6,11 @@ one manifest. `trust_core.storage.shards` writes it while it runs.
 
 import atexit
 import glob
-import json
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import numpy as np
@@ -21,9 +19,8 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from trust_core.errors import StoreError
+from trust_core.storage.manifest import FINISHED, Manifest, read_manifest
 
-SCHEMA_VERSION = 1
-MANIFEST = "manifest.json"
 SAMPLES = "samples.parquet"
 SCORES = "scores.parquet"
 FEATURES = "features.npy"
@@ -32,7 +29,6 @@ MASKS = "masks.npy"
 EVIDENCE = "evidence.npz"
 INDICATORS = "indicators.parquet"
 MAPS = "maps"
-RUNNING, FINISHED = "running", "finished"
 
 # Of DuckDB: what needs more memory goes by way of the disk; files read are kept by the system.
 QUERIES: dict[str, str | bool | int | float | list[str]] = {
@@ -40,32 +36,6 @@ QUERIES: dict[str, str | bool | int | float | list[str]] = {
     "temp_directory": str(Path(tempfile.gettempdir()) / "trust-core-queries"),
     "enable_external_file_cache": "false",
 }
-
-
-def read_manifest(folder: Path) -> dict[str, Any]:
-    """The manifest of the audit in `folder`.
-
-    Raises:
-        StoreError: no audit there, a damaged manifest, or one of a newer program.
-    """
-    path = folder / MANIFEST
-    try:
-        manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        version, _ = manifest["schema_version"], manifest["status"]
-    except (FileNotFoundError, NotADirectoryError):
-        raise StoreError(
-            f"{folder} holds no audit (no {MANIFEST}); name the folder that `audit` printed."
-        ) from None
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError):
-        raise StoreError(f"{path} is damaged; run the audit again into a new folder.") from None
-    except OSError as error:
-        raise StoreError(f"{path} cannot be read: {error.strerror}; check its rights.") from error
-    if version != SCHEMA_VERSION:
-        raise StoreError(
-            f"{folder} was written in format {version}, this program reads {SCHEMA_VERSION}; "
-            "run the audit again."
-        )
-    return manifest
 
 
 @dataclass(frozen=True)
@@ -78,12 +48,12 @@ class Audit:
     """
 
     folder: Path
-    manifest: dict[str, Any]
+    manifest: Manifest
 
     @property
     def id(self) -> str:
         """What was audited: model pass, table and mask rule, as journals and exports note it."""
-        return f"{self.manifest['model_pass']}-{self.manifest['table']}-{self.manifest['mask']}"
+        return f"{self.manifest.model_pass}-{self.manifest.table}-{self.manifest.mask}"
 
     @property
     def key(self) -> str:
@@ -94,11 +64,11 @@ class Audit:
     @property
     def strengths(self) -> tuple[float, ...]:
         """Adversarial strengths ε that were scored, ascending, 0 first."""
-        return tuple(self.manifest["settings"]["strengths"])
+        return self.manifest.settings.strengths
 
     def data_file(self, path: str) -> Path:
         """The file of a photograph or mask, from its path in the sample table."""
-        return Path(self.manifest["data"]["root"]) / path
+        return Path(self.manifest.data.root) / path
 
     def query(self, sql: str, parameters: Sequence[object] = ()) -> pd.DataFrame:
         """Rows of a SQL query over the tables `samples`, `scores` and `indicators`.
@@ -141,8 +111,8 @@ class Audit:
     @cached_property
     def _maps(self) -> dict[str, npt.NDArray[np.float16]]:
         return {
-            entry["name"]: np.load(self.folder / MAPS / entry["file"], mmap_mode="r")
-            for entry in self.manifest["maps"]
+            entry.name: np.load(self.folder / MAPS / entry.file, mmap_mode="r")
+            for entry in self.manifest.maps
         }
 
     def maps(self, name: str) -> npt.NDArray[np.float16]:
@@ -204,7 +174,7 @@ def open_audit(folder: Path) -> Audit:
         StoreError: no audit there, or one that has not finished.
     """
     manifest = read_manifest(folder)
-    if manifest["status"] != FINISHED:
+    if manifest.status != FINISHED:
         raise StoreError(
             f"The audit in {folder} has not finished; run the same command again to resume it."
         )

@@ -10,26 +10,29 @@ import os
 import re
 import shutil
 from collections import Counter
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePath
-from typing import Any
 
 from trust_core.errors import SettingsError, StoreError
 from trust_core.storage.atomic import read_json, write_json
 from trust_core.storage.audit_files import (
-    FINISHED,
-    MANIFEST,
     Audit,
     open_audit,
-    read_manifest,
 )
 from trust_core.storage.locks import LOCK, is_locked, writer_lock
+from trust_core.storage.manifest import (
+    FINISHED,
+    MANIFEST,
+    RUNNING,
+    SCHEMA_VERSION,
+    Manifest,
+    read_manifest,
+)
 from trust_core.storage.progress import read_progress
 
 DEMO = "demo"
-STOPPED, RUNNING, DAMAGED = "stopped", "running", "damaged"
+STOPPED, DAMAGED = "stopped", "damaged"
 NAME_FILE = "name.json"  # the display name; the folder keeps its own
 JOBS, CACHE, NETWORKS = "jobs", "cache", "networks"  # folders of the workspace without audits
 LONGEST_NAME = 80
@@ -54,7 +57,7 @@ class Entry:
         folder: its name in the workspace; what the URL carries.
         name: what people call it.
         status: `finished`, `running`, `stopped` or `damaged`.
-        manifest: `manifest.json`; empty when damaged.
+        manifest: `manifest.json`; an empty one when damaged.
         done: images finished, while it is not finished as a whole.
         total: images in all; 0 while unknown.
     """
@@ -62,16 +65,16 @@ class Entry:
     folder: str
     name: str
     status: str
-    manifest: dict[str, Any]
+    manifest: Manifest
     done: int = 0
     total: int = 0
 
     @property
     def images(self) -> int:
         """Images in the data set; 0 while unknown."""
-        roles = self.manifest.get("counts_by_role", {}).values()
-        counted = sum(sum(part.values()) for part in roles)
-        return counted + self.manifest.get("unreadable", 0) if roles else self.total
+        roles = self.manifest.counts_by_role.values()
+        readable = sum(counts.total for counts in roles)
+        return readable + self.manifest.unreadable if roles else self.total
 
 
 def folder_of(name: str) -> Path:
@@ -93,7 +96,7 @@ def entries() -> list[Entry]:
     """The audits of the workspace, the newest first."""
     found = [entry(path.parent) for path in workspace_folder().glob(f"*/{MANIFEST}")]
     visible = [e for e in found if not e.folder.startswith(".")]
-    return sorted(visible, key=lambda e: (e.manifest.get("created", ""), e.folder), reverse=True)
+    return sorted(visible, key=lambda e: (e.manifest.created, e.folder), reverse=True)
 
 
 def finished_audits() -> dict[str, str]:
@@ -110,24 +113,25 @@ def entry(folder: Path) -> Entry:
     try:
         manifest = read_manifest(folder)
         name = display_name(folder, manifest)
-        if manifest["status"] == FINISHED:
+        if manifest.status == FINISHED:
             return Entry(folder.name, name, FINISHED, manifest)
-    except (StoreError, KeyError, TypeError):
-        return Entry(folder.name, display_name(folder), DAMAGED, {})
+    except StoreError:
+        empty = Manifest(schema_version=SCHEMA_VERSION, status=DAMAGED)
+        return Entry(folder.name, display_name(folder), DAMAGED, empty)
     progress = read_progress(folder)
     status = RUNNING if is_locked(folder / LOCK) else STOPPED
     return Entry(folder.name, name, status, manifest, progress.done, progress.total)
 
 
-def display_name(folder: Path, manifest: Mapping[str, Any] | None = None) -> str:
+def display_name(folder: Path, manifest: Manifest | None = None) -> str:
     """What the audit is called: as it was renamed, or after its folder, or by what was audited."""
     given = str(read_json(folder / NAME_FILE).get("name") or "")
     if given or folder.name == DEMO:
         return given or "Demo"
     if manifest and HASHES.fullmatch(folder.name):
-        model, data = manifest["model"], manifest["data"]
-        detector = PurePath(model["path"]).stem if "path" in model else model["architecture"]
-        return f"{detector} on {PurePath(data['root']).name}"
+        model, data = manifest.model, manifest.data
+        detector = PurePath(model.path).stem or model.architecture
+        return f"{detector} on {PurePath(data.root).name}"
     return folder.name
 
 

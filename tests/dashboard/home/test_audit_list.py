@@ -5,8 +5,9 @@ from pathlib import Path
 
 from tests.dashboard.app import again, html, links, open_page
 from tests.fakes import passed_parts, write_fake_audit
-from trust_core.storage.audit_files import MANIFEST, Audit
+from trust_core.storage.audit_files import Audit
 from trust_core.storage.locks import LOCK, writer_lock
+from trust_core.storage.manifest import MANIFEST
 from trust_core.storage.workspace import entries
 
 

@@ -39,8 +39,8 @@ def test_the_flagged_list_names_each_part_and_why(audit: Audit):
         "0.25",
     )
     assert first["audit"] == audit.id
-    assert first["model_sha256"] == audit.manifest["model"]["sha256"]
-    assert first["data_sha256"] == audit.manifest["data"]["sha256"]
+    assert first["model_sha256"] == audit.manifest.model.sha256
+    assert first["data_sha256"] == audit.manifest.data.sha256
 
 
 def test_the_overlooked_list_keeps_negative_scores_as_numbers(audit: Audit):

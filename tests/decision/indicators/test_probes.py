@@ -16,7 +16,8 @@ from trust_core.decision.indicators import probes
 from trust_core.decision.indicators.probes import combined, fit_probes, read_probes
 from trust_core.decision.indicators.registry import available
 from trust_core.decision.indicators.stored import write_indicators
-from trust_core.storage.audit_files import ACTIVATIONS, MANIFEST, SAMPLES, open_audit
+from trust_core.storage.audit_files import ACTIVATIONS, SAMPLES, open_audit
+from trust_core.storage.manifest import MANIFEST, as_json
 
 CHANNELS = (4, 3)
 DEPTHS = [
@@ -43,8 +44,8 @@ def made(folder, *, images=400, lead=3.0, groups=2, seed=0):
     values = draw.normal(size=(len(samples), WIDTH))
     values[:, 5] += lead * samples["label"]
     np.save(folder / ACTIVATIONS, values.astype(np.float16))
-    manifest = audit.manifest | {"depths": DEPTHS}
-    (folder / MANIFEST).write_text(json.dumps(manifest))
+    content = as_json(audit.manifest) | {"depths": DEPTHS}
+    (folder / MANIFEST).write_text(json.dumps(content))
     audit = open_audit(folder)
     write_indicators(audit)
     return audit
@@ -120,7 +121,7 @@ def test_probes_abstain_and_say_why(tmp_path, missing):
     if missing == "activations":
         (audit.folder / ACTIVATIONS).unlink()
     if missing == "depths":
-        audit = replace(audit, manifest={k: v for k, v in audit.manifest.items() if k != "depths"})
+        audit = replace(audit, manifest=replace(audit.manifest, depths=()))
     assert fit_probes(audit, pd.read_parquet(audit.folder / SAMPLES)) is None
     write_indicators(audit)
     assert not {"probe", "probe_combination"} & set(available(audit))
@@ -149,7 +150,7 @@ def test_an_audit_keeps_activations_row_for_row(tmp_path):
     detector, dataset = small_detector(), small_dataset(tmp_path / "data")
     audit = run_audit(detector, dataset, AuditSettings(strengths=(0.0,)), tmp_path / "audit")
     kept = audit.activations()
-    channels = [depth["channels"] for depth in audit.manifest["depths"]]
+    channels = [depth.channels for depth in audit.manifest.depths]
     assert kept.shape == (len(dataset.samples), 3 * sum(channels))
     assert kept.dtype == np.float16
-    assert [d["layer"] for d in audit.manifest["depths"]] == ["1", "3"]
+    assert [d.layer for d in audit.manifest.depths] == ["1", "3"]

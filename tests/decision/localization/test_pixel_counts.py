@@ -30,9 +30,9 @@ from trust_core.decision.localization.pixel_counts import (
     sources,
 )
 from trust_core.errors import SettingsError, StoreError
-from trust_core.storage.atomic import write_json
 from trust_core.storage.audit_files import MASKS, SAMPLES, Audit, open_audit
 from trust_core.storage.locks import LOCK, writer_lock
+from trust_core.storage.manifest import write_manifest
 from trust_core.storage.progress import PROGRESS
 
 
@@ -49,7 +49,7 @@ def audit(tmp_path: Path) -> Audit:
 def plainly(audit: Audit, source: str, threshold: float) -> np.ndarray:
     """|P|, |P∩G|, |G| and area of each image, with torch and whole pictures."""
     samples = audit.query("SELECT * FROM samples ORDER BY sample_id")
-    root = Path(audit.manifest["data"]["root"])
+    root = Path(audit.manifest.data.root)
     rows = []
     for number, sample in enumerate(samples.itertuples()):
         if source == MASK_HEAD:
@@ -126,7 +126,7 @@ def test_a_run_that_was_stopped_goes_on(audit: Audit, monkeypatch) -> None:
 def test_other_labels_or_masks_are_counted_anew_and_the_old_counts_go(audit: Audit) -> None:
     make_counts(audit, MASK_HEAD)
     before = counts_folder(audit, MASK_HEAD)
-    write_json(audit.folder / "manifest.json", audit.manifest | {"table": "f" * 64})
+    write_manifest(audit.folder, dataclasses.replace(audit.manifest, table="f" * 64))
     changed = open_audit(audit.folder)
     assert read_counts(changed, MASK_HEAD) is None
     make_counts(changed, MASK_HEAD)
@@ -136,7 +136,7 @@ def test_other_labels_or_masks_are_counted_anew_and_the_old_counts_go(audit: Aud
 
 def test_what_is_missing_or_damaged_is_unknown_and_the_rest_goes_on(audit: Audit) -> None:
     samples = audit.query("SELECT * FROM samples ORDER BY sample_id")
-    root = Path(audit.manifest["data"]["root"])
+    root = Path(audit.manifest.data.root)
     readable = samples["outcome"] != ""
     defects = np.flatnonzero((samples["label"] == 1) & readable)
     good = int(np.flatnonzero((samples["label"] == 0) & readable)[0])
@@ -160,7 +160,7 @@ def test_a_letterbox_is_undone(tmp_path: Path) -> None:
     """A photograph twice as wide as high fills the middle half of the network's square."""
     audit = write_fake_audit(tmp_path / "audit", [Part(True, 0.2, (0.1,))], mask_head=True)
     sample = audit.query("SELECT * FROM samples").iloc[0]
-    root = Path(audit.manifest["data"]["root"])
+    root = Path(audit.manifest.data.root)
     truth = np.zeros((20, 40), dtype=np.uint8)
     truth[:10, :20] = 255
     Image.fromarray(truth).save(root / sample["mask_path"])
@@ -168,9 +168,9 @@ def test_a_letterbox_is_undone(tmp_path: Path) -> None:
     seen = np.zeros((1, 24, 24), dtype=np.float16)
     seen[0, 6:12, :12] = 0.9  # the upper left quarter of what the letterbox shows
     np.save(audit.folder / MASKS, seen)
-    rule = dict(audit.manifest["model"]["preprocessing"], resize="letterbox")
-    model = dict(audit.manifest["model"], preprocessing=rule)
-    boxed = dataclasses.replace(audit, manifest=audit.manifest | {"model": model})
+    rule = dataclasses.replace(audit.manifest.model.preprocessing, resize="letterbox")
+    model = dataclasses.replace(audit.manifest.model, preprocessing=rule)
+    boxed = dataclasses.replace(audit, manifest=dataclasses.replace(audit.manifest, model=model))
     predicted, overlap, true, area = (int(v[0]) for v in make_counts(boxed, MASK_HEAD).at(0.45))
     assert (true, area) == (200, 800)
     assert predicted == overlap == 200

@@ -122,7 +122,7 @@ def test_an_empty_mask_and_a_missing_one_are_left_out_and_counted(tmp_path: Path
     first, second = np.flatnonzero(tuned & (samples["label"] == 1))[:2]
     good = np.flatnonzero(tuned & (samples["label"] == 0))[0]
     whole = report(audit, make_counts(audit, MASK_HEAD)).as_json()
-    root = Path(audit.manifest["data"]["root"])
+    root = Path(audit.manifest.data.root)
     Image.fromarray(np.zeros((48, 48), dtype=np.uint8)).save(root / samples["mask_path"][first])
     samples.loc[good, "mask_path"] = "marked.png"
     Image.fromarray(np.full((48, 48), 255, dtype=np.uint8)).save(root / "marked.png")

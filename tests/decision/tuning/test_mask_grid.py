@@ -14,6 +14,7 @@ from tests.fakes import random_parts, write_fake_audit
 from trust_core.decision.tuning.mask_grid import MASK_RULES, Recipe, overlaps, recipes_of
 from trust_core.explanation.overlap import overlap
 from trust_core.storage.audit_files import SCORES
+from trust_core.storage.manifest import Manifest, as_record
 
 
 def test_recipes_are_every_layer_pair_and_mask_the_audits_own_first(audit):
@@ -28,7 +29,7 @@ def test_overlaps_are_those_of_the_explanation_layer_to_the_last_bit(audit, numb
     passed = audit.passed(["tune", "test"])
     rows = passed["row"].to_numpy()
     defect, good = overlaps(audit, rows, passed["log_odds"].to_numpy(), [recipe])
-    names = {(e["layer"], e["map"]): e["name"] for e in audit.manifest["maps"]}
+    names = {(e.layer, e.map): e.name for e in audit.manifest.maps}
     prefix = "" if recipe.specific == "gradcam" else "layercam_"
     maps = [
         torch.from_numpy(np.array(audit.maps(names[recipe.layer, name])[rows])).float()
@@ -51,11 +52,14 @@ def test_maps_with_ties_zeros_and_constants_too(rows, rule):
     maps = np.array(rows, dtype=np.float16).reshape(-1, 3, 3)
     stored = {"defect": maps, "good": maps[::-1].copy(), "gradient": np.roll(maps, 1, 1)}
 
-    manifest = {
+    content = {
+        "schema_version": 1,
+        "status": "finished",
         "settings": {"specific": ["gradcam"], "agnostic": ["gradient"]},
-        "maps": [{"layer": "l", "map": name, "name": name} for name in stored],
+        "maps": [{"layer": "l", "map": name, "name": name, "file": ""} for name in stored],
         "mask": "half",
     }
+    manifest = as_record(Manifest, content)
     kept = SimpleNamespace(manifest=manifest, maps=stored.__getitem__)
     recipe = Recipe("l", "gradcam", "gradient", rule)
     defect, good = overlaps(kept, np.arange(len(maps)), np.zeros(len(maps)), [recipe])

@@ -1,6 +1,7 @@
 """What was audited, in words."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from tests.fakes import Part, passed_parts, write_fake_audit
 from trust_core.figures.words import audit as audit_words
 from trust_core.storage.audit_files import Audit
+from trust_core.storage.manifest import Manifest
 
 
 @pytest.fixture
@@ -20,16 +22,21 @@ def demo(tmp_path: Path) -> Audit:
 
 
 def test_what_was_audited(demo: Audit):
-    def said() -> dict[str, str]:
-        return dict(re.findall("<dt>(.*?)</dt><dd>(.*?)</dd>", audit_words.audit_description(demo)))
+    def said(manifest: Manifest) -> dict[str, str]:
+        text = audit_words.audit_description(replace(demo, manifest=manifest))
+        return dict(re.findall("<dt>(.*?)</dt><dd>(.*?)</dd>", text))
 
-    assert said()["Detector"] == "000000000000 (resnet18)"
-    assert said()["Calls a part defective"] == "from a defect probability of 0.5"
-    assert said()["Computed"] == "04 May 2026, 03:02, in 12 s"
-    demo.manifest["model"]["path"] = "/models/<tile>.pt"
-    demo.manifest["settings"]["decision_threshold"] = None
-    assert said()["Detector"] == "&lt;tile&gt;.pt (resnet18)"
-    assert said()["Calls a part defective"] == "when a kind of defect has the largest output"
+    manifest = demo.manifest
+    assert said(manifest)["Detector"] == "000000000000 (resnet18)"
+    assert said(manifest)["Calls a part defective"] == "from a defect probability of 0.5"
+    assert said(manifest)["Computed"] == "04 May 2026, 03:02, in 12 s"
+    other = replace(
+        manifest,
+        model=replace(manifest.model, path="/models/<tile>.pt"),
+        settings=replace(manifest.settings, decision_threshold=None),
+    )
+    assert said(other)["Detector"] == "&lt;tile&gt;.pt (resnet18)"
+    assert said(other)["Calls a part defective"] == "when a kind of defect has the largest output"
 
 
 def test_roles_stand_in_their_order_with_their_counts(demo: Audit):

@@ -97,7 +97,7 @@ def test_the_auditor_opens_it_without_an_option(finished, dataset, tmp_path):
     assert detector.mask_grid == (None if objective == "label" else (16, 16))
     assert set(detector.grids.values()) == {(2, 2)}
     audit = run_audit(detector, dataset, AuditSettings(strengths=(0, 1)), tmp_path / "audit")
-    assert audit.manifest["counts"]["tp"] + audit.manifest["counts"]["fn"] == 18
+    assert audit.manifest.counts.tp + audit.manifest.counts.fn == 18
     if objective != "label":
         masks = audit.masks().astype(np.float32)
         table = audit.query("SELECT sample_id, p_defect FROM samples ORDER BY sample_id")

@@ -101,11 +101,11 @@ def fit_probes(audit: Audit, samples: pd.DataFrame) -> Probes | None:
     Returns:
         None where activations were not kept, or `tune` has too few groups to fit to.
     """
-    activations, depths = audit.activations(), audit.manifest.get("depths")
+    activations, depths = audit.activations(), audit.manifest.depths
     if activations is None or not depths:
         return None
-    widths = tuple(len(STATISTICS) * depth["channels"] for depth in depths)
-    return _fitted(activations, samples, tuple(depth["layer"] for depth in depths), widths)
+    widths = tuple(len(STATISTICS) * depth.channels for depth in depths)
+    return _fitted(activations, samples, tuple(depth.layer for depth in depths), widths)
 
 
 def combined(log_odds: Floats, scores: Floats, usual: Flags, weight: float = WEIGHT) -> Floats:

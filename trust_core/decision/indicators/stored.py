@@ -211,7 +211,7 @@ def _features(material: Material) -> tuple[FeatureRows, FeatureRows] | None:
 @RIVALS.register("defect_area")
 def defect_area(material: Material) -> Floats:
     """Share of the image inside M_defect."""
-    rule = material.audit.manifest["mask"]
+    rule = material.audit.manifest.mask
     return material.each_map(
         lambda maps, _: mask_of(maps, rule, specific=True).double().mean((1, 2)).numpy(), "defect"
     )
@@ -233,7 +233,7 @@ def defect_entropy(material: Material) -> Floats:
 @RIVALS.register("evidence_mass")
 def evidence_mass(material: Material) -> Floats | None:
     """Share of the pixel evidence for a defect that lies in its strongest twentieth."""
-    specific = material.audit.manifest["settings"]["specific"]
+    specific = material.audit.manifest.settings.specific
     if EVIDENCE_FORM not in specific:
         return None
     name = "defect" if specific[0] == EVIDENCE_FORM else f"{EVIDENCE_FORM}_defect"
@@ -275,7 +275,7 @@ def iou_random(material: Material) -> Floats:
 
     The noise is drawn from the image's `sample_id`, on the layer's grid.
     """
-    rule, maps = material.audit.manifest["mask"], material.audit.maps
+    rule, maps = material.audit.manifest.mask, material.audit.maps
     grid = maps("defect").shape[1:]
     ids = material.table["sample_id"].tolist()
 

@@ -78,7 +78,7 @@ def column_of(threshold: float) -> int:
 def sources(audit: Audit) -> tuple[str, ...]:
     """What masks can be had from: the mask head when there is one, then every kept map."""
     head = (MASK_HEAD,) if audit.masks() is not None else ()
-    return (*head, *(entry["name"] for entry in audit.manifest["maps"]))
+    return (*head, *(entry.name for entry in audit.manifest.maps))
 
 
 def find_source(audit: Audit, source: str | None) -> str:
@@ -110,7 +110,7 @@ def read_counts(audit: Audit, source: str) -> MaskCounts | None:
 
 def counts_folder(audit: Audit, source: str) -> Path:
     """Where the counts of this model pass with these labels and masks lie; others lie elsewhere."""
-    told = [audit.manifest["model_pass"], audit.manifest["table"], THRESHOLDS.tolist()]
+    told = [audit.manifest.model_pass, audit.manifest.table, THRESHOLDS.tolist()]
     digest = hashlib.sha256(json.dumps(told).encode()).hexdigest()[:12]
     return audit.folder / FOLDER / f"{source}-{digest}"
 
@@ -261,9 +261,9 @@ def _pictures(audit: Audit, source: str, sample_id: str | None = None) -> list[_
     if source == MASK_HEAD:
         row, scale, joined = "file_row_number", "1.0", ""
     else:
-        entry = next(e for e in audit.manifest["maps"] if e["name"] == source)
+        entry = next(e for e in audit.manifest.maps if e.name == source)
         row = "coalesce(row, -1)"
-        scale = f'coalesce("scale_{source}", 0) / {float(entry["display_scale"]) or 1.0}'
+        scale = f'coalesce("scale_{source}", 0) / {entry.display_scale or 1.0}'
         joined = "LEFT JOIN (SELECT * FROM scores WHERE strength = 0) USING (sample_id)"
     found = audit.query(
         f"""SELECT {row} AS row, {scale} AS scale, path, mask_path, label

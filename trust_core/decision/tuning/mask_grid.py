@@ -19,6 +19,7 @@ import torch
 from trust_core.decision.tradeoff import Floats
 from trust_core.explanation.overlap import MASKS, to_comparison_grid, top_share
 from trust_core.storage.audit_files import Audit
+from trust_core.storage.manifest import Manifest
 
 MASK_RULES = ("half", "otsu", "top:0.05", "top:0.1", "top:0.2", "top:0.4")
 ROWS_AT_ONCE = 256  # what they need stays in the cache of a core
@@ -44,16 +45,16 @@ class Recipe:
     mask: str
 
 
-def recipes_of(manifest: dict[str, Any], rules: Sequence[str] = MASK_RULES) -> tuple[Recipe, ...]:
+def recipes_of(manifest: Manifest, rules: Sequence[str] = MASK_RULES) -> tuple[Recipe, ...]:
     """Every recipe that the kept maps allow; the audit's own mask rule comes first."""
-    settings = manifest["settings"]
-    layers = dict.fromkeys(entry["layer"] for entry in manifest["maps"])
+    settings = manifest.settings
+    layers = dict.fromkeys(entry.layer for entry in manifest.maps)
     return tuple(
         Recipe(layer, specific, agnostic, rule)
         for layer in layers
-        for specific in settings["specific"]
-        for agnostic in settings["agnostic"]
-        for rule in dict.fromkeys((manifest["mask"], *rules))
+        for specific in settings.specific
+        for agnostic in settings.agnostic
+        for rule in dict.fromkeys((manifest.mask, *rules))
     )
 
 
@@ -89,8 +90,8 @@ def overlaps(
 
 def _ious(audit: Audit, rows: npt.NDArray[np.int64], recipes: Sequence[Recipe]) -> Floats:
     """The same of a few rows, whatever their log-odds."""
-    names = {(entry["layer"], entry["map"]): entry["name"] for entry in audit.manifest["maps"]}
-    first = audit.manifest["settings"]["specific"][0]
+    names = {(entry.layer, entry.map): entry.name for entry in audit.manifest.maps}
+    first = audit.manifest.settings.specific[0]
     rules = tuple(dict.fromkeys(recipe.mask for recipe in recipes))
     made: dict[tuple[str, str], tuple[dict[str, Words], npt.NDArray[np.bool_]]] = {}
 

@@ -4,6 +4,7 @@ Only images of `train` and `tune` are read: sealed roles stay sealed.
 """
 
 from contextlib import suppress
+from dataclasses import fields
 from functools import lru_cache
 from pathlib import Path
 from zipfile import BadZipFile
@@ -81,7 +82,7 @@ def audit_patch_gaussian(audit: Audit, window: int = 10) -> PatchGaussian:
         SettingsError: no such window.
         StoreError: the kept file is damaged.
     """
-    root = Path(audit.manifest["data"]["root"])
+    root = Path(audit.manifest.data.root)
     samples = audit.query("SELECT sample_id, path, role FROM samples")
     return _patch_gaussian(
         audit.folder, root, unsealed_paths(samples), audited_preprocessing(audit), window
@@ -136,9 +137,8 @@ def load_patch_gaussian(path: Path) -> PatchGaussian:
 
 def audited_preprocessing(audit: Audit) -> Preprocessing:
     """How the audited detector sees images."""
-    settings = audit.manifest["model"]["preprocessing"]
-    lists = {key: tuple(value) for key, value in settings.items() if isinstance(value, list)}
-    return Preprocessing(**(settings | lists))
+    noted = audit.manifest.model.preprocessing
+    return Preprocessing(**{f.name: getattr(noted, f.name) for f in fields(Preprocessing)})
 
 
 @lru_cache(maxsize=8)

@@ -23,20 +23,20 @@ OUTCOMES = {  # heads of the table of roles
 def audit_description(audit: Audit) -> str:
     """What was audited, as a list of names and values."""
     manifest = audit.manifest
-    model, data, timings = manifest["model"], manifest["data"], manifest["timings"]
-    threshold = manifest["settings"]["decision_threshold"]
-    file = PurePath(model["path"]).name if "path" in model else model["sha256"][:12]
-    height, width = model["preprocessing"]["size"]
-    rows, columns = manifest["grid"]
+    model, data, timings = manifest.model, manifest.data, manifest.timings
+    threshold = manifest.settings.decision_threshold
+    file = PurePath(model.path).name or model.sha256[:12]
+    height, width = model.preprocessing.size
+    rows, columns = manifest.grid
     lines = {
-        "Detector": f"{file} ({model['architecture']})",
+        "Detector": f"{file} ({model.architecture})",
         "Calls a part defective": "when a kind of defect has the largest output"
         if threshold is None
         else f"from a defect probability of {threshold:g}",
-        "Looks at": f"{height} × {width} pixels, {CHANNELS[model['preprocessing']['channels']]}",
-        "Heatmaps from": f"{rows} × {columns} cells (layer {manifest['layer']} of the network)",
-        "Data": f"{PurePath(data['root']).name} ({data['layout']})",
-        "Computed": f"{moment(manifest['created'])}, in {duration(timings['seconds'])}",
+        "Looks at": f"{height} × {width} pixels, {CHANNELS[model.preprocessing.channels]}",
+        "Heatmaps from": f"{rows} × {columns} cells (layer {manifest.layer} of the network)",
+        "Data": f"{PurePath(data.root).name} ({data.layout})",
+        "Computed": f"{moment(manifest.created)}, in {duration(timings.seconds)}",
     }
     body = "".join(f"<dt>{name}</dt><dd>{escape(value)}</dd>" for name, value in lines.items())
     return f'<dl class="facts">{body}</dl>'
@@ -44,12 +44,12 @@ def audit_description(audit: Audit) -> str:
 
 def role_table(audit: Audit) -> str:
     """A row a role: what it is for, and what the detector answered on its images."""
-    counts = audit.manifest["counts_by_role"]
+    counts = audit.manifest.counts_by_role
     rows = [
         (
             "",
             f"{role}<small>{ROLE_NAMES[role]}</small>",
-            [count(counts[role][outcome]) for outcome in OUTCOMES],
+            [count(getattr(counts[role], outcome)) for outcome in OUTCOMES],
         )
         for role in ROLES
         if role in counts
@@ -59,12 +59,12 @@ def role_table(audit: Audit) -> str:
 
 def any_not_scored(audit: Audit) -> bool:
     """Whether there is an image without a score."""
-    return bool(audit.manifest["unreadable"] + audit.manifest["unscored"])
+    return bool(audit.manifest.unreadable + audit.manifest.unscored)
 
 
 def not_scored_sentence(audit: Audit) -> str:
     """What has no score, and what happens to it."""
-    unreadable, unscored = (audit.manifest[key] for key in ("unreadable", "unscored"))
+    unreadable, unscored = audit.manifest.unreadable, audit.manifest.unscored
     if not any_not_scored(audit):
         return "Every image was read, and every part called good has a score."
     left_out = f"Left out, because not readable: {counted(unreadable, 'images')}."

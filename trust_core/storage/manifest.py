@@ -1,0 +1,362 @@
+"""`manifest.json`: what an audit is, how it was made, and what came out, as typed records."""
+
+import json
+from collections.abc import Container, Mapping
+from dataclasses import dataclass, field, fields
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+
+from trust_core.errors import StoreError
+from trust_core.storage.atomic import write_json
+
+SCHEMA_VERSION = 1
+MANIFEST = "manifest.json"
+RUNNING, FINISHED = "running", "finished"
+
+NAMED = {"path", "options"}  # of the model; left out where nobody named them
+RESULTS = (
+    *("timings", "counts", "counts_by_role", "counts_by_split", "unreadable", "unscored"),
+    "display_scale",
+)  # left out until there are any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Open:
+    """A record of the manifest.
+
+    Attributes:
+        other: keys that this version of the program does not know; they survive a rewrite.
+    """
+
+    other: Mapping[str, Any] = field(default_factory=dict)
+
+
+Record = TypeVar("Record", bound=Open)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SettingsRecord(Open):
+    """Settings of the audit, as `AuditSettings` has them."""
+
+    strengths: tuple[float, ...] = (0.0,)
+    direction: str = "toward_defect"
+    pgd_steps: int = 1
+    specific: tuple[str, ...] = ("gradcam",)
+    agnostic: tuple[str, ...] = ("gradient",)
+    mask: str = "half"
+    decision_threshold: float | None = 0.5
+    tta: bool = False
+    precision: str = "fp32"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConventionRecord(Open):
+    """The meaning of each output, as `Convention` has it."""
+
+    outputs: int = 0
+    defect: tuple[int, ...] = ()
+    good: tuple[int, ...] = ()
+    sign: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreprocessingRecord(Open):
+    """How an image became the network's input, as `Preprocessing` has it."""
+
+    size: tuple[int, int] = (0, 0)
+    resize: str = "stretch"
+    interpolation: str = "bilinear"
+    channels: str = "rgb"
+    mean: tuple[float, ...] = (0.0,)
+    std: tuple[float, ...] = (1.0,)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelRecord(Open):
+    """The audited model.
+
+    Attributes:
+        architecture: its name.
+        sha256: of the file, or of the weights.
+        convention: the meaning of its outputs.
+        preprocessing: how it sees images.
+        notes: sentences on how it was opened.
+        path: where its file lay; "" for a module that was given as such.
+        options: how it was opened, by the names of `ModelOptions`.
+    """
+
+    architecture: str = ""
+    sha256: str = ""
+    convention: ConventionRecord = ConventionRecord()
+    preprocessing: PreprocessingRecord = PreprocessingRecord()
+    notes: tuple[str, ...] = ()
+    path: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataRecord(Open):
+    """The audited data set.
+
+    Attributes:
+        root: its folder.
+        source: the address it was fetched from, "" for a folder.
+        sha256: of the paths and bytes of its images.
+        layout: how it was read.
+        good: names that mean good.
+        notes: sentences on how it was read.
+    """
+
+    root: str = ""
+    source: str = ""
+    sha256: str = ""
+    layout: str = ""
+    good: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class MapRecord(Open):
+    """A kept map.
+
+    Attributes:
+        name: what columns and people call it.
+        layer: dotted name of the module whose output it explains.
+        map: `defect`, `good`, or its form.
+        file: in the folder `maps`.
+        grid: its height and width.
+        display_scale: 99.5th percentile of its values at ε = 0; 0 until it is known.
+    """
+
+    name: str
+    layer: str
+    map: str
+    file: str
+    grid: tuple[int, int] = (0, 0)
+    display_scale: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class DepthRecord(Open):
+    """A layer whose pooled activations are kept: its name, channels, height and width."""
+
+    layer: str
+    channels: int
+    grid: tuple[int, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaskHeadRecord(Open):
+    """The mask head: height and width of its masks."""
+
+    grid: tuple[int, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timings(Open):
+    """The model pass of the last run: how long it took, for how many images."""
+
+    seconds: float = 0.0
+    images: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutcomeCounts(Open):
+    """How many images have each outcome."""
+
+    tp: int = 0
+    fn: int = 0
+    tn: int = 0
+    fp: int = 0
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return self.tp + self.fn + self.tn + self.fp
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeltaChange(Open):
+    """How far the IoU difference moves."""
+
+    median: float
+    largest: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlaggedChange(Open):
+    """How many (`of`) images are the most suspicious ones, and how many stay so (`same`)."""
+
+    same: int
+    of: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrecisionCheck(Open):
+    """What a lower precision changes, measured on the first images.
+
+    Attributes:
+        precision: the lower one.
+        images: seen.
+        passed: of them, and compared.
+        decisions_changed: of all that were seen.
+        log_odds: the largest change of z.
+        delta: change of Δ over all strengths.
+        flagged: of the most suspicious images at each strength.
+        sentence: that says it.
+    """
+
+    precision: str
+    images: int
+    passed: int
+    decisions_changed: int
+    log_odds: float
+    delta: DeltaChange
+    flagged: FlaggedChange
+    sentence: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest(Open):
+    """`manifest.json`.
+
+    Attributes:
+        schema_version: of the folder's format.
+        model_pass: hash of model, pixels, preprocessing, layers, maps, strengths, decision rule.
+        table: hash of labels, kinds, groups, roles, masks.
+        mask: the mask rule of the scores.
+        precision: what a lower precision changes; None where none was used.
+        settings: of the audit.
+        model: the detector.
+        layer: the first explanation layer.
+        grid: its height and width.
+        maps: that are kept.
+        depths: layers whose pooled activations are kept; none in an audit of before them.
+        mask_head: None where the network has none.
+        data: the data set.
+        libraries: versions by name.
+        machine: in words.
+        created: when, as `2026-04-21T14:03:00+0200`.
+        batch_size: images a shard.
+        timings: of the model pass.
+        counts: of all outcomes.
+        status: `RUNNING` or `FINISHED`.
+        counts_by_role: outcomes by role.
+        counts_by_split: outcomes by split as given.
+        unreadable: images that could not be read.
+        unscored: passed images without a score.
+    """
+
+    schema_version: int
+    model_pass: str = ""
+    table: str = ""
+    mask: str = ""
+    precision: PrecisionCheck | None = None
+    settings: SettingsRecord = SettingsRecord()
+    model: ModelRecord = ModelRecord()
+    layer: str = ""
+    grid: tuple[int, int] = (0, 0)
+    maps: tuple[MapRecord, ...] = ()
+    depths: tuple[DepthRecord, ...] = ()
+    mask_head: MaskHeadRecord | None = None
+    data: DataRecord = DataRecord()
+    libraries: Mapping[str, str] = field(default_factory=dict)
+    machine: str = ""
+    created: str = ""
+    batch_size: int = 0
+    timings: Timings = Timings()
+    counts: OutcomeCounts = OutcomeCounts()
+    status: str
+    counts_by_role: Mapping[str, OutcomeCounts] = field(default_factory=dict)
+    counts_by_split: Mapping[str, OutcomeCounts] = field(default_factory=dict)
+    unreadable: int = 0
+    unscored: int = 0
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest of the audit in `folder`, of this or an earlier version of the program.
+
+    Raises:
+        StoreError: no audit there, a damaged manifest, or one of a newer program.
+    """
+    path = folder / MANIFEST
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        version = content["schema_version"]
+        manifest = as_record(Manifest, content) if version == SCHEMA_VERSION else None
+    except (FileNotFoundError, NotADirectoryError):
+        raise StoreError(
+            f"{folder} holds no audit (no {MANIFEST}); name the folder that `audit` printed."
+        ) from None
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError):
+        raise StoreError(f"{path} is damaged; run the audit again into a new folder.") from None
+    except OSError as error:
+        raise StoreError(f"{path} cannot be read: {error.strerror}; check its rights.") from error
+    if manifest is None:
+        raise StoreError(
+            f"{folder} was written in format {version}, this program reads {SCHEMA_VERSION}; "
+            "run the audit again."
+        )
+    return manifest
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Write the manifest of the audit in `folder`."""
+    left_out = () if manifest.status == FINISHED else RESULTS
+    write_json(folder / MANIFEST, as_json(manifest, left_out))
+
+
+def as_record(kind: type[Record], content: Mapping[str, Any]) -> Record:
+    """A record from its JSON. Keys that are missing get their defaults.
+
+    Raises:
+        KeyError, TypeError, AttributeError: the JSON is not that of such a record.
+    """
+    held = _held(kind)  # type: ignore[arg-type] # any class is hashable
+    known = {name: _value(content[name], *held[name]) for name in held if name in content}
+    return kind(**known, other={n: value for n, value in content.items() if n not in held})
+
+
+def as_json(record: Open, left_out: Container[str] = ()) -> dict[str, Any]:
+    """The JSON of a record, without the keys `left_out` in it and in the records that it holds."""
+    found = {}
+    for name in _held(type(record)):  # type: ignore[arg-type]
+        value = getattr(record, name)
+        if name not in left_out and (value or name not in NAMED):
+            found[name] = _json(value, left_out)
+    return found | dict(record.other)
+
+
+@cache
+def _held(kind: type[Open]) -> dict[str, tuple[type[Open] | None, bool]]:
+    """Fields in order, but for `other`: the kind of record that each holds, and whether by name."""
+    hints = get_type_hints(kind)
+    found = {}
+    for name in (part.name for part in fields(kind) if part.name != "other"):
+        parts = (hints[name], *get_args(hints[name]))
+        records = (part for part in parts if isinstance(part, type) and issubclass(part, Open))
+        found[name] = next(records, None), get_origin(hints[name]) is Mapping
+    return found
+
+
+def _value(value: Any, record: type[Open] | None, by_name: bool) -> Any:  # noqa: ANN401 - any field
+    if value is None:
+        return None
+    if record is None:
+        return tuple(value) if isinstance(value, list | tuple) else value
+    if by_name:
+        return {name: as_record(record, part) for name, part in value.items()}
+    if isinstance(value, list):
+        return tuple(as_record(record, part) for part in value)
+    return as_record(record, value)
+
+
+def _json(value: Any, left_out: Container[str]) -> Any:  # noqa: ANN401 - any field of any record
+    if isinstance(value, Open):
+        return as_json(value, left_out)
+    if isinstance(value, tuple):
+        return [_json(part, left_out) for part in value]
+    if isinstance(value, Mapping):
+        return {name: _json(part, left_out) for name, part in value.items()}
+    return value

@@ -155,7 +155,7 @@ def show_finding(sentence: str, detail: str = "") -> None:
 def show_error(problem: TrustError) -> None:
     """A problem the reader can do something about; the page lives on."""
     kind = "problem unfinished" if isinstance(problem, Unfinished) else "problem"
-    st.html(f'<div class="{kind}" role="alert"><p>{escape(worded(problem.args[0]))}</p></div>')
+    st.html(f'<div class="{kind}" role="alert"><p>{escape(worded(problem))}</p></div>')
 
 
 def link(label: str, file: str, *, primary: bool = False, **query: object) -> None:

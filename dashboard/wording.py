@@ -4,6 +4,7 @@ import re
 
 from trust_core.audit.options import OPTIONS
 from trust_core.data.uploads import UPLOADS
+from trust_core.errors import TrustError
 from trust_core.messages import Message, flag
 
 FIELDS = {
@@ -17,17 +18,18 @@ FLAG = re.compile(r"(?<![\w/.-])--([a-z-]+)")  # in what a worker said on its te
 UPLOADED = re.compile(rf"\S*/{UPLOADS}/[0-9a-f]{{16}}/")  # means nothing to who dropped the file
 
 
-def worded(sentence: str) -> str:
-    """A sentence of the core in the words of the page.
+def worded(sentence: str | TrustError) -> str:
+    """A sentence of the core, or that of an error, in the words of the page.
 
     >>> worded(Message("Check {size} and {channels}."))
     'Check “Size” and “Channels”.'
     """
-    if isinstance(sentence, Message):
-        said = sentence.say(field)
+    text: str = sentence.args[0] if isinstance(sentence, TrustError) else sentence
+    if isinstance(text, Message):
+        text = text.say(field)
     else:
-        said = FLAG.sub(lambda option: field(option[1].replace("-", "_")), sentence)
-    return UPLOADED.sub("", said)
+        text = FLAG.sub(lambda option: field(option[1].replace("-", "_")), text)
+    return UPLOADED.sub("", text)
 
 
 def field(name: str, value: str = "") -> str:

@@ -11,6 +11,7 @@ import pytest
 import trust_core
 from dashboard.wording import worded
 from trust_core.audit.options import OPTIONS
+from trust_core.errors import SettingsError
 from trust_core.messages import Message, option
 
 PACKAGE = Path(trust_core.__file__).parent
@@ -103,7 +104,7 @@ def test_nothing_but_a_message_speaks_of_options(path):
     ],
 )
 def test_options_become_the_fields_of_the_page(said: str, shown: str):
-    assert worded(said) == shown
+    assert worded(said) == worded(SettingsError(said)) == shown
 
 
 @pytest.mark.parametrize(

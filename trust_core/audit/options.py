@@ -140,8 +140,8 @@ class Option:
         """A text that is read back as this value."""
         if isinstance(value, tuple):
             return ("x" if self.parse is size else ",").join(map(self.text, value))
-        short = f"{value:g}" if isinstance(value, float) else str(value)
-        return short if not isinstance(value, float) or float(short) == value else str(value)
+        short = f"{value:g}" if isinstance(value, float) else ""
+        return short if short and float(short) == value else str(value)
 
     def words(self, value: Any) -> list[str]:  # noqa: ANN401 - of the type that `parse` makes
         """What says this value on the command line."""
@@ -170,7 +170,13 @@ PIXELS = (  # of an audit and of training
         metavar="HxW",
         help="Height x width in pixels, as 224 or 192x256.",
     ),
-    Option("channels", choices=same(CHANNELS), key="channels", label="Channels"),
+    Option(
+        "channels",
+        choices=same(CHANNELS),
+        key="channels",
+        label="Channels",
+        help="As the network sees them.",
+    ),
     Option(
         "mean",
         numbers,
@@ -213,7 +219,14 @@ OPTIONS = {  # by group: the audit's, then what training has besides
             metavar="NAME[,NAME]",
             help="by rule the last one with a grid",
         ),
-        Option("defect_index", indices, "1", label=MEANING, metavar="I[,J]", help="defective ones"),
+        Option(
+            "defect_index",
+            indices,
+            "1",
+            label=MEANING,
+            metavar="I[,J]",
+            help="outputs that mean defective",
+        ),
         Option(
             "good_index",
             indices,

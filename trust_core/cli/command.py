@@ -198,7 +198,7 @@ def audit_name(model: Path, data: Path, identity: Identity, mask: str) -> str:
     """A readable folder name that is the same for the same audit and for no other.
 
     >>> audit_name(Path("Lite 0.pth"), Path("tiles"), Identity("a", "b", "c"), "half")
-    'lite-0-tiles-9d1a5c'
+    'lite-0-tiles-abbcbc'
     """
     digest = hashlib.sha256("\n".join((identity.model_pass, identity.table, mask)).encode())
     return "-".join([slug(model.stem), slug(data.name), digest.hexdigest()[:6]])

@@ -1,5 +1,7 @@
 """FGSM and PGD: by hand, against plain autograd, and their bounds."""
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from hypothesis import given
@@ -11,15 +13,37 @@ from tests.explanation.networks import TinyResNet, make
 from trust_core.explanation.perturbation import (
     DIRECTIONS,
     PIXEL_STEPS,
-    fgsm,
     one_channel_for_grey,
-    pgd,
+    perturb,
 )
 
 ROUNDING = 1e-6
 
 pixel_arrays = hnp.arrays(np.float32, (2, 3, 3, 4), elements=st.floats(0, 1, width=32))
 slope_arrays = hnp.arrays(np.float32, (2, 3, 3, 4), elements=st.floats(-2, 2, width=32))
+
+
+def never(_: Tensor) -> Tensor:
+    raise AssertionError("one step needs no further gradient")
+
+
+def fgsm(pixels: Tensor, gradient: Tensor, strength: float, direction: str) -> Tensor:
+    (moved,) = perturb(pixels, gradient, [strength], direction, steps=1, gradient_at=never)
+    return moved
+
+
+def pgd(
+    pixels: Tensor,
+    gradient: Tensor,
+    strength: float,
+    direction: str,
+    steps: int,
+    gradient_at: Callable[[Tensor], Tensor],
+) -> Tensor:
+    (moved,) = perturb(
+        pixels, gradient, [strength], direction, steps=steps, gradient_at=gradient_at
+    )
+    return moved
 
 
 def test_fgsm_by_hand():
@@ -93,15 +117,13 @@ def run_pgd(pixels: Tensor, weights: Tensor, strength: float, direction: str, st
     return pgd(pixels, slope(pixels), strength, direction, steps=steps, gradient_at=slope)
 
 
-@given(pixel_arrays, slope_arrays, st.floats(0, 255), st.sampled_from(list(DIRECTIONS)))
-def test_pgd_of_one_step_is_fgsm(pixels, slopes, strength: float, direction: str):
-    x, g = torch.from_numpy(pixels), torch.from_numpy(slopes)
-
-    def never(_: Tensor) -> Tensor:
-        raise AssertionError("one step needs no further gradient")
-
-    ours = pgd(x, g, strength, direction, steps=1, gradient_at=never)
-    assert torch.equal(ours, fgsm(x, g, strength, direction))
+@given(pixel_arrays, slope_arrays, st.integers(1, 4))
+def test_every_strength_is_as_it_is_alone(pixels, slopes, steps: int):
+    x, w = torch.from_numpy(pixels), torch.from_numpy(slopes)
+    slope = lambda at: w * torch.cos(at)  # noqa: E731
+    together = perturb(x, w, [0.5, 8, 2], "toward_good", steps=steps, gradient_at=slope)
+    for strength, moved in zip([0.5, 8, 2], together, strict=True):
+        assert torch.equal(moved, pgd(x, w, strength, "toward_good", steps, slope))
 
 
 @given(

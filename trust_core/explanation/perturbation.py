@@ -29,46 +29,6 @@ def one_channel_for_grey(pixels: Tensor, gradient: Tensor) -> Tensor:
     return torch.where(grey, gradient.sum(1, keepdim=True), gradient)
 
 
-def fgsm(pixels: Tensor, gradient: Tensor, strength: float, direction: str) -> Tensor:
-    """x_ε = clip(x ± ε/255 · sign(∂z/∂x), 0, 1). One gradient serves every ε."""
-    signs = one_channel_for_grey(pixels, gradient).sign()
-    return _step(pixels, signs, strength, direction)
-
-
-def pgd(
-    pixels: Tensor,
-    gradient: Tensor,
-    strength: float,
-    direction: str,
-    *,
-    steps: int,
-    gradient_at: Callable[[Tensor], Tensor],
-) -> Tensor:
-    """Projected gradient steps inside the ε ball, starting at x, without a random start.
-
-    Costs `steps − 1` further forward and backward passes for each strength: the first step uses
-    the gradient of the clean pass.
-
-    Args:
-        pixels: clean images.
-        gradient: ∂z/∂x at `pixels`.
-        strength: ε in steps of 1/255.
-        direction: a key of `DIRECTIONS`.
-        steps: number of steps, at least 1; one step is FGSM.
-        gradient_at: ∂z/∂x at any images of the same shape.
-    """
-    if steps == 1:
-        return fgsm(pixels, gradient, strength, direction)
-    ball = strength / PIXEL_STEPS
-    step = DIRECTIONS[direction] * min(ball, PGD_REACH * ball / steps)
-    moved = pixels
-    for index in range(steps):
-        slope = gradient if index == 0 else gradient_at(moved)
-        moved = moved + step * one_channel_for_grey(pixels, slope).sign()
-        moved = (pixels + (moved - pixels).clamp(-ball, ball)).clamp(0, 1)
-    return moved
-
-
 def perturb(
     pixels: Tensor,
     gradient: Tensor,
@@ -78,25 +38,33 @@ def perturb(
     steps: int,
     gradient_at: Callable[[Tensor], Tensor],
 ) -> Iterator[Tensor]:
-    """x_ε for each of some strengths; what FGSM shares between them is computed once.
+    """x_ε for each of some strengths.
+
+    One step is FGSM, x_ε = clip(x ± ε/255 · sign(∂z/∂x), 0, 1): one gradient serves every ε. More
+    steps are PGD inside the ε ball, starting at x, without a random start: `steps − 1` further
+    forward and backward passes for each strength.
 
     Args:
         pixels: clean images.
         gradient: ∂z/∂x at `pixels`.
         strengths: ε in steps of 1/255.
         direction: a key of `DIRECTIONS`.
-        steps: number of steps, at least 1; one step is FGSM.
+        steps: at least 1.
         gradient_at: ∂z/∂x at any images of the same shape.
     """
-    if steps > 1:
-        for strength in strengths:
-            yield pgd(pixels, gradient, strength, direction, steps=steps, gradient_at=gradient_at)
-        return
-    signs = one_channel_for_grey(pixels, gradient).sign()
+    first = one_channel_for_grey(pixels, gradient).sign()
     for strength in strengths:
-        yield _step(pixels, signs, strength, direction)
+        ball = strength / PIXEL_STEPS
+        step = DIRECTIONS[direction] * min(ball, PGD_REACH * ball / steps)
+        moved = torch.add(pixels, first, alpha=step)
+        if steps > 1:
+            moved = _inside(moved, pixels, ball)
+        for _ in range(steps - 1):
+            signs = one_channel_for_grey(pixels, gradient_at(moved)).sign()
+            moved = _inside(moved + step * signs, pixels, ball)
+        yield moved.clamp_(0, 1)
 
 
-def _step(pixels: Tensor, signs: Tensor, strength: float, direction: str) -> Tensor:
-    step = DIRECTIONS[direction] * strength / PIXEL_STEPS
-    return torch.add(pixels, signs, alpha=step).clamp_(0, 1)
+def _inside(moved: Tensor, pixels: Tensor, ball: float) -> Tensor:
+    """The nearest images inside the ball and the range of pixels."""
+    return (pixels + (moved - pixels).clamp(-ball, ball)).clamp(0, 1)

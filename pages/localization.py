@@ -5,7 +5,7 @@ from functools import partial
 import streamlit as st
 
 from dashboard.localization import words
-from dashboard.localization.compare import choose_marked, show_comparison
+from dashboard.localization.compare import choose_marked, show_mask_comparison
 from dashboard.localization.controls import choices, explanation_note, sliders
 from dashboard.localization.metrics import (
     draw_sizes,
@@ -42,10 +42,10 @@ def show(audit: Audit) -> None:
         return
     masks, found = masks_at(audit, counts, settings), metrics_at(audit, counts, settings)
     basis = f"{words.basis(masks, found, settings)} {opened_sentence(audit, roles)}"
-    show_finding(words.finding(found, settings), basis.strip())
+    show_finding(words.masks_sentence(found, settings), basis.strip())
     if note := explanation_note(settings, mask_head=MASK_HEAD in sources(audit)):
         st.html(f'<p class="explained">{note}</p>')
-    st.html(words.cards(found, settings))
+    st.html(words.metric_cards(found, settings))
     st.html(f'<p class="quiet">{words.why_they_differ(masks.truth)}</p>')
 
     left, middle, right = st.columns([5, 5, 3], gap="large")
@@ -78,7 +78,7 @@ def show(audit: Audit) -> None:
 
     st.html(section("Beside another audit", "Two networks on the same images."))
     if other := choose_marked(audit):
-        show_comparison(audit, counts, other, settings)
+        show_mask_comparison(audit, counts, other, settings)
 
 
 def draw(audit: Audit) -> None:

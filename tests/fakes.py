@@ -6,8 +6,9 @@ the given images. `tests/test_fakes.py` holds the format to what a real audit wr
 
 import hashlib
 import math
+import shutil
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -37,7 +38,7 @@ from trust_core.storage.audit_files import (
     Audit,
     open_audit,
 )
-from trust_core.storage.manifest import FINISHED, MANIFEST, SCHEMA_VERSION, as_json
+from trust_core.storage.manifest import FINISHED, MANIFEST, SCHEMA_VERSION, as_json, write_manifest
 from trust_core.storage.shards import write_table
 
 GRID = (7, 5)
@@ -158,6 +159,20 @@ def write_fake_audit(
     if (probes := fit_probes(audit, samples)) is not None:
         probes.save(folder)
     return audit
+
+
+def copy_audit(audit: Audit, folder: Path) -> Audit:
+    """An audit of its own at `folder`, with copies of the images and of the model, for changes."""
+    shutil.copytree(audit.folder, folder)
+    data, model = audit.manifest.data, audit.manifest.model
+    root = shutil.copytree(data.root, folder.with_name(f"{folder.name}-copied"))
+    if model.path:
+        copied = folder.with_name(f"{folder.name}-{Path(model.path).name}")
+        model = replace(model, path=str(shutil.copy(model.path, copied)))
+    moved = replace(audit.manifest, data=replace(data, root=str(root)), model=model)
+    write_manifest(folder, moved)
+    (folder / INDICATORS).touch()  # another key: what is kept of one is not taken for the other
+    return open_audit(folder)
 
 
 def _sample(root: Path, index: int, part: Part, draw: np.random.Generator) -> dict[str, object]:

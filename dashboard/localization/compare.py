@@ -55,7 +55,9 @@ def choose_marked(audit: Audit) -> Audit | None:
     return other
 
 
-def show_comparison(audit: Audit, counts: MaskCounts, other: Audit, settings: MaskSettings) -> None:
+def show_mask_comparison(
+    audit: Audit, counts: MaskCounts, other: Audit, settings: MaskSettings
+) -> None:
     """The metrics of both, with the difference and its interval."""
     there = other_source(other, settings)
     theirs = read_counts(other, there)

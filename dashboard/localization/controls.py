@@ -30,7 +30,7 @@ HELP = {
 }
 
 
-def threshold_slider(settings: MaskSettings) -> None:
+def mask_slider(settings: MaskSettings) -> None:
     """From which value on a pixel belongs to the mask."""
     sync_widget("mask", settings.threshold)
     st.slider(
@@ -47,7 +47,7 @@ def threshold_slider(settings: MaskSettings) -> None:
 
 def sliders(settings: MaskSettings) -> None:
     """Mask threshold, minimum area and the form of the recall."""
-    threshold_slider(settings)
+    mask_slider(settings)
     sync_widget("area", settings.min_area)
     st.select_slider(
         "Smallest mask that counts",

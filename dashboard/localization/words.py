@@ -38,7 +38,7 @@ def source_name(source: str) -> str:
     return SOURCE_NAMES.get(source, f"Heatmap: {source}")
 
 
-def finding(found: Localization, settings: MaskSettings) -> str:
+def masks_sentence(found: Localization, settings: MaskSettings) -> str:
     """What the masks find, and what they mark for nothing, with its counts."""
     what = "mask" if settings.source == MASK_HEAD else "heatmap"
     recall = found.seg_recall_strict if settings.form == STRICT else found.seg_recall
@@ -69,7 +69,7 @@ def basis(masks: ImageMasks, found: Localization, settings: MaskSettings) -> str
     return " ".join([*told, f"Left out: {gone}."] if gone else told)
 
 
-def cards(found: Localization, settings: MaskSettings) -> str:
+def metric_cards(found: Localization, settings: MaskSettings) -> str:
     """The metrics as cards: the number, its interval, what it counts."""
     strict = settings.form == STRICT
     recall = found.seg_recall_strict if strict else found.seg_recall

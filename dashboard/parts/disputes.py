@@ -23,7 +23,7 @@ def dispute_button(audit: Audit, row: Mapping[str, Any]) -> None:
     with st.popover("This label is wrong", icon=":material/flag:", width="content"):
         with st.form(f"dispute-{row['sample_id']}", border=False, clear_on_submit=True):
             note = st.text_area(
-                f"It is labelled {escape_markdown(words.label(row))}. What is it really?",
+                f"It is labelled {escape_markdown(words.label_text(row))}. What is it really?",
                 key=f"dispute-note-{row['sample_id']}",
                 placeholder="for example: a scratch at the lower edge",
                 max_chars=LONGEST_NOTE,

@@ -24,7 +24,7 @@ from dashboard.shell import fragment, show_error
 from dashboard.url_state import sync_widget
 from dashboard.wording import worded
 from trust_core.audit import evidence_job, jobs
-from trust_core.audit.evidence_store import Task, evidence_scale, is_kept, kept
+from trust_core.audit.evidence_store import EvidenceTask, evidence_scale, has_result, read_result
 from trust_core.audit.jobs import DONE, FAILED, RUNNING, JobState
 from trust_core.audit.reopen import network_input
 from trust_core.errors import StoreError, TrustError
@@ -48,7 +48,7 @@ MEASURING = "Once for this audit: measuring how strong evidence gets on its imag
 
 
 @fragment
-def show_evidence(audit: Audit, row: Mapping[str, Any], photo: Image.Image) -> None:
+def show_evidence_view(audit: Audit, row: Mapping[str, Any], photo: Image.Image) -> None:
     """Draw photograph, evidence and the slow method beside it, with one cursor for all.
 
     Only this fragment runs when a control moves; what it showed stays until the new is there.
@@ -86,13 +86,14 @@ def show_evidence(audit: Audit, row: Mapping[str, Any], photo: Image.Image) -> N
                 _slow_method(audit, row, photo, truth, settings)
     if found is not None:
         sums = for_and_against(found, settings.window)
-        st.html(f'<p class="evidence-sentence">{evidence_words.finding(*sums)}</p>')
+        st.html(f'<p class="evidence-sentence">{evidence_words.sums_sentence(*sums)}</p>')
         try:
             lost = _lost(audit, path, settings.form, settings.window)
         except TrustError as problem:
             show_error(problem)
         else:
-            st.html(f'<p class="evidence-sentence">{evidence_words.check(found.total, lost)}</p>')
+            told = evidence_words.check_sentence(found.total, lost)
+            st.html(f'<p class="evidence-sentence">{told}</p>')
 
 
 def network_size(audit: Audit) -> tuple[int, int]:
@@ -162,7 +163,7 @@ def _map_panel(
     picture, cells = _picture(audit, photo, found, truth, scale, side, key)
     alt = f"Evidence by pixel, {name}"
     panel(picture, photo.size, size, box, cells, scale, key=f"evidence-of-{column}", alt=alt)
-    st.html(evidence_words.scale_html(scale))
+    st.html(evidence_words.legend(scale))
 
 
 def _slow_method(
@@ -174,12 +175,12 @@ def _slow_method(
 ) -> None:
     """The kept map of the slow form, or its progress, or the offer to compute it."""
     stride = max(1, round(0.8 * settings.window))
-    task = Task(str(row["sample_id"]), settings.against, settings.window, stride)
+    task = EvidenceTask(str(row["sample_id"]), settings.against, settings.window, stride)
     folder = task.folder(audit)
-    phase = jobs.state(folder, is_kept).phase
+    phase = jobs.state(folder, has_result).phase
 
     def look() -> None:
-        state = jobs.state(folder, is_kept)
+        state = jobs.state(folder, has_result)
         if state.phase != phase:
             st.rerun()
         if phase == DONE:
@@ -202,10 +203,10 @@ def _result(
     photo: Image.Image,
     truth: Mask | None,
     settings: EvidenceSettings,
-    task: Task,
+    task: EvidenceTask,
 ) -> None:
     try:
-        slow = kept(task.folder(audit))
+        slow = read_result(task.folder(audit))
         scale = _scale(audit, task.form, task.window)
         same = _evidence(audit, path, settings.form, task.window, task.stride)
     except TrustError as problem:
@@ -213,7 +214,7 @@ def _result(
         return
     name = PATIENT[task.form]
     _map_panel("slow", name, audit, photo, truth, slow, scale, settings.side, (task,))
-    told = evidence_words.verdict(settings.form, task.form, agreement(same, slow))
+    told = evidence_words.agreement_sentence(settings.form, task.form, agreement(same, slow))
     took = f"{count(slow.forwards)} passes in {duration(slow.seconds)}."
     st.html(f'<p class="evidence-words" role="status">{told} {took}</p>')
 
@@ -235,7 +236,7 @@ def _progress(state: JobState, folder: Path) -> None:
         st.rerun()
 
 
-def _offer(audit: Audit, task: Task, state: JobState) -> None:
+def _offer(audit: Audit, task: EvidenceTask, state: JobState) -> None:
     size = network_size(audit)
     passes = task.passes(size)
     try:
@@ -243,7 +244,7 @@ def _offer(audit: Audit, task: Task, state: JobState) -> None:
     except TrustError as problem:
         show_error(problem)
         return
-    st.html(evidence_words.offer(task.form, task.windows(size), passes, seconds))
+    st.html(evidence_words.offer_html(task.form, task.windows(size), passes, seconds))
     st.button(
         "Check against the slow method",
         key="evidence-start",
@@ -257,7 +258,7 @@ def _offer(audit: Audit, task: Task, state: JobState) -> None:
         st.html('<p class="parts-note">It was stopped before it was complete.</p>')
 
 
-def _start(audit: Audit, task: Task) -> None:
+def _start(audit: Audit, task: EvidenceTask) -> None:
     folder = task.folder(audit)
     try:
         (folder / PROGRESS).unlink(missing_ok=True)  # of a run that was stopped

@@ -55,7 +55,7 @@ def bits_text(bits: float) -> str:
     return f"{'+' if bits > 0 else '−'}{text} bits"
 
 
-def scale_html(scale: float) -> str:
+def legend(scale: float) -> str:
     """The legend of the colours: from the end of *good* over nothing to that of *defective*."""
     end = f"{scale:.2g}"
     told = "One scale for the whole data set: 1 in 200 pixels lies beyond its ends."
@@ -67,7 +67,7 @@ def scale_html(scale: float) -> str:
     )
 
 
-def finding(supporting: float, opposing: float) -> str:
+def sums_sentence(supporting: float, opposing: float) -> str:
     """The sums of the windows for and against, as HTML."""
     return (
         "Against what their surroundings let expect, the windows that speak for a defect add up to "
@@ -76,7 +76,7 @@ def finding(supporting: float, opposing: float) -> str:
     )
 
 
-def check(total: float, lost: float) -> str:
+def check_sentence(total: float, lost: float) -> str:
     """The check sum, as one sentence of HTML.
 
     Args:
@@ -99,7 +99,7 @@ def check(total: float, lost: float) -> str:
     )
 
 
-def offer(form: str, windows: int, passes: int, seconds: float) -> str:
+def offer_html(form: str, windows: int, passes: int, seconds: float) -> str:
     """What the slow method is and costs, as HTML."""
     return (
         f"<p>{MEANINGS[form]}</p>"
@@ -109,7 +109,7 @@ def offer(form: str, windows: int, passes: int, seconds: float) -> str:
     )
 
 
-def verdict(form: str, slow: str, found: Agreement) -> str:
+def agreement_sentence(form: str, slow: str, found: Agreement) -> str:
     """How far a form agrees with the slow one, as HTML."""
     same = f"{found.shared} of the {found.strongest} strongest windows are the same"
     if math.isnan(found.ranks):

@@ -129,7 +129,7 @@ def _panels(
                 title, text = titles[side]
                 st.html(f'<p class="panel-title">{escape(title)}</p>')
                 st.image(picture, width="stretch", alt=title)
-                scale = "" if side == "photo" else words.scale_html(map_scale(audit, side), side)
+                scale = "" if side == "photo" else words.map_legend(map_scale(audit, side), side)
                 st.html(f'<div class="panel-words">{scale}<p>{escape(text)}</p></div>')
     st.html(f'<p class="part-difference">{words.overlap_sentence(score)}</p>')
 

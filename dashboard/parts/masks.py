@@ -8,7 +8,7 @@ import streamlit as st
 from PIL import Image
 
 from dashboard.cache import BY_KEY
-from dashboard.localization.controls import explanation_note, source_choice, threshold_slider
+from dashboard.localization.controls import explanation_note, mask_slider, source_choice
 from dashboard.localization.url_state import MaskSettings, read_mask_settings
 from dashboard.localization.words import LEGEND, part_numbers, part_sentence
 from dashboard.parts.heatmaps import true_defect
@@ -57,7 +57,7 @@ def show_mask(audit: Audit, row: Mapping[str, Any], photo: Image.Image) -> None:
             st.image(picture, width="stretch", alt="Predicted and true mask")
             st.html(f'<div class="panel-words"><p>{part_sentence(counts, settings)}</p></div>')
         with st.container(key="mask-numbers"):
-            threshold_slider(settings)
+            mask_slider(settings)
             source_choice(audit, settings)
             if note := explanation_note(settings, mask_head=MASK_HEAD in sources(audit)):
                 st.html(f'<p class="parts-note">{note}</p>')

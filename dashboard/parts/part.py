@@ -11,7 +11,7 @@ from PIL import Image
 from dashboard.cache import BY_KEY
 from dashboard.parts import words
 from dashboard.parts.disputes import dispute_button, show_disputes
-from dashboard.parts.evidence import show_evidence
+from dashboard.parts.evidence import show_evidence_view
 from dashboard.parts.heatmaps import check_button, show_heatmaps
 from dashboard.parts.masks import has_masks, show_mask
 from dashboard.parts.tiles import tile
@@ -71,13 +71,13 @@ def show_part(audit: Audit, point: OperatingPoint, filters: Filters, sample_id: 
     elif scores.empty:
         st.image(jpeg(photo), width=PANEL_SIDE // 2)
     elif look == EVIDENCE:
-        show_evidence(audit, row, photo)
+        show_evidence_view(audit, row, photo)
     elif look == MASK:
         show_mask(audit, row, photo)
     else:
         show_heatmaps(audit, row, scores, photo, point)
     with st.container(key="part-below", horizontal=True, gap="large"):
-        st.html(words.facts(audit, row, point), width=560)
+        st.html(words.part_facts(audit, row, point), width=560)
         with st.container(width="stretch"):
             if look == HEATMAPS and not scores.empty and not isinstance(photo, str):
                 check_button(audit, row, scores.iloc[0], photo)

@@ -110,7 +110,7 @@ def flag_html(flagged: bool) -> str:
     return f'<span class="flag" title="flagged for re-inspection">{mark}</span>' * flagged
 
 
-def label(row: Row) -> str:
+def label_text(row: Row) -> str:
     """The label as the data gives it: `good`, or `defective (crack)`."""
     kind = f" ({row['kind']})" if row["kind"] else ""
     return f"defective{kind}" if row["label"] else "good"
@@ -191,7 +191,7 @@ def _line(name: str, style: str = "solid") -> str:
     return f'<i><b style="border-top:3px {style} rgb({red},{green},{blue})"></b></i>'
 
 
-def scale_html(end: float, side: str) -> str:
+def map_legend(end: float, side: str) -> str:
     """The colour scale of a map: from 0 to what 1 in 200 cells of the data set exceed."""
     told = "One scale for the whole data set: 1 in 200 cells lies above its end."
     return (
@@ -244,7 +244,7 @@ def group_heading(photos: pd.DataFrame, shown: int) -> str:
     return f'<h3 class="part-heading">Group {name} <small>{told}.</small></h3>'
 
 
-def facts(audit: Audit, row: Row, point: OperatingPoint) -> str:
+def part_facts(audit: Audit, row: Row, point: OperatingPoint) -> str:
     """What is known of the part, as an HTML list of terms."""
     p = float(row["p_defect"])
     threshold = audit.manifest.settings.decision_threshold
@@ -257,7 +257,7 @@ def facts(audit: Audit, row: Row, point: OperatingPoint) -> str:
     at = f"{name}, ε = {point.strength:g}; {side} at a threshold of {number_text(point.threshold)}"
     group = "its own" if row["group"] == row["sample_id"] else str(row["group"])
     terms = {
-        "Label": label(row),
+        "Label": label_text(row),
         "Detector says": f"{decided} ({rule})",
         "Defect probability": DASH if math.isnan(p) else f"{100 * p:.1f} %",
         "Score": f"{told} ({at})" if row["passed"] else f"{DASH} (only parts called good have one)",

@@ -61,7 +61,7 @@ def _tradeoff(
     _scores: Tradeoff, key: str, role: str, indicator: str, strength: float
 ) -> tuple[Drawing, list[Layout]]:
     alone = indicator == THRESHOLD_SHIFT
-    figure = tradeoff.tradeoff(_scores.curves, _scores.shift, strength, shift_only=alone)
+    figure = tradeoff.tradeoff_chart(_scores.curves, _scores.shift, strength, shift_only=alone)
     names = [note.to_plotly_json() for note in figure.layout.annotations]
     return drawing(figure), names
 

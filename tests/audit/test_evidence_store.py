@@ -1,24 +1,22 @@
 """Evidence kept with an audit: results, what a task costs, and the scale of the colours."""
 
 import json
-import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.dashboard.ware import write_audit
-from tests.fakes import passed_parts
+from tests.fakes import copy_audit, passed_parts
 from trust_core.audit import evidence_job, evidence_store
 from trust_core.audit.evidence_store import (
     FOLDER,
     SCALE,
-    Task,
+    EvidenceTask,
     evidence_scale,
-    is_kept,
-    keep,
-    kept,
+    has_result,
+    read_result,
+    write_result,
 )
 from trust_core.audit.reopen import network_input, reopened
 from trust_core.errors import StoreError
@@ -48,11 +46,7 @@ def detector(whole: Audit) -> Detector:
 
 @pytest.fixture
 def audit(whole: Audit, tmp_path: Path) -> Audit:
-    """A copy with images of its own."""
-    root = shutil.copytree(whole.manifest.data.root, tmp_path / "images")
-    data = replace(whole.manifest.data, root=str(root))
-    folder = shutil.copytree(whole.folder, tmp_path / "audit")
-    return Audit(folder, replace(whole.manifest, data=data))
+    return copy_audit(whole, tmp_path / "audit")
 
 
 def sample(audit: Audit) -> str:
@@ -63,10 +57,10 @@ def test_a_result_is_read_as_it_was_kept(tmp_path: Path):
     bits = np.array([[0.5, -2.0]], dtype=np.float32)
     windows = np.array([[0, 0, 1.5], [0, 1, -1.0]], dtype=np.float32)
     written = Evidence(bits, windows, 0.5, float("nan"), 12, 3, 1.25)
-    assert not is_kept(tmp_path)
-    keep(tmp_path, written)
-    assert is_kept(tmp_path)
-    read = kept(tmp_path)
+    assert not has_result(tmp_path)
+    write_result(tmp_path, written)
+    assert has_result(tmp_path)
+    read = read_result(tmp_path)
     np.testing.assert_array_equal(read.bits, bits)
     np.testing.assert_array_equal(read.windows, windows)
     assert (read.total, read.forwards, read.backwards, read.seconds) == (0.5, 12, 3, 1.25)
@@ -78,15 +72,15 @@ def test_a_result_is_read_as_it_was_kept(tmp_path: Path):
     [("prediction-difference", 640), ("plug-in", 64), ("corrected-plug-in", 94)],
 )
 def test_what_a_slow_form_costs(form: str, passes: int):
-    task = Task("part", form, 10, 8)
+    task = EvidenceTask("part", form, 10, 8)
     assert task.windows((64, 64)) == 64
     assert task.passes((64, 64)) == passes
 
 
 def test_a_task_is_computed_and_kept(audit: Audit, detector: Detector):
-    task = Task(sample(audit), "plug-in", 10, 10)
-    evidence_job.run(audit, task)
-    found = kept(task.folder(audit))
+    task = EvidenceTask(sample(audit), "plug-in", 10, 10)
+    evidence_job.compute(audit, task)
+    found = read_result(task.folder(audit))
     path = audit.query("SELECT path FROM samples ORDER BY path")["path"].iloc[0]
     pixels, conditional = network_input(audit, detector, path), audit_patch_gaussian(audit)
     again = evidence(detector, pixels, conditional, "plug-in", window=10, stride=10)
@@ -97,10 +91,10 @@ def test_a_task_is_computed_and_kept(audit: Audit, detector: Detector):
 def test_a_worker_says_in_a_sentence_what_is_wrong(
     audit: Audit, capsys: pytest.CaptureFixture[str]
 ):
-    task = Task("no-such-part", "plug-in", 10, 8)
+    task = EvidenceTask("no-such-part", "plug-in", 10, 8)
     assert evidence_job.main(evidence_job.arguments(audit, task)) == 2
     assert "has no part no-such-part" in capsys.readouterr().err
-    task = Task(sample(audit), "no-such-form", 10, 8)
+    task = EvidenceTask(sample(audit), "no-such-form", 10, 8)
     assert evidence_job.main(evidence_job.arguments(audit, task)) == 2
     assert "no-such-form" in capsys.readouterr().err
 

@@ -1,7 +1,6 @@
 """The evidence view of a part, on a real audit of a small network, driven without a browser."""
 
 import json
-import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -14,11 +13,11 @@ from dashboard.parts.evidence import windows_for
 from tests.dashboard.app import again
 from tests.dashboard.test_parts import opened, query, texts
 from tests.dashboard.ware import write_audit
-from tests.fakes import Part, passed_parts
+from tests.fakes import Part, copy_audit, passed_parts
 from trust_core.audit import evidence_job
-from trust_core.audit.evidence_store import RESULT, Task, kept
+from trust_core.audit.evidence_store import RESULT, EvidenceTask, read_result
 from trust_core.explanation.evidence.fit import audit_patch_gaussian
-from trust_core.storage.audit_files import EVIDENCE, Audit
+from trust_core.storage.audit_files import Audit
 from trust_core.storage.manifest import MANIFEST
 
 PARTS = [
@@ -29,26 +28,17 @@ PARTS = [
 ]
 
 
-@pytest.fixture
-def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("TRUST_CORE_WORKSPACE", str(tmp_path))
-    st.cache_data.clear()  # every test audits the same images with the same network
-    return tmp_path
-
-
 @pytest.fixture(scope="module")
-def surroundings(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the images let expect: the same for every test, so it is learnt once."""
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Audit:
     audit = write_audit(tmp_path_factory.mktemp("learnt") / "demo", PARTS)
-    audit_patch_gaussian(audit)
-    return audit.folder / EVIDENCE
+    audit_patch_gaussian(audit)  # what the images let expect is learnt once for all tests
+    return audit
 
 
 @pytest.fixture
-def audit(workspace: Path, surroundings: Path) -> Audit:
-    audit = write_audit(workspace / "demo", PARTS)
-    shutil.copy(surroundings, audit.folder)
-    return audit
+def audit(workspace: Path, whole: Audit) -> Audit:
+    st.cache_data.clear()  # every test looks at the same images with the same network
+    return copy_audit(whole, workspace / "demo")
 
 
 @pytest.fixture
@@ -154,12 +144,12 @@ def test_the_slow_method_is_started_computed_compared_and_kept(
     assert "64 windows, up to 640 passes through the network" in texts(app)
     app.button(key="evidence-start").click()
     again(app)
-    task = Task(row["sample_id"], "prediction-difference", 10, 8)
+    task = EvidenceTask(row["sample_id"], "prediction-difference", 10, 8)
     [(arguments, folder, program)] = asked
     assert folder == task.folder(audit)
     assert program[1:] == ("-m", "trust_core.audit.evidence_job")
     assert evidence_job.main(arguments) == 0
-    assert kept(folder).forwards >= 640
+    assert read_result(folder).forwards >= 640
     app = looked(row)
     assert pictures(app) == 3
     assert "strongest windows are the same" in texts(app)
@@ -167,7 +157,7 @@ def test_the_slow_method_is_started_computed_compared_and_kept(
 
 
 def test_a_kept_result_that_is_damaged_is_said(audit: Audit, row: pd.Series):
-    folder = Task(row["sample_id"], "prediction-difference", 10, 8).folder(audit)
+    folder = EvidenceTask(row["sample_id"], "prediction-difference", 10, 8).folder(audit)
     folder.mkdir(parents=True)
     (folder / RESULT).write_bytes(b"PK not a zip")
     assert "is damaged; delete it" in texts(looked(row))

@@ -11,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 from dashboard.localization import pixel_counting
 from dashboard.localization.words import iou_text
 from tests.dashboard.app import again, fine, links, open_page
-from tests.fakes import random_parts, write_fake_audit
+from tests.fakes import copy_audit, random_parts, write_fake_audit
 from trust_core.decision.journal import entries
 from trust_core.decision.localization.pixel_counts import MASK_HEAD, make_counts
 from trust_core.decision.localization.report import (
@@ -31,13 +31,18 @@ def fresh():
     st.cache_data.clear()
 
 
-@pytest.fixture
-def audit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Audit:
-    monkeypatch.setenv("TRUST_CORE_WORKSPACE", str(tmp_path))
-    made = write_fake_audit(tmp_path / "mine", random_parts(160), mask_head=True)
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Audit:
+    folder = tmp_path_factory.mktemp("counted") / "mine"
+    made = write_fake_audit(folder, random_parts(160), mask_head=True)
     for source in (MASK_HEAD, "defect"):
         make_counts(made, source)
     return made
+
+
+@pytest.fixture
+def audit(workspace: Path, whole: Audit) -> Audit:
+    return copy_audit(whole, workspace / "mine")
 
 
 def opened(page: str = "localization", **query: str) -> AppTest:
@@ -102,10 +107,9 @@ def test_loose_and_strict_and_the_smallest_mask(audit: Audit) -> None:
 
 
 def test_without_a_mask_head_it_offers_the_heatmap_and_says_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    workspace: Path,
 ) -> None:
-    monkeypatch.setenv("TRUST_CORE_WORKSPACE", str(tmp_path))
-    make_counts(write_fake_audit(tmp_path / "mine", random_parts(80)), "defect")
+    make_counts(write_fake_audit(workspace / "mine", random_parts(80)), "defect")
     app = opened(mask="0.1")
     told = texts(app)
     assert "This network has no mask head. Judged here is the explanation" in told
@@ -136,8 +140,8 @@ def test_sealed_images_stay_sealed(audit: Audit) -> None:
     assert recall(app) == (told.metrics.seg_recall.hits, told.metrics.seg_recall.total)
 
 
-def test_another_audit_stands_beside_this_one(audit: Audit, tmp_path: Path) -> None:
-    other = write_fake_audit(tmp_path / "other", random_parts(160), mask_head=True)
+def test_another_audit_stands_beside_this_one(audit: Audit, workspace: Path) -> None:
+    other = write_fake_audit(workspace / "other", random_parts(160), mask_head=True)
     blind = np.zeros_like(other.masks())
     np.save(other.folder / "masks.npy", blind)
     make_counts(other, MASK_HEAD)
@@ -186,10 +190,9 @@ def test_the_part_view_shows_the_mask_with_its_numbers(audit: Audit) -> None:
 
 
 def test_counts_that_are_not_there_yet_are_made_by_a_process(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("TRUST_CORE_WORKSPACE", str(tmp_path))
-    made = write_fake_audit(tmp_path / "mine", random_parts(24), mask_head=True)
+    made = write_fake_audit(workspace / "mine", random_parts(24), mask_head=True)
     asked = []
     monkeypatch.setattr(pixel_counting.jobs, "start", lambda words, folder: asked.append(words))
     app = opened()

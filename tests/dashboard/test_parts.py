@@ -8,7 +8,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from tests.dashboard.app import again, fine, open_page
-from tests.fakes import Part, passed_parts, random_parts, write_fake_audit
+from tests.fakes import Part, copy_audit, passed_parts, random_parts, write_fake_audit
 from trust_core.decision.journal import SEAL_OPENED, disputes, entries
 from trust_core.decision.operating_point import OperatingPoint
 from trust_core.decision.part_filter import Filters, page_of_parts
@@ -17,15 +17,14 @@ from trust_core.storage.audit_files import Audit
 POINT = OperatingPoint("iou_difference", 0.0, 0.25, "tune")
 
 
-@pytest.fixture
-def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("TRUST_CORE_WORKSPACE", str(tmp_path))
-    return tmp_path
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Audit:
+    return write_fake_audit(tmp_path_factory.mktemp("parts") / "demo", random_parts(120))
 
 
 @pytest.fixture
-def audit(workspace: Path) -> Audit:
-    return write_fake_audit(workspace / "demo", random_parts(120))
+def audit(workspace: Path, whole: Audit) -> Audit:
+    return copy_audit(whole, workspace / "demo")
 
 
 def opened(**query: str) -> AppTest:

@@ -37,14 +37,14 @@ def test_outside_what_was_seen_there_is_no_colour_and_less_light():
 def test_heat_is_clear_at_zero_and_full_at_the_end_of_the_scale():
     pixels = np.full((1, 4, 3), 100, np.uint8)
     share = np.array([[0.0, 0.5, 1.0, 7.0]], np.float32)
-    hot = overlays.draw_heat(pixels, share, RED, 0.8)[0]
+    hot = overlays.add_heat(pixels, share, RED, 0.8)[0]
     assert hot[0].tolist() == [100, 100, 100]
     # Half way: colour (128, 0, 0), opacity 0.4.
     np.testing.assert_allclose(hot[1], [100 + 0.4 * 28, 60, 60], atol=1.5)
     # The end: colour (255, 0, 0), opacity 0.8; beyond it nothing changes.
     np.testing.assert_allclose(hot[2], [20 + 204, 20, 20], atol=1)
     np.testing.assert_array_equal(hot[2], hot[3])
-    np.testing.assert_array_equal(overlays.draw_heat(pixels, share, RED, 0.0), pixels)
+    np.testing.assert_array_equal(overlays.add_heat(pixels, share, RED, 0.0), pixels)
 
 
 def test_edge_is_the_ring_of_a_mask_and_reaches_the_border_of_the_picture():
@@ -67,7 +67,7 @@ def test_growing_takes_the_four_neighbours():
 def test_outlines_leave_the_inside_alone_and_have_a_dark_rim():
     pixels = np.full((12, 12, 3), 50, np.uint8)
     mask = block(12, 12, 3, 3, 9, 9)
-    drawn = overlays.draw_outlines(pixels, [Outline(mask, (255, 255, 255))], 1)
+    drawn = overlays.add_outlines(pixels, [Outline(mask, (255, 255, 255))], 1)
     assert drawn[3, 5].tolist() == [255, 255, 255]
     assert drawn[2, 5].tolist() == list(CASING)
     assert drawn[5, 5].tolist() == [50, 50, 50]
@@ -78,7 +78,7 @@ def test_outlines_leave_the_inside_alone_and_have_a_dark_rim():
 def test_an_outline_around_a_mask_covers_none_of_it():
     pixels = np.full((20, 20, 3), 50, np.uint8)
     mask = block(20, 20, 9, 9, 11, 11)
-    drawn = overlays.draw_outlines(pixels, [Outline(mask, (0, 255, 0), around=True)], 2)
+    drawn = overlays.add_outlines(pixels, [Outline(mask, (0, 255, 0), around=True)], 2)
     assert (drawn[mask] == 50).all()
     assert (drawn == (0, 255, 0)).all(2).any()
 
@@ -86,16 +86,14 @@ def test_an_outline_around_a_mask_covers_none_of_it():
 def test_a_dashed_line_has_gaps():
     mask = block(40, 40, 2, 2, 38, 38)
     pixels = np.zeros((40, 40, 3), np.uint8)
-    line = (overlays.draw_outlines(pixels, [Outline(mask, (9, 99, 9), dashed=True)], 1) == 99).any(
-        2
-    )
+    line = (overlays.add_outlines(pixels, [Outline(mask, (9, 99, 9), dashed=True)], 1) == 99).any(2)
     assert 0.3 < line.sum() / overlays.edge(mask, 1).sum() < 0.7
 
 
 def test_hatching_stays_within_what_both_masks_share():
     pixels = np.full((30, 30, 3), 50, np.uint8)
     mask = block(30, 30, 5, 5, 20, 20)
-    drawn = overlays.draw_hatching(pixels, mask)
+    drawn = overlays.add_hatching(pixels, mask)
     changed = (drawn != 50).any(2)
     assert changed.any()
     assert not (changed & ~mask).any()

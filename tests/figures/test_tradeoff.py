@@ -31,7 +31,7 @@ def traces(figure: go.Figure) -> dict[object, go.Scatter]:
 
 
 def test_every_curve_is_drawn_point_by_point_as_it_is() -> None:
-    shown = traces(tradeoff.tradeoff(CURVES, SHIFT, 0.5))
+    shown = traces(tradeoff.tradeoff_chart(CURVES, SHIFT, 0.5))
     assert set(shown) == {None, 0.0, 0.5, 4.0}
     for strength, points in {**CURVES, None: SHIFT}.items():
         trace = shown[strength]
@@ -44,7 +44,7 @@ def test_every_curve_is_drawn_point_by_point_as_it_is() -> None:
 
 
 def test_the_chosen_strength_stands_out_and_threshold_shift_is_grey_and_dashed() -> None:
-    figure = tradeoff.tradeoff(CURVES, SHIFT, 0.5)
+    figure = tradeoff.tradeoff_chart(CURVES, SHIFT, 0.5)
     shown = traces(figure)
     assert figure.data[-1].meta == 0.5  # on top
     assert shown[0.5].line.width > shown[0.0].line.width
@@ -54,14 +54,14 @@ def test_the_chosen_strength_stands_out_and_threshold_shift_is_grey_and_dashed()
 
 
 def test_as_an_indicator_threshold_shift_is_the_only_line_and_can_be_clicked() -> None:
-    (line,) = tradeoff.tradeoff({0.0: SHIFT}, SHIFT, 0.0, shift_only=True).data
+    (line,) = tradeoff.tradeoff_chart({0.0: SHIFT}, SHIFT, 0.0, shift_only=True).data
     assert line.line.dash
     assert line.meta == 0.0
 
 
 def test_many_points_are_thinned_and_few_are_not() -> None:
     big = {e: random_curve(5000, int(e)) for e in (0.0, 1.0, 2.0)}
-    figure = tradeoff.tradeoff(big, random_curve(5000, 9), 1.0)
+    figure = tradeoff.tradeoff_chart(big, random_curve(5000, 9), 1.0)
     lengths = [len(trace.x) for trace in figure.data]
     assert lengths[0] <= SHIFT_POINTS
     assert max(lengths[1:-1]) <= OTHER_POINTS
@@ -94,7 +94,7 @@ def test_names_of_curves_make_room_for_the_marks() -> None:
 def test_without_missed_defects_or_good_parts_nothing_is_marked(missed: bool) -> None:
     points = curve(np.array([0.1, 0.2]), np.array([missed, missed]))
     assert tradeoff.mark_tradeoff(points, 0.2, points)["shapes"] == []
-    figure = tradeoff.tradeoff({0.0: points}, points, 0.0)
+    figure = tradeoff.tradeoff_chart({0.0: points}, points, 0.0)
     assert json.loads(figure.to_json())["data"][0]["name"] == "decision threshold"
 
 

@@ -12,7 +12,7 @@ from typing import NoReturn
 
 import torch
 
-from trust_core.audit.evidence_store import SAMPLES, Task, keep
+from trust_core.audit.evidence_store import SAMPLES, EvidenceTask, write_result
 from trust_core.audit.reopen import network_input, reopened
 from trust_core.errors import StoreError, TrustError
 from trust_core.explanation.evidence.fit import audit_patch_gaussian
@@ -24,7 +24,7 @@ from trust_core.storage.progress import progress_writer, stopwatch
 PIXELS = 4 * 224 * 224  # of the batch that is timed
 
 
-def arguments(audit: Audit, task: Task) -> list[str]:
+def arguments(audit: Audit, task: EvidenceTask) -> list[str]:
     """The command line that `main` reads."""
     return [str(audit.folder), task.sample_id, task.form, str(task.window), str(task.stride)]
 
@@ -43,7 +43,7 @@ def pass_seconds(detector: Detector) -> float:
     return min(once() for _ in range(3))  # the first is cold
 
 
-def run(audit: Audit, task: Task) -> None:
+def compute(audit: Audit, task: EvidenceTask) -> None:
     """Compute a task and keep its result.
 
     Raises:
@@ -66,7 +66,7 @@ def run(audit: Audit, task: Task) -> None:
         samples=SAMPLES,
         progress=lambda done, total: note(measure(done, total)),
     )
-    keep(folder, found)
+    write_result(folder, found)
 
 
 def main(words: Sequence[str]) -> int:
@@ -74,7 +74,7 @@ def main(words: Sequence[str]) -> int:
     signal.signal(signal.SIGTERM, _stop)
     folder, sample_id, form, window, stride = words
     try:
-        run(open_audit(Path(folder)), Task(sample_id, form, int(window), int(stride)))
+        compute(open_audit(Path(folder)), EvidenceTask(sample_id, form, int(window), int(stride)))
     except TrustError as error:
         print(error, file=sys.stderr)
         return error.exit_code

@@ -34,7 +34,7 @@ SHARED = "first-order"  # measures the scale of all others
 
 
 @dataclass(frozen=True)
-class Task:
+class EvidenceTask:
     """One form of evidence for one part.
 
     Attributes:
@@ -69,19 +69,19 @@ class Task:
         return most.get(self.form, windows)
 
 
-def is_kept(folder: Path) -> bool:
+def has_result(folder: Path) -> bool:
     """Whether the result of a task lies in its folder."""
     return (folder / RESULT).is_file()
 
 
-def keep(folder: Path, found: Evidence) -> None:
+def write_result(folder: Path, found: Evidence) -> None:
     """Write a result, by rename."""
     with replacing(folder / RESULT) as unfinished, unfinished.open("wb") as file:
         np.savez_compressed(file, **vars(found))
 
 
-def kept(folder: Path) -> Evidence:
-    """Read a result that `keep` wrote.
+def read_result(folder: Path) -> Evidence:
+    """Read a result that `write_result` wrote.
 
     Raises:
         StoreError: it is damaged.

@@ -91,11 +91,11 @@ def evidence_pixels(
     share = spread(shares, box, (photo.height, photo.width))
     pixels = overlays.grey(photo, box)
     for side, sign in SIGNS.items():
-        pixels = overlays.draw_heat(pixels, sign * share, RAMPS[side], OPACITY)
-    pixels = overlays.draw_outlines(pixels, [Outline(share >= STRONG, LINES[DEFECT])], LINE)
+        pixels = overlays.add_heat(pixels, sign * share, RAMPS[side], OPACITY)
+    pixels = overlays.add_outlines(pixels, [Outline(share >= STRONG, LINES[DEFECT])], LINE)
     if truth is None:
         return pixels
-    return overlays.draw_outlines(pixels, [overlays.true_outline(truth)], PANEL_LINE)
+    return overlays.add_outlines(pixels, [overlays.true_outline(truth)], PANEL_LINE)
 
 
 def block_means(bits: Bits, largest: int = LARGEST) -> Bits:

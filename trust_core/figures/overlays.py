@@ -88,7 +88,7 @@ def grey(photo: Image.Image, box: Box) -> Pixels:
     return np.repeat(values[:, :, None], 3, axis=2)
 
 
-def draw_heat(pixels: Pixels, share: Values, ramp: Sequence[Colour], opacity: float) -> Pixels:
+def add_heat(pixels: Pixels, share: Values, ramp: Sequence[Colour], opacity: float) -> Pixels:
     """A heatmap over a picture; what is 0 stays clear.
 
     Args:
@@ -104,7 +104,7 @@ def draw_heat(pixels: Pixels, share: Values, ramp: Sequence[Colour], opacity: fl
     return np.asarray(Image.composite(colours.convert("RGB"), Image.fromarray(pixels), alpha))
 
 
-def draw_hatching(pixels: Pixels, mask: Mask) -> Pixels:
+def add_hatching(pixels: Pixels, mask: Mask) -> Pixels:
     """Diagonal white lines with a dark side over a mask."""
     step = _diagonals(*mask.shape) % HATCH
     result = pixels.copy()
@@ -113,7 +113,7 @@ def draw_hatching(pixels: Pixels, mask: Mask) -> Pixels:
     return result
 
 
-def draw_outlines(pixels: Pixels, outlines: Sequence[Outline], width: int) -> Pixels:
+def add_outlines(pixels: Pixels, outlines: Sequence[Outline], width: int) -> Pixels:
     """Mask outlines over a picture, each with a dark rim; later ones lie on top."""
     result = pixels.copy()
     for outline in outlines:

@@ -107,7 +107,7 @@ def photo_panel(photo: Image.Image, truth: Mask | None) -> bytes:
     """The photograph in its own colours, with the defect outlined where it is known."""
     pixels = np.asarray(photo.convert("RGB"))
     if truth is not None:
-        pixels = overlays.draw_outlines(pixels, [overlays.true_outline(truth)], PANEL_LINE)
+        pixels = overlays.add_outlines(pixels, [overlays.true_outline(truth)], PANEL_LINE)
     return overlays.as_jpeg(pixels)
 
 
@@ -133,15 +133,15 @@ def map_panel(
     """
     size = (photo.height, photo.width)
     share = spread(maps.raw[side] / scale, box, size)
-    pixels = overlays.draw_heat(overlays.grey(photo, box), share, RAMPS[side], opacity)
+    pixels = overlays.add_heat(overlays.grey(photo, box), share, RAMPS[side], opacity)
     masks = {name: overlays.spread_mask(maps.masks[name], box, size) for name in (side, "agnostic")}
     outlines = [Outline(masks["agnostic"], LINES["agnostic"], dashed=True)]
     if side != "agnostic":
-        pixels = overlays.draw_hatching(pixels, masks[side] & masks["agnostic"])
+        pixels = overlays.add_hatching(pixels, masks[side] & masks["agnostic"])
         outlines.append(Outline(masks[side], LINES[side]))
     if truth is not None:
         outlines.append(overlays.true_outline(truth))
-    return overlays.as_jpeg(overlays.draw_outlines(pixels, outlines, PANEL_LINE))
+    return overlays.as_jpeg(overlays.add_outlines(pixels, outlines, PANEL_LINE))
 
 
 def strip_picture(photo: Image.Image, box: Box, maps: PartMaps) -> bytes:
@@ -151,7 +151,7 @@ def strip_picture(photo: Image.Image, box: Box, maps: PartMaps) -> bytes:
         Outline(overlays.spread_mask(maps.masks[side], box, size), LINES[side], side == "agnostic")
         for side in ("agnostic", "good", "defect")
     ]
-    pixels = overlays.draw_outlines(overlays.grey(photo, box), outlines, STRIP_LINE)
+    pixels = overlays.add_outlines(overlays.grey(photo, box), outlines, STRIP_LINE)
     return overlays.as_jpeg(pixels)
 
 
@@ -170,11 +170,11 @@ def masks_picture(masked: MaskedPhoto, threshold: float, line: int, opacity: flo
     if masked.cells is not None:
         values = spread(masked.cells, box, (photo.height, photo.width))
         if opacity:
-            pixels = overlays.draw_heat(pixels, values, RAMPS["defect"], opacity)
+            pixels = overlays.add_heat(pixels, values, RAMPS["defect"], opacity)
         outlines.append(Outline(values >= np.float32(threshold), LINES["defect"]))
     if masked.truth is not None:
         outlines.append(Outline(masked.truth, LINES["truth"], dashed=True, around=True))
-    return overlays.as_jpeg(overlays.draw_outlines(pixels, outlines, line))
+    return overlays.as_jpeg(overlays.add_outlines(pixels, outlines, line))
 
 
 def _map_name(audit: Audit, side: str) -> str:

@@ -41,7 +41,7 @@ ROOM = 0.055  # that a label needs around it, as a share of the picture
 LOW = 0.12  # a label below a point lower than that would lie on the axis
 
 
-def tradeoff(
+def tradeoff_chart(
     curves: Mapping[float, Curve], shift: Curve, chosen: float, *, shift_only: bool = False
 ) -> go.Figure:
     """Missed defects caught over good parts re-inspected, a curve per strength.

@@ -56,6 +56,6 @@ def test_names_from_outside_stay_text(tmp_path: Path):
     audit = write_fake_audit(tmp_path / "audit", parts)
     row = page_of_parts(audit, POINT, Filters(), 1).iloc[0]
     photos, _ = part_rows(audit, POINT, row["sample_id"])
-    for html in (words.facts(audit, row, POINT), words.group_heading(photos, 2)):
+    for html in (words.part_facts(audit, row, POINT), words.group_heading(photos, 2)):
         assert "<img" not in html
         assert "&lt;img" in html

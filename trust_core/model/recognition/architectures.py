@@ -16,7 +16,7 @@ import segmentation_models_pytorch as smp
 import timm
 import torch
 import torchvision
-from torch import nn
+from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from trust_core.errors import ModelError
@@ -35,6 +35,7 @@ SMP_DECODERS = (
     "UPerNet",
     "Segformer",
 )
+INITIALISERS = frozenset(name for name in vars(nn.init) if name.endswith("_"))
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
@@ -220,9 +221,10 @@ def _replace_first_conv(module: nn.Module, channels: int) -> None:
     setattr(module.get_submodule(parent), last, conv)
 
 
+@functools.lru_cache(maxsize=64)  # a file is opened more than once, by the same short list
 def meta_shapes(blueprint: Blueprint) -> dict[str, tuple[int, ...]]:
     """Key -> shape of the network's state dict, without allocating its weights."""
-    with torch.device("meta") if blueprint.name.startswith("timm/") else WeightsOnMeta():
+    with WeightsOnMeta():
         module = blueprint.build()
     return {key: tuple(tensor.shape) for key, tensor in module.state_dict().items()}
 
@@ -240,4 +242,8 @@ class WeightsOnMeta(TorchFunctionMode):
         kwargs = dict(kwargs or {})
         if function is torch.empty:
             kwargs["device"] = "meta"
+        tensor = args[0] if args else kwargs.get("tensor")
+        drawn = getattr(function, "__name__", "") in INITIALISERS
+        if drawn and isinstance(tensor, Tensor) and tensor.is_meta:
+            return tensor  # there is nothing to draw, but trying takes most of the time
         return function(*args, **kwargs)

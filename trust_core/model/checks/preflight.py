@@ -1,4 +1,4 @@
-"""A few images through the detector before the audit: what will happen, and what looks wrong.
+"""A trial on a few images before the audit: how long it will take, and what looks wrong.
 
 Notation: E strengths other than 0.
 """

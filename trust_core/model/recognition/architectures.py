@@ -212,8 +212,8 @@ def _replace_first_conv(module: nn.Module, channels: int) -> None:
         for name, part in module.named_modules()
         if isinstance(part, nn.Conv2d) and part.in_channels == 3
     )
-    told = inspect.signature(nn.Conv2d).parameters.keys() & vars(first).keys()
-    options = {key: getattr(first, key) for key in told - {"in_channels", "bias", "device"}}
+    known = inspect.signature(nn.Conv2d).parameters.keys() & vars(first).keys()
+    options = {key: getattr(first, key) for key in known - {"in_channels", "bias", "device"}}
     conv = nn.Conv2d(channels, bias=first.bias is not None, **options)
     if first.weight.is_meta:
         conv = conv.to("meta")

@@ -9,6 +9,7 @@ import difflib
 import functools
 import inspect
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -224,7 +225,8 @@ def _replace_first_conv(module: nn.Module, channels: int) -> None:
 @functools.lru_cache(maxsize=64)  # a file is opened more than once, by the same short list
 def meta_shapes(blueprint: Blueprint) -> dict[str, tuple[int, ...]]:
     """Key -> shape of the network's state dict, without allocating its weights."""
-    with WeightsOnMeta():
+    whole = torch.device("meta") if blueprint.name.startswith("timm/") else nullcontext()
+    with whole, WeightsOnMeta():
         module = blueprint.build()
     return {key: tuple(tensor.shape) for key, tensor in module.state_dict().items()}
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -408,11 +408,11 @@ def training(note: Note, quick: bool) -> None:
         note("device", DEVICE)
         if DEVICE == "cuda":
             note("gpu_peak_gib", round(torch.cuda.max_memory_allocated() / GIB, 3))
-        note("history", trained.history)
+        note("history", [asdict(epoch) for epoch in trained.history])
         note("opens", open_detector(trained.model).layers[0])
         if DEVICE == "cuda":
             other = train(dataset, settings, folder / "cpu.safetensors", device="cpu")
-            note("history_on_the_cpu", other.history)
+            note("history_on_the_cpu", [asdict(epoch) for epoch in other.history])
 
 
 def cluster(note: Note, quick: bool) -> None:

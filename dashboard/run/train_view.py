@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -29,6 +28,7 @@ from trust_core.cli.command import (
 from trust_core.errors import StoreError
 from trust_core.figures.words.numbers import of
 from trust_core.messages import duration
+from trust_core.model.training.checkpoint import Epoch
 from trust_core.model.training.loop import best_epoch
 from trust_core.storage.progress import PROGRESS
 from trust_core.storage.workspace import NETWORKS, workspace_folder
@@ -87,11 +87,11 @@ def _view(folder: Path, phase: str) -> None:
     show_log(folder)
 
 
-def _finished(folder: Path, history: list[dict[str, Any]]) -> None:
+def _finished(folder: Path, history: list[Epoch]) -> None:
     best = best_epoch(history)
     shell.show_finding(
         f"Trained: {_in_words(best)}.",
-        f"{folder.stem}, as it was after pass {best['epoch']} of {len(history)}. An audit tells "
+        f"{folder.stem}, as it was after pass {best.epoch} of {len(history)}. An audit tells "
         "what it misses, and whether that can be found.",
     )
     st.progress(1.0)
@@ -105,45 +105,44 @@ def _finished(folder: Path, history: list[dict[str, Any]]) -> None:
     show_log(folder)
 
 
-def _history(folder: Path) -> list[dict[str, Any]]:
+def _history(folder: Path) -> list[Epoch]:
     """What each finished epoch gave, of a run that goes on or has ended."""
     kept = folder.with_suffix(".history.csv")
     try:
         if kept.exists():
-            return [dict(row) for row in pd.read_csv(kept).to_dict("records")]
-        return list(json.loads((folder / PROGRESS).read_text(encoding="utf-8"))["history"])
-    except (OSError, ValueError, KeyError):
+            return [Epoch(**row) for row in pd.read_csv(kept).to_dict("records")]
+        written = json.loads((folder / PROGRESS).read_text(encoding="utf-8"))["history"]
+        return [Epoch(**epoch) for epoch in written]
+    except (OSError, ValueError, KeyError, TypeError):
         return []  # not written yet
 
 
-def _in_words(row: dict[str, Any]) -> str:
-    caught = of(row["tune_caught"], row["tune_defective"], "defective parts")
-    return (
-        f"{caught} caught, {of(row['tune_false_alarms'], row['tune_good'], 'good parts')} alarmed"
-    )
+def _in_words(row: Epoch) -> str:
+    caught = of(row.tune_caught, row.tune_defective, "defective parts")
+    return f"{caught} caught, {of(row.tune_false_alarms, row.tune_good, 'good parts')} alarmed"
 
 
-def _last(history: list[dict[str, Any]]) -> str:
+def _last(history: list[Epoch]) -> str:
     return f"After pass {len(history)}: {_in_words(history[-1])}." if history else ""
 
 
-def _table(history: list[dict[str, Any]]) -> None:
+def _table(history: list[Epoch]) -> None:
     """The last epochs, on the parts it does not learn from."""
     if not history:
         return
-    best = best_epoch(history)["epoch"]
+    best = best_epoch(history).epoch
     rows = history[-SHOWN:]
     st.caption("On the parts that choose the pass; the best ranking is kept")
     st.table(
         {
-            "Pass": [f"{row['epoch']}{', the best' * (row['epoch'] == best)}" for row in rows],
+            "Pass": [f"{row.epoch}{', the best' * (row.epoch == best)}" for row in rows],
             "Defective parts caught": [
-                f"{row['tune_caught']:,} of {row['tune_defective']:,}" for row in rows
+                f"{row.tune_caught:,} of {row.tune_defective:,}" for row in rows
             ],
             "Good parts alarmed": [
-                f"{row['tune_false_alarms']:,} of {row['tune_good']:,}" for row in rows
+                f"{row.tune_false_alarms:,} of {row.tune_good:,}" for row in rows
             ],
-            "Ranking (1 is perfect)": [f"{row['tune_average_precision']:.2f}" for row in rows],
+            "Ranking (1 is perfect)": [f"{row.tune_average_precision:.2f}" for row in rows],
         },
         border="horizontal",
     )

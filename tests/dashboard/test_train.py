@@ -20,7 +20,7 @@ from trust_core.cli.main import build_parser
 
 APP = Path(__file__).parents[2] / "app.py"
 HISTORY = [
-    {"epoch": n, "tune_loss": 1 / n, "tune_average_precision": ap}
+    {"epoch": n, "close_ups": False, "tune_loss": 1 / n, "tune_average_precision": ap}
     | {"tune_caught": n, "tune_defective": 5, "tune_false_alarms": 1, "tune_good": 6}
     for n, ap in ((1, 0.5), (2, 0.9), (3, 0.7))
 ]

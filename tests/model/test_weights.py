@@ -8,7 +8,7 @@ from torch import nn
 
 from trust_core.errors import ModelError
 from trust_core.model import weights
-from trust_core.model.weights import read_weights
+from trust_core.model.weights import file_sha256, read_weights
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def test_a_plain_state_dict(tmp_path, state, suffix):
     weights = read_weights(path)
     assert same(weights.tensors, state)
     assert weights.notes == ()
-    assert weights.sha256 == weights.file_sha256(path)
+    assert weights.sha256 == file_sha256(path)
 
 
 @pytest.mark.parametrize("nest", ["state_dict", "model", "model_state_dict"])

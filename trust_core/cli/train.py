@@ -4,6 +4,7 @@ import argparse
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from trust_core.errors import SettingsError
 from trust_core.messages import duration
 
 if TYPE_CHECKING:
+    from trust_core.model.training.checkpoint import Epoch
     from trust_core.model.training.loop import TrainingProgress
 
 
@@ -71,9 +73,9 @@ def run_train(options: argparse.Namespace) -> dict[str, Any]:
         "model": str(trained.model),
         "architecture": settings.blueprint.name,
         "roles": str(trained.roles),
-        "best": trained.best,
+        "best": asdict(trained.best),
         "epochs": len(trained.history),
-        "history": trained.history,
+        "history": [asdict(epoch) for epoch in trained.history],
         "seconds": trained.seconds,
         "notes": list(trained.notes),
     }
@@ -117,16 +119,13 @@ def training_progress() -> Callable[["TrainingProgress"], None]:
     return show
 
 
-def epoch_line(row: dict[str, Any], epochs: int) -> str:
+def epoch_line(epoch: "Epoch", epochs: int) -> str:
     """One epoch in words."""
-    losses = ", ".join(
-        f"{name} loss {row[f'{name}_loss']:.3f}"
-        for name in ("label", "mask")
-        if row[f"{name}_loss"] is not None
-    )
+    by_name = {"label": epoch.label_loss, "mask": epoch.mask_loss}
+    losses = ", ".join(f"{n} loss {loss:.3f}" for n, loss in by_name.items() if loss is not None)
     return (
-        f"Epoch {row['epoch']} of {epochs}: {losses}; tune: {row['tune_caught']:,} of "
-        f"{row['tune_defective']:,} defective parts caught, {row['tune_false_alarms']:,} of "
-        f"{row['tune_good']:,} good parts alarmed, average precision "
-        f"{row['tune_average_precision']:.3f}"
+        f"Epoch {epoch.epoch} of {epochs}: {losses}; tune: {epoch.tune_caught:,} of "
+        f"{epoch.tune_defective:,} defective parts caught, {epoch.tune_false_alarms:,} of "
+        f"{epoch.tune_good:,} good parts alarmed, average precision "
+        f"{epoch.tune_average_precision:.3f}"
     )

@@ -1,4 +1,4 @@
-"""The autograd graph of one run, read: what a value depends on, and by which operations."""
+"""The autograd graph of one run: what a value depends on, and by which operations."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""Which layers of a network can be explained, and which one is by rule.
+"""Explainable layers of a network, and the one that is chosen by rule.
 
 The network is run once and its autograd graph is read; no table of layer names is needed. A layer
 is a module whose output depends on the image, reaches the log-odds and still has spatial extent.

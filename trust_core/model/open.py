@@ -1,4 +1,4 @@
-"""From a model file and what the user said about it to a detector."""
+"""Opening a model file: its weights, the card beside it and the user's options make a detector."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -15,7 +15,7 @@ from trust_core.errors import ModelError, SettingsError, StoreError
 from trust_core.messages import Message
 from trust_core.model.checks.alternatives import choose_architecture
 from trust_core.model.detector import Detector
-from trust_core.model.onnx import OnnxNetwork, read_onnx
+from trust_core.model.onnx import read_onnx
 from trust_core.model.outputs import Convention, choose_convention
 from trust_core.model.preprocessing import Preprocessing
 from trust_core.model.recognition.architectures import PublishedInput, published_input
@@ -24,128 +24,7 @@ from trust_core.model.weights import file_sha256, read_weights
 from trust_core.storage.atomic import replacing
 
 LARGEST_CARD = 2**16
-
-
-@dataclass(frozen=True)
-class ModelCard:
-    """What a model file does not say itself.
-
-    Attributes:
-        architecture: full name, e.g. "timm/lcnet_050".
-        preprocessing: of the network's input.
-        convention: what its outputs mean; None = by rule.
-        layer: explanation layer; None = by rule.
-    """
-
-    architecture: str
-    preprocessing: Preprocessing
-    convention: Convention | None = None
-    layer: str | None = None
-
-
-def write_model(path: Path, module: nn.Module, card: ModelCard) -> None:
-    """Write weights and card side by side, each by an atomic rename.
-
-    Args:
-        path: `NAME.safetensors`; the card becomes `NAME.json`.
-        module: the network; shared tensors are written once each by name.
-        card: what is needed to open it.
-
-    Raises:
-        StoreError: the folder cannot be written to.
-    """
-    tensors = {
-        key: tensor.detach().cpu().clone().contiguous()
-        for key, tensor in module.state_dict().items()
-    }
-    settings = asdict(card.preprocessing)
-    content = {"architecture": card.architecture, **settings}
-    if card.convention:
-        content["convention"] = asdict(card.convention)
-    if card.layer:
-        content["layer"] = card.layer
-    try:
-        for target, data in (
-            (path, save(tensors)),
-            (path.with_suffix(".json"), json.dumps(content, indent=2).encode() + b"\n"),
-        ):
-            with replacing(target) as unfinished:
-                unfinished.write_bytes(data)
-    except OSError as error:
-        raise StoreError(f"{path} cannot be written: {error.strerror}.") from error
-
-
-def read_card(path: Path) -> ModelCard | None:
-    """The card beside a model file, if there is one.
-
-    Args:
-        path: the model file. A JSON file of its name that has no key "architecture" is not a card.
-
-    Raises:
-        ModelError: there is a card, and it is wrong; in one sentence.
-    """
-    place = path.with_suffix(".json")
-    if place == path or not place.is_file() or place.stat().st_size > LARGEST_CARD:
-        return None
-    try:
-        content = json.loads(place.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise ModelError(f"{place.name} beside the model is not readable JSON: {error}.") from error
-    if not isinstance(content, dict) or "architecture" not in content:
-        return None
-    try:
-        return _card(content)
-    except (TypeError, ValueError, KeyError, SettingsError) as error:
-        raise ModelError(f"{place.name} beside the model is no valid card: {error}") from error
-
-
-def _card(content: Mapping[str, object]) -> ModelCard:
-    settings = Preprocessing.__dataclass_fields__.keys()
-    unknown = content.keys() - settings - {"architecture", "convention", "layer"}
-    if unknown:
-        raise ValueError(f"unknown entry {min(unknown)}.")
-    texts = {"architecture", "layer", "resize", "interpolation", "channels"} & content.keys()
-    for key in texts:
-        if not isinstance(content[key], str):
-            raise TypeError(f"{key} must be text.")
-    values: dict[str, Any] = {
-        key: _numbers(key, content[key]) if key in ("size", "mean", "std") else content[key]
-        for key in settings & content.keys()
-    }
-    if "size" not in values:
-        raise ValueError("it must say the size as [height, width].")
-    if not all(float(side).is_integer() for side in values["size"]):
-        raise ValueError("size must be whole numbers.")
-    values["size"] = tuple(int(side) for side in values["size"])
-    layer = content.get("layer")
-    return ModelCard(
-        str(content["architecture"]),
-        Preprocessing(**values),
-        _card_convention(content["convention"]) if "convention" in content else None,
-        str(layer) if layer else None,
-    )
-
-
-def _card_convention(content: object) -> Convention:
-    """A convention in which every output has exactly one meaning."""
-    if not isinstance(content, dict) or content.keys() != Convention.__dataclass_fields__.keys():
-        raise ValueError("convention must have the entries outputs, defect, good and sign.")
-    outputs, sign = content["outputs"], content["sign"]
-    if type(outputs) is not int or outputs < 1 or sign not in (1, -1):
-        raise ValueError("convention: outputs must be at least 1, and sign 1 or -1.")
-    defect, good = (tuple(map(int, _numbers(k, content[k]))) for k in ("defect", "good"))
-    if outputs == 1 and not defect and not good:
-        return Convention(1, (), (), sign)
-    if sorted(defect + good) != list(range(outputs)) or not defect or not good:
-        raise ValueError("convention: each output must be either defect or good, and both occur.")
-    return Convention(outputs, defect, good)
-
-
-def _numbers(key: str, value: object) -> tuple[float, ...]:
-    numbers = value if isinstance(value, list) else [value]
-    if not all(isinstance(number, (int, float)) for number in numbers):
-        raise TypeError(f"{key} must be numbers.")
-    return tuple(numbers)
+LARGEST = 2**31  # no number of a card is as large
 
 
 @dataclass(frozen=True)
@@ -203,17 +82,20 @@ class ModelFacts:
 
 
 @dataclass(frozen=True)
-class _Opened:
-    """A network with its weights, and what is known of it."""
+class ModelCard:
+    """What a model file does not say itself.
 
-    module: nn.Module
+    Attributes:
+        architecture: full name, e.g. "timm/lcnet_050".
+        preprocessing: of the network's input.
+        convention: what its outputs mean; None = by rule.
+        layer: explanation layer; None = by rule.
+    """
+
     architecture: str
-    outputs: int
-    channels: int
-    published: PublishedInput
-    sha256: str
-    notes: tuple[str, ...]
-    alternatives: tuple[str, ...] = ()
+    preprocessing: Preprocessing
+    convention: Convention | None = None
+    layer: str | None = None
 
 
 def open_detector(
@@ -234,7 +116,8 @@ def open_detector(
         SettingsError: an option means nothing for this network.
     """
     card = read_card(path)
-    if card and options.arch and _bare(options.arch) != _bare(card.architecture):
+    architectures = [name for name in (options.arch, card and card.architecture) if name]
+    if len({name.rpartition("/")[2] for name in architectures}) > 1:
         raise ModelError(
             Message(
                 "{card} beside the model says it is {architecture}, {arch} says {name}; change one "
@@ -242,26 +125,27 @@ def open_detector(
                 "{card} beside the model says it is {architecture}, you chose {name}; change one "
                 "of them.",
                 card=path.with_suffix(".json").name,
-                architecture=card.architecture,
-                name=options.arch,
+                architecture=architectures[1],
+                name=architectures[0],
             )
         )
     size = options.size or (card.preprocessing.size if card else None)
-    opened = (
-        _open_onnx(path) if path.suffix.lower() == ".onnx" else _open_weights(path, options, card)
-    )
-    preprocessing, taken = _preprocessing(options, card, opened, size)
+    if path.suffix.lower() == ".onnx":
+        network = _open_onnx(path)
+    else:
+        network = _open_weights(path, architectures[0] if architectures else None, size)
+    preprocessing, taken = _preprocessing(options, card, network)
     detector = Detector(
-        opened.module,
+        network.module,
         preprocessing,
-        _convention(options, card, opened.outputs),
+        _convention(options, card, network.outputs),
         options.layers or ((card.layer,) if card and card.layer else ()),
-        architecture=opened.architecture,
-        sha256=opened.sha256,
+        architecture=network.architecture,
+        sha256=network.sha256,
         device=device or ("cuda" if torch.cuda.is_available() else "cpu"),
-        notes=(*opened.notes, *taken),
+        notes=(*network.notes, *taken),
     )
-    detector.alternatives = opened.alternatives
+    detector.alternatives = network.alternatives
     return detector
 
 
@@ -321,12 +205,80 @@ def read_facts(path: Path, arch: str | None = None) -> ModelFacts:
     )
 
 
-def _open_weights(path: Path, options: ModelOptions, card: ModelCard | None) -> _Opened:
+def read_card(path: Path) -> ModelCard | None:
+    """The card beside a model file, if there is one.
+
+    Args:
+        path: the model file. A JSON file of its name that has no key "architecture" is not a card.
+
+    Raises:
+        ModelError: there is a card, and it is wrong; in one sentence.
+    """
+    file = path.with_suffix(".json")
+    if file == path or not file.is_file() or file.stat().st_size > LARGEST_CARD:
+        return None
+    try:
+        content = json.loads(file.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise ModelError(f"{file.name} beside the model is not readable JSON: {error}.") from error
+    if not isinstance(content, dict) or "architecture" not in content:
+        return None
+    try:
+        return _card(content)
+    except SettingsError as error:
+        raise ModelError(f"{file.name} beside the model is no valid card: {error}") from error
+
+
+def write_model(path: Path, module: nn.Module, card: ModelCard) -> None:
+    """Write weights and card side by side, each by an atomic rename.
+
+    Args:
+        path: `NAME.safetensors`; the card becomes `NAME.json`.
+        module: the network; shared tensors are written once each by name.
+        card: what is needed to open it.
+
+    Raises:
+        StoreError: the folder cannot be written to.
+    """
+    tensors = {
+        key: tensor.detach().cpu().clone().contiguous()
+        for key, tensor in module.state_dict().items()
+    }
+    settings = asdict(card.preprocessing)
+    content = {"architecture": card.architecture, **settings}
+    if card.convention:
+        content["convention"] = asdict(card.convention)
+    if card.layer:
+        content["layer"] = card.layer
+    try:
+        for target, data in (
+            (path, save(tensors)),
+            (path.with_suffix(".json"), json.dumps(content, indent=2).encode() + b"\n"),
+        ):
+            with replacing(target) as unfinished:
+                unfinished.write_bytes(data)
+    except OSError as error:
+        raise StoreError(f"{path} cannot be written: {error.strerror}.") from error
+
+
+@dataclass(frozen=True)
+class _Network:
+    """A network with its weights, and what is known of it."""
+
+    module: nn.Module
+    architecture: str
+    outputs: int
+    channels: int
+    published: PublishedInput
+    sha256: str
+    notes: tuple[str, ...]
+    alternatives: tuple[str, ...] = ()
+
+
+def _open_weights(path: Path, arch: str | None, size: tuple[int, int] | None) -> _Network:
     weights = read_weights(path)
-    arch = options.arch or (card.architecture if card else None)
-    size = options.size or (card.preprocessing.size if card else None)
     found = recognise(path, weights.tensors, arch=arch, size=size)
-    return _Opened(
+    return _Network(
         module=found.module,
         architecture=found.blueprint.name,
         outputs=found.blueprint.outputs,
@@ -338,9 +290,9 @@ def _open_weights(path: Path, options: ModelOptions, card: ModelCard | None) -> 
     )
 
 
-def _no_decision(name: str, told: str | None) -> list[str]:
+def _no_decision(name: str, named: str | None) -> list[str]:
     """What is taken of a network for masks alone, unless the user has named it as one."""
-    if told or not name.startswith("multitask/mask:"):
+    if named or not name.startswith("multitask/mask:"):
         return []
     return [
         "The network gives a mask but no decision, so a part is taken as defective when any pixel "
@@ -348,17 +300,17 @@ def _no_decision(name: str, told: str | None) -> list[str]:
     ]
 
 
-def _open_onnx(path: Path) -> _Opened:
-    network: OnnxNetwork = read_onnx(path)
-    published = PublishedInput(network.size, (0.0,), (1.0,))
-    return _Opened(
-        network.module, "ONNX", network.outputs, network.channels, published, file_sha256(path), ()
+def _open_onnx(path: Path) -> _Network:
+    onnx = read_onnx(path)
+    published = PublishedInput(onnx.size, (0.0,), (1.0,))
+    return _Network(
+        onnx.module, "ONNX", onnx.outputs, onnx.channels, published, file_sha256(path), ()
     )
 
 
 def _convention(options: ModelOptions, card: ModelCard | None, outputs: int) -> Convention:
-    told = options.defect_index is not None or options.good_index or options.one_logit
-    if not told and card and card.convention:
+    chosen = options.defect_index is not None or options.good_index or options.one_logit
+    if not chosen and card and card.convention:
         if card.convention.outputs != outputs:
             raise ModelError(
                 f"The card beside the model speaks of {card.convention.outputs} outputs, but the "
@@ -374,7 +326,7 @@ def _convention(options: ModelOptions, card: ModelCard | None, outputs: int) -> 
 
 
 def _preprocessing(
-    options: ModelOptions, card: ModelCard | None, opened: _Opened, size: tuple[int, int] | None
+    options: ModelOptions, card: ModelCard | None, network: _Network
 ) -> tuple[Preprocessing, list[str]]:
     """Options over card over the architecture as published, and a note on the last."""
     given = {
@@ -382,7 +334,7 @@ def _preprocessing(
         for key in Preprocessing.__dataclass_fields__
         if (value := getattr(options, key)) is not None
     }
-    if opened.channels == 1 and given.setdefault("channels", "grey") != "grey":
+    if network.channels == 1 and given.setdefault("channels", "grey") != "grey":
         raise SettingsError(
             Message(
                 "The network reads one channel, so {channels} {given} does not apply; leave it out "
@@ -392,10 +344,10 @@ def _preprocessing(
         )
     if card:
         return replace(card.preprocessing, **given), []
-    published = opened.published
-    defaults = {"size": size or published.size, "mean": published.mean, "std": published.std}
-    if opened.channels == 1:
-        defaults |= {key: (_average(defaults[key]),) for key in ("mean", "std")}
+    published = network.published
+    defaults = {"size": published.size, "mean": published.mean, "std": published.std}
+    if network.channels == 1:
+        defaults |= {key: (sum(defaults[key]) / len(defaults[key]),) for key in ("mean", "std")}
     taken = [
         f"{key} {'x'.join(map(str, value)) if key == 'size' else ','.join(f'{v:g}' for v in value)}"
         for key, value in defaults.items()
@@ -404,15 +356,62 @@ def _preprocessing(
     note = Message(
         "Not told, so taken as {architecture} was published: {taken}. If the network was trained "
         "otherwise, say {size}, {mean}, {std}.",
-        architecture=opened.architecture,
+        architecture=network.architecture,
         taken="; ".join(taken),
     )
     return Preprocessing(**(defaults | given)), [note] if taken else []
 
 
-def _average(values: tuple[float, ...]) -> float:
-    return sum(values) / len(values)
+def _card(content: Mapping[str, object]) -> ModelCard:
+    """The card in a JSON object.
+
+    Raises:
+        SettingsError: an entry that is unknown, missing or means nothing.
+    """
+    settings = Preprocessing.__dataclass_fields__.keys()
+    unknown = content.keys() - settings - {"architecture", "convention", "layer"}
+    if unknown:
+        raise SettingsError(f"unknown entry {min(unknown)}.")
+    for key in {"architecture", "layer", "resize", "interpolation", "channels"} & content.keys():
+        if not isinstance(content[key], str):
+            raise SettingsError(f"{key} must be text.")
+    values: dict[str, Any] = {
+        key: _numbers(key, content[key]) if key in ("size", "mean", "std") else content[key]
+        for key in settings & content.keys()
+    }
+    if "size" not in values:
+        raise SettingsError("it must say the size as [height, width].")
+    if not all(float(side).is_integer() for side in values["size"]):
+        raise SettingsError("size must be whole numbers.")
+    values["size"] = tuple(int(side) for side in values["size"])
+    layer = content.get("layer")
+    return ModelCard(
+        str(content["architecture"]),
+        Preprocessing(**values),
+        _card_convention(content["convention"]) if "convention" in content else None,
+        str(layer) if layer else None,
+    )
 
 
-def _bare(architecture: str) -> str:
-    return architecture.rpartition("/")[2]
+def _card_convention(content: object) -> Convention:
+    """A convention in which every output has exactly one meaning."""
+    if not isinstance(content, dict) or content.keys() != Convention.__dataclass_fields__.keys():
+        raise SettingsError("convention must have the entries outputs, defect, good and sign.")
+    outputs, sign = content["outputs"], content["sign"]
+    if type(outputs) is not int or outputs < 1 or sign not in (1, -1):
+        raise SettingsError("convention: outputs must be at least 1, and sign 1 or -1.")
+    defect, good = (tuple(map(int, _numbers(k, content[k]))) for k in ("defect", "good"))
+    if outputs == 1 and not defect and not good:
+        return Convention(1, (), (), sign)
+    if sorted(defect + good) != list(range(outputs)) or not defect or not good:
+        raise SettingsError(
+            "convention: each output must be either defect or good, and both occur."
+        )
+    return Convention(outputs, defect, good)
+
+
+def _numbers(key: str, value: object) -> tuple[float, ...]:
+    numbers = value if isinstance(value, list) else [value]
+    if not all(isinstance(number, (int, float)) and abs(number) < LARGEST for number in numbers):
+        raise SettingsError(f"{key} must be numbers.")
+    return tuple(numbers)

@@ -1,4 +1,4 @@
-"""What the outputs of a detector mean: which are *defective*, which are *good*, and the log-odds.
+"""Class convention: which outputs mean *defective* and which *good*, and the log-odds of them.
 
 Notation: N images, K outputs of the network.
 """

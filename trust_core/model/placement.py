@@ -8,6 +8,7 @@ letterbox more. What it did not see holds nothing.
 import numpy as np
 import numpy.typing as npt
 
+from trust_core.model.preprocessing import resized_window
 from trust_core.storage.audit_files import Audit
 
 Values = npt.NDArray[np.float32]
@@ -25,20 +26,9 @@ def seen_box(image: tuple[int, int], network: tuple[int, int], resize: str) -> B
         network: (H, W) of the network's input.
         resize: "stretch", "crop:S" or "letterbox", as `Preprocessing.resize`.
     """
-    if resize == "stretch":
-        return WHOLE
-    if resize == "letterbox":
-        factor = min(network[0] / image[1], network[1] / image[0])
-        lengths = [max(1, round(length * factor)) for length in image]
-    else:
-        short = int(resize.partition(":")[2])
-        lengths = [int(short * length / min(image)) for length in image]
-    starts = [_offset(*pair) for pair in zip(lengths, network[::-1], strict=True)]
-    (left, right), (top, bottom) = (
-        (start / length, (start + seen) / length)
-        for start, length, seen in zip(starts, lengths, network[::-1], strict=True)
-    )
-    return left, top, right, bottom
+    (width, height), (left, top) = resized_window(image, network, resize)
+    right, bottom = left + network[1], top + network[0]
+    return left / width, top / height, right / width, bottom / height
 
 
 def audit_box(audit: Audit, image: tuple[int, int]) -> Box:
@@ -82,8 +72,3 @@ def _places(
     low = np.floor(centre).astype(np.int64)
     high = np.minimum(low + 1, cells - 1)
     return low, high, (centre - low).astype(np.float32), (place < 0) | (place > 1)
-
-
-def _offset(have: int, want: int) -> int:
-    """Where the network's window begins, rounded as `Preprocessing` rounds it."""
-    return round((have - want) / 2) if have >= want else -((want - have) // 2)

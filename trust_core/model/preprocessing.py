@@ -1,9 +1,8 @@
-"""From a decoded image to the pixels a network sees, exactly as it was trained to see them.
+"""Preprocessing: from a decoded image to the pixels that a network was trained to see.
 
 Notation: c channels of the network input, H, W its size.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -83,40 +82,8 @@ class Preprocessing:
                     value=",".join(map(str, self.std)),
                 )
             )
-        self._resizer()
-
-    @property
-    def input_channels(self) -> int:
-        """Number of channels c of the network input: 1 for grey, otherwise 3."""
-        return 1 if self.channels == "grey" else 3
-
-    def pixels(self, image: Image.Image) -> npt.NDArray[np.uint8]:
-        """The network's input before scaling and normalisation.
-
-        Args:
-            image: decoded image of mode "L" or "RGB". A grey image shown to a network of three
-                channels becomes three equal ones.
-
-        Returns:
-            (c, H, W) uint8.
-        """
-        image = image.convert("L" if self.channels == "grey" else "RGB")
-        array = np.asarray(self._resizer()(image))
-        array = array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
-        if self.channels == "bgr":
-            array = array[::-1]
-        return np.ascontiguousarray(array)
-
-    def _resizer(self) -> Callable[[Image.Image], Image.Image]:
-        """The resize rule as a function.
-
-        Raises:
-            SettingsError: `resize` is none of the three forms, or crops from a smaller image.
-        """
-        if self.resize == "stretch":
-            return lambda image: self._scaled(image, self.size)
-        if self.resize == "letterbox":
-            return self._letterbox
+        if self.resize in ("stretch", "letterbox"):
+            return
         name, _, short = self.resize.partition(":")
         if name != "crop" or not short.isdecimal():
             raise SettingsError(
@@ -138,31 +105,66 @@ class Preprocessing:
                     least=min(self.size),
                 )
             )
-        return lambda image: self._centre(image, int(short))
 
-    def _scaled(self, image: Image.Image, size: tuple[int, int]) -> Image.Image:
-        return image.resize((size[1], size[0]), INTERPOLATIONS[self.interpolation])
+    @property
+    def input_channels(self) -> int:
+        """Number of channels c of the network input: 1 for grey, otherwise 3."""
+        return 1 if self.channels == "grey" else 3
 
-    def _centre(self, image: Image.Image, short: int) -> Image.Image:
-        # Sides and offsets are rounded as torchvision's Resize and CenterCrop do.
-        small = min(image.size)
-        height, width = int(short * image.height / small), int(short * image.width / small)
-        image = self._scaled(image, (height, width))
-        top, left = _offset(height, self.size[0]), _offset(width, self.size[1])
-        return image.crop((left, top, left + self.size[1], top + self.size[0]))
+    def pixels(self, image: Image.Image) -> npt.NDArray[np.uint8]:
+        """The network's input before scaling and normalisation.
 
-    def _letterbox(self, image: Image.Image) -> Image.Image:
-        height, width = self.size
-        scale = min(width / image.width, height / image.height)
-        inner = max(1, round(image.height * scale)), max(1, round(image.width * scale))
+        Args:
+            image: decoded image of mode "L" or "RGB". A grey image shown to a network of three
+                channels becomes three equal ones.
+
+        Returns:
+            (c, H, W) uint8.
+        """
+        image = image.convert("L" if self.channels == "grey" else "RGB")
+        array = np.asarray(self._resized(image))
+        array = array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
+        if self.channels == "bgr":
+            array = array[::-1]
+        return np.ascontiguousarray(array)
+
+    def _resized(self, image: Image.Image) -> Image.Image:
+        scaled, (left, top) = resized_window(image.size, self.size, self.resize)
+        image = image.resize(scaled, INTERPOLATIONS[self.interpolation])
+        if self.resize != "letterbox":
+            return image.crop((left, top, left + self.size[1], top + self.size[0]))
         fill = [round(255 * min(max(value, 0.0), 1.0)) for value in self.mean]
         rgb = (fill * 3)[:3][:: -1 if self.channels == "bgr" else 1]
         grey = round(sum(fill) / len(fill))
-        canvas = Image.new(image.mode, (width, height), grey if image.mode == "L" else tuple(rgb))
-        canvas.paste(
-            self._scaled(image, inner), ((width - inner[1]) // 2, (height - inner[0]) // 2)
-        )
+        canvas = Image.new(image.mode, self.size[::-1], grey if image.mode == "L" else tuple(rgb))
+        canvas.paste(image, (-left, -top))
         return canvas
+
+
+def resized_window(
+    image: tuple[int, int], network: tuple[int, int], resize: str
+) -> tuple[tuple[int, int], tuple[int, int]]:
+    """What a photograph is scaled to, and where the network's window begins in it.
+
+    Args:
+        image: (width, height) of the photograph.
+        network: (H, W) of the network's input.
+        resize: as `Preprocessing.resize`.
+
+    Returns:
+        (width, height) of the scaled photograph, and (left, top) of the window in it, negative
+        where the window begins outside. Rounded as torchvision's Resize and CenterCrop do.
+    """
+    height, width = network
+    if resize == "stretch":
+        scaled = width, height
+    elif resize == "letterbox":
+        factor = min(width / image[0], height / image[1])
+        scaled = max(1, round(image[0] * factor)), max(1, round(image[1] * factor))
+    else:
+        short = int(resize.partition(":")[2])
+        scaled = int(short * image[0] / min(image)), int(short * image[1] / min(image))
+    return scaled, (_offset(scaled[0], width), _offset(scaled[1], height))
 
 
 def _offset(have: int, want: int) -> int:

@@ -1,4 +1,4 @@
-"""Weights from a file nobody vouches for: never code, never more memory than the file is large.
+"""Reading weights from an untrusted file: never code, never more memory than the file is large.
 
 `.safetensors` is read after its header has been checked against the file; `.pt` and `.pth` with
 `torch.load(weights_only=True)`, which never falls back. What can run code when opened (a pickled
@@ -34,7 +34,7 @@ SAFETENSORS_BITS = {
 NESTS = ("state_dict", "model_state_dict", "model", "module", "network", "net", "weights")
 PREFIXES = ("module", "model", "_orig_mod", "network", "net")
 # Entries that training frameworks store beside the network's own.
-STRANGERS = re.compile(r"^(criterion|loss|loss_fn|loss_function)\.|^n_averaged$|_extra_state$")
+FOREIGN = re.compile(r"^(criterion|loss|loss_fn|loss_function)\.|^n_averaged$|_extra_state$")
 
 
 @dataclass(frozen=True)
@@ -236,7 +236,7 @@ def _state_dict(path: Path, stored: object) -> tuple[dict[str, Tensor], list[str
     tensors = {
         str(key): value.detach()
         for key, value in stored.items()
-        if isinstance(value, Tensor) and not STRANGERS.search(str(key))
+        if isinstance(value, Tensor) and not FOREIGN.search(str(key))
     }
     if ignored := [str(key) for key in stored if str(key) not in tensors]:
         notes.append(

@@ -1,5 +1,3 @@
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,16 +5,10 @@ import torch
 from PIL import Image
 from torch import nn
 
-from tests.model.networks import Tiny
-from trust_core.data.layouts import read_dataset
 from trust_core.data.samples import Dataset
 from trust_core.errors import DataError
-from trust_core.model.checks.alternatives import choose_architecture
-from trust_core.model.checks.batchnorm import norm_mismatch
 from trust_core.model.checks.preflight import preflight
-from trust_core.model.checks.sample_images import sample_images
 from trust_core.model.detector import Detector
-from trust_core.model.open import ModelOptions, open_detector
 from trust_core.model.outputs import choose_convention
 from trust_core.model.preprocessing import Preprocessing
 
@@ -116,50 +108,3 @@ def test_unreadable_images(dataset):
         path.write_bytes(b"")
     with pytest.raises(DataError, match="can be read"):
         preflight(detector_of(Brightness()), dataset)
-
-
-def test_norm_mismatch_by_hand():
-    module = nn.Sequential(
-        nn.BatchNorm2d(3),
-        nn.Conv2d(3, 2, 1),
-        nn.AdaptiveAvgPool2d(1),
-        nn.Flatten(),
-        nn.Linear(2, 2),
-    )
-    module[0].running_mean.copy_(torch.tensor([0.0, 0.5, 0.5]))
-    module[0].running_var.fill_(0.25 - 1e-5)
-    detector = Detector(module, Preprocessing((8, 8)), choose_convention(2), ("1",))
-    pixels = torch.stack([torch.full((3, 8, 8), 0.2), torch.full((3, 8, 8), 0.4)])
-    # Means are 0.3: distances 0.3, 0.2, 0.2 in units of 0.5; the median is 0.4.
-    assert norm_mismatch(detector, pixels, batch=1) == pytest.approx(0.4)
-    assert norm_mismatch(detector_of(Tiny()), torch.rand(2, 3, 32, 32)) is None
-    assert not module[0]._forward_pre_hooks
-
-
-@pytest.fixture(scope="module")
-def tiles(shared):
-    root = shared / "data/magnetic_tile"
-    return read_dataset(root, samples=root / "splits.csv")
-
-
-def test_statistics_point_to_the_right_padding(shared, tiles):
-    """Wrongly taken as its twin, the shared network is put right by the images alone."""
-    path: Path = shared / "models/magnetic_tile_lite0.pth"
-    right = open_detector(path, ModelOptions(**TILES))
-    assert choose_architecture(right, tiles, images=16) is right
-    wrong = open_detector(path, ModelOptions(arch="efficientnet_lite0", **TILES))
-    assert choose_architecture(wrong, tiles, images=16) is wrong  # the user has said so
-    wrong.alternatives = ("timm/tf_efficientnet_lite0",)
-    settled = choose_architecture(wrong, tiles, images=16)
-    assert settled.architecture == "timm/tf_efficientnet_lite0"
-    assert "was taken after all" in settled.notes[-1]
-    pixels = sample_images(tiles, right.preprocessing, 4).pixels
-    assert torch.allclose(settled.log_odds(pixels), right.log_odds(pixels), atol=1e-5)
-    assert any("--arch timm/tf_" in each for each in preflight(wrong, tiles, images=16).warnings)
-
-
-def test_statistics_point_to_the_right_normalisation(shared, tiles):
-    options = ModelOptions(size=(192, 192), mean=(0.0,), std=(1.0,))
-    detector = open_detector(shared / "models/magnetic_tile_lite0.pth", options)
-    warnings = preflight(detector, tiles, images=16).warnings
-    assert any("--mean 0.5 --std 0.5" in warning for warning in warnings)

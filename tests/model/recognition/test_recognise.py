@@ -10,7 +10,7 @@ from trust_core.errors import ModelError
 from trust_core.model.open import ModelOptions, open_detector
 from trust_core.model.outputs import logits_of
 from trust_core.model.recognition.architectures import Blueprint, full_names, meta_shapes
-from trust_core.model.recognition.fingerprints import sketch
+from trust_core.model.recognition.fingerprints import fingerprint
 from trust_core.model.recognition.recognise import candidates, recognise
 
 FILE = Path("net.pth")
@@ -194,4 +194,4 @@ def test_the_index_agrees_with_the_installed_libraries():
     for name in ("torchvision/resnet18", "timm/lcnet_050", "timm/vit_tiny_patch16_224"):
         shapes = meta_shapes(Blueprint(name, 1000))
         assert name in candidates(shapes)[:4]
-        assert (sketch(shapes) == sketch(dict(reversed(shapes.items())))).all()
+        assert (fingerprint(shapes) == fingerprint(dict(reversed(shapes.items())))).all()

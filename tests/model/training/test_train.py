@@ -19,7 +19,14 @@ from trust_core.audit.settings import AuditSettings
 from trust_core.errors import ModelError, SettingsError, StoreError
 from trust_core.model.open import open_detector, read_card
 from trust_core.model.training import loop
-from trust_core.model.training.loop import best_epoch, judge, learning_rate, stops, total_loss
+from trust_core.model.training.checkpoint import Epoch
+from trust_core.model.training.loop import (
+    best_epoch,
+    finished_epoch,
+    learning_rate,
+    stops,
+    total_loss,
+)
 from trust_core.model.training.settings import TrainingSettings
 from trust_core.model.training.train import explained_layer, first_network, train
 from trust_core.storage.locks import LOCK, writer_lock
@@ -192,15 +199,15 @@ def test_it_learns(tmp_path):
     dataset = parts_dataset(tmp_path / "parts", 96)
     settings = replace(SETTINGS, close_up_epochs=4, epochs=8, batch=8, lr=4e-3)
     trained = train(dataset, settings, tmp_path / "network.safetensors")
-    assert trained.best["tune_average_precision"] > 0.95
-    assert trained.history[-1]["mask_loss"] < 0.5 * trained.history[0]["mask_loss"]
+    assert trained.best.tune_average_precision > 0.95
+    assert trained.history[-1].mask_loss < 0.5 * trained.history[0].mask_loss
 
 
 def test_bf16_runs_and_is_not_fp32(dataset, tmp_path):
     settings = replace(SETTINGS, epochs=1, close_up_epochs=0)
     out = [tmp_path / f"{name}.safetensors" for name in ("fp32", "bf16")]
     losses = [
-        train(dataset, replace(settings, precision=path.stem), path).history[0]["label_loss"]
+        train(dataset, replace(settings, precision=path.stem), path).history[0].label_loss
         for path in out
     ]
     assert losses[0] != losses[1]
@@ -211,29 +218,32 @@ def test_bf16_runs_and_is_not_fp32(dataset, tmp_path):
 def test_it_stops_early_and_keeps_the_best(dataset, tmp_path, monkeypatch):
     values = iter([0.9, 0.5, 0.6, 0.7, 0.1])
 
-    def given(*_):
-        row = {"tune_loss": 1.0, "tune_average_precision": next(values), "tune_caught": 0}
-        return row | {"tune_defective": 1, "tune_false_alarms": 0, "tune_good": 1}
+    def given(_, __, ___, number, ____):
+        return epoch_of(number, next(values))
 
-    monkeypatch.setattr(loop, "judge", given)
+    monkeypatch.setattr(loop, "finished_epoch", given)
     settings = replace(SETTINGS, epochs=20, patience=2)
     trained = train(dataset, settings, tmp_path / "network.safetensors")
-    assert [row["epoch"] for row in trained.history] == [1, 2, 3]
-    assert trained.best["epoch"] == 1
+    assert [epoch.epoch for epoch in trained.history] == [1, 2, 3]
+    assert trained.best.epoch == 1
+
+
+def epoch_of(number, average_precision, loss=1.0):
+    counts = {"tune_caught": 0, "tune_defective": 1, "tune_false_alarms": 0, "tune_good": 1}
+    scores = {"tune_average_precision": average_precision, "tune_loss": loss}
+    return Epoch(epoch=number, close_ups=False, **scores, **counts)
 
 
 def test_patience_counts_epochs_on_whole_images():
-    rows = [
-        {"epoch": n + 1, "tune_average_precision": ap, "tune_loss": loss}
-        for n, (ap, loss) in enumerate([(0.9, 1), (0.5, 1), (0.5, 1), (0.9, 0.5), (0.9, 0.7)])
-    ]
+    scores = [(0.9, 1), (0.5, 1), (0.5, 1), (0.9, 0.5), (0.9, 0.7)]
+    epochs = [epoch_of(number, *score) for number, score in enumerate(scores, 1)]
     settings = replace(SETTINGS, close_up_epochs=2, patience=2)
-    assert best_epoch(rows[:3])["epoch"] == 1
-    assert best_epoch(rows)["epoch"] == 4  # the lower loss decides
-    assert [stops(rows[:n], settings) for n in range(6)] == [False] * 6
-    assert stops(rows[:4] + [rows[1] | {"epoch": n} for n in (5, 6)], settings)
-    assert stops([*rows[:3], rows[1] | {"epoch": 4}], settings)
-    assert not stops(rows * 9, replace(settings, patience=0))
+    assert best_epoch(epochs[:3]).epoch == 1
+    assert best_epoch(epochs).epoch == 4  # the lower loss decides
+    assert [stops(epochs[:n], settings) for n in range(6)] == [False] * 6
+    assert stops(epochs[:4] + [epoch_of(n, 0.5) for n in (5, 6)], settings)
+    assert stops([*epochs[:3], epoch_of(4, 0.5)], settings)
+    assert not stops(epochs * 9, replace(settings, patience=0))
 
 
 def test_learning_rate_by_hand():
@@ -253,7 +263,7 @@ def test_the_joint_loss_weighs_both():
     assert total_loss({"mask": torch.tensor(2.0)}, SETTINGS).item() == 2
 
 
-class Told(torch.nn.Module):
+class Mean(torch.nn.Module):
     """Answers with the mean of its input."""
 
     def forward(self, x):
@@ -281,16 +291,17 @@ def test_a_part_is_judged_by_its_most_suspicious_image():
             return pixels, torch.zeros(len(rows), 1, 4, 4), labels, torch.ones(len(rows)).bool()
 
     settings = replace(SETTINGS, objective="label", close_up_epochs=0)
-    found = judge(Told(), Data(), settings)
-    assert found["tune_caught"] == 1
-    assert (found["tune_defective"], found["tune_good"]) == (2, 2)
-    assert found["tune_false_alarms"] == 1
-    assert found["tune_average_precision"] == pytest.approx((1 / 1 + 2 / 4) / 2)
+    found = finished_epoch(Mean(), Data(), settings, 1, {"label": 0.5})
+    assert (found.epoch, found.label_loss, found.mask_loss) == (1, 0.5, None)
+    assert found.tune_caught == 1
+    assert (found.tune_defective, found.tune_good) == (2, 2)
+    assert found.tune_false_alarms == 1
+    assert found.tune_average_precision == pytest.approx((1 / 1 + 2 / 4) / 2)
     z = (Data.values - 0.5) / 0.5
     by_hand = torch.nn.functional.binary_cross_entropy_with_logits(
         z, torch.tensor([1.0, 1, 0, 0, 1, 0])
     )
-    assert found["tune_loss"] == pytest.approx(by_hand.item(), abs=1e-6)
+    assert found.tune_loss == pytest.approx(by_hand.item(), abs=1e-6)
 
 
 def test_places_that_cannot_be_used(dataset, tmp_path, monkeypatch):

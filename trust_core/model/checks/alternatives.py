@@ -1,12 +1,13 @@
-"""Rival readings of the same weights, and the one whose BatchNorm statistics agree.
+"""Alternative readings of the same weights, judged by their BatchNorm statistics on the images.
 
 Architectures with the same keys and shapes can compute differently (symmetric or TensorFlow
 padding), and nothing in a state dict tells them apart. The images do, without any label: with the
 right one the inputs of the BatchNorm layers have the means they had in training.
 """
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from itertools import chain
 
 from torch import Tensor, nn
 
@@ -16,12 +17,28 @@ from trust_core.messages import Message
 from trust_core.model.checks.batchnorm import norm_mismatch
 from trust_core.model.checks.sample_images import sample_images
 from trust_core.model.detector import Detector
+from trust_core.model.preprocessing import Preprocessing
 from trust_core.model.recognition.architectures import IMAGENET_MEAN, IMAGENET_STD, Blueprint
 from trust_core.model.recognition.match import Fit
 from trust_core.model.recognition.recognise import fill
 
 CLEARLY_BETTER = 0.7  # of the mismatch; the right settings gave 0.55 or less where it was tried
 NORMALISATIONS = ((IMAGENET_MEAN, IMAGENET_STD), ((0.5,), (0.5,)), ((0.0,), (1.0,)))
+
+
+@dataclass(frozen=True)
+class Alternative:
+    """The same weights, read otherwise.
+
+    Attributes:
+        choice: the option that reads them so.
+        detector: with that option.
+        mismatch: of its BatchNorm statistics, in standard deviations (`norm_mismatch`).
+    """
+
+    choice: Message
+    detector: Detector
+    mismatch: float
 
 
 def choose_architecture(detector: Detector, dataset: Dataset, *, images: int = 32) -> Detector:
@@ -35,6 +52,9 @@ def choose_architecture(detector: Detector, dataset: Dataset, *, images: int = 3
 
     Returns:
         The detector itself, or another one with the same weights and a note that says so.
+
+    Raises:
+        DataError: there are alternatives, and none of the images can be read.
     """
     if not detector.alternatives:
         return detector
@@ -42,89 +62,87 @@ def choose_architecture(detector: Detector, dataset: Dataset, *, images: int = 3
     own = norm_mismatch(detector, pixels)
     if own is None:
         return detector
-    others = [(norm_mismatch(rival, pixels) or own, rival) for rival in other_builds(detector)]
-    mismatch, best = min(others, key=lambda each: each[0], default=(own, detector))
-    if mismatch >= CLEARLY_BETTER * own:
+    best = _clearly_better(_other_architectures(detector), pixels, own)
+    if best is None:
         return detector
-    best.notes = (
+    best.detector.notes = (
         *detector.notes,
         Message(
             "{best} was taken after all: on the images its BatchNorm layers are {mismatch:.2f} "
             "standard deviations from training, those of {first} {own:.2f}.",
             "{best} was taken after all: with it, the images are {mismatch:.2f} away from those it "
             "was trained on, with {first} {own:.2f}.",
-            best=best.architecture,
+            best=best.detector.architecture,
             first=detector.architecture,
-            mismatch=mismatch,
+            mismatch=best.mismatch,
             own=own,
         ),
     )
-    return best
+    return best.detector
 
 
-def other_builds(detector: Detector) -> Iterator[Detector]:
-    """The same weights in each of the detector's alternatives."""
-    names = {detector.architecture, *detector.alternatives}
-    for name in detector.alternatives:
-        try:
-            fit = Fit(Blueprint(name, detector.convention.outputs, detector.channels))
-            other = _like(detector, fill(fit, detector.module.state_dict()), name)
-        except (ModelError, KeyError, RuntimeError):
-            continue  # it can be built for another input size only
-        other.alternatives = tuple(sorted(names - {name}))
-        yield other
-
-
-def other_normalisations(detector: Detector) -> Iterator[tuple[Message, Detector]]:
-    """The same network with the usual normalisations, and the options that choose them."""
-    now = detector.preprocessing
-    for mean, std in NORMALISATIONS:
-        if (mean, std) == (now.mean, now.std) or len(mean) > detector.channels:
-            continue
-        choice = Message(
-            "{mean} {means} {std} {stds}",
-            "{mean} {means} and {std} {stds}",
-            means=_listed(mean),
-            stds=_listed(std),
-        )
-        changed = replace(now, mean=mean, std=std)
-        yield (
-            choice,
-            Detector(
-                detector.module,
-                changed,
-                detector.convention,
-                detector.layers,
-                device=str(detector.device),
-            ),
-        )
-
-
-def clearly_better(detector: Detector, pixels: Tensor, own: float) -> tuple[Message, float] | None:
-    """The option under which the BatchNorm statistics agree clearly better, and its mismatch.
+def better_alternative(detector: Detector, pixels: Tensor, own: float) -> Alternative | None:
+    """The architecture or normalisation under which BatchNorm statistics agree clearly better.
 
     Args:
         detector: with its present settings.
         pixels: (N, c, H, W) in [0, 1].
         own: its mismatch.
     """
-    rivals = [
-        (Message("{arch} {name}", "the architecture {name}", name=rival.architecture), rival)
-        for rival in other_builds(detector)
+    others = chain(_other_architectures(detector), _other_normalisations(detector))
+    return _clearly_better(others, pixels, own)
+
+
+def _clearly_better(
+    others: Iterable[tuple[Message, Detector]], pixels: Tensor, own: float
+) -> Alternative | None:
+    found = [
+        Alternative(choice, other, mismatch)
+        for choice, other in others
+        if (mismatch := norm_mismatch(other, pixels)) is not None
+        and mismatch < CLEARLY_BETTER * own
     ]
-    rivals += other_normalisations(detector)
-    found = [(norm_mismatch(rival, pixels) or own, choice) for choice, rival in rivals]
-    mismatch, choice = min(found, default=(own, Message("")))
-    return (choice, mismatch) if mismatch < CLEARLY_BETTER * own else None
+    return min(found, key=lambda each: each.mismatch, default=None)
 
 
-def _like(detector: Detector, module: nn.Module, name: str) -> Detector:
+def _other_architectures(detector: Detector) -> Iterator[tuple[Message, Detector]]:
+    """The same weights in each of the detector's alternatives."""
+    names = {detector.architecture, *detector.alternatives}
+    for name in detector.alternatives:
+        try:
+            fit = Fit(Blueprint(name, detector.convention.outputs, detector.channels))
+            module = fill(fit, detector.module.state_dict())
+            other = _rebuilt(detector, module, detector.preprocessing, name)
+        except (ModelError, KeyError, RuntimeError):
+            continue  # it can be built for another input size only
+        other.alternatives = tuple(sorted(names - {name}))
+        yield Message("{arch} {name}", "the architecture {name}", name=name), other
+
+
+def _other_normalisations(detector: Detector) -> Iterator[tuple[Message, Detector]]:
+    """The same network with each of the usual normalisations."""
+    now = detector.preprocessing
+    for mean, std in NORMALISATIONS:
+        if (mean, std) != (now.mean, now.std) and len(mean) <= detector.channels:
+            changed = replace(now, mean=mean, std=std)
+            choice = Message(
+                "{mean} {means} {std} {stds}",
+                "{mean} {means} and {std} {stds}",
+                means=_listed(mean),
+                stds=_listed(std),
+            )
+            yield choice, _rebuilt(detector, detector.module, changed, detector.architecture)
+
+
+def _rebuilt(
+    detector: Detector, module: nn.Module, preprocessing: Preprocessing, architecture: str
+) -> Detector:
     return Detector(
         module,
-        detector.preprocessing,
+        preprocessing,
         detector.convention,
         detector.layers,
-        architecture=name,
+        architecture=architecture,
         sha256=detector.sha256,
         device=str(detector.device),
     )

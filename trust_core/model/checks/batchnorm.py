@@ -1,4 +1,4 @@
-"""Do the images a network sees look as they did in training? A number that needs no labels.
+"""BatchNorm statistics of the images against those of training: a check without labels.
 
 A BatchNorm layer remembers the mean and variance of its inputs in training. When the architecture,
 the size and the normalisation are right, the audit's own images have about the same means there.

@@ -1,21 +1,21 @@
-"""A few images through the detector before the audit: what will happen, and what looks wrong.
+"""A trial on a few images before the audit: how long it will take, and what looks wrong.
 
 Notation: E strengths other than 0.
 """
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from scipy.stats import mannwhitneyu
 from torch import Tensor
 
 from trust_core.data.samples import Dataset
 from trust_core.messages import Message, duration
-from trust_core.model.checks.alternatives import clearly_better
+from trust_core.model.checks.alternatives import better_alternative
 from trust_core.model.checks.batchnorm import norm_mismatch
 from trust_core.model.checks.sample_images import sample_images
 from trust_core.model.detector import Detector
@@ -23,6 +23,7 @@ from trust_core.model.detector import Detector
 COARSE_GRID = 6  # cells a side: fewer can hardly carry an overlap
 CLEARLY_BELOW = 0.4  # AUROC of a detector whose outputs are read the wrong way round
 STRANGE_MISMATCH = 0.5
+NAN = float("nan")
 
 
 @dataclass(frozen=True)
@@ -52,8 +53,8 @@ class Preflight:
     seconds: float
     mismatch: float | None
     unreadable: int
-    findings: tuple[str, ...]
-    warnings: tuple[str, ...]
+    findings: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 def preflight(
@@ -72,178 +73,129 @@ def preflight(
         DataError: none of the chosen images can be read.
     """
     start = time.perf_counter()
-    seen = sample_images(dataset, detector.preprocessing, images)
-    pixels, labels = seen.pixels, seen.labels
-    decoding = (time.perf_counter() - start) / (len(labels) + seen.unreadable)
-    batches = list(torch.split(pixels, batch))
+    read = sample_images(dataset, detector.preprocessing, images)
+    count = len(read.labels)
+    decoding = (time.perf_counter() - start) / (count + read.unreadable)
+    batches = list(torch.split(read.pixels, batch))
     detector.forward_with_gradients(batches[0][:1], input_gradient=True)
     z, clean = _timed(
         lambda: [detector.forward_with_gradients(x, input_gradient=True).log_odds for x in batches]
     )
     _, again = _timed(lambda: [detector.forward_with_gradients(x).log_odds for x in batches])
     log_odds = torch.cat(z).cpu().numpy().astype(float)
-    clean, again = clean / len(labels), again / len(labels)
-    passed = float((log_odds < 0).mean())
-    run = _Run(
-        detector,
-        pixels,
-        labels,
-        log_odds,
-        unreadable=seen.unreadable,
-        rate=1 / (decoding + clean),
-        seconds=len(dataset.samples) * (decoding + clean + strengths * passed * again),
-        strengths=strengths,
-        batch=batch,
-    )
-    return Preflight(
-        counts=run.counts,
-        mean_log_odds=run.mean_log_odds,
-        auroc=run.auroc,
-        inverted=run.auroc < CLEARLY_BELOW,
+    clean, again = decoding + clean / count, again / count
+    good, defective = (log_odds[read.labels == label] for label in (0, 1))
+    both = len(good) and len(defective)
+    auroc = mannwhitneyu(defective, good).statistic / len(good) / len(defective) if both else NAN
+    found = Preflight(
+        counts={
+            "tp": int((defective >= 0).sum()),
+            "fn": int((~(defective >= 0)).sum()),
+            "tn": int((~(good >= 0)).sum()),
+            "fp": int((good >= 0).sum()),
+        },
+        mean_log_odds=(_mean(good), _mean(defective)),
+        auroc=float(auroc),
+        inverted=auroc < CLEARLY_BELOW,
         grids=detector.grids,
-        images_per_second=run.rate,
-        seconds=run.seconds,
-        mismatch=run.mismatch,
-        unreadable=run.unreadable,
-        findings=tuple(run.findings()),
-        warnings=tuple(run.warnings()),
+        images_per_second=1 / clean,
+        seconds=len(dataset.samples) * (clean + strengths * float((log_odds < 0).mean()) * again),
+        mismatch=norm_mismatch(detector, read.pixels, batch=batch),
+        unreadable=read.unreadable,
+    )
+    return replace(
+        found,
+        findings=tuple(_findings(found, strengths)),
+        warnings=tuple(_warnings(found, detector, read.pixels, log_odds)),
     )
 
 
-@dataclass(frozen=True)
-class _Run:
-    """The images of one preflight and what the detector said."""
-
-    detector: Detector
-    pixels: Tensor
-    labels: npt.NDArray[np.int8]
-    log_odds: npt.NDArray[np.float64]
-    unreadable: int
-    rate: float
-    seconds: float
-    strengths: int
-    batch: int
-
-    @property
-    def counts(self) -> dict[str, int]:
-        called, label = self.log_odds >= 0, self.labels == 1
-        return {
-            "tp": int((called & label).sum()),
-            "fn": int((~called & label).sum()),
-            "tn": int((~called & ~label).sum()),
-            "fp": int((called & ~label).sum()),
-        }
-
-    @property
-    def mean_log_odds(self) -> tuple[float, float]:
-        good, defective = (self.log_odds[self.labels == label] for label in (0, 1))
-        return (
-            float(good.mean()) if len(good) else float("nan"),
-            float(defective.mean()) if len(defective) else float("nan"),
+def _findings(found: Preflight, strengths: int) -> Iterator[str]:
+    counts = found.counts
+    yield (
+        f"Of {counts['tp'] + counts['fn']} defective images {counts['tp']} are called "
+        f"defective, of {counts['tn'] + counts['fp']} good ones {counts['fp']}."
+    )
+    for name, (rows, columns) in found.grids.items():
+        yield f"Explanations come from the layer {name}, a grid of {rows}x{columns} cells."
+    yield (
+        f"{found.images_per_second:.0f} images a second; the audit at {strengths + 1} strengths "
+        f"takes about {duration(found.seconds)}."
+    )
+    if found.mismatch is not None:
+        yield Message(
+            "The inputs of the BatchNorm layers are {mismatch:.2f} standard deviations from their "
+            "training means (about 0.1 is usual).",
+            "Inside the network these images are {mismatch:.2f} away from those it was trained on "
+            "(about 0.1 is usual).",
+            mismatch=found.mismatch,
         )
 
-    @cached_property
-    def auroc(self) -> float:
-        good, defective = (self.log_odds[self.labels == label] for label in (0, 1))
-        if not len(good) or not len(defective):
-            return float("nan")
-        above = np.sign(defective[:, None] - good[None, :])
-        return float((above + 1).mean() / 2)
 
-    @cached_property
-    def mismatch(self) -> float | None:
-        return norm_mismatch(self.detector, self.pixels, batch=self.batch)
-
-    def findings(self) -> Iterator[str]:
-        counts = self.counts
-        yield (
-            f"Of {counts['tp'] + counts['fn']} defective images {counts['tp']} are called "
-            f"defective, of {counts['tn'] + counts['fp']} good ones {counts['fp']}."
+def _warnings(
+    found: Preflight, detector: Detector, pixels: Tensor, log_odds: npt.NDArray[np.float64]
+) -> Iterator[str]:
+    right, wrong = (found.counts[a] + found.counts[b] for a, b in (("tp", "tn"), ("fn", "fp")))
+    if found.inverted:
+        yield Message(
+            "The class convention looks inverted: {right} of {images} images are right as it is, "
+            "{wrong} the other way round; try {option}.",
+            "The outputs look swapped: {right} of {images} images are right as it is, {wrong} the "
+            "other way round; change in step 1 what they mean.",
+            right=right,
+            images=right + wrong,
+            wrong=wrong,
+            option=detector.convention.inverted().option(),
         )
-        for name, (rows, columns) in self.detector.grids.items():
-            yield f"Explanations come from the layer {name}, a grid of {rows}x{columns} cells."
-        yield (
-            f"{self.rate:.0f} images a second; the audit at {self.strengths + 1} strengths takes "
-            f"about {duration(self.seconds)}."
+    elif len(set(log_odds >= 0)) == 1 and not np.isnan(found.auroc):
+        yield Message(
+            "All {images} images are called {label}; check {size}, {mean}, {std} and what the "
+            "outputs mean.",
+            images=right + wrong,
+            label="defective" if log_odds[0] >= 0 else "good",
         )
-        if self.mismatch is not None:
+    if not np.isfinite(log_odds).all():
+        yield Message("Some outputs are not finite; check the weights and {mean}, {std}.")
+    fine = [layer for layer in detector.depths if min(layer.grid) >= COARSE_GRID]
+    finer = ", ".join(f"{layer.name} {layer.grid[0]}x{layer.grid[1]}" for layer in fine[::-1])
+    for name, grid in found.grids.items():
+        if min(grid) < COARSE_GRID:
             yield Message(
-                "The inputs of the BatchNorm layers are {mismatch:.2f} standard deviations from "
-                "their training means (about 0.1 is usual).",
-                "Inside the network these images are {mismatch:.2f} away from those it was trained "
-                "on (about 0.1 is usual).",
-                mismatch=self.mismatch,
+                "The grid {rows}x{columns} of {name} is coarse; a larger {size} or an earlier "
+                "{layer} shows where the network looks more finely{finer}.",
+                finer=f" ({finer})" if finer else "",
+                rows=grid[0],
+                columns=grid[1],
+                name=name,
             )
+    if found.unreadable:
+        yield f"{found.unreadable} of the images looked at cannot be read."
+    if found.mismatch is None:
+        return
+    better = better_alternative(detector, pixels, found.mismatch)
+    if better is not None:
+        yield Message(
+            "The BatchNorm statistics agree clearly better with {choice}: {mismatch:.2f} standard "
+            "deviations from training instead of {own:.2f}.",
+            "The images fit the network clearly better with {choice}: {mismatch:.2f} away from "
+            "what it was trained on, instead of {own:.2f}.",
+            choice=better.choice,
+            mismatch=better.mismatch,
+            own=found.mismatch,
+        )
+    elif found.mismatch > STRANGE_MISMATCH:
+        differ = "the images or their preprocessing differ from what the network was trained on"
+        yield Message(
+            "The BatchNorm statistics are {own:.2f} standard deviations from training: {differ}.",
+            "Inside the network these images are {own:.2f} away from those it was trained on: "
+            "{differ}.",
+            own=found.mismatch,
+            differ=differ,
+        )
 
-    @property
-    def finer(self) -> str:
-        """Depths of the network whose grid is not coarse, in brackets; "" without one."""
-        some = [depth for depth in self.detector.depths if min(depth.grid) >= COARSE_GRID]
-        told = ", ".join(f"{each.name} {each.grid[0]}x{each.grid[1]}" for each in some[::-1])
-        return f" ({told})" if told else ""
 
-    def warnings(self) -> Iterator[str]:
-        counts = self.counts
-        if self.auroc < CLEARLY_BELOW:
-            right, wrong = counts["tp"] + counts["tn"], counts["fn"] + counts["fp"]
-            yield Message(
-                "The class convention looks inverted: {right} of {images} images are right as it "
-                "is, {wrong} the other way round; try {option}.",
-                "The outputs look swapped: {right} of {images} images are right as it is, {wrong} "
-                "the other way round; change in step 1 what they mean.",
-                right=right,
-                images=right + wrong,
-                wrong=wrong,
-                option=self.detector.convention.inverted().option(),
-            )
-        elif len(set(self.log_odds >= 0)) == 1 and not np.isnan(self.auroc):
-            yield Message(
-                "All {images} images are called {label}; check {size}, {mean}, {std} and what the "
-                "outputs mean.",
-                images=len(self.labels),
-                label="defective" if self.log_odds[0] >= 0 else "good",
-            )
-        if not np.isfinite(self.log_odds).all():
-            yield Message("Some outputs are not finite; check the weights and {mean}, {std}.")
-        for name, grid in self.detector.grids.items():
-            if min(grid) < COARSE_GRID:
-                yield Message(
-                    "The grid {rows}x{columns} of {name} is coarse; a larger {size} or an earlier "
-                    "{layer} shows where the network looks more finely{finer}.",
-                    finer=self.finer,
-                    rows=grid[0],
-                    columns=grid[1],
-                    name=name,
-                )
-        if self.unreadable:
-            yield f"{self.unreadable} of the images looked at cannot be read."
-        if self.mismatch is not None:
-            yield from self._rivals(self.mismatch)
-
-    def _rivals(self, own: float) -> Iterator[str]:
-        """Another architecture or normalisation under which the BatchNorm statistics agree."""
-        better = clearly_better(self.detector, self.pixels, own)
-        if better is not None:
-            choice, mismatch = better
-            yield Message(
-                "The BatchNorm statistics agree clearly better with {choice}: {mismatch:.2f} "
-                "standard deviations from training instead of {own:.2f}.",
-                "The images fit the network clearly better with {choice}: {mismatch:.2f} away from "
-                "what it was trained on, instead of {own:.2f}.",
-                choice=choice,
-                mismatch=mismatch,
-                own=own,
-            )
-        elif own > STRANGE_MISMATCH:
-            differ = "the images or their preprocessing differ from what the network was trained on"
-            yield Message(
-                "The BatchNorm statistics are {own:.2f} standard deviations from training: "
-                "{differ}.",
-                "Inside the network these images are {own:.2f} away from those it was trained on: "
-                "{differ}.",
-                own=own,
-                differ=differ,
-            )
+def _mean(values: npt.NDArray[np.float64]) -> float:
+    return float(values.mean()) if len(values) else NAN
 
 
 def _timed(job: Callable[[], list[Tensor]]) -> tuple[list[Tensor], float]:

@@ -9,6 +9,7 @@ import difflib
 import functools
 import inspect
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +17,7 @@ import segmentation_models_pytorch as smp
 import timm
 import torch
 import torchvision
-from torch import nn
+from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from trust_core.errors import ModelError
@@ -35,6 +36,7 @@ SMP_DECODERS = (
     "UPerNet",
     "Segformer",
 )
+INITIALISERS = frozenset(name for name in vars(nn.init) if name.endswith("_"))
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
@@ -211,8 +213,8 @@ def _replace_first_conv(module: nn.Module, channels: int) -> None:
         for name, part in module.named_modules()
         if isinstance(part, nn.Conv2d) and part.in_channels == 3
     )
-    told = inspect.signature(nn.Conv2d).parameters.keys() & vars(first).keys()
-    options = {key: getattr(first, key) for key in told - {"in_channels", "bias", "device"}}
+    known = inspect.signature(nn.Conv2d).parameters.keys() & vars(first).keys()
+    options = {key: getattr(first, key) for key in known - {"in_channels", "bias", "device"}}
     conv = nn.Conv2d(channels, bias=first.bias is not None, **options)
     if first.weight.is_meta:
         conv = conv.to("meta")
@@ -220,9 +222,11 @@ def _replace_first_conv(module: nn.Module, channels: int) -> None:
     setattr(module.get_submodule(parent), last, conv)
 
 
+@functools.lru_cache(maxsize=64)  # a file is opened more than once, by the same short list
 def meta_shapes(blueprint: Blueprint) -> dict[str, tuple[int, ...]]:
     """Key -> shape of the network's state dict, without allocating its weights."""
-    with torch.device("meta") if blueprint.name.startswith("timm/") else WeightsOnMeta():
+    whole = torch.device("meta") if blueprint.name.startswith("timm/") else nullcontext()
+    with whole, WeightsOnMeta():
         module = blueprint.build()
     return {key: tuple(tensor.shape) for key, tensor in module.state_dict().items()}
 
@@ -240,4 +244,8 @@ class WeightsOnMeta(TorchFunctionMode):
         kwargs = dict(kwargs or {})
         if function is torch.empty:
             kwargs["device"] = "meta"
+        tensor = args[0] if args else kwargs.get("tensor")
+        drawn = getattr(function, "__name__", "") in INITIALISERS
+        if drawn and isinstance(tensor, Tensor) and tensor.is_meta:
+            return tensor  # there is nothing to draw, but trying takes most of the time
         return function(*args, **kwargs)

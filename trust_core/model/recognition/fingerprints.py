@@ -1,9 +1,9 @@
-"""A sketch of every known architecture, so that a state dict finds its name in a moment.
+"""Fingerprints of all known architectures, by which a state dict finds the names it may have.
 
-Building all of timm takes minutes; comparing 24-number sketches takes a millisecond. A sketch is a
-MinHash (Broder, "On the resemblance and containment of documents", 1997) of the entries
-`key:shape`: the share of equal numbers estimates the share of equal entries. It only makes the
-short list; what is on it is built and compared key by key. `python -m
+Building all of timm takes minutes; comparing fingerprints of 24 numbers takes a millisecond. A
+fingerprint is a MinHash (Broder, "On the resemblance and containment of documents", 1997) of the
+entries `key:shape`: the share of equal numbers estimates the share of equal entries. It only makes
+the short list; what is on it is built and compared key by key. `python -m
 trust_core.model.recognition.fingerprints` writes `architectures.json` anew for the installed
 versions.
 """
@@ -38,7 +38,7 @@ DERIVED = ("num_batches_tracked", "relative_position_index", "attn_mask")
 Shapes = Mapping[str, tuple[int, ...]]
 
 
-def sketch(shapes: Shapes) -> npt.NDArray[np.uint16]:
+def fingerprint(shapes: Shapes) -> npt.NDArray[np.uint16]:
     """The MinHash of a state dict's keys and shapes, (24,) uint16."""
     entries = [f"{key}:{shape}" for key, shape in shapes.items() if not key.endswith(DERIVED)]
     digests = b"".join(
@@ -49,14 +49,14 @@ def sketch(shapes: Shapes) -> npt.NDArray[np.uint16]:
 
 
 def nearest(shapes: Shapes, *, encoders: bool = False) -> list[str]:
-    """Names of the architectures whose sketch is most like this one, nearest first.
+    """Names of the architectures whose fingerprint is most like this one, nearest first.
 
     Args:
         shapes: key -> shape; for `encoders`, of the encoder alone.
         encoders: whether to look among the encoders of segmentation_models_pytorch ("smp/NAME").
     """
-    names, sketches = _index()
-    alike = (sketches == sketch(shapes)).mean(axis=1)
+    names, fingerprints = _index()
+    alike = (fingerprints == fingerprint(shapes)).mean(axis=1)
     wanted = [index for index, name in enumerate(names) if name.startswith("smp/") == encoders]
     wanted.sort(key=lambda index: (-alike[index], len(names[index]), names[index]))
     best = max(alike[wanted[0]] - 0.4, 0.0)
@@ -67,14 +67,14 @@ def nearest(shapes: Shapes, *, encoders: bool = False) -> list[str]:
 def _index() -> tuple[list[str], npt.NDArray[np.uint16]]:
     stored = json.loads(INDEX.read_text())
     names = [name for group in stored.values() for name in group]
-    sketches = [
+    fingerprints = [
         np.frombuffer(base64.b64decode(code), dtype="<u2") for code, g in stored.items() for _ in g
     ]
-    return names, np.stack(sketches)
+    return names, np.stack(fingerprints)
 
 
 def write_index() -> None:
-    """Sketch every classification network of the installed libraries."""
+    """Fingerprint every classification network of the installed libraries."""
     groups: dict[str, list[str]] = defaultdict(list)
     names = [f"torchvision/{name}" for name in torchvision_names()]
     names += [f"timm/{name}" for name in timm.list_models()]
@@ -91,7 +91,7 @@ def write_index() -> None:
 
 
 def _code(shapes: Shapes) -> str:
-    return base64.b64encode(sketch(shapes).tobytes()).decode()
+    return base64.b64encode(fingerprint(shapes).tobytes()).decode()
 
 
 if __name__ == "__main__":

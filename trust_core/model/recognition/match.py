@@ -72,26 +72,26 @@ def _fit_at(probe: Blueprint, shapes: Shapes) -> Fit | Miss:
     expected = meta_shapes(probe)
     renames = _head_renames(expected, shapes)
     shapes = {renames.get(key, key): shape for key, shape in shapes.items()}
-    told = dict(_told(expected, shapes))
+    sizes = dict(_variable_sizes(expected, shapes))
     if probe.name.startswith(DECIDES_BY_MASK):
-        told["outputs"] = 1
+        sizes["outputs"] = 1
     blueprint = replace(
         probe,
-        outputs=told.get("outputs", 1),
-        channels=told.get("channels", 3),
-        masks=told.get("masks", 1),
+        outputs=sizes.get("outputs", 1),
+        channels=sizes.get("channels", 3),
+        masks=sizes.get("masks", 1),
     )
     expected = {
         key: tuple(blueprint.outputs if side == PROBE_OUTPUTS else side for side in shape)
         for key, shape in expected.items()
     }
-    if told.keys() - {"outputs"}:
+    if sizes.keys() - {"outputs"}:
         expected = meta_shapes(blueprint)
     missing = [key for key in expected.keys() - shapes.keys() if not key.endswith(DERIVED[0])]
     surplus = [key for key in shapes.keys() - expected.keys() if not key.endswith(DERIVED)]
     common = expected.keys() & shapes.keys()
     wrong = sorted(key for key in common if expected[key] != shapes[key])
-    if "outputs" in told and not missing and not surplus and not wrong:
+    if "outputs" in sizes and not missing and not surplus and not wrong:
         return Fit(blueprint, tuple(renames.items()))
     parts = [f"{key} is {_times(shapes[key])}, not {_times(expected[key])}" for key in wrong[:1]]
     parts += [f"{len(wrong) - 1} more shapes differ"] if len(wrong) > 1 else []
@@ -101,20 +101,20 @@ def _fit_at(probe: Blueprint, shapes: Shapes) -> Fit | Miss:
     return Miss(probe.name, matched, len(expected), "; ".join(parts) or "no classification head")
 
 
-def _told(expected: Shapes, shapes: Shapes) -> list[tuple[str, int]]:
-    """What the shapes say of outputs, input channels and masks."""
-    told = []
+def _variable_sizes(expected: Shapes, shapes: Shapes) -> list[tuple[str, int]]:
+    """Outputs, input channels and masks, as the shapes say."""
+    sizes = []
     for key, shape in expected.items():
         given = shapes.get(key, ())
         if len(given) != len(shape):
             continue
         if shape[:1] == (PROBE_OUTPUTS,) and given[1:] == shape[1:]:
-            told.append(("outputs", given[0]))
+            sizes.append(("outputs", given[0]))
         elif len(shape) == 4 and shape[1] == 3 and given == (shape[0], 1, *shape[2:]):
-            told.append(("channels", 1))
+            sizes.append(("channels", 1))
         elif key == "segmentation_head.0.weight" and given[1:] == shape[1:]:
-            told.append(("masks", given[0]))
-    return told
+            sizes.append(("masks", given[0]))
+    return sizes
 
 
 def _head_renames(expected: Shapes, shapes: Shapes) -> dict[str, str]:

@@ -61,8 +61,8 @@ def recognise(
     Args:
         path: of the model file, for messages.
         tensors: its state dict.
-        arch: the architecture's name, when the user has told; otherwise all known are tried.
-        size: (H, W) of the input, when the user has told.
+        arch: the architecture's name, when the user has named it; otherwise all known are tried.
+        size: (H, W) of the input, when the user has said it.
 
     Raises:
         ModelError: nothing fits; the three nearest are listed with what differs.
@@ -82,7 +82,7 @@ def recognise(
     if not fits:
         raise ModelError(_nothing_fits(path, arch, len(shapes), misses))
     fits.sort(key=lambda each: _preference(each.blueprint))
-    return _first_of_its_kind(fits[:1] if arch else fits, tensors, size)
+    return _preferred(fits[:1] if arch else fits, tensors, size)
 
 
 def candidates(shapes: Shapes) -> list[str]:
@@ -161,7 +161,7 @@ def _preference(blueprint: Blueprint) -> tuple[bool, bool, bool, int, str]:
     )
 
 
-def _first_of_its_kind(
+def _preferred(
     fits: Sequence[Fit], tensors: Mapping[str, Tensor], size: tuple[int, int] | None
 ) -> Recognised:
     """The preferred fit, and those of the others that compute something else."""
@@ -221,8 +221,8 @@ def _same(one: Tensor, other: Tensor) -> bool:
 def _nothing_fits(path: Path, arch: str | None, count: int, misses: list[Miss]) -> str:
     misses.sort(key=lambda miss: (-miss.matched, miss.expected, miss.name))
     if arch:
-        told = f"{path.name} does not hold the weights of {arch}"
-        return f"{told}: {misses[0].matched} of {misses[0].expected} keys match; " + (
+        refusal = f"{path.name} does not hold the weights of {arch}"
+        return f"{refusal}: {misses[0].matched} of {misses[0].expected} keys match; " + (
             f"{misses[0].difference}."
         )
     listed = " · ".join(

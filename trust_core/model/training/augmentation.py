@@ -1,4 +1,4 @@
-"""Other views of the same surface: what a camera could as well have seen.
+"""Augmentation: views of the same surface that a camera could as well have seen.
 
 All randomness is drawn from torch's global generator, which the training loop seeds at every step.
 
@@ -70,19 +70,19 @@ def _movements(count: int, *, square: bool) -> Tensor:
     cosine, sine = turns.cos().round(), turns.sin().round()
     turned = torch.stack([cosine, -sine, sine, cosine], dim=1).view(-1, 2, 2)
     flips = torch.randint(2, (count, 2)) * 2.0 - 1
-    zoom = 1 + SCALE * _spread(count, 1)
+    zoom = 1 + SCALE * _uniform(count, 1)
     linear = turned * (flips * zoom)[:, None, :]
-    return torch.cat([linear, 2 * SHIFT * _spread(count, 2)[:, :, None]], dim=2)
+    return torch.cat([linear, 2 * SHIFT * _uniform(count, 2)[:, :, None]], dim=2)
 
 
 def _relit(pixels: Tensor) -> Tensor:
     count = len(pixels)
-    contrast = 1 + CONTRAST * _spread(count, 1).view(-1, 1, 1, 1)
-    brightness = BRIGHTNESS * _spread(count, 1).view(-1, 1, 1, 1)
+    contrast = 1 + CONTRAST * _uniform(count, 1).view(-1, 1, 1, 1)
+    brightness = BRIGHTNESS * _uniform(count, 1).view(-1, 1, 1, 1)
     middle = pixels.mean(dim=(1, 2, 3), keepdim=True)
     return ((pixels - middle) * contrast + middle + brightness).clamp(0, 1)
 
 
-def _spread(*shape: int) -> Tensor:
+def _uniform(*shape: int) -> Tensor:
     """Evenly from −1 to 1."""
     return 2 * torch.rand(*shape) - 1

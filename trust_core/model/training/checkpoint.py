@@ -1,10 +1,9 @@
-"""Where training stands, as one file that holds no code: tensors, and JSON in its header."""
+"""Checkpoints of a training run: one file without code, tensors with JSON in its header."""
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import safe_open
@@ -16,34 +15,67 @@ from trust_core.storage.atomic import replacing
 NETWORK, BEST, OPTIMIZER = "network/", "best/", "optimizer/"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Epoch:
+    """What one epoch gave; a part of `tune` is as suspicious as its worst image.
+
+    Attributes:
+        epoch: its number, from 1.
+        close_ups: whether it showed windows around the defects, not whole images.
+        label_loss: of the decision, the mean over its steps; None where the objective has none.
+        mask_loss: likewise, of the mask.
+        tune_loss: of the whole objective on `tune`.
+        tune_average_precision: of the decision over the parts of `tune`.
+        tune_caught: defective parts of `tune` that are called defective at p ≥ 0.5.
+        tune_defective: defective parts of `tune`.
+        tune_false_alarms: good parts of `tune` that are called defective.
+        tune_good: good parts of `tune`.
+    """
+
+    epoch: int
+    close_ups: bool
+    label_loss: float | None = None
+    mask_loss: float | None = None
+    tune_loss: float
+    tune_average_precision: float
+    tune_caught: int
+    tune_defective: int
+    tune_false_alarms: int
+    tune_good: int
+
+
 @dataclass(frozen=True)
-class Standing:
-    """Where training stands, besides weights and moments.
+class TrainingState:
+    """How far training is, besides weights and moments.
 
     Attributes:
         step: steps taken; order, views and dropout of the next one follow from it and the seed.
-        history: what each finished epoch gave.
+        history: the finished epochs.
         losses: sums over the steps of the unfinished epoch, by name.
         best: the network's state after its best epoch; empty before the first has ended.
     """
 
     step: int
-    history: list[dict[str, Any]]
+    history: list[Epoch]
     losses: dict[str, float]
     best: dict[str, Tensor]
 
 
 def save(
-    path: Path, network: nn.Module, optimizer: torch.optim.Optimizer, standing: Standing
+    path: Path, network: nn.Module, optimizer: torch.optim.Optimizer, state: TrainingState
 ) -> None:
     """Write all that the next step depends on; the file appears whole, by one rename."""
     moments = optimizer.state_dict()["state"]
     tensors = {
         **_under(NETWORK, network.state_dict()),
-        **_under(BEST, standing.best),
+        **_under(BEST, state.best),
         **{f"{OPTIMIZER}{i}/{k}": t for i, entry in moments.items() for k, t in entry.items()},
     }
-    words = {"step": standing.step, "history": standing.history, "losses": standing.losses}
+    words = {
+        "step": state.step,
+        "history": [asdict(epoch) for epoch in state.history],
+        "losses": state.losses,
+    }
     with replacing(path, locked=True) as unfinished:
         save_file(
             {name: tensor.contiguous() for name, tensor in tensors.items()},
@@ -52,7 +84,7 @@ def save(
         )
 
 
-def load(path: Path, network: nn.Module, optimizer: torch.optim.Optimizer) -> Standing:
+def load(path: Path, network: nn.Module, optimizer: torch.optim.Optimizer) -> TrainingState:
     """Put network and optimiser where `save` found them."""
     with safe_open(path, "pt") as file:
         words = json.loads(file.metadata()["standing"])
@@ -64,7 +96,8 @@ def load(path: Path, network: nn.Module, optimizer: torch.optim.Optimizer) -> St
         moments.setdefault(int(index), {})[entry] = tensor
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": moments, "param_groups": groups})
-    return Standing(best=_of(BEST, tensors), **words)
+    history = [Epoch(**epoch) for epoch in words["history"]]
+    return TrainingState(words["step"], history, words["losses"], _of(BEST, tensors))
 
 
 def _under(prefix: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""The steps of a training run, each of which follows from the weights, the seed and its own number.
+"""The training loop: every step follows from the weights, the seed and its own number.
 
 The order of an epoch comes from (seed, epoch), the views and the dropout of a step from (seed,
 step). So a checkpoint needs no more than weights, moments and the number of the step, and on a CPU
@@ -9,11 +9,10 @@ Notation: N images, c channels, H, W input size, P parts.
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -23,7 +22,7 @@ from torch import Tensor
 from trust_core.model.modules import device_of, tf32
 from trust_core.model.outputs import logits_of, mask_logits_of
 from trust_core.model.training.augmentation import augmented, close_ups
-from trust_core.model.training.checkpoint import Standing, load, save
+from trust_core.model.training.checkpoint import Epoch, TrainingState, load, save
 from trust_core.model.training.data import TrainingData, order, reduced
 from trust_core.model.training.losses import label_loss, mask_loss
 from trust_core.model.training.network import MultiTask
@@ -44,12 +43,12 @@ class TrainingProgress(Progress):
     Attributes:
         epoch: number of the epoch, from 1.
         epochs: epochs in all.
-        history: what each finished epoch gave.
+        history: the finished epochs.
     """
 
     epoch: int = 1
     epochs: int = 0
-    history: list[dict[str, Any]] = field(default_factory=list)
+    history: list[Epoch] = field(default_factory=list)
 
 
 def fit(
@@ -58,7 +57,7 @@ def fit(
     settings: TrainingSettings,
     folder: Path,
     progress: Callable[[TrainingProgress], None],
-) -> Standing:
+) -> TrainingState:
     """Take every step that is left; the network ends where its last step took it.
 
     Args:
@@ -74,46 +73,48 @@ def fit(
     """
     device, rounds = device_of(network), settings.precision == "tf32"
     optimizer = torch.optim.AdamW(network.parameters(), weight_decay=settings.weight_decay)
-    standing = Standing(0, [], {}, {})
+    state = TrainingState(0, [], {}, {})
     if (folder / CHECKPOINT).exists():
-        standing = load(folder / CHECKPOINT, network, optimizer)
+        state = load(folder / CHECKPOINT, network, optimizer)
     epochs = settings.close_up_epochs + settings.epochs
     each = max(1, len(data.rows("train")) // settings.batch)
-    tell = _reporter(folder, progress, epochs, each, standing.step)
+    report = _reporter(folder, progress, epochs, each, state.step)
     saved = time.monotonic()
-    for epoch in range(standing.step // each, epochs):
-        if stops(standing.history, settings):
+    for epoch in range(state.step // each, epochs):
+        if stops(state.history, settings):
             break
-        near = epoch < settings.close_up_epochs
-        places = near or settings.objective == "mask"
+        close_up = epoch < settings.close_up_epochs
+        places = close_up or settings.objective == "mask"
         shown = order(data.table, each * settings.batch, (settings.seed, epoch), places=places)
-        for rows in shown.reshape(each, -1)[standing.step - epoch * each :]:
-            rate = learning_rate(settings.lr, standing.step, epochs * each)
-            with _chance(settings.seed, standing.step, device), tf32(device, allowed=rounds):
-                losses = _step(network, optimizer, data.batch(rows), settings, rate, near=near)
-            sums = {name: standing.losses.get(name, 0.0) + value for name, value in losses.items()}
-            standing = replace(standing, step=standing.step + 1, losses=sums)
-            ends = standing.step % each == 0
+        for rows in shown.reshape(each, -1)[state.step - epoch * each :]:
+            rate = learning_rate(settings.lr, state.step, epochs * each)
+            with _random_numbers(settings.seed, state.step, device), tf32(device, allowed=rounds):
+                losses = _step(
+                    network, optimizer, data.batch(rows), settings, rate, close_up=close_up
+                )
+            sums = {name: state.losses.get(name, 0.0) + value for name, value in losses.items()}
+            state = replace(state, step=state.step + 1, losses=sums)
+            ends = state.step % each == 0
             if ends:
-                standing = _close_epoch(network, data, settings, standing, each)
+                state = _close_epoch(network, data, settings, state, each)
             if ends or time.monotonic() - saved > CHECKPOINT_SECONDS:
-                save(folder / CHECKPOINT, network, optimizer, standing)
+                save(folder / CHECKPOINT, network, optimizer, state)
                 saved = time.monotonic()
-            tell(standing)
-    return standing
+            report(state)
+    return state
 
 
-def best_epoch(history: list[dict[str, Any]]) -> dict[str, Any]:
+def best_epoch(history: list[Epoch]) -> Epoch:
     """The epoch that ranks the parts of `tune` best; among equals, the one of the lowest loss."""
-    return max(history, key=lambda row: (row["tune_average_precision"], -row["tune_loss"]))
+    return max(history, key=lambda epoch: (epoch.tune_average_precision, -epoch.tune_loss))
 
 
-def stops(history: list[dict[str, Any]], settings: TrainingSettings) -> bool:
+def stops(history: list[Epoch], settings: TrainingSettings) -> bool:
     """Whether the last `patience` epochs, all on whole images, brought nothing better."""
     if not settings.patience or not history:
         return False
-    since = max(best_epoch(history)["epoch"], settings.close_up_epochs)
-    return history[-1]["epoch"] - since >= settings.patience
+    since = max(best_epoch(history).epoch, settings.close_up_epochs)
+    return history[-1].epoch - since >= settings.patience
 
 
 def learning_rate(highest: float, step: int, steps: int) -> float:
@@ -164,11 +165,11 @@ def _step(
     settings: TrainingSettings,
     rate: float,
     *,
-    near: bool,
+    close_up: bool,
 ) -> dict[str, float]:
     """One batch forward and back, and one step of the optimiser."""
     pixels, masks, labels, known = batch
-    if near:
+    if close_up:
         pixels, masks = close_ups(pixels, masks)
     pixels, masks = augmented(pixels, masks)  # on the CPU, so that the views are the same anywhere
     device = device_of(network)
@@ -189,32 +190,37 @@ def _close_epoch(
     network: MultiTask,
     data: TrainingData,
     settings: TrainingSettings,
-    standing: Standing,
+    state: TrainingState,
     each: int,
-) -> Standing:
-    """Judge the network on `tune`, note it, and keep its weights when they are the best so far."""
-    epoch = len(standing.history) + 1
-    row: dict[str, Any] = {"epoch": epoch, "close_ups": epoch <= settings.close_up_epochs}
-    for name in ("label", "mask"):
-        row[f"{name}_loss"] = standing.losses[name] / each if name in standing.losses else None
-    row |= judge(network, data, settings)
-    history = [*standing.history, row]
-    best = standing.best
-    if best_epoch(history) is row:
+) -> TrainingState:
+    """Add the epoch to the history, and keep its weights when they are the best so far."""
+    losses = {name: total / each for name, total in state.losses.items()}
+    epoch = finished_epoch(network, data, settings, len(state.history) + 1, losses)
+    history, best = [*state.history, epoch], state.best
+    if best_epoch(history) is epoch:
         best = {key: tensor.detach().clone() for key, tensor in network.state_dict().items()}
-    return Standing(standing.step, history, {}, best)
+    return TrainingState(state.step, history, {}, best)
 
 
-def judge(network: MultiTask, data: TrainingData, settings: TrainingSettings) -> dict[str, Any]:
-    """What the network gives on the parts of `tune`; a part is as suspicious as its worst image.
+def finished_epoch(
+    network: MultiTask,
+    data: TrainingData,
+    settings: TrainingSettings,
+    number: int,
+    losses: Mapping[str, float],
+) -> Epoch:
+    """What an epoch gave: the losses of its steps, and what the network now makes of `tune`.
 
-    Returns:
-        The loss, the average precision of the decision over parts, and how many of the defective
-        and the good parts are called defective at p ≥ 0.5.
+    Args:
+        network: after the epoch.
+        data: with the images of `tune`.
+        settings: for the objective and the convention.
+        number: of the epoch, from 1.
+        losses: their means over the steps, by "label" and "mask".
     """
     network.eval()
     rows = data.rows("tune")
-    answers, losses = [], []
+    answers, weighed = [], []
     device = device_of(network)
     with torch.no_grad(), tf32(device):
         for start in range(0, len(rows), settings.batch):
@@ -223,18 +229,22 @@ def judge(network: MultiTask, data: TrainingData, settings: TrainingSettings) ->
             output = network(_normalised(pixels, settings))
             answers.append(settings.convention.log_odds(logits_of(output)))
             loss = total_loss(losses_of(output, masks, labels, known, settings), settings)
-            losses.append(loss.item() * len(pixels))
+            weighed.append(loss.item() * len(pixels))
     images = data.table.iloc[rows].assign(log_odds=torch.cat(answers).double().cpu().numpy())
     parts = images.groupby("group")[["label", "log_odds"]].max()
     called, defective = parts["log_odds"] >= 0, parts["label"] == 1
-    return {
-        "tune_loss": sum(losses) / len(rows),
-        "tune_average_precision": float(average_precision_score(defective, parts["log_odds"])),
-        "tune_caught": int((called & defective).sum()),
-        "tune_defective": int(defective.sum()),
-        "tune_false_alarms": int((called & ~defective).sum()),
-        "tune_good": int((~defective).sum()),
-    }
+    return Epoch(
+        epoch=number,
+        close_ups=number <= settings.close_up_epochs,
+        label_loss=losses.get("label"),
+        mask_loss=losses.get("mask"),
+        tune_loss=sum(weighed) / len(rows),
+        tune_average_precision=float(average_precision_score(defective, parts["log_odds"])),
+        tune_caught=int((called & defective).sum()),
+        tune_defective=int(defective.sum()),
+        tune_false_alarms=int((called & ~defective).sum()),
+        tune_good=int((~defective).sum()),
+    )
 
 
 def _normalised(pixels: Tensor, settings: TrainingSettings) -> Tensor:
@@ -246,7 +256,7 @@ def _normalised(pixels: Tensor, settings: TrainingSettings) -> Tensor:
 
 
 @contextmanager
-def _chance(seed: int, step: int, device: torch.device) -> Iterator[None]:
+def _random_numbers(seed: int, step: int, device: torch.device) -> Iterator[None]:
     """The random numbers of this step; the caller's generators are left as they were."""
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         drawn = np.random.SeedSequence([seed, step]).generate_state(1, np.uint64)[0]
@@ -260,18 +270,18 @@ def _reporter(
     epochs: int,
     each: int,
     start: int,
-) -> Callable[[Standing], None]:
-    """Tells how far the run is, and twice a second also the file that a page reads."""
+) -> Callable[[TrainingState], None]:
+    """Reports how far the run is, and twice a second also writes it to a file."""
     measure, note = stopwatch(start), progress_writer(folder)
 
-    def tell(standing: Standing) -> None:
-        state = TrainingProgress(
-            **asdict(measure(standing.step, epochs * each)),
-            epoch=min(standing.step // each + 1, epochs),
+    def report(state: TrainingState) -> None:
+        reached = TrainingProgress(
+            **asdict(measure(state.step, epochs * each)),
+            epoch=min(state.step // each + 1, epochs),
             epochs=epochs,
-            history=standing.history,
+            history=state.history,
         )
-        progress(state)
-        note(state)
+        progress(reached)
+        note(reached)
 
-    return tell
+    return report

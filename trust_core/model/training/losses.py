@@ -1,4 +1,7 @@
-"""What training minimises. Notation: N images, H', W' grid of the mask."""
+"""Losses of training: of the decision and of the mask.
+
+Notation: N images, H', W' grid of the mask.
+"""
 
 import torch
 from torch import Tensor

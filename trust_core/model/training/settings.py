@@ -1,4 +1,4 @@
-"""What a training run is asked to do, checked when it is made."""
+"""Settings of a training run."""
 
 import math
 from dataclasses import dataclass
@@ -108,7 +108,7 @@ class TrainingSettings:
         weights = (self.mask_weight, self.label_weight, self.weight_decay)
         if not all(math.isfinite(weight) and weight >= 0 for weight in weights):
             raise SettingsError("Loss weights and weight decay are numbers from 0 up.")
-        self.preprocessing  # noqa: B018 (checked at the door)
+        self.preprocessing  # noqa: B018 (checks itself)
         read_plan(self._plan)
 
     @property

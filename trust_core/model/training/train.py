@@ -1,4 +1,4 @@
-"""From a data set to a trained network of `multitask.py`, in a file that the auditor opens."""
+"""Training of a multi-task network on a data set, into a file that an audit opens."""
 
 import json
 import math
@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import torch
@@ -19,6 +18,7 @@ from trust_core.errors import ModelError, StoreError, TrustError
 from trust_core.messages import Message
 from trust_core.model.detector import Detector
 from trust_core.model.open import write_model
+from trust_core.model.training.checkpoint import Epoch
 from trust_core.model.training.data import prepare, with_train_role
 from trust_core.model.training.loop import CHECKPOINT, TrainingProgress, best_epoch, fit
 from trust_core.model.training.network import MultiTask
@@ -32,12 +32,12 @@ RARE = 0.02  # share of defective pixels that a mask begins with
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainingResult:
     """What a run left.
 
     Attributes:
         model: the `.safetensors` file, its card beside it.
-        history: what each epoch gave, as in the CSV beside the model.
+        history: the epochs, as in the CSV beside the model.
         best: the epoch whose weights these are.
         roles: CSV of `path,role`, for an audit of the same data.
         notes: sentences the user should read.
@@ -45,8 +45,8 @@ class Trained:
     """
 
     model: Path
-    history: list[dict[str, Any]]
-    best: dict[str, Any]
+    history: list[Epoch]
+    best: Epoch
     roles: Path
     notes: tuple[str, ...]
     seconds: float
@@ -59,7 +59,7 @@ def train(
     *,
     progress: Callable[[TrainingProgress], None] = lambda _: None,
     device: str | None = None,
-) -> Trained:
+) -> TrainingResult:
     """Train a network and write it with its card; goes on where an interrupted run ended.
 
     Beside `NAME.safetensors` and its card `NAME.json` stand `NAME.history.csv` (a row an epoch) and
@@ -82,13 +82,13 @@ def train(
             lies beside it.
     """
     began = time.monotonic()
-    folder = _claim(out)
+    folder = _make_folder(out)
     try:
         busy = f"{out} is being trained by another run; wait, or stop it."
         with writer_lock(folder / LOCK, busy):
             try:
                 dataset = with_train_role(dataset)
-                _identify(folder, dataset, settings)
+                _check_identity(folder, dataset, settings)
                 network = first_network(settings)
                 layer = explained_layer(settings)
                 data = prepare(dataset, settings.preprocessing, folder, masks=settings.needs_masks)
@@ -108,7 +108,7 @@ def train(
         raise StoreError(f"{folder} cannot be written: {error.strerror or error}.") from error
     notes = (*dataset.notes, *data.notes)
     best = best_epoch(end.history)
-    return Trained(out, end.history, best, roles, notes, time.monotonic() - began)
+    return TrainingResult(out, end.history, best, roles, notes, time.monotonic() - began)
 
 
 def first_network(settings: TrainingSettings) -> MultiTask:
@@ -146,7 +146,7 @@ def explained_layer(settings: TrainingSettings) -> str:
     return Detector(network, branch.preprocessing, branch.convention).layers[0]
 
 
-def _claim(out: Path) -> Path:
+def _make_folder(out: Path) -> Path:
     """The folder of the run beside `out`, made where it is not there.
 
     Raises:
@@ -174,7 +174,7 @@ def _claim(out: Path) -> Path:
     return folder
 
 
-def _identify(folder: Path, dataset: Dataset, settings: TrainingSettings) -> None:
+def _check_identity(folder: Path, dataset: Dataset, settings: TrainingSettings) -> None:
     """Make sure that what lies in the folder is of these settings and this data.
 
     Raises:

@@ -25,7 +25,7 @@ from trust_core.figures.words.numbers import counted
 from trust_core.storage import workspace
 from trust_core.storage.audit_files import Audit, open_audit
 from trust_core.storage.manifest import RUNNING
-from trust_core.storage.memory_cache import give_back
+from trust_core.storage.memory_cache import trim_heap
 
 PRODUCT = "Second Look"
 STATIC = Path(__file__).parents[1] / "static"
@@ -187,7 +187,7 @@ def _open_page(title: str, styles: Sequence[str]) -> tuple[Audit | None, TrustEr
         layout="wide",
         initial_sidebar_state="collapsed",
     )
-    give_back()  # what the page before needed
+    trim_heap()  # what the page before needed
     for style in ("frame.css", *styles):
         st.html(STATIC / style)
     finished = workspace.finished_audits()

@@ -24,6 +24,22 @@ def test_a_second_writer_is_told_so_and_a_third_may_come_later(tmp_path: Path):
         assert is_locked(tmp_path / "lock")
 
 
+def test_who_can_wait_goes_on_when_the_first_has_ended(tmp_path: Path):
+    ended = []
+
+    def second() -> None:
+        with writer_lock(tmp_path / "lock"):
+            ended.append("second")
+
+    with writer_lock(tmp_path / "lock"):
+        thread = threading.Thread(target=second)
+        thread.start()
+        thread.join(0.1)
+        ended.append("first")
+    thread.join(10)
+    assert ended == ["first", "second"]
+
+
 def test_a_folder_without_a_lock_is_not_locked(tmp_path: Path):
     assert not is_locked(tmp_path / "lock")
     assert not is_locked(tmp_path / "nothing" / "lock")

@@ -1,4 +1,4 @@
-"""What is kept between requests stays within its bytes, and is made once."""
+"""What is cache between requests stays within its bytes, and is made once."""
 
 import gc
 import subprocess
@@ -13,41 +13,42 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from trust_core.storage.memory_cache import Kept, size_of
+from trust_core.storage.memory_cache import MemoryCache, size_of
 
 
 def test_the_oldest_goes_when_there_is_no_room():
-    kept, made = Kept(2000), []
+    cache, made = MemoryCache(2000), []
 
     def make(name: str) -> np.ndarray:
         made.append(name)
         return np.zeros(100)  # 800 bytes
 
     for name in "aba":
-        kept.get(name, lambda name=name: make(name))
-    kept.get("c", lambda: make("c"))  # b is the one not asked for longest
+        cache.get(name, lambda name=name: make(name))
+    cache.get("c", lambda: make("c"))  # b is the one not asked for longest
     assert made == ["a", "b", "c"]
-    assert ("a" in kept, "b" in kept, "c" in kept) == (True, False, True)
-    assert kept.size == 1600
+    assert ("a" in cache, "b" in cache, "c" in cache) == (True, False, True)
+    cache.get("d", lambda: np.zeros(50))  # 400 bytes fit beside the two
+    assert ("a" in cache, "c" in cache, "d" in cache) == (True, True, True)
 
 
 def test_one_that_is_larger_than_all_room_is_kept_alone():
-    kept = Kept(10)
-    first = kept.get("a", lambda: np.zeros(100))
-    assert kept.get("a", lambda: pytest.fail("made again")) is first
-    kept.get("b", lambda: np.zeros(100))
-    assert "a" not in kept
+    cache = MemoryCache(10)
+    first = cache.get("a", lambda: np.zeros(100))
+    assert cache.get("a", lambda: pytest.fail("made again")) is first
+    cache.get("b", lambda: np.zeros(100))
+    assert "a" not in cache
 
 
 def test_two_who_ask_at_once_make_it_once():
-    kept, made = Kept(1000), []
+    cache, made = MemoryCache(1000), []
 
     def make() -> int:
         made.append(1)
         time.sleep(0.05)
         return 7
 
-    threads = [threading.Thread(target=lambda: kept.get("a", make)) for _ in range(8)]
+    threads = [threading.Thread(target=lambda: cache.get("a", make)) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -56,17 +57,17 @@ def test_two_who_ask_at_once_make_it_once():
 
 
 def test_what_fails_is_not_kept():
-    kept = Kept(1000)
+    cache = MemoryCache(1000)
     with pytest.raises(ZeroDivisionError):
-        kept.get("a", lambda: 1 / 0)
-    assert kept.get("a", lambda: 2) == 2
+        cache.get("a", lambda: 1 / 0)
+    assert cache.get("a", lambda: 2) == 2
 
 
 def test_of_what_fails_nothing_stays_and_the_next_in_line_tries_itself():
     class Key:
         pass
 
-    kept, key, tries = Kept(1000), Key(), []
+    cache, key, tries = MemoryCache(1000), Key(), []
     begun, failing = threading.Event(), threading.Event()
 
     def fail() -> int:
@@ -77,7 +78,7 @@ def test_of_what_fails_nothing_stays_and_the_next_in_line_tries_itself():
 
     def ask(key: Key) -> None:
         with suppress(ZeroDivisionError):
-            kept.get(key, fail)
+            cache.get(key, fail)
 
     threads = [threading.Thread(target=ask, args=[key]) for _ in range(2)]
     for thread in threads:

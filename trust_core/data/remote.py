@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import Any
 
 import fsspec
-from filelock import FileLock
 from fsspec.registry import known_implementations
 
 from trust_core.data.files import hash_files, is_junk
 from trust_core.errors import DataError
+from trust_core.storage.locks import LOCK, writer_lock
 
 READERS = 16  # files at a time: they wait for the network, not for a processor
 _DATES = ("mtime", "LastModified", "last_modified", "updated", "modified", "created")
@@ -78,7 +78,7 @@ def fetch(
         base.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DataError(f"{base} cannot be made: {error.strerror}.") from error
-    with FileLock(base / ".lock"):
+    with writer_lock(base / LOCK):
         try:
             _copy(uri, storage, entries, target, base / ".unfinished", progress)
         except OSError as error:  # of this machine's disk: the storage's are `DataError`s by then

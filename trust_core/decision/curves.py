@@ -21,14 +21,14 @@ from trust_core.decision.tradeoff import Counts, Curve, Floats, curve
 from trust_core.errors import SettingsError
 from trust_core.storage.audit_columns import PassedColumns, numbers, text
 from trust_core.storage.audit_files import Audit
-from trust_core.storage.memory_cache import Kept
+from trust_core.storage.memory_cache import MemoryCache
 
 ALL_ROLES = "all"
 TRADEOFF_MEMORY = 220_000_000  # bytes of trade-offs that are kept, of all audits together
 HEAT_SHARES = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75)
 HEAT_SAMPLE = 50_000  # good parts that the columns of a heat table are laid out by, about
 
-_kept = Kept(TRADEOFF_MEMORY)
+_cache = MemoryCache(TRADEOFF_MEMORY)
 
 
 def roles_of(role: str) -> tuple[str, ...]:
@@ -130,7 +130,7 @@ def tradeoff(audit: Audit, indicator: str = DEFAULT_INDICATOR, role: str = "tune
         SettingsError: unknown role or indicator.
     """
     key = str(audit.folder), audit.key, role, indicator
-    return _kept.get(key, lambda: _tradeoff(audit, indicator, role))
+    return _cache.get(key, lambda: _tradeoff(audit, indicator, role))
 
 
 def _tradeoff(audit: Audit, indicator: str, role: str) -> Tradeoff:

@@ -10,11 +10,11 @@ from trust_core.decision.tradeoff import Curve, curve
 from trust_core.decision.verdict import Verdict, verdict
 from trust_core.storage.audit_columns import PassedColumns
 from trust_core.storage.audit_files import Audit
-from trust_core.storage.memory_cache import Kept
+from trust_core.storage.memory_cache import MemoryCache
 
 VERDICT_MEMORY = 60_000_000  # bytes of verdicts that are kept, of all audits together
 
-_kept = Kept(VERDICT_MEMORY)
+_cache = MemoryCache(VERDICT_MEMORY)
 
 
 @dataclass(frozen=True)
@@ -37,12 +37,12 @@ def indicator_verdicts(audit: Audit, role: str, strength: float) -> list[Indicat
 
     Those without a score for any of these images are left out. Computed once, then kept.
     """
-    return _kept.get(_key(audit, role, strength), lambda: _verdicts(audit, role, strength))
+    return _cache.get(_key(audit, role, strength), lambda: _verdicts(audit, role, strength))
 
 
 def is_computed(audit: Audit, role: str, strength: float) -> bool:
     """Whether `indicator_verdicts` answers at once; a million images take some seconds."""
-    return _key(audit, role, strength) in _kept
+    return _key(audit, role, strength) in _cache
 
 
 def _key(audit: Audit, role: str, strength: float) -> tuple[str, str, str, float]:

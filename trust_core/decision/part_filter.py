@@ -28,13 +28,13 @@ from trust_core.storage.audit_columns import (
     text,
 )
 from trust_core.storage.audit_files import Audit
-from trust_core.storage.memory_cache import Kept
+from trust_core.storage.memory_cache import MemoryCache
 
 PAGE_SIZE = 24
 MANY = 1000  # rows above which the whole table is read
 MEMORY = 80_000_000  # bytes of indicators and orders that are kept, of all audits together
 
-_kept = Kept(MEMORY)
+_cache = MemoryCache(MEMORY)
 
 
 @dataclass(frozen=True)
@@ -306,7 +306,7 @@ def _order(parts: Parts) -> npt.NDArray[np.int32]:
     sort = parts.filters.sort if parts.filters.sort in ORDERS else "suspicious"
     by = (parts.point.indicator, parts.point.strength) if sort in ("suspicious", "trusted") else ()
     key = (str(parts.audit.folder), parts.audit.key, sort, *by)
-    return _kept.get(key, lambda: ORDERS[sort](parts).astype(np.int32))
+    return _cache.get(key, lambda: ORDERS[sort](parts).astype(np.int32))
 
 
 def _passed_first(parts: Parts, sign: float) -> Places:
@@ -324,7 +324,7 @@ def _indicator(audit: Audit, name: str, strength: float) -> Floats:
         values[columns.places] = INDICATORS.find(name)(columns.at(strength), columns.at(0.0))
         return values
 
-    return _kept.get((str(audit.folder), audit.key, "indicator", name, strength), find)
+    return _cache.get((str(audit.folder), audit.key, "indicator", name, strength), find)
 
 
 def _matching(audit: Audit, search: str) -> Flags:
@@ -336,7 +336,7 @@ def _matching(audit: Audit, search: str) -> Flags:
         found[_places_where(audit, either, [search])] = True
         return found
 
-    return _kept.get((str(audit.folder), audit.key, "search", search), find)
+    return _cache.get((str(audit.folder), audit.key, "search", search), find)
 
 
 def _places_where(audit: Audit, where: str, parameters: Sequence[object] = ()) -> Places:

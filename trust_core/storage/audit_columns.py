@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from trust_core.errors import StoreError
 from trust_core.storage.audit_files import INDICATORS, SAMPLES, SCORES, Audit
-from trust_core.storage.memory_cache import Kept
+from trust_core.storage.memory_cache import MemoryCache
 
 Floats = npt.NDArray[np.float64]
 Places = npt.NDArray[np.int64]
@@ -30,7 +30,7 @@ MEMORY = 160_000_000  # bytes of columns that are kept, of all audits together
 PASSED_OUTCOMES = ("FN", "TN")
 P_DEFECT = "p_defect"  # the one column of the clean image that is an indicator
 
-_kept = Kept(MEMORY)
+_cache = MemoryCache(MEMORY)
 
 
 class Columns(Protocol):
@@ -68,12 +68,12 @@ class Text:
 
 def numbers(audit: Audit, name: str) -> Floats:
     """A column of numbers of `samples.parquet`, `(S,)`, NaN where unknown."""
-    return _kept.get((*_stamp(audit, SAMPLES), name), lambda: _floats(audit, SAMPLES, name))
+    return _cache.get((*_stamp(audit, SAMPLES), name), lambda: _floats(audit, SAMPLES, name))
 
 
 def text(audit: Audit, name: str) -> Text:
     """A column of text of `samples.parquet`."""
-    return _kept.get((*_stamp(audit, SAMPLES), name), lambda: _text(audit, name))
+    return _cache.get((*_stamp(audit, SAMPLES), name), lambda: _text(audit, name))
 
 
 def passed(audit: Audit, roles: Sequence[str] | None = None) -> Places:
@@ -178,7 +178,7 @@ def _first_rows(audit: Audit) -> npt.NDArray[np.int64]:
             raise _damaged(audit, SCORES)
         return first
 
-    return _kept.get((*_stamp(audit, SCORES), *_stamp(audit, SAMPLES), "first row"), find)
+    return _cache.get((*_stamp(audit, SCORES), *_stamp(audit, SAMPLES), "first row"), find)
 
 
 def _damaged(audit: Audit, file: str) -> StoreError:

@@ -15,12 +15,12 @@ LOCK = ".lock"  # of a folder that one process writes at a time
 
 
 @contextmanager
-def writer_lock(path: Path, busy: str) -> Iterator[tuple[int, int]]:
+def writer_lock(path: Path, busy: str | None = None) -> Iterator[tuple[int, int]]:
     """Hold the lock at `path`, whose folder exists.
 
     Args:
         path: the lock file; it stays.
-        busy: what to say when another process holds it.
+        busy: what to say when another process holds it; None waits until it does not.
 
     Yields:
         The file descriptors; a child process that inherits them goes on holding the lock.
@@ -30,7 +30,7 @@ def writer_lock(path: Path, busy: str) -> Iterator[tuple[int, int]]:
     """
     with path.open("ab") as lock, _sign(path).open("ab") as sign:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, fcntl.LOCK_EX | (fcntl.LOCK_NB if busy is not None else 0))
         except BlockingIOError:
             raise StoreError(busy) from None
         fcntl.flock(sign, fcntl.LOCK_EX)  # at once, or when a look in progress ends

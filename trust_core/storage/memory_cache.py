@@ -1,72 +1,50 @@
-"""What is kept in memory between two requests, bounded by bytes; shared by all sessions."""
+"""A cache of results in memory, bounded by bytes, that all sessions share."""
 
 import ctypes
 import platform
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
+from cachetools import LRUCache, cached
 
 Value = TypeVar("Value")
 
 _C = ctypes.CDLL("libc.so.6") if platform.libc_ver()[0] == "glibc" else None
 
 
-class Kept:
+class MemoryCache:
     """The latest results of computations, as many as a number of bytes holds.
 
-    Two threads that ask for the same at once compute it once. Nobody writes to what is kept.
+    Threads that ask for the same at once compute it once. Nobody writes to what is in it.
 
     Args:
         limit: bytes; the last result stays even when it is larger.
     """
 
     def __init__(self, limit: int) -> None:
-        self.limit = limit
-        self._found: OrderedDict[Hashable, tuple[Any, int]] = OrderedDict()
-        self._pending: set[Hashable] = set()
-        self._change = threading.Condition()
+        values = LRUCache[Hashable, Any](limit, lambda value: min(size_of(value), limit))
+        self._find = cached(values, lambda key, _: key, condition=threading.Condition())(_made)
 
     def get(self, key: Hashable, make: Callable[[], Value]) -> Value:
-        """The result of `make`, which is called when it is not kept under `key`."""
-        with self._change:
-            self._change.wait_for(lambda: key not in self._pending)
-            if key in self._found:
-                self._found.move_to_end(key)
-                return self._found[key][0]
-            self._pending.add(key)
-        try:
-            value = make()
-            give_back()
-            with self._change:
-                self._found[key] = value, size_of(value)
-                while len(self._found) > 1 and self.size > self.limit:
-                    self._found.popitem(last=False)
-            return value
-        finally:
-            with self._change:
-                self._pending.remove(key)
-                self._change.notify_all()
+        """The result of `make`, which is called when there is none under `key`."""
+        value: Value = self._find(key, make)
+        return value
 
     def __contains__(self, key: Hashable) -> bool:
-        return key in self._found
-
-    @property
-    def size(self) -> int:
-        """Bytes of all that is kept."""
-        return sum(size for _, size in self._found.values())
-
-    def clear(self) -> None:
-        """Forget everything."""
-        with self._change:
-            self._found.clear()
+        return key in self._find.cache
 
 
-def give_back() -> None:
+def _made(_: Hashable, make: Callable[[], Any]) -> Any:  # noqa: ANN401 - any result
+    value = make()
+    trim_heap()
+    return value
+
+
+def trim_heap() -> None:
     """Return freed memory to the system, which neither Arrow nor glibc does by itself."""
     pa.default_memory_pool().release_unused()
     if _C is not None:

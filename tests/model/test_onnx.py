@@ -58,5 +58,5 @@ def test_a_file_that_is_no_onnx_or_keeps_its_weights_elsewhere(tmp_path):
 
 def test_without_the_extra_it_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnx2torch", None)
-    with pytest.raises(ModelError, match=r"net.onnx.*pip install trust-core\[onnx\]"):
+    with pytest.raises(ModelError, match=r"net.onnx.*pip install onnx onnx2torch"):
         open_detector(tmp_path / "net.onnx")

@@ -17,7 +17,7 @@ import streamlit as st
 from dashboard.cache import BY_KEY
 from dashboard.glossary import GLOSSARY
 from dashboard.url_state import AUDIT, link_query, sync_widget
-from dashboard.wording import worded
+from dashboard.wording import page_text
 from trust_core.decision.localization.pixel_counts import has_truth
 from trust_core.errors import StoreError, TrustError
 from trust_core.figures.words.markup import bold_numbers
@@ -155,7 +155,7 @@ def show_finding(sentence: str, detail: str = "") -> None:
 def show_error(problem: TrustError) -> None:
     """A problem the reader can do something about; the page lives on."""
     kind = "problem unfinished" if isinstance(problem, Unfinished) else "problem"
-    st.html(f'<div class="{kind}" role="alert"><p>{escape(worded(problem))}</p></div>')
+    st.html(f'<div class="{kind}" role="alert"><p>{escape(page_text(problem))}</p></div>')
 
 
 def link(label: str, file: str, *, primary: bool = False, **query: object) -> None:

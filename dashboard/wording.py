@@ -18,15 +18,15 @@ FLAG = re.compile(r"(?<![\w/.-])--([a-z-]+)")  # in what a worker said on its te
 UPLOADED = re.compile(rf"\S*/{UPLOADS}/[0-9a-f]{{16}}/")  # means nothing to who dropped the file
 
 
-def worded(sentence: str | TrustError) -> str:
+def page_text(sentence: str | TrustError) -> str:
     """A sentence of the core, or that of an error, in the words of the page.
 
-    >>> worded(Message("Check {size} and {channels}."))
+    >>> page_text(Message("Check {size} and {channels}."))
     'Check “Size” and “Channels”.'
     """
     text: str = sentence.args[0] if isinstance(sentence, TrustError) else sentence
     if isinstance(text, Message):
-        text = text.say(field)
+        text = text.render(field)
     else:
         text = FLAG.sub(lambda option: field(option[1].replace("-", "_")), text)
     return UPLOADED.sub("", text)

@@ -30,16 +30,16 @@ def test_as_text_it_is_what_the_terminal_says():
 
 
 def test_a_page_says_it_in_words_of_its_own():
-    assert MESSAGE.say(shout) == "Try ARCH=resnet18."
-    assert Message("{size} and {mean}").say(shout) == "SIZE= and MEAN="
+    assert MESSAGE.render(shout) == "Try ARCH=resnet18."
+    assert Message("{size} and {mean}").render(shout) == "SIZE= and MEAN="
     caught = SettingsError(MESSAGE).args[0]
-    assert caught.say(shout) == MESSAGE.say(shout)
+    assert caught.render(shout) == MESSAGE.render(shout)
 
 
 @pytest.mark.parametrize("way", [copy.deepcopy, lambda each: pickle.loads(pickle.dumps(each))])
 def test_it_travels_between_processes_with_both_its_texts(way):
     there = way(MESSAGE)
-    assert (there, there.say(shout)) == (MESSAGE, MESSAGE.say(shout))
+    assert (there, there.render(shout)) == (MESSAGE, MESSAGE.render(shout))
 
 
 def test_what_a_value_may_be():

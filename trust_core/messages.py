@@ -8,7 +8,7 @@ class Message(str):
     """A sentence of the core that speaks of options, for a terminal and for a page.
 
     As text it is what the terminal says and what an audit on disk keeps, `--size`; a page puts the
-    names of its own fields there (`say`).
+    names of its own fields there (`render`).
 
     Args:
         text: the sentence. `{size}` is the option `--size`, `{size:64x64}` the option with a value
@@ -33,7 +33,7 @@ class Message(str):
         text, plain, fields = self._parts
         return (text, plain), fields
 
-    def say(self, option: Callable[[str, str], str]) -> str:
+    def render(self, option: Callable[[str, str], str]) -> str:
         """The sentence in other words than the terminal's.
 
         Args:
@@ -41,11 +41,11 @@ class Message(str):
                 where there is none.
         """
         _, plain, fields = self._parts
-        said = {
-            name: value.say(option) if isinstance(value, Message) else value
+        rendered = {
+            name: value.render(option) if isinstance(value, Message) else value
             for name, value in fields.items()
         }
-        return plain.format_map(_Names(said, option))
+        return plain.format_map(_Names(rendered, option))
 
 
 def option(name: str, value: str = "") -> Message:

@@ -22,7 +22,7 @@ from dashboard.parts.heatmaps import true_defect
 from dashboard.parts.url_state import EvidenceSettings, read_evidence_settings, write_parts_url
 from dashboard.shell import fragment, show_error
 from dashboard.url_state import sync_widget
-from dashboard.wording import worded
+from dashboard.wording import page_text
 from trust_core.audit import evidence_job, jobs
 from trust_core.audit.evidence_store import EvidenceTask, evidence_scale, has_result, read_result
 from trust_core.audit.jobs import DONE, FAILED, RUNNING, JobState
@@ -264,7 +264,7 @@ def _start(audit: Audit, task: EvidenceTask) -> None:
         (folder / PROGRESS).unlink(missing_ok=True)  # of a run that was stopped
         jobs.start(evidence_job.arguments(audit, task), folder, PROGRAM)
     except TrustError as problem:
-        st.toast(worded(problem))
+        st.toast(page_text(problem))
 
 
 @st.cache_data(max_entries=12, show_spinner=False, hash_funcs=BY_KEY)

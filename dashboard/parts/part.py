@@ -27,7 +27,7 @@ from dashboard.parts.url_state import (
 from dashboard.sealed_roles import ask_to_open
 from dashboard.shell import show_error, show_finding
 from dashboard.url_state import sync_widget
-from dashboard.wording import worded
+from dashboard.wording import page_text
 from trust_core.data.images import read_image
 from trust_core.decision.journal import closed_seals
 from trust_core.decision.operating_point import OperatingPoint
@@ -185,7 +185,7 @@ def _photo(audit: Audit, path: str) -> Image.Image | str:
     try:
         return _decoded(audit, path)
     except UnreadableImage as problem:
-        return worded(problem)
+        return page_text(problem)
 
 
 @st.cache_data(max_entries=16, show_spinner=False, hash_funcs=BY_KEY)

@@ -19,7 +19,7 @@ from dashboard.run.files import (
     upload_once,
 )
 from dashboard.run.model import bullets, tiles
-from trust_core.audit.options import find, same
+from trust_core.audit.options import find, plain_choices
 from trust_core.data import uploads
 from trust_core.data.roles import ROLES
 from trust_core.data.samples import Dataset
@@ -114,7 +114,7 @@ def _choose_labels(root: Path) -> None:
         )
         if labels != form.FROM_FOLDERS:
             names = group_columns(uploads.server_path(labels))
-            form.field(column, "", same(names), "Another column that names the part")
+            form.field(column, "", plain_choices(names), "Another column that names the part")
         form.field(
             find("group_pattern"),
             r"part(\d+)_",

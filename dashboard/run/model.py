@@ -9,7 +9,7 @@ import streamlit as st
 from dashboard import shell
 from dashboard.run import cache, form
 from dashboard.run.files import choose_file
-from dashboard.wording import worded
+from dashboard.wording import page_text
 from trust_core.audit.options import find
 from trust_core.data import uploads
 from trust_core.errors import TrustError
@@ -68,7 +68,7 @@ def tiles(facts: dict[str, str]) -> None:
 
 def bullets(sentences: Iterable[str], kind: str = "notes") -> None:
     """The core's sentences as a list, `notes` or `warnings`; a file name is never markup."""
-    items = "".join(f"<li>{escape(worded(sentence))}</li>" for sentence in sentences)
+    items = "".join(f"<li>{escape(page_text(sentence))}</li>" for sentence in sentences)
     if items:
         st.html(f'<ul class="{kind}">{items}</ul>')
 

@@ -4,7 +4,7 @@ import streamlit as st
 
 from dashboard import shell
 from dashboard.run import form
-from trust_core.audit.options import OPTIONS, Option, find, same
+from trust_core.audit.options import OPTIONS, Option, find, plain_choices
 from trust_core.audit.settings import AuditSettings
 from trust_core.errors import TrustError
 from trust_core.explanation.cams import AGNOSTIC, SPECIFIC
@@ -13,8 +13,8 @@ from trust_core.model.open import ModelFacts
 from trust_core.model.preprocessing import Preprocessing
 
 FORMS = {
-    "specific": same([*SPECIFIC, EVIDENCE_FORM]),
-    "agnostic": same([*AGNOSTIC, EVIDENCE_FORM]),
+    "specific": plain_choices([*SPECIFIC, EVIDENCE_FORM]),
+    "agnostic": plain_choices([*AGNOSTIC, EVIDENCE_FORM]),
 }
 
 

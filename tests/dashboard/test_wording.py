@@ -9,7 +9,7 @@ from string import Formatter
 import pytest
 
 import trust_core
-from dashboard.wording import worded
+from dashboard.wording import page_text
 from trust_core.audit.options import OPTIONS
 from trust_core.errors import SettingsError
 from trust_core.messages import Message, option
@@ -62,7 +62,7 @@ def test_a_page_says_every_message_of_the_core_in_its_own_words(text, plain, fie
     message = Message(text, plain, **dict.fromkeys(fields, 1))
     assert "{" not in message
     if not options & NO_FIELD:
-        assert not JARGON.search(worded(message))
+        assert not JARGON.search(page_text(message))
 
 
 @pytest.mark.parametrize("path", sorted(files()), ids=lambda path: path.stem)
@@ -104,7 +104,7 @@ def test_nothing_but_a_message_speaks_of_options(path):
     ],
 )
 def test_options_become_the_fields_of_the_page(said: str, shown: str):
-    assert worded(said) == worded(SettingsError(said)) == shown
+    assert page_text(said) == page_text(SettingsError(said)) == shown
 
 
 @pytest.mark.parametrize(
@@ -121,4 +121,4 @@ def test_options_become_the_fields_of_the_page(said: str, shown: str):
 )
 def test_what_a_worker_said_on_its_terminal_is_worded_too(said: str, shown: str):
     """And so are the notes of audits that were made when they were plain text."""
-    assert worded(said) == shown
+    assert page_text(said) == shown

@@ -154,7 +154,7 @@ class Option:
         return [f"{self.spelling}={self.text(value)}"]  # one word: a value may begin with a dash
 
 
-def same(words: Iterable[str]) -> dict[str, str]:
+def plain_choices(words: Iterable[str]) -> dict[str, str]:
     """Choices that the page calls as the command line does."""
     return {word: word for word in words}
 
@@ -172,7 +172,7 @@ PIXELS = (  # of an audit and of training
     ),
     Option(
         "channels",
-        choices=same(CHANNELS),
+        choices=plain_choices(CHANNELS),
         key="channels",
         label="Channels",
         help="As the network sees them.",
@@ -187,17 +187,12 @@ PIXELS = (  # of an audit and of training
         help="One number or three, of pixels between 0 and 1.",
     ),
     Option(
-        "std",
-        numbers,
-        "0.5, 0.5, 0.5",
-        key="std",
-        label="Standard deviation",
-        metavar="a[,b,c]",
+        "std", numbers, "0.5, 0.5, 0.5", key="std", label="Standard deviation", metavar="a[,b,c]"
     ),
 )
 PRECISION = Option(
     "precision",
-    choices=same(("fp32", "tf32", "bf16")),
+    choices=plain_choices(("fp32", "tf32", "bf16")),
     help="what a lower one changes is measured and told; tf32 is for GPUs",
 )
 
@@ -255,7 +250,7 @@ OPTIONS = {  # by group: the audit's, then what training has besides
         ),
         Option(
             "interpolation",
-            choices=same(INTERPOLATIONS),
+            choices=plain_choices(INTERPOLATIONS),
             key="interpolation",
             label="Interpolation",
         ),
@@ -377,7 +372,11 @@ OPTIONS = {  # by group: the audit's, then what training has besides
         ),
         Option("memory", number, "2", metavar="GIB", help="for one pass; default: 2"),
         Option("out", Path, label="Name", metavar="DIR", help="the audit folder"),
-        Option("engine", choices=same(("local", "ray")), help="where batches run; default: local"),
+        Option(
+            "engine",
+            choices=plain_choices(("local", "ray")),
+            help="where batches run; default: local",
+        ),
     ),
     "cluster": (
         Option("ray_address", metavar="ADDRESS", help="default: this machine alone"),

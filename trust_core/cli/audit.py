@@ -10,7 +10,7 @@ from typing import Any
 
 from trust_core.audit.options import audit_settings, model_options
 from trust_core.cli.options import add_options, cluster, dataset
-from trust_core.cli.printing import progress, say
+from trust_core.cli.printing import print_notes, progress
 from trust_core.storage.manifest import as_json
 
 
@@ -34,10 +34,10 @@ def run_audit(options: argparse.Namespace) -> dict[str, Any]:
     settings, opening = audit_settings(values), model_options(values)
     images = dataset(options)
     detector = open_for_audit(Path(options.model), opening, images)
-    say([*detector.notes, *images.notes])
+    print_notes([*detector.notes, *images.notes])
     check = preflight(detector, images, strengths=len(settings.strengths) - 1)
     findings = [*check.findings, *check.warnings]
-    say(findings)
+    print_notes(findings)
     audit = run_audit(
         detector,
         images,
@@ -50,7 +50,7 @@ def run_audit(options: argparse.Namespace) -> dict[str, Any]:
     )
     manifest, written = audit.manifest, as_json(audit.manifest)
     if manifest.precision:
-        say([manifest.precision.sentence])
+        print_notes([manifest.precision.sentence])
     seconds = manifest.timings.seconds
     result = {
         "audit": str(audit.folder),
@@ -69,7 +69,7 @@ def run_audit(options: argparse.Namespace) -> dict[str, Any]:
     if options.expect:
         table = audit.query("SELECT path, p_defect FROM samples")
         expected = compare_expected(options.expect, table)
-        say([expected.sentence])
+        print_notes([expected.sentence])
         result["expected"] = {
             "compared": expected.compared,
             "reproduced": expected.reproduced,

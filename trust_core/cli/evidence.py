@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from trust_core.audit.options import model_options
 from trust_core.cli.options import add_options
-from trust_core.cli.printing import counting, say
+from trust_core.cli.printing import counting, print_notes
 from trust_core.errors import DataError, StoreError, UnreadableImage
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def run_evidence(options: argparse.Namespace) -> dict[str, Any]:
             pixels = as_pixels(detector.preprocessing, path)
         except UnreadableImage as error:
             failed.append({"image": str(path), "reason": str(error)})
-            say([f"Left out: {error}"])
+            print_notes([f"Left out: {error}"])
             continue
         found = evidence(
             detector,
@@ -175,7 +175,9 @@ def _surroundings(
 
     if audit:
         return audit_patch_gaussian(audit, options.window)
-    say(["No --audit: what surroundings look like is learnt from the images given, good or not."])
+    print_notes(
+        ["No --audit: what surroundings look like is learnt from the images given, good or not."]
+    )
     found = fit_to_files(Path(), [str(path) for path in paths], detector.preprocessing)
     return found.cut(options.window)
 

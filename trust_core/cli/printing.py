@@ -8,7 +8,7 @@ from trust_core.messages import duration
 from trust_core.storage.progress import Progress, stopwatch
 
 
-def say(sentences: Sequence[str]) -> None:
+def print_notes(sentences: Sequence[str]) -> None:
     """Sentences for people, on standard error."""
     for sentence in sentences:
         print(sentence, file=sys.stderr)

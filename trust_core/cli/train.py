@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from trust_core.audit.options import values_of
 from trust_core.cli.options import add_options, dataset
-from trust_core.cli.printing import say
+from trust_core.cli.printing import print_notes
 from trust_core.errors import SettingsError
 from trust_core.messages import duration
 
@@ -68,7 +68,7 @@ def run_train(options: argparse.Namespace) -> dict[str, Any]:
 
     settings = TrainingSettings(**values_of(vars(options), "network", "training"))
     trained = train(dataset(options), settings, options.out, progress=training_progress())
-    say(trained.notes)
+    print_notes(trained.notes)
     return {
         "model": str(trained.model),
         "architecture": settings.blueprint.name,
@@ -107,7 +107,7 @@ def training_progress() -> Callable[["TrainingProgress"], None]:
         ends = len(state.history) > closed
         if ends:
             closed = len(state.history)
-            say([epoch_line(state.history[-1], state.epochs)])
+            print_notes([epoch_line(state.history[-1], state.epochs)])
         now = time.monotonic()
         if terminal and not ends and now - shown > 0.2:
             shown = now

@@ -21,7 +21,7 @@ def test_options_of_the_cluster_need_the_engine(option, capsys):
 def test_without_ray_the_sentence_says_how_to_get_it(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     dataset = small_dataset(tmp_path / "images")
-    with pytest.raises(EngineError, match=r"pip install 'trust-core\[ray\]'"):
+    with pytest.raises(EngineError, match=r"pip install 'ray\[data\]'"):
         run_audit(
             small_detector(),
             dataset,

@@ -93,7 +93,7 @@ def test_an_audit_keeps_evidence_as_its_maps(ware, audit):
     detector, dataset, _ = ware
     grids = {entry.name: entry.grid for entry in audit.manifest.maps}
     assert grids["defect"] == grids["good"] == grids["evidence"] == (64, 64)
-    assert grids["gradcam_defect"] == grids["gradient"] == [8, 8]
+    assert grids["gradcam_defect"] == grids["gradient"] == (8, 8)
     row = audit.query(
         "SELECT scores.*, path FROM scores JOIN samples USING (sample_id) WHERE strength = 0"
     ).iloc[3]

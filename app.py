@@ -52,7 +52,7 @@ WAYS = (
 
 def draw(audit: Audit | None) -> None:
     """Draw the page."""
-    entries = workspace.entries()
+    entries = workspace.list_audits()
     if audit:
         point = read_point(audit)
         scores = tradeoff(audit, point.indicator)
@@ -73,7 +73,7 @@ def draw(audit: Audit | None) -> None:
         audit_list(entries, audit.folder.name if audit else None)
 
 
-def welcome(entries: list[workspace.Entry]) -> None:
+def welcome(entries: list[workspace.AuditEntry]) -> None:
     """The first thing a newcomer reads."""
     show_finding(
         "A defect that is called good leaves the building without an alarm. "

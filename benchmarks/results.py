@@ -87,7 +87,7 @@ def audited(pair: Pair, folder: Path) -> Audit:
         dataset = read_dataset(pair.data, samples=pair.samples)
         run_audit(open_for_audit(pair.model, pair.options, dataset), dataset, SETTINGS, folder)
     audit = open_audit(folder)
-    if "overlap_profile" not in audit.rivals:
+    if "overlap_profile" not in audit.stored_indicators:
         autotune(audit)
     return audit
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 from PIL import Image
 
-from trust_core.audit.manifest import LIBRARIES
+from trust_core.audit.identity import LIBRARIES
 from trust_core.audit.run import PASS_COLUMNS
 from trust_core.audit.score import NO_SCORE, UNREADABLE
 from trust_core.audit.settings import AuditSettings

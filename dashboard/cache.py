@@ -21,6 +21,6 @@ def audited_detector(audit: Audit) -> "Detector":
     """
     # PyTorch takes seconds to load: only who computes something anew waits for it.
     from dashboard.run import cache
-    from trust_core.audit.reopen import reopened
+    from trust_core.audit.reopen import reopen_detector
 
-    return reopened(audit, cache.detector)
+    return reopen_detector(audit, cache.detector)

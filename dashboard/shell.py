@@ -211,7 +211,7 @@ def _open(name: str | None) -> tuple[Audit | None, TrustError | None]:
         return None, None
     try:
         folder = workspace.folder_of(name)
-        entry = workspace.entry(folder)
+        entry = workspace.audit_entry(folder)
         if entry.status == RUNNING:
             images = counted(entry.total, "images") if entry.total else "its images"
             raise Unfinished(

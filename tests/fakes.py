@@ -16,7 +16,7 @@ import pandas as pd
 import torch
 from PIL import Image
 
-from trust_core.audit.manifest import OUTCOMES, count_outcomes
+from trust_core.audit.identity import OUTCOMES, count_outcomes
 from trust_core.audit.run import PASS_COLUMNS
 from trust_core.audit.score import NO_SCORE, UNREADABLE
 from trust_core.audit.settings import AuditSettings

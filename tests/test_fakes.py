@@ -46,8 +46,8 @@ def real(fake: Audit, tmp_path_factory: pytest.TempPathFactory) -> Audit:
 def test_rivals_are_those_a_real_audit_can_have(fake: Audit, real: Audit):
     by_autotune, by_mask_head = {"best_overlap", "overlap_profile"}, {"mask_alarm"}
     by_evidence = {"evidence_mass"}
-    assert set(fake.rivals) == set(ABSENT)
-    assert set(real.rivals) == set(ABSENT) - by_autotune - by_mask_head - by_evidence
+    assert set(fake.stored_indicators) == set(ABSENT)
+    assert set(real.stored_indicators) == set(ABSENT) - by_autotune - by_mask_head - by_evidence
     counts = real.manifest.counts
     assert real.query("SELECT count(*) FROM indicators").iloc[0, 0] == counts.fn + counts.tn
 

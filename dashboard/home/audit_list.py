@@ -11,7 +11,7 @@ from trust_core.figures.words import numbers
 from trust_core.figures.words.markup import escape_markdown
 from trust_core.storage import workspace
 from trust_core.storage.manifest import FINISHED, RUNNING
-from trust_core.storage.workspace import DAMAGED, STOPPED, Entry, workspace_folder
+from trust_core.storage.workspace import DAMAGED, STOPPED, AuditEntry, workspace_folder
 
 COLUMNS = (4, 3, 2.2, 2.6, 1.4, 1.2)
 HEADS = ("Audit", "Status", "Images", "Started", "On disk", "")
@@ -20,7 +20,7 @@ POLL_SECONDS = 2.0
 SHOWN = 8
 
 
-def audit_list(entries: list[Entry], opened: str | None) -> None:
+def audit_list(entries: list[AuditEntry], opened: str | None) -> None:
     """The audits, newest first; looked at again every two seconds while one of them runs."""
     st.subheader("Audits", anchor=False)
     running = any(entry.status == RUNNING for entry in entries)
@@ -32,7 +32,7 @@ def audit_list(entries: list[Entry], opened: str | None) -> None:
 
 
 def _rows(names: set[str], running: bool, opened: str | None) -> None:
-    entries = workspace.entries()
+    entries = workspace.list_audits()
     if running and not any(entry.status == RUNNING for entry in entries):
         st.rerun()  # the page around has something new to show
     with st.container(key="audit-list", gap=None):
@@ -44,7 +44,7 @@ def _rows(names: set[str], running: bool, opened: str | None) -> None:
     st.caption(escape_markdown(f"They lie in {workspace_folder().resolve()}."))
 
 
-def _row(entry: Entry, here: bool) -> None:
+def _row(entry: AuditEntry, here: bool) -> None:
     with st.container(key=f"row-{entry.folder}"):
         name, status, images, started, disk, more = st.columns(COLUMNS, vertical_alignment="center")
     with name:
@@ -65,7 +65,7 @@ def _row(entry: Entry, here: bool) -> None:
         _edit(entry)
 
 
-def _status(entry: Entry) -> str:
+def _status(entry: AuditEntry) -> str:
     text = entry.status
     if entry.status in (RUNNING, STOPPED) and entry.total:
         text += f", {numbers.count(entry.done)} of {numbers.count(entry.total)}"
@@ -74,7 +74,7 @@ def _status(entry: Entry) -> str:
     return f'<span class="status {entry.status}"><i>{SIGNS[entry.status]}</i> {text}{bar}</span>'
 
 
-def _edit(entry: Entry) -> None:
+def _edit(entry: AuditEntry) -> None:
     name = st.text_input(
         "Name", entry.name, max_chars=workspace.LONGEST_NAME, key=f"name-{entry.folder}"
     )

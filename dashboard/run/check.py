@@ -12,7 +12,7 @@ from dashboard.run.cache import HOUR, KEYS
 from dashboard.run.files import choose_table
 from dashboard.run.model import bullets, meaning
 from dashboard.run.settings import choose_input
-from trust_core.audit.manifest import Identity, identify
+from trust_core.audit.identity import Identity, identify
 from trust_core.audit.options import find
 from trust_core.audit.settings import AuditSettings
 from trust_core.data.samples import Dataset

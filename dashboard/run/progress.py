@@ -50,7 +50,7 @@ def show_run(name: str) -> None:
 
 def unfinished_runs() -> None:
     """A line for each run that goes on, or could: coming back to the page must not lose it."""
-    for job in jobs.unfinished()[:5]:
+    for job in jobs.unfinished_jobs()[:5]:
         state, name = jobs.state(job.folder), job.folder.name
         doing = "is running" if state.phase == RUNNING else "has not finished"
         show_line(f"job-{name}", f"**{name}** {doing}: {_images(state)}.", open_run, name)

@@ -18,7 +18,7 @@ from trust_core.audit.evidence_store import (
     read_result,
     write_result,
 )
-from trust_core.audit.reopen import network_input, reopened
+from trust_core.audit.reopen import network_input, reopen_detector
 from trust_core.errors import StoreError
 from trust_core.explanation.evidence.fit import audit_patch_gaussian
 from trust_core.explanation.evidence.forms import Evidence, evidence
@@ -41,7 +41,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Audit:
 
 @pytest.fixture(scope="module")
 def detector(whole: Audit) -> Detector:
-    return reopened(whole)
+    return reopen_detector(whole)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 from tests.dashboard.ware import write_audit
 from tests.fakes import Part, passed_parts
 from trust_core.audit.gradcam_check import check_maps, package_form
-from trust_core.audit.reopen import reopened
+from trust_core.audit.reopen import reopen_detector
 from trust_core.errors import SettingsError
 from trust_core.figures.part_maps import maps_of
 from trust_core.storage.audit_files import Audit
@@ -22,7 +22,7 @@ def audit(tmp_path_factory: pytest.TempPathFactory) -> Audit:
 
 
 def test_the_package_gives_the_maps_that_were_kept(audit: Audit):
-    detector = reopened(audit)
+    detector = reopen_detector(audit)
     rows = audit.query("SELECT * FROM scores JOIN samples USING (sample_id) ORDER BY row")
     seen = 0.0
     for row in rows.to_dict("records"):
@@ -37,7 +37,7 @@ def test_another_map_is_told_apart(audit: Audit):
     row = audit.query("SELECT * FROM scores JOIN samples USING (sample_id) ORDER BY row").iloc[0]
     ours = {side: values + 0.01 for side, values in maps_of(audit, row).raw.items()}
     ours["defect"][0, 0] += np.abs(ours["defect"]).max()
-    found = check_maps(audit, reopened(audit), row["path"], ours)
+    found = check_maps(audit, reopen_detector(audit), row["path"], ours)
     assert not found.agrees
     assert found.largest == max(found.differences.values()) > 0.5
 

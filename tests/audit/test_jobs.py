@@ -71,14 +71,14 @@ def test_a_run_from_start_to_end(folder):
     assert (state.phase, state.done, state.total) == (RUNNING, 3, 9)
     assert (state.rate, state.seconds_left) == (2.0, 3.0)
     assert jobs.read_job(folder) == job
-    assert [found.folder for found in jobs.unfinished()] == [folder]
+    assert [found.folder for found in jobs.unfinished_jobs()] == [folder]
     assert os.getpgid(job.pid) == job.pid != os.getpgid(0)
     environment = json.loads((folder / "environment.json").read_text())
     assert jobs.ENVIRONMENT.items() <= environment.items()
     (folder.parent / "go").touch()
     wait_for(lambda: jobs.state(folder).phase != RUNNING)
     assert jobs.state(folder).phase == DONE
-    assert jobs.unfinished() == []
+    assert jobs.unfinished_jobs() == []
 
 
 def test_nothing_lies_in_the_audit_folder_before_the_worker_makes_it(folder):

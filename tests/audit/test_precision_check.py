@@ -9,7 +9,7 @@ import torch
 from tests.model.networks import build
 from tests.small import small_dataset, small_detector
 from trust_core.audit.decode import read_batch
-from trust_core.audit.precision_check import compare
+from trust_core.audit.precision_check import check_precision
 from trust_core.audit.run import run_audit
 from trust_core.audit.score import score_batch
 from trust_core.audit.settings import AuditSettings
@@ -88,7 +88,7 @@ def test_the_flagged_set_is_compared_at_each_strength(dataset):
             reversed_scores.append(shard)
         return shard
 
-    told = compare(score, LOW, [batch])
+    told = check_precision(score, LOW, [batch])
     passed = told.passed
     assert told.flagged.of == 2 * max(1, round(passed / 10))
     assert told.flagged.same == 0
@@ -101,7 +101,7 @@ def test_no_passed_image_is_said_so(dataset):
     detector = small_detector()
     detector.module[6].bias.data += torch.tensor([-1e4, 1e4])
     batch = read_batch(dataset, detector.preprocessing, slice(0, 8))
-    told = compare(lambda s, b: score_batch(detector, s, b), LOW, [batch])
+    told = check_precision(lambda s, b: score_batch(detector, s, b), LOW, [batch])
     assert told.passed == 0
     assert "not known" in told.sentence
     assert np.isfinite([told.log_odds, told.delta.median, told.delta.largest]).all()

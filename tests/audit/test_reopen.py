@@ -8,7 +8,7 @@ import pytest
 
 from tests.dashboard.ware import ARCHITECTURE, write_audit
 from tests.fakes import passed_parts
-from trust_core.audit.reopen import reopened
+from trust_core.audit.reopen import reopen_detector
 from trust_core.errors import ModelError
 from trust_core.model.open import ModelOptions
 from trust_core.storage.audit_files import Audit, open_audit
@@ -31,17 +31,17 @@ def changed(audit: Audit, folder: Path, **model: object) -> Audit:
 def test_a_model_that_moved_is_said_with_its_path(audit: Audit, tmp_path: Path):
     moved = changed(audit, tmp_path, path="/gone/model.pth")
     with pytest.raises(ModelError, match=r"moved: /gone/model\.pth is not there"):
-        reopened(moved)
+        reopen_detector(moved)
 
 
 def test_an_audit_that_does_not_name_its_model_says_so(audit: Audit, tmp_path: Path):
     with pytest.raises(ModelError, match="does not say where its model file lies"):
-        reopened(changed(audit, tmp_path, path=""))
+        reopen_detector(changed(audit, tmp_path, path=""))
 
 
 def test_another_file_under_the_same_name_is_refused(audit: Audit, tmp_path: Path):
     with pytest.raises(ModelError, match="is not the file that was audited"):
-        reopened(changed(audit, tmp_path, sha256="0" * 64))
+        reopen_detector(changed(audit, tmp_path, sha256="0" * 64))
 
 
 def test_the_architecture_is_the_one_that_was_audited(audit: Audit, tmp_path: Path):
@@ -54,5 +54,5 @@ def test_the_architecture_is_the_one_that_was_audited(audit: Audit, tmp_path: Pa
         return SimpleNamespace(architecture=options.arch, sha256=sha256)
 
     settled = changed(audit, tmp_path, architecture="timm/tf_resnet")
-    assert reopened(settled, opening).architecture == "timm/tf_resnet"
+    assert reopen_detector(settled, opening).architecture == "timm/tf_resnet"
     assert asked == [ARCHITECTURE, "timm/tf_resnet"]

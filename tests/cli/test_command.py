@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trust_core.audit import jobs
-from trust_core.audit.manifest import Identity
+from trust_core.audit.identity import Identity
 from trust_core.audit.options import (
     OPTIONS,
     Option,

@@ -14,7 +14,7 @@ from dashboard.run import progress as run_progress
 from dashboard.run.files import ARRIVED, Arrival
 from tests.dashboard.ware import SIDE, write_network, write_twin, write_zip
 from trust_core.audit import jobs
-from trust_core.audit.manifest import identify
+from trust_core.audit.identity import identify
 from trust_core.audit.options import OPTIONS, audit_settings, find, model_options
 from trust_core.cli.command import audit_name
 from trust_core.cli.main import build_parser

@@ -10,7 +10,7 @@ from tests.fakes import random_parts, write_fake_audit
 from trust_core.decision.curves import scored
 from trust_core.decision.indicators.registry import INDICATORS, available
 from trust_core.errors import StoreError
-from trust_core.storage.audit_columns import numbers, passed, text
+from trust_core.storage.audit_columns import number_column, passed_rows, text_column
 from trust_core.storage.audit_files import SCORES, Audit
 from trust_core.storage.shards import write_table
 
@@ -25,13 +25,13 @@ def audit(tmp_path_factory: pytest.TempPathFactory) -> Audit:
 def test_columns_of_samples_are_in_their_order(audit: Audit):
     table = audit.query("SELECT * FROM samples ORDER BY sample_id")
     for name in ("outcome", "group", "kind", "role", "status"):
-        column = text(audit, name)
+        column = text_column(audit, name)
         assert column.names[column.codes].tolist() == table[name].tolist()
         assert column.names.is_monotonic_increasing
-    np.testing.assert_array_equal(numbers(audit, "p_defect"), table["p_defect"])
+    np.testing.assert_array_equal(number_column(audit, "p_defect"), table["p_defect"])
     inside = table["outcome"].isin(["FN", "TN"]) & table["role"].isin(ROLES)
-    assert passed(audit, ROLES).tolist() == np.flatnonzero(inside).tolist()
-    assert text(audit, "kind").equal("pit", "crack", "unknown").sum() == (
+    assert passed_rows(audit, ROLES).tolist() == np.flatnonzero(inside).tolist()
+    assert text_column(audit, "kind").equal("pit", "crack", "unknown").sum() == (
         table["kind"].isin(["pit", "crack"]).sum()
     )
 

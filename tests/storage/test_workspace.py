@@ -13,13 +13,13 @@ from trust_core.storage.locks import LOCK, writer_lock
 from trust_core.storage.manifest import MANIFEST
 from trust_core.storage.workspace import (
     JOBS,
+    audit_entry,
     cache_folder,
     delete,
     disk_used,
-    entries,
-    entry,
     finished_audits,
     folder_of,
+    list_audits,
     rename,
 )
 
@@ -45,7 +45,7 @@ def change(folder: Path, **manifest: object) -> None:
 
 def test_no_workspace_holds_no_audit(workspace: Path):
     workspace.rmdir()
-    assert entries() == []
+    assert list_audits() == []
 
 
 def test_entries_are_newest_first_and_only_audits(demo: Path):
@@ -53,7 +53,7 @@ def test_entries_are_newest_first_and_only_audits(demo: Path):
     change(demo.parent / "later", created="2027-01-01T00:00:00+0000")
     (demo.parent / ".demo.deleted").mkdir()
     (demo.parent / ".demo.deleted" / MANIFEST).write_text("{}")
-    assert [(e.folder, e.name, e.status, e.images) for e in entries()] == [
+    assert [(e.folder, e.name, e.status, e.images) for e in list_audits()] == [
         ("later", "later", "finished", 2),
         ("demo", "Demo", "finished", 4),
     ]
@@ -75,8 +75,8 @@ def test_a_run_that_holds_its_lock_is_running_and_one_that_does_not_was_stopped(
     change(demo, status="running", counts_by_role={})
     (demo / "progress.json").write_text('{"done": 3, "total": 8, "pid": 1}')
     with writer_lock(demo / LOCK, ""):
-        running = entry(demo)
-    stopped = entry(demo)
+        running = audit_entry(demo)
+    stopped = audit_entry(demo)
     assert (running.status, running.done, running.total) == ("running", 3, 8)
     assert (stopped.status, stopped.images) == ("stopped", 8)
 
@@ -84,7 +84,7 @@ def test_a_run_that_holds_its_lock_is_running_and_one_that_does_not_was_stopped(
 @pytest.mark.parametrize("text", ["", "{", '{"schema_version": 99}', "[]", '{"schema_version": 1}'])
 def test_a_damaged_audit_is_listed_as_such(demo: Path, text: str):
     (demo / MANIFEST).write_text(text)
-    assert entry(demo).status == "damaged"
+    assert audit_entry(demo).status == "damaged"
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "../demo", "/etc", "nope", "demo/maps", "a\0b"])
@@ -96,16 +96,16 @@ def test_only_a_plain_name_of_an_audit_opens_a_folder(demo: Path, name: str):
 
 def test_an_audit_that_nobody_named_is_called_by_what_was_audited(demo: Path):
     demo.rename(demo.parent / HASHED)
-    assert entries()[0].name == "resnet18 on demo-images"
+    assert list_audits()[0].name == "resnet18 on demo-images"
     change(demo.parent / HASHED, model={"architecture": "x", "path": "/somewhere/tiles.pt"})
-    assert entries()[0].name == "tiles on demo-images"
+    assert list_audits()[0].name == "tiles on demo-images"
 
 
 def test_rename_keeps_the_folder_and_an_empty_name_takes_it_back(demo: Path):
     rename("demo", "  Line 3, <b>spring</b> ")
-    assert entry(demo).name == "Line 3, <b>spring</b>"
+    assert audit_entry(demo).name == "Line 3, <b>spring</b>"
     rename("demo", "")
-    assert entry(demo).name == "Demo"
+    assert audit_entry(demo).name == "Demo"
 
 
 @pytest.mark.parametrize("name", ["x" * 81, "two\nlines", "bell\a"])
@@ -117,7 +117,7 @@ def test_rename_refuses_what_is_no_name(demo: Path, name: str):
 
 def test_delete_removes_the_audit_and_leaves_the_images(demo: Path):
     delete("demo")
-    assert entries() == []
+    assert list_audits() == []
     assert [path.name for path in demo.parent.iterdir()] == ["demo-images"]
 
 
@@ -139,7 +139,7 @@ def test_a_running_audit_is_not_deleted(demo: Path):
         pytest.raises(StoreError, match=r"Demo is still running; stop"),
     ):
         delete("demo")
-    assert entry(demo).status == "finished"
+    assert audit_entry(demo).status == "finished"
 
 
 def test_delete_of_what_is_gone_says_so(workspace: Path):
@@ -160,7 +160,7 @@ def test_drawing_the_list_never_makes_a_resume_fail(demo: Path):
 
     def draw() -> None:
         while not end.is_set():
-            entries()
+            list_audits()
 
     threads = [threading.Thread(target=draw) for _ in range(2)]
     for thread in threads:
@@ -168,7 +168,7 @@ def test_drawing_the_list_never_makes_a_resume_fail(demo: Path):
     try:
         for _ in range(100):
             with writer_lock(demo / LOCK, "being written by another run"):
-                assert entry(demo).status == "running"
+                assert audit_entry(demo).status == "running"
     finally:
         end.set()
         for thread in threads:

@@ -13,7 +13,7 @@ from typing import NoReturn
 import torch
 
 from trust_core.audit.evidence_store import SAMPLES, EvidenceTask, write_result
-from trust_core.audit.reopen import network_input, reopened
+from trust_core.audit.reopen import network_input, reopen_detector
 from trust_core.errors import StoreError, TrustError
 from trust_core.explanation.evidence.fit import audit_patch_gaussian
 from trust_core.explanation.evidence.forms import evidence
@@ -54,7 +54,7 @@ def compute(audit: Audit, task: EvidenceTask) -> None:
         raise StoreError(f"The audit has no part {task.sample_id}.")
     folder = task.folder(audit)
     folder.mkdir(parents=True, exist_ok=True)
-    detector = reopened(audit)
+    detector = reopen_detector(audit)
     measure, note = stopwatch(), progress_writer(folder)
     found = evidence(
         detector,

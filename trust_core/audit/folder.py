@@ -1,9 +1,9 @@
-"""Whose folder it is: where an audit lies, and what another run left there."""
+"""The folder of an audit: its default place, whose it is, and what an earlier run left there."""
 
 import os
 from pathlib import Path
 
-from trust_core.audit.manifest import Identity
+from trust_core.audit.identity import Identity
 from trust_core.audit.settings import AuditSettings
 from trust_core.errors import StoreError
 from trust_core.messages import Message
@@ -28,7 +28,7 @@ def default_folder(identity: Identity, settings: AuditSettings) -> Path:
     return workspace_folder() / f"{identity.model_pass[:12]}-{identity.table[:8]}-{mask}"
 
 
-def claim(folder: Path, identity: Identity) -> bool:
+def claim_folder(folder: Path, identity: Identity) -> bool:
     """Make the folder, or make sure that it is this audit's; True when it was made."""
     if not folder.exists() or not any(folder.iterdir()):
         folder.mkdir(parents=True, exist_ok=True)
@@ -49,8 +49,8 @@ def claim(folder: Path, identity: Identity) -> bool:
     return False
 
 
-def adopt(folder: Path, identity: Identity) -> None:
-    """Take the model pass of another finished audit in the workspace, by hard links."""
+def adopt_model_pass(folder: Path, identity: Identity) -> None:
+    """Link the files of the model pass from another finished audit in the workspace, if any."""
     if (folder / MANIFEST).exists() or folder.resolve().parent != workspace_folder().resolve():
         return
     for path in sorted(folder.parent.glob(f"*/{MANIFEST}")):
@@ -69,11 +69,11 @@ def adopt(folder: Path, identity: Identity) -> None:
             return
 
 
-def worth_keeping(folder: Path) -> bool:
+def can_resume(folder: Path) -> bool:
     """Whether a run left anything that a later one could go on from."""
-    return status(folder) == FINISHED or any(folder.glob(f"{SHARDS}/[0-9]*"))
+    return run_status(folder) == FINISHED or any(folder.glob(f"{SHARDS}/[0-9]*"))
 
 
-def status(folder: Path) -> str | None:
+def run_status(folder: Path) -> str | None:
     """What the manifest says of the run; None without one."""
     return read_manifest(folder).status if (folder / MANIFEST).exists() else None

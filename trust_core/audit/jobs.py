@@ -1,9 +1,9 @@
-"""The audit as a process of its own: started, looked at, stopped and resumed.
+"""Jobs: commands that run as processes of their own; start, state, cancel, resume.
 
 A worker is the very command that the page shows, in its own session, so that neither a closed tab
-nor a restarted server ends it. What it was asked to do (`NAME.json`) and what it says (`NAME.log`,
+nor a restarted server ends it. Its command (`NAME.json`) and what it prints (`NAME.log`,
 `NAME.out`) lie in the folder `jobs` of the workspace; the audit folder NAME has to be empty at
-first. The worker holds a lock on `NAME.lock` from its first to its last moment: the kernel gives it
+first. The worker holds the lock `NAME.lock` from its first to its last moment: the kernel gives it
 back however the worker ends, so a recycled process number is never taken for ours.
 """
 
@@ -28,11 +28,11 @@ from trust_core.storage.workspace import JOBS, workspace_folder
 
 PROGRAM = (sys.executable, "-m", "trust_core")
 RUNNING, DONE, STOPPED, FAILED = "running", "finished", "stopped", "failed"
-PATIENCE = 20.0  # seconds that a worker gets to finish its batch before it is killed
-POLL = 0.05
-SAYS_STOPPED = "Stopped."  # how the command line begins its last sentence when interrupted
-SAYS_PROGRESS = re.compile(r"^([\d,]+ of [\d,]+ images, |Epoch \d+ of )")
-WITHOUT_A_WORD = (
+STOP_SECONDS = 20.0  # that a worker gets to finish its batch before it is killed
+POLL_SECONDS = 0.05
+STOPPED_LINE = "Stopped."  # how the command line begins its last sentence when interrupted
+PROGRESS_LINE = re.compile(r"^([\d,]+ of [\d,]+ images, |Epoch \d+ of )")
+KILLED = (
     "The worker ended without a word: it was killed, or the machine was restarted or ran out of "
     "memory. Resume goes on where it ended."
 )
@@ -40,7 +40,7 @@ WITHOUT_A_WORD = (
 
 @dataclass(frozen=True)
 class Job:
-    """What a worker was asked to do.
+    """The command of a worker, and its process.
 
     Attributes:
         folder: the audit folder.
@@ -84,11 +84,11 @@ def start(arguments: Sequence[str], folder: Path, program: Sequence[str] = ()) -
     command = [*(program or PROGRAM), *arguments]
     busy = f"{folder.name} is being computed already; wait until it ends, or stop it."
     try:
-        _beside(folder, "json").parent.mkdir(parents=True, exist_ok=True)
+        _file(folder, "json").parent.mkdir(parents=True, exist_ok=True)
         with (
-            writer_lock(_beside(folder, "lock"), busy) as lock,
-            _beside(folder, "out").open("wb") as out,
-            _beside(folder, "log").open("wb") as log,
+            writer_lock(_file(folder, "lock"), busy) as lock,
+            _file(folder, "out").open("wb") as out,
+            _file(folder, "log").open("wb") as log,
         ):
             process = subprocess.Popen(  # noqa: S603 - our own interpreter, a list, no shell
                 command,
@@ -102,7 +102,7 @@ def start(arguments: Sequence[str], folder: Path, program: Sequence[str] = ()) -
             job = Job(folder, tuple(arguments), process.pid, time.time(), tuple(program))
             content = asdict(job)
             del content["folder"]
-            write_json(_beside(folder, "json"), content)
+            write_json(_file(folder, "json"), content)
     except OSError as error:
         raise StoreError(
             f"The worker cannot be started in {folder}: {error.strerror or error}."
@@ -123,7 +123,7 @@ def resume(folder: Path) -> Job:
     return start(job.arguments, folder, job.program)
 
 
-def cancel(folder: Path, patience: float = PATIENCE) -> None:
+def cancel(folder: Path, patience: float = STOP_SECONDS) -> None:
     """End the worker and wait until it is gone. What it has finished stays.
 
     Args:
@@ -131,18 +131,18 @@ def cancel(folder: Path, patience: float = PATIENCE) -> None:
         patience: seconds to finish in before it is killed.
     """
     job = read_job(folder)
-    if job is None or not _held(folder):
+    if job is None or not _is_running(folder):
         return
-    for sign, seconds in ((signal.SIGTERM, patience), (signal.SIGKILL, PATIENCE)):
+    for sign, seconds in ((signal.SIGTERM, patience), (signal.SIGKILL, STOP_SECONDS)):
         try:
             os.killpg(job.pid, sign)
         except ProcessLookupError:
             return
         end = time.monotonic() + seconds
         while time.monotonic() < end:
-            if not _held(folder):
+            if not _is_running(folder):
                 return
-            time.sleep(POLL)
+            time.sleep(POLL_SECONDS)
 
 
 def has_audit(folder: Path) -> bool:
@@ -159,67 +159,65 @@ def state(folder: Path, finished: Callable[[Path], bool] = has_audit) -> JobStat
     """
     job = read_job(folder)
     progress = read_progress(folder)
-    if job is not None and _held(folder):
+    if job is not None and _is_running(folder):
         rate = progress.rate if progress.pid == job.pid else 0.0  # not that of an earlier run
         return JobState(progress.done, progress.total, progress.seconds, rate, phase=RUNNING)
     if finished(folder):
         return JobState(phase=DONE)
-    phase, sentence = _last_words(_beside(folder, "log"))
+    phase, sentence = _ending(_file(folder, "log"))
     return JobState(progress.done, progress.total, phase=phase, sentence=sentence)
 
 
 def read_job(folder: Path) -> Job | None:
-    """What was asked of the worker of this folder; None when it is not known."""
-    content = read_json(_beside(folder, "json"))
+    """The job of this folder; None when it is not known."""
+    content = read_json(_file(folder, "json"))
     if not content:
         return None
     arguments, program = (tuple(content.get(key, ())) for key in ("arguments", "program"))
     return Job(folder, arguments, content["pid"], content["started"], program)
 
 
-def unfinished() -> list[Job]:
+def unfinished_jobs() -> list[Job]:
     """Jobs in the workspace that run, or that can go on, the newest first."""
-    jobs = [
-        read_job(workspace_folder() / path.stem)
-        for path in (workspace_folder() / JOBS).glob("*.json")
-    ]
-    known = [job for job in jobs if job is not None]
-    waiting = [
+    folder = workspace_folder()
+    jobs = [read_job(folder / path.stem) for path in (folder / JOBS).glob("*.json")]
+    unfinished = [
         job
-        for job in known
-        if _held(job.folder) or (job.folder.is_dir() and state(job.folder).phase != DONE)
+        for job in jobs
+        if job
+        and (_is_running(job.folder) or (job.folder.is_dir() and state(job.folder).phase != DONE))
     ]
-    return sorted(waiting, key=lambda job: job.started, reverse=True)
+    return sorted(unfinished, key=lambda job: job.started, reverse=True)
 
 
 def log(folder: Path) -> str:
-    """All that the worker has said so far."""
+    """All that the worker has printed for people."""
     try:
-        return _beside(folder, "log").read_text(encoding="utf-8", errors="replace")
+        return _file(folder, "log").read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:
         return ""
 
 
-def _beside(folder: Path, ending: str) -> Path:
+def _file(folder: Path, ending: str) -> Path:
     return folder.parent / JOBS / f"{folder.name}.{ending}"
 
 
-def _held(folder: Path) -> bool:
+def _is_running(folder: Path) -> bool:
     """Whether a worker lives."""
-    return is_locked(_beside(folder, "lock"))
+    return is_locked(_file(folder, "lock"))
 
 
-def _last_words(path: Path) -> tuple[str, str]:
+def _ending(path: Path) -> tuple[str, str]:
     """How a worker that has not finished ended, and the sentence that says why."""
     try:
         lines = path.read_text(encoding="utf-8", errors="replace").strip().splitlines()
     except FileNotFoundError:
         lines = []
     last = lines[-1].strip() if lines else ""
-    if last.startswith(SAYS_STOPPED):
+    if last.startswith(STOPPED_LINE):
         return STOPPED, "You stopped it. Resume goes on where it ended."
-    if not last or SAYS_PROGRESS.match(last):
-        return STOPPED, WITHOUT_A_WORD
+    if not last or PROGRESS_LINE.match(last):
+        return STOPPED, KILLED
     if any(line.startswith("Traceback ") for line in lines):
         return FAILED, f"The program itself failed: {last} Please report it with the log."
     return FAILED, last

@@ -1,4 +1,4 @@
-"""What a lower precision changes, measured on the audit's own images before it is relied on."""
+"""What a lower precision changes, measured on the audit's own images before it is used."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -12,12 +12,12 @@ from trust_core.storage.manifest import DeltaChange, FlaggedChange, PrecisionChe
 from trust_core.storage.shards import Shard
 
 FULL = "fp32"
-IMAGES = 64  # passed images that are compared
-SHARE = 0.1  # of them are flagged, the most suspicious, for want of a threshold so early
+PASSED_IMAGES = 64  # that are compared
+FLAGGED_SHARE = 0.1  # of them are flagged, the most suspicious, for want of a threshold so early
 KEYS = ["sample_id", "strength"]
 
 
-def compare(
+def check_precision(
     score: Callable[[AuditSettings, Batch], Shard],
     settings: AuditSettings,
     batches: Iterable[Batch],
@@ -27,10 +27,10 @@ def compare(
     Args:
         score: the batch function.
         settings: with the lower precision.
-        batches: read until `IMAGES` passed images have been seen.
+        batches: read until `PASSED_IMAGES` passed images have been seen.
 
     Returns:
-        What changes; flagged are the `SHARE` most suspicious images at each strength.
+        What changes; flagged are the `FLAGGED_SHARE` most suspicious images at each strength.
     """
     pairs: list[tuple[Shard, Shard]] = []
     passed = 0
@@ -38,7 +38,7 @@ def compare(
         pair = score(replace(settings, precision=FULL), batch), score(settings, batch)
         passed += int((pair[0].samples["predicted"] == 0).sum())
         pairs.append(pair)
-        if passed >= IMAGES:
+        if passed >= PASSED_IMAGES:
             break
     samples = [pd.concat([pair[side].samples for pair in pairs]) for side in (0, 1)]
     scores = [pd.concat([pair[side].scores for pair in pairs]) for side in (0, 1)]
@@ -48,7 +48,7 @@ def compare(
     moved = (both["iou_difference"] - both["iou_difference_low"]).abs().dropna()
     same = of = 0
     for _, part in both.groupby("strength"):
-        count = max(1, round(SHARE * len(part)))
+        count = max(1, round(FLAGGED_SHARE * len(part)))
         full, low = (
             set(part.nlargest(count, column)["sample_id"])
             for column in ("iou_difference", "iou_difference_low")

@@ -1,4 +1,4 @@
-"""The model of an audit, opened again as it was audited."""
+"""Opening the model of an audit again, as it was audited."""
 
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -44,7 +44,7 @@ def audited_options(audit: Audit) -> ModelOptions:
     return ModelOptions(**given | seen | {"layers": (audit.manifest.layer,)})
 
 
-def reopened(
+def reopen_detector(
     audit: Audit,
     opening: Callable[[Path, ModelOptions], Detector] = open_detector,
     path: Path | None = None,

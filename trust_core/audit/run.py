@@ -17,9 +17,15 @@ import pyarrow.parquet as pq
 
 from trust_core.audit.decode import Batch
 from trust_core.audit.engine import Halving, batch_reader, fitting_batch, run_behind, run_local
-from trust_core.audit.folder import adopt, claim, default_folder, status, worth_keeping
-from trust_core.audit.manifest import OUTCOMES, count_outcomes, describe_audit, identify
-from trust_core.audit.precision_check import FULL, compare
+from trust_core.audit.folder import (
+    adopt_model_pass,
+    can_resume,
+    claim_folder,
+    default_folder,
+    run_status,
+)
+from trust_core.audit.identity import OUTCOMES, count_outcomes, describe_audit, identify
+from trust_core.audit.precision_check import FULL, check_precision
 from trust_core.audit.score import (
     NO_SCORE,
     OVERLAP_COLUMNS,
@@ -121,18 +127,18 @@ def run_audit(
     manifest = describe_audit(detector, dataset, settings, identity, origin or {})
     busy = f"{folder} is being written by another run; wait until it ends, or stop it"
     try:
-        created = claim(folder, identity)
+        created = claim_folder(folder, identity)
         with writer_lock(folder / LOCK, busy):
             try:
-                adopt(folder, identity)
-                if status(folder) != FINISHED:
+                adopt_model_pass(folder, identity)
+                if run_status(folder) != FINISHED:
                     size = batch_size or fitting_batch(detector, memory)
                     manifest = _run_model(
                         detector, dataset, settings, folder, manifest, size, progress, cluster
                     )
                 _finish(folder, dataset, settings, manifest)
             finally:
-                if created and not worth_keeping(folder):
+                if created and not can_resume(folder):
                     shutil.rmtree(folder, ignore_errors=True)
     except OSError as error:
         raise StoreError(
@@ -157,7 +163,7 @@ def _run_model(
     cluster: "Cluster | None" = None,
 ) -> Manifest:
     """Score what no shard holds yet, then merge the shards; the manifest with what that gave."""
-    if status(folder) == RUNNING:
+    if run_status(folder) == RUNNING:
         earlier = read_manifest(folder)
         if not earlier.depths:  # its shards hold no activations
             shutil.rmtree(folder / SHARDS, ignore_errors=True)
@@ -196,7 +202,7 @@ def _run_model(
             return index, read(slice(starts[index], starts[index] + batch_size))
 
         if settings.precision != FULL and not manifest.precision:
-            check = compare(
+            check = check_precision(
                 lambda asked, batch: scorer(asked)(batch),
                 settings,
                 (load(index)[1] for index in missing),
@@ -234,7 +240,7 @@ def _run_model(
 def _finish(folder: Path, dataset: Dataset, settings: AuditSettings, manifest: Manifest) -> None:
     """Apply labels, roles and the mask rule to a complete model pass; the manifest says so."""
     outdated = not (folder / INDICATORS).exists()
-    if status(folder) == FINISHED:
+    if run_status(folder) == FINISHED:
         earlier = read_manifest(folder)
         outdated |= (earlier.table, earlier.mask) != (manifest.table, manifest.mask)
         manifest = replace(manifest, **{name: getattr(earlier, name) for name in OF_MODEL_PASS})

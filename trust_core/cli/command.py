@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from trust_core.audit import jobs
-from trust_core.audit.manifest import Identity
+from trust_core.audit.identity import Identity
 from trust_core.audit.options import OPTIONS, DataOptions, data_options
 from trust_core.audit.settings import AuditSettings
 from trust_core.cli.main import build_parser

@@ -44,7 +44,7 @@ def run_evidence(options: argparse.Namespace) -> dict[str, Any]:
     import numpy as np
     from PIL import Image
 
-    from trust_core.audit.reopen import reopened
+    from trust_core.audit.reopen import reopen_detector
     from trust_core.data.images import read_image
     from trust_core.decision.json_object import json_object
     from trust_core.explanation.evidence.fit import as_pixels
@@ -60,7 +60,9 @@ def run_evidence(options: argparse.Namespace) -> dict[str, Any]:
     audit = open_audit(options.audit) if options.audit else None
     model = Path(options.model)
     detector = (
-        reopened(audit, path=model) if audit else open_detector(model, model_options(vars(options)))
+        reopen_detector(audit, path=model)
+        if audit
+        else open_detector(model, model_options(vars(options)))
     )
     conditional = _surroundings(options, audit, detector, [path for path, _ in files])
     folder = options.out

@@ -50,7 +50,7 @@ from trust_core.decision.proposal import propose_indicator
 from trust_core.decision.tradeoff import Counts, Floats, curve
 from trust_core.decision.verdict import SAME_RANKING, Verdict, same_ranking, verdict
 from trust_core.errors import SettingsError
-from trust_core.storage.audit_columns import PassedColumns, text
+from trust_core.storage.audit_columns import PassedColumns, text_column
 from trust_core.storage.audit_files import Audit
 
 LAST_CHOSEN, BEST_ON_TUNE, ASKED_FOR = "last operating point", "best on tune", "asked for"
@@ -290,8 +290,8 @@ def has_same_ranking(audit: Audit) -> bool:
 
 def missed_groups(audit: Audit, role: str) -> int:
     """Groups of a role that hold a missed defect; no score of theirs is looked at."""
-    missed = text(audit, "outcome").equal("FN") & text(audit, "role").equal(role)
-    return count_groups(text(audit, "group").codes, missed)
+    missed = text_column(audit, "outcome").equal("FN") & text_column(audit, "role").equal(role)
+    return count_groups(text_column(audit, "group").codes, missed)
 
 
 def _why(chosen: ChosenIndicator) -> str:

@@ -19,7 +19,7 @@ from trust_core.data.roles import ROLES
 from trust_core.decision.indicators.registry import DEFAULT_INDICATOR, INDICATORS, THRESHOLD_SHIFT
 from trust_core.decision.tradeoff import Counts, Curve, Floats, curve
 from trust_core.errors import SettingsError
-from trust_core.storage.audit_columns import PassedColumns, numbers, text
+from trust_core.storage.audit_columns import PassedColumns, number_column, text_column
 from trust_core.storage.audit_files import Audit
 from trust_core.storage.memory_cache import MemoryCache
 
@@ -72,9 +72,11 @@ def scored(audit: Audit, roles: Sequence[str], indicator: str, strength: float) 
 def with_indicator(passed: PassedColumns, indicator: str, strength: float) -> pd.DataFrame:
     """The same from columns that are open already."""
     found = INDICATORS.find(indicator)(passed.at(strength), passed.at(0.0))
-    described = {name: text(passed.audit, name).at(passed.places) for name in ("outcome", "kind")}
-    described["group"] = text(passed.audit, "group").codes[passed.places]
-    shift = numbers(passed.audit, THRESHOLD_SHIFT)[passed.places]
+    described = {
+        name: text_column(passed.audit, name).at(passed.places) for name in ("outcome", "kind")
+    }
+    described["group"] = text_column(passed.audit, "group").codes[passed.places]
+    shift = number_column(passed.audit, THRESHOLD_SHIFT)[passed.places]
     columns = {"place": passed.places, **described, THRESHOLD_SHIFT: shift, "indicator": found}
     return pd.DataFrame(columns, copy=False)
 
@@ -136,8 +138,8 @@ def tradeoff(audit: Audit, indicator: str = DEFAULT_INDICATOR, role: str = "tune
 def _tradeoff(audit: Audit, indicator: str, role: str) -> Tradeoff:
     score = INDICATORS.find(indicator)
     passed = PassedColumns(audit, roles_of(role))
-    missed = text(audit, "outcome").equal("FN")[passed.places]
-    kind = text(audit, "kind").at(passed.places[missed])
+    missed = text_column(audit, "outcome").equal("FN")[passed.places]
+    kind = text_column(audit, "kind").at(passed.places[missed])
     frequency = Counter(kind.tolist())
     kinds = tuple(sorted(frequency, key=lambda name: (-frequency[name], name)))
     clean = passed.at(0.0)

@@ -21,7 +21,7 @@ from trust_core.decision.indicators.registry import THRESHOLD_SHIFT
 from trust_core.decision.operating_point import OperatingPoint, slider_stops
 from trust_core.decision.tradeoff import Curve, Floats
 from trust_core.errors import SettingsError
-from trust_core.storage.audit_columns import text
+from trust_core.storage.audit_columns import text_column
 from trust_core.storage.audit_files import Audit
 from trust_core.storage.manifest import OutcomeCounts
 
@@ -206,8 +206,8 @@ def audit_on_the_line(
     """What an operating point does to the line, measured on the images of a role."""
     passed = scored(audit, [role], point.indicator, point.strength)
     again = passed["indicator"].isna() | (passed["indicator"] >= point.threshold)
-    outcome, group = (text(audit, name) for name in ("outcome", "group"))
-    readable = np.flatnonzero(text(audit, "role").equal(role) & ~outcome.equal(""))
+    outcome, group = (text_column(audit, name) for name in ("outcome", "group"))
+    readable = np.flatnonzero(text_column(audit, "role").equal(role) & ~outcome.equal(""))
     flagged = np.isin(readable, passed["place"][again], assume_unique=True)
     images = pd.DataFrame({"outcome": outcome.at(readable), "group": group.codes[readable]})
     return on_the_line(images, flagged, line)

@@ -24,8 +24,8 @@ from trust_core.storage.audit_columns import (
     Floats,
     PassedColumns,
     Places,
-    numbers,
-    text,
+    number_column,
+    text_column,
 )
 from trust_core.storage.audit_files import Audit
 from trust_core.storage.memory_cache import MemoryCache
@@ -148,7 +148,7 @@ def count_parts(audit: Audit, point: OperatingPoint, filters: Filters) -> PartCo
 
 def defect_kinds(audit: Audit, role: str) -> list[str]:
     """The kinds of defect among the images of a role."""
-    kind, inside = text(audit, "kind"), text(audit, "role").equal(*roles_of(role))
+    kind, inside = text_column(audit, "kind"), text_column(audit, "role").equal(*roles_of(role))
     there = np.bincount(kind.codes[inside], minlength=len(kind.names)) > 0
     return [name for name in kind.names[there] if name]
 
@@ -214,10 +214,10 @@ class Parts:
     def inside(self) -> Flags:
         """What role, kind, group, search and contradiction leave, `(S,)`."""
         filters = self.filters
-        inside = text(self.audit, "role").equal(*self.roles)
+        inside = text_column(self.audit, "role").equal(*self.roles)
         for name in ("kind", "group"):
             if wanted := getattr(filters, name):
-                inside = inside & text(self.audit, name).equal(wanted)
+                inside = inside & text_column(self.audit, name).equal(wanted)
         if filters.contra:
             inside = inside & contradicting(self.audit, filters.contra)
         return inside & _matching(self.audit, filters.search) if filters.search else inside
@@ -230,7 +230,7 @@ class Parts:
     @cached_property
     def passed(self) -> Flags:
         """What the detector calls good, `(S,)`."""
-        return text(self.audit, "outcome").equal(*PASSED_OUTCOMES)
+        return text_column(self.audit, "outcome").equal(*PASSED_OUTCOMES)
 
     @cached_property
     def flagged(self) -> Flags:
@@ -248,7 +248,7 @@ class Parts:
 
     def outcome(self, name: str) -> Flags:
         """Which have an outcome, `(S,)`."""
-        return text(self.audit, "outcome").equal(name)
+        return text_column(self.audit, "outcome").equal(name)
 
     def chosen(self, show: str) -> Flags:
         """What a key of `SHOWN` leaves, `(S,)`; an unknown one leaves all."""
@@ -288,7 +288,7 @@ SHOWN: dict[str, Callable[[Parts], Flags]] = {
     "tn": lambda parts: parts.outcome("TN"),
     "tp": lambda parts: parts.outcome("TP"),
     "fp": lambda parts: parts.outcome("FP"),
-    "unscored": lambda parts: ~text(parts.audit, "status").equal("scored"),
+    "unscored": lambda parts: ~text_column(parts.audit, "status").equal("scored"),
     "changed": lambda parts: parts.flagged != parts.flagged_before,
 }
 
@@ -296,8 +296,8 @@ SHOWN: dict[str, Callable[[Parts], Flags]] = {
 ORDERS: dict[str, Callable[[Parts], Places]] = {
     "suspicious": lambda parts: _passed_first(parts, -1.0),
     "trusted": lambda parts: _passed_first(parts, 1.0),
-    "likely": lambda parts: np.argsort(-numbers(parts.audit, "p_defect"), kind="stable"),
-    "unlikely": lambda parts: np.argsort(numbers(parts.audit, "p_defect"), kind="stable"),
+    "likely": lambda parts: np.argsort(-number_column(parts.audit, "p_defect"), kind="stable"),
+    "unlikely": lambda parts: np.argsort(number_column(parts.audit, "p_defect"), kind="stable"),
     "path": lambda parts: _places_where(parts.audit, "TRUE ORDER BY path"),
 }
 
@@ -320,7 +320,7 @@ def _passed_first(parts: Parts, sign: float) -> Places:
 def _indicator(audit: Audit, name: str, strength: float) -> Floats:
     def find() -> Floats:
         columns = PassedColumns(audit, strengths=[strength])
-        values = np.full(len(text(audit, "outcome").codes), np.nan)
+        values = np.full(len(text_column(audit, "outcome").codes), np.nan)
         values[columns.places] = INDICATORS.find(name)(columns.at(strength), columns.at(0.0))
         return values
 
@@ -331,7 +331,7 @@ def _matching(audit: Audit, search: str) -> Flags:
     """Images with a piece of text in their path or group, `(S,)`."""
 
     def find() -> Flags:
-        found = np.zeros(len(text(audit, "outcome").codes), dtype=bool)
+        found = np.zeros(len(text_column(audit, "outcome").codes), dtype=bool)
         either = 'contains(lower(path), lower($1)) OR contains(lower("group"), lower($1))'
         found[_places_where(audit, either, [search])] = True
         return found

@@ -66,21 +66,21 @@ class Text:
         return pd.Categorical.from_codes(self.codes[places], dtype=kind, validate=False)
 
 
-def numbers(audit: Audit, name: str) -> Floats:
+def number_column(audit: Audit, name: str) -> Floats:
     """A column of numbers of `samples.parquet`, `(S,)`, NaN where unknown."""
     return _cache.get((*_stamp(audit, SAMPLES), name), lambda: _floats(audit, SAMPLES, name))
 
 
-def text(audit: Audit, name: str) -> Text:
+def text_column(audit: Audit, name: str) -> Text:
     """A column of text of `samples.parquet`."""
     return _cache.get((*_stamp(audit, SAMPLES), name), lambda: _text(audit, name))
 
 
-def passed(audit: Audit, roles: Sequence[str] | None = None) -> Places:
+def passed_rows(audit: Audit, roles: Sequence[str] | None = None) -> Places:
     """The passed images (FN or TN) of these roles, or of all: their places among the images."""
-    inside = text(audit, "outcome").equal(*PASSED_OUTCOMES)
+    inside = text_column(audit, "outcome").equal(*PASSED_OUTCOMES)
     if roles is not None:
-        inside = inside & text(audit, "role").equal(*roles)
+        inside = inside & text_column(audit, "role").equal(*roles)
     return np.flatnonzero(inside)
 
 
@@ -103,7 +103,7 @@ class PassedColumns:
         strengths: Sequence[float] | None = None,
     ) -> None:
         self.audit = audit
-        self.places = passed(audit, roles)
+        self.places = passed_rows(audit, roles)
         self._wanted = audit.strengths if strengths is None else {0.0, *strengths}
         self._read: dict[str, dict[float, Floats]] = {}
 
@@ -126,13 +126,13 @@ class PassedColumns:
             rows = [first + steps[e] for e in self._wanted]
             return dict(zip(self._wanted, _taken(self.audit, file, name, rows), strict=True))
         if file == INDICATORS:
-            everyone = passed(self.audit)
+            everyone = passed_rows(self.audit)
             if pq.read_metadata(self.audit.folder / file).num_rows != len(everyone):
                 raise _damaged(self.audit, INDICATORS)
             ranks = np.searchsorted(everyone, self.places)
             (values,) = _taken(self.audit, file, name, [ranks])
         else:
-            values = numbers(self.audit, name)[self.places]
+            values = number_column(self.audit, name)[self.places]
         return dict.fromkeys(self._wanted, values)
 
 
@@ -166,12 +166,12 @@ def _first_rows(audit: Audit) -> npt.NDArray[np.int64]:
     def find() -> npt.NDArray[np.int64]:
         strength = _floats(audit, SCORES, "strength")
         starts = np.flatnonzero(strength == 0)
-        readable = text(audit, "outcome").equal("FN", "TN", "TP", "FP")
+        readable = text_column(audit, "outcome").equal("FN", "TN", "TP", "FP")
         if len(starts) != readable.sum():
             raise _damaged(audit, SCORES)
         first = np.full(len(readable), -1, dtype=np.int64)
         first[readable] = starts
-        last = first[passed(audit)] + len(audit.strengths) - 1
+        last = first[passed_rows(audit)] + len(audit.strengths) - 1
         if len(last) and (
             last[-1] >= len(strength) or (strength[last] != audit.strengths[-1]).any()
         ):

@@ -1,7 +1,7 @@
-"""An audit on disk: reading a finished one.
+"""The files of a finished audit: tables read by SQL, maps and masks memory-mapped.
 
-An audit is a folder (DESIGN: "The audit on disk"): tables as Parquet, maps as memory-mapped arrays,
-one manifest. `trust_core.storage.shards` writes it while it runs.
+An audit is a folder: tables as Parquet, arrays as `.npy`, one manifest. `shards` writes it while it
+runs.
 """
 
 import atexit
@@ -31,7 +31,7 @@ INDICATORS = "indicators.parquet"
 MAPS = "maps"
 
 # Of DuckDB: what needs more memory goes by way of the disk; files read are kept by the system.
-QUERIES: dict[str, str | bool | int | float | list[str]] = {
+DUCKDB_CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "memory_limit": "300MB",
     "temp_directory": str(Path(tempfile.gettempdir()) / "trust-core-queries"),
     "enable_external_file_cache": "false",
@@ -86,8 +86,8 @@ class Audit:
 
         Returns:
             Columns of `scores.parquet` with `label, kind, group, p_defect` of the clean image and
-            the rivals of `indicators.parquet`, sorted by strength and `sample_id`, so that every
-            strength has the images in one order.
+            the stored indicators, sorted by strength and `sample_id`, so that every strength has
+            the images in one order.
         """
         return self.query(
             """SELECT scores.*, label, kind, "group", p_defect, outcome,
@@ -99,7 +99,7 @@ class Audit:
         )
 
     @property
-    def rivals(self) -> tuple[str, ...]:
+    def stored_indicators(self) -> tuple[str, ...]:
         """The columns of `indicators.parquet`; none when it is not there."""
         return self.columns(INDICATORS)[1:]
 
@@ -150,10 +150,10 @@ def _connect(files: tuple[Path, ...], changed: tuple[int, ...]) -> duckdb.DuckDB
     """A connection with the tables as views; kept, because opening one costs more than a query.
 
     Args:
-        files: the samples, the scores and, once they are made, the rival indicators.
+        files: the samples, the scores and, once they are made, the stored indicators.
         changed: when they were written; other files in their place get a connection of their own.
     """
-    connection = duckdb.connect(config=QUERIES)
+    connection = duckdb.connect(config=DUCKDB_CONFIG)
     for file in files:
         # DuckDB reads a path as a pattern; this one is meant as it stands.
         connection.read_parquet(glob.escape(str(file))).create_view(file.stem)

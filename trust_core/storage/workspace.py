@@ -1,7 +1,7 @@
-"""The audits in the workspace: which there are, how they stand, what they are called, their space.
+"""The workspace: its audits listed, renamed and deleted, with their status and size on disk.
 
 All of it is read from disk, so that an audit started on the command line is listed like one that
-was started here.
+was started on a page.
 """
 
 import glob
@@ -36,7 +36,7 @@ STOPPED, DAMAGED = "stopped", "damaged"
 NAME_FILE = "name.json"  # the display name; the folder keeps its own
 JOBS, CACHE, NETWORKS = "jobs", "cache", "networks"  # folders of the workspace without audits
 LONGEST_NAME = 80
-HASHES = re.compile(r"[0-9a-f]{12}-[0-9a-f]{8}-\w+")  # a folder that nobody gave a name
+UNNAMED = re.compile(r"[0-9a-f]{12}-[0-9a-f]{8}-\w+")  # a folder that nobody gave a name
 
 WORKSPACE_VARIABLE = "TRUST_CORE_WORKSPACE"
 
@@ -50,7 +50,7 @@ def workspace_folder() -> Path:
 
 
 @dataclass(frozen=True)
-class Entry:
+class AuditEntry:
     """An audit in the list.
 
     Attributes:
@@ -92,35 +92,35 @@ def folder_of(name: str) -> Path:
     return folder
 
 
-def entries() -> list[Entry]:
+def list_audits() -> list[AuditEntry]:
     """The audits of the workspace, the newest first."""
-    found = [entry(path.parent) for path in workspace_folder().glob(f"*/{MANIFEST}")]
+    found = [audit_entry(path.parent) for path in workspace_folder().glob(f"*/{MANIFEST}")]
     visible = [e for e in found if not e.folder.startswith(".")]
     return sorted(visible, key=lambda e: (e.manifest.created, e.folder), reverse=True)
 
 
 def finished_audits() -> dict[str, str]:
     """Names of the finished audits by their folders, the newest first; no two are the same."""
-    finished = [entry for entry in entries() if entry.status == FINISHED]
+    finished = [entry for entry in list_audits() if entry.status == FINISHED]
     times = Counter(entry.name for entry in finished)
     return {
         e.folder: e.name if times[e.name] == 1 else f"{e.name} ({e.folder[:6]})" for e in finished
     }
 
 
-def entry(folder: Path) -> Entry:
+def audit_entry(folder: Path) -> AuditEntry:
     """How one audit stands."""
     try:
         manifest = read_manifest(folder)
         name = display_name(folder, manifest)
         if manifest.status == FINISHED:
-            return Entry(folder.name, name, FINISHED, manifest)
+            return AuditEntry(folder.name, name, FINISHED, manifest)
     except StoreError:
         empty = Manifest(schema_version=SCHEMA_VERSION, status=DAMAGED)
-        return Entry(folder.name, display_name(folder), DAMAGED, empty)
+        return AuditEntry(folder.name, display_name(folder), DAMAGED, empty)
     progress = read_progress(folder)
     status = RUNNING if is_locked(folder / LOCK) else STOPPED
-    return Entry(folder.name, name, status, manifest, progress.done, progress.total)
+    return AuditEntry(folder.name, name, status, manifest, progress.done, progress.total)
 
 
 def display_name(folder: Path, manifest: Manifest | None = None) -> str:
@@ -128,7 +128,7 @@ def display_name(folder: Path, manifest: Manifest | None = None) -> str:
     given = str(read_json(folder / NAME_FILE).get("name") or "")
     if given or folder.name == DEMO:
         return given or "Demo"
-    if manifest and HASHES.fullmatch(folder.name):
+    if manifest and UNNAMED.fullmatch(folder.name):
         model, data = manifest.model, manifest.data
         detector = PurePath(model.path).stem or model.architecture
         return f"{detector} on {PurePath(data.root).name}"
@@ -163,15 +163,15 @@ def delete(folder: str) -> None:
         StoreError: no such audit, one that is being written, or no right to delete it.
     """
     path = folder_of(folder)
-    doomed = path.with_name(f".{folder}.deleted")
-    beside = list((workspace_folder() / JOBS).glob(f"{glob.escape(folder)}.*"))
+    hidden = path.with_name(f".{folder}.deleted")
+    job_files = list((workspace_folder() / JOBS).glob(f"{glob.escape(folder)}.*"))
     with suppress(StoreError):  # an unfinished one has no thumbnails
         shutil.rmtree(cache_folder(open_audit(path)), ignore_errors=True)
     try:
         with writer_lock(path / LOCK, f"{display_name(path)} is still running; stop it first."):
-            path.rename(doomed)  # gone from every list at once, whatever happens now
-        shutil.rmtree(doomed)
-        for file in beside:
+            path.rename(hidden)  # gone from every list at once, whatever happens now
+        shutil.rmtree(hidden)
+        for file in job_files:
             file.unlink(missing_ok=True)
     except OSError as error:
         raise StoreError(f"{folder} cannot be deleted: {error.strerror or error}.") from error

@@ -8,7 +8,7 @@ from tests.fakes import passed_parts, write_fake_audit
 from trust_core.storage.audit_files import Audit
 from trust_core.storage.locks import LOCK, writer_lock
 from trust_core.storage.manifest import MANIFEST
-from trust_core.storage.workspace import entries
+from trust_core.storage.workspace import list_audits
 
 
 def change(folder: Path, **manifest: object) -> None:
@@ -58,7 +58,7 @@ def test_delete_asks_first_and_closes_the_audit(demo: Audit, workspace: Path):
     app.button(key="delete-demo").click()
     assert "leaves the building" in html(again(app))
     assert dict(app.query_params) == {}
-    assert entries() == []
+    assert list_audits() == []
 
 
 def test_an_audit_that_cannot_be_deleted_says_why(demo: Audit):

@@ -41,7 +41,7 @@ draw = np.random.default_rng(0)
 
 @pytest.fixture(scope="module")
 def audit(tmp_path_factory):
-    made = write_fake_audit(tmp_path_factory.mktemp("rivals") / "audit", random_parts(400))
+    made = write_fake_audit(tmp_path_factory.mktemp("stored") / "audit", random_parts(400))
     write_indicators(made)
     return made
 
@@ -83,10 +83,10 @@ def test_labels_and_masks_make_the_rivals_anew_and_nothing_else_does(tmp_path):
     made = run_audit(detector, dataset, settings, folder)
     add_indicators(made, pd.read_parquet(folder / FILE)[["sample_id"]].assign(best_overlap=1.0))
     made = run_audit(detector, dataset, settings, folder)
-    assert "best_overlap" in made.rivals  # autotune's columns outlive the same command
+    assert "best_overlap" in made.stored_indicators  # autotune's columns outlive the same command
     area = column(made, "defect_area")
     made = run_audit(detector, dataset, dataclasses.replace(settings, mask="top:0.1"), folder)
-    assert "best_overlap" not in made.rivals
+    assert "best_overlap" not in made.stored_indicators
     assert (column(made, "defect_area") != area).any()
     samples = dataset.samples.copy()
     samples["label"] = 1 - samples["label"]

@@ -9,7 +9,7 @@ import torch
 from tests.explanation.evidence.test_patch_gaussian import random_patch_gaussian
 from tests.explanation.networks import TinyResNet, make
 from tests.small import small_dataset, small_detector
-from trust_core.audit.manifest import identify
+from trust_core.audit.identity import identify
 from trust_core.audit.run import run_audit
 from trust_core.audit.settings import AuditSettings
 from trust_core.data.images import read_image
@@ -122,8 +122,8 @@ def test_an_audit_with_other_maps_may_keep_evidence_beside_them(ware):
     plain = run_audit(detector, dataset, AuditSettings(strengths=(0,)), folder / "plain")
     both = [a.query("SELECT * FROM scores ORDER BY row")["iou_difference"] for a in (found, plain)]
     assert both[0].equals(both[1])
-    assert "evidence_mass" in found.rivals
-    assert "evidence_mass" not in plain.rivals
+    assert "evidence_mass" in found.stored_indicators
+    assert "evidence_mass" not in plain.stored_indicators
     with pytest.raises(SettingsError, match="evidence among the forms of --specific"):
         scored(plain, ["tune"], "evidence_mass", 0.0)
 

@@ -164,9 +164,11 @@ def indicator_name(indicator: str) -> str:
 
 def available(audit: Audit) -> tuple[str, ...]:
     """The indicators that an audit has, in the registry's order."""
-    return tuple(name for name in INDICATORS if name not in ABSENT or name in audit.rivals)
+    return tuple(
+        name for name in INDICATORS if name not in ABSENT or name in audit.stored_indicators
+    )
 
 
 def absent(audit: Audit) -> dict[str, str]:
     """The indicators that an audit does not have, and why."""
-    return {name: why for name, why in ABSENT.items() if name not in audit.rivals}
+    return {name: why for name, why in ABSENT.items() if name not in audit.stored_indicators}

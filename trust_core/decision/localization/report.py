@@ -33,7 +33,7 @@ from trust_core.decision.localization.pixel_counts import (
 from trust_core.decision.tradeoff import Counts, Floats
 from trust_core.errors import SettingsError
 from trust_core.messages import Message
-from trust_core.storage.audit_columns import Places, numbers, text
+from trust_core.storage.audit_columns import Places, number_column, text_column
 from trust_core.storage.audit_files import Audit
 
 DEFAULT_THRESHOLD = 0.5
@@ -159,12 +159,12 @@ class LocalizationReport:
 
 def images_of(audit: Audit, roles: Sequence[str]) -> Images:
     """The images of these roles, in the order of `samples.parquet`."""
-    places = np.flatnonzero(text(audit, "role").equal(*roles))
+    places = np.flatnonzero(text_column(audit, "role").equal(*roles))
     return Images(
         places,
-        numbers(audit, "label")[places] == 1,
-        text(audit, "outcome").equal("TP", "FP")[places],
-        group_codes(text(audit, "group").at(places)),
+        number_column(audit, "label")[places] == 1,
+        text_column(audit, "outcome").equal("TP", "FP")[places],
+        group_codes(text_column(audit, "group").at(places)),
     )
 
 

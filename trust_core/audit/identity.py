@@ -1,4 +1,4 @@
-"""What an audit is: the hashes that identify it and the manifest that describes it."""
+"""The hashes that identify an audit, and its manifest before the run."""
 
 import hashlib
 import json
@@ -53,9 +53,9 @@ def identify(detector: Detector, dataset: Dataset, settings: AuditSettings) -> I
     """The hashes of an audit, before it runs."""
     images = dataset.samples[["sample_id", "sha256"]]
     data = _digest(dataset.samples[["path", "sha256"]])
-    asked = asdict(settings)
-    del asked["mask"]  # applied to the kept maps, whenever
-    content = [SCHEMA_VERSION, describe(detector), list(detector.layers), asked, images]
+    scoring = asdict(settings)
+    del scoring["mask"]  # applied to the kept maps, whenever
+    content = [SCHEMA_VERSION, describe(detector), list(detector.layers), scoring, images]
     if settings.evidence:  # its maps depend on the images that surroundings are learnt from
         content.append(unsealed_paths(dataset.samples)[:MOST_FITTED_IMAGES])
     model_pass = _digest(content)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tests.small import SIDE, small_dataset, small_detector
-from trust_core.audit import run as corridor
+from trust_core.audit import run
 from trust_core.audit.decode import read_batch
 from trust_core.audit.engine import MOST_ON_CPU, Halving, fitting_batch
 from trust_core.audit.run import run_audit
@@ -81,14 +81,14 @@ def test_another_failure_is_not_taken_for_a_lack_of_memory(detector, batch):
 
 def test_an_audit_goes_on_where_memory_is_short(detector, dataset, tmp_path, monkeypatch):
     whole = run_audit(detector, dataset, SETTINGS, tmp_path / "whole", batch_size=20)
-    original = corridor.score_batch
+    original = run.score_batch
 
     def short(detector, settings, batch, *others):
         if len(batch.sample_ids) > 7:
             raise FAILURES[1]
         return original(detector, settings, batch, *others)
 
-    monkeypatch.setattr(corridor, "score_batch", short)
+    monkeypatch.setattr(run, "score_batch", short)
     halved = run_audit(detector, dataset, SETTINGS, tmp_path / "halved", batch_size=20)
     one, two = (a.query("SELECT * FROM scores ORDER BY row") for a in (whole, halved))
     assert list(one["sample_id"]) == list(two["sample_id"])

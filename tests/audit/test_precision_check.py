@@ -1,4 +1,4 @@
-"""bf16 is asked for, measured and told; what is in full precision stays so."""
+"""What bf16 changes is measured and noted; what is in full precision stays so."""
 
 import dataclasses
 
@@ -62,18 +62,18 @@ def test_an_audit_in_bf16_tells_what_it_changes(dataset, tmp_path):
     )
     assert plain.manifest.precision is None
     assert plain.manifest.model_pass != audit.manifest.model_pass
-    told = audit.manifest.precision
+    check = audit.manifest.precision
     one, two = (a.query("SELECT * FROM samples ORDER BY sample_id") for a in (plain, audit))
     scores = [a.query("SELECT * FROM scores ORDER BY sample_id, strength") for a in (plain, audit)]
-    assert told.images == len(dataset.samples)
-    assert told.passed == (one["predicted"] == 0).sum()
-    assert told.decisions_changed == (one["predicted"] != two["predicted"]).sum()
+    assert check.images == len(dataset.samples)
+    assert check.passed == (one["predicted"] == 0).sum()
+    assert check.decisions_changed == (one["predicted"] != two["predicted"]).sum()
     both = scores[0].merge(scores[1], on=["sample_id", "strength"], suffixes=("", "_low"))
     both = both[both["sample_id"].isin(one[one["predicted"] == 0]["sample_id"])]
     apart = (both["iou_difference"] - both["iou_difference_low"]).abs()
-    assert told.delta.largest == pytest.approx(apart.max(), abs=5e-3)
-    assert told.log_odds > 0
-    assert f"by {told.delta.median:.3f} in the median" in told.sentence
+    assert check.delta.largest == pytest.approx(apart.max(), abs=5e-3)
+    assert check.log_odds > 0
+    assert f"by {check.delta.median:.3f} in the median" in check.sentence
 
 
 def test_the_flagged_set_is_compared_at_each_strength(dataset):
@@ -88,23 +88,23 @@ def test_the_flagged_set_is_compared_at_each_strength(dataset):
             reversed_scores.append(shard)
         return shard
 
-    told = check_precision(score, LOW, [batch])
-    passed = told.passed
-    assert told.flagged.of == 2 * max(1, round(passed / 10))
-    assert told.flagged.same == 0
-    assert told.decisions_changed == 0
+    check = check_precision(score, LOW, [batch])
+    passed = check.passed
+    assert check.flagged.of == 2 * max(1, round(passed / 10))
+    assert check.flagged.same == 0
+    assert check.decisions_changed == 0
     largest = reversed_scores[0].scores["iou_difference"].abs().max()
-    assert told.delta.largest <= 2 * largest
+    assert check.delta.largest <= 2 * largest
 
 
 def test_no_passed_image_is_said_so(dataset):
     detector = small_detector()
     detector.module[6].bias.data += torch.tensor([-1e4, 1e4])
     batch = read_batch(dataset, detector.preprocessing, slice(0, 8))
-    told = check_precision(lambda s, b: score_batch(detector, s, b), LOW, [batch])
-    assert told.passed == 0
-    assert "not known" in told.sentence
-    assert np.isfinite([told.log_odds, told.delta.median, told.delta.largest]).all()
+    check = check_precision(lambda s, b: score_batch(detector, s, b), LOW, [batch])
+    assert check.passed == 0
+    assert "not known" in check.sentence
+    assert np.isfinite([check.log_odds, check.delta.median, check.delta.largest]).all()
 
 
 def test_an_unknown_precision_is_refused():

@@ -46,13 +46,13 @@ def test_another_file_under_the_same_name_is_refused(audit: Audit, tmp_path: Pat
 
 def test_the_architecture_is_the_one_that_was_audited(audit: Audit, tmp_path: Path):
     """The weights fit several architectures, of which the audit chose one by its images."""
-    asked = []
+    opened_as = []
 
     def opening(_: Path, options: ModelOptions) -> SimpleNamespace:
-        asked.append(options.arch)
+        opened_as.append(options.arch)
         sha256 = audit.manifest.model.sha256
         return SimpleNamespace(architecture=options.arch, sha256=sha256)
 
     settled = changed(audit, tmp_path, architecture="timm/tf_resnet")
     assert reopen_detector(settled, opening).architecture == "timm/tf_resnet"
-    assert asked == [ARCHITECTURE, "timm/tf_resnet"]
+    assert opened_as == [ARCHITECTURE, "timm/tf_resnet"]

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from tests.small import small_dataset, small_detector
-from trust_core.audit import run as corridor
+from trust_core.audit import run
 from trust_core.audit.decode import read_batch
 from trust_core.audit.run import run_audit
 from trust_core.audit.settings import AuditSettings
@@ -146,13 +146,13 @@ def test_a_stopped_run_resumes_and_computes_only_what_is_missing(
     with pytest.raises(StoreError, match="has not finished"):
         open_audit(tmp_path / "a")
     computed = []
-    original = corridor.score_batch
+    original = run.score_batch
 
     def counted(detector, settings, batch, surroundings):
         computed.append(len(batch.sample_ids))
         return original(detector, settings, batch, surroundings)
 
-    monkeypatch.setattr(corridor, "score_batch", counted)
+    monkeypatch.setattr(run, "score_batch", counted)
     kept = 8 * len(list((tmp_path / "a" / "shards").glob("[0-9]*")))
     assert kept >= 16  # the batch after that may have been in the network, and was kept too
     resumed = run_audit(small_detector(), dataset, SETTINGS, tmp_path / "a", batch_size=5)
@@ -163,7 +163,7 @@ def test_a_stopped_run_resumes_and_computes_only_what_is_missing(
 def test_a_corrected_label_runs_no_model(finished, dataset, tmp_path, monkeypatch):
     folder = tmp_path / "audit"
     shutil.copytree(finished.folder, folder)
-    monkeypatch.setattr(corridor, "score_batch", None)
+    monkeypatch.setattr(run, "score_batch", None)
     samples = dataset.samples.copy()
     samples.loc[0, "label"] = 1 - samples.loc[0, "label"]
     relabelled = run_audit(
@@ -185,7 +185,7 @@ def test_another_mask_rule_rescores_the_kept_maps(dataset, tmp_path, monkeypatch
         dataclasses.replace(SETTINGS, mask="top:0.2"),
         tmp_path / "elsewhere" / "fresh",
     )
-    monkeypatch.setattr(corridor, "score_batch", None)
+    monkeypatch.setattr(run, "score_batch", None)
     (tmp_path / "damaged").mkdir()
     (tmp_path / "damaged" / "manifest.json").write_text("{")
     other = dataclasses.replace(SETTINGS, mask="top:0.2")
@@ -280,7 +280,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing(dataset, tmp_path, monke
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(corridor, "write_shard", full)
+    monkeypatch.setattr(run, "write_shard", full)
     with pytest.raises(StoreError, match="No space left on device"):
         run_audit(small_detector(), dataset, SETTINGS, tmp_path / "a")
     assert not (tmp_path / "a").exists()

@@ -182,8 +182,8 @@ def _run_model(
     measure, note = stopwatch(finished), progress_writer(folder)
     began, done = time.monotonic(), 0
 
-    def scorer(asked: AuditSettings) -> Halving:
-        return Halving(lambda batch: score_batch(detector, asked, batch, surroundings))
+    def scorer(settings: AuditSettings) -> Halving:
+        return Halving(lambda batch: score_batch(detector, settings, batch, surroundings))
 
     score = scorer(settings)
 
@@ -203,7 +203,7 @@ def _run_model(
 
         if settings.precision != FULL and not manifest.precision:
             check = check_precision(
-                lambda asked, batch: scorer(asked)(batch),
+                lambda settings, batch: scorer(settings)(batch),
                 settings,
                 (load(index)[1] for index in missing),
             )

@@ -1,7 +1,7 @@
-"""The tables of an audit as arrays, a column at a time, in the order of `samples.parquet`.
+"""Columns of an audit's tables as arrays, in the order of `samples.parquet`.
 
 What a slider, a filter or a statistic needs of a million images are a few columns; no table is
-joined for them: scores follow the images in the order of `sample_id`, and so do the rivals.
+joined for them: scores and stored indicators follow the images in the order of `sample_id`.
 
 Notation: `S` images of the audit, `P` of them passed, `N` passed ones of some roles, `E` strengths.
 """
@@ -25,12 +25,12 @@ Floats = npt.NDArray[np.float64]
 Places = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 
-BATCH = 131_072  # rows of a column that are read at a time
-MEMORY = 160_000_000  # bytes of columns that are kept, of all audits together
+BATCH_ROWS = 131_072  # of a column that are read at a time
+COLUMN_MEMORY = 160_000_000  # bytes, of all audits together
 PASSED_OUTCOMES = ("FN", "TN")
 P_DEFECT = "p_defect"  # the one column of the clean image that is an indicator
 
-_cache = MemoryCache(MEMORY)
+_cache = MemoryCache(COLUMN_MEMORY)
 
 
 class Columns(Protocol):
@@ -42,8 +42,8 @@ class Columns(Protocol):
 
 
 @dataclass(frozen=True)
-class Text:
-    """A text column as numbers.
+class TextColumn:
+    """A column of text as numbers.
 
     Attributes:
         codes: index into `names` of each image, `(S,)` int32.
@@ -68,12 +68,12 @@ class Text:
 
 def number_column(audit: Audit, name: str) -> Floats:
     """A column of numbers of `samples.parquet`, `(S,)`, NaN where unknown."""
-    return _cache.get((*_stamp(audit, SAMPLES), name), lambda: _floats(audit, SAMPLES, name))
+    return _cache.get((*_stamp(audit, SAMPLES), name), lambda: _read_floats(audit, SAMPLES, name))
 
 
-def text_column(audit: Audit, name: str) -> Text:
+def text_column(audit: Audit, name: str) -> TextColumn:
     """A column of text of `samples.parquet`."""
-    return _cache.get((*_stamp(audit, SAMPLES), name), lambda: _text(audit, name))
+    return _cache.get((*_stamp(audit, SAMPLES), name), lambda: _read_text(audit, name))
 
 
 def passed_rows(audit: Audit, roles: Sequence[str] | None = None) -> Places:
@@ -85,12 +85,12 @@ def passed_rows(audit: Audit, roles: Sequence[str] | None = None) -> Places:
 
 
 class PassedColumns:
-    """Columns of the passed images of some roles; each is read when it is asked for.
+    """Columns of the passed images of some roles, each read when it is first used.
 
     Args:
         audit: a finished audit.
         roles: of the images; None = all of them.
-        strengths: those whose scores are wanted; None = all.
+        strengths: whose scores are read; None = all.
 
     Attributes:
         places: of these images among all, `(N,)`.
@@ -104,40 +104,40 @@ class PassedColumns:
     ) -> None:
         self.audit = audit
         self.places = passed_rows(audit, roles)
-        self._wanted = audit.strengths if strengths is None else {0.0, *strengths}
+        self._strengths = audit.strengths if strengths is None else {0.0, *strengths}
         self._read: dict[str, dict[float, Floats]] = {}
 
     def at(self, strength: float) -> Columns:
         """The columns at one strength: scores there, everything else of the clean image."""
-        return _At(self, strength)
+        return _ColumnsAtStrength(self, strength)
 
     def read(self, name: str, strength: float) -> Floats:
         """One column at one strength, `(N,)`, NaN where unknown."""
         if name not in self._read:
-            self._read[name] = self._of(name)
+            self._read[name] = self._read_column(name)
         return self._read[name][strength]
 
-    def _of(self, name: str) -> dict[float, Floats]:
-        """A column at every wanted strength; one array where the strength does not matter."""
+    def _read_column(self, name: str) -> dict[float, Floats]:
+        """A column at every strength; one array where the strength does not matter."""
         file = _file_of(self.audit, name)
         if file == SCORES:
-            first = _first_rows(self.audit)[self.places]
+            first = _clean_rows(self.audit)[self.places]
             steps = {e: step for step, e in enumerate(self.audit.strengths)}
-            rows = [first + steps[e] for e in self._wanted]
-            return dict(zip(self._wanted, _taken(self.audit, file, name, rows), strict=True))
+            rows = [first + steps[e] for e in self._strengths]
+            return dict(zip(self._strengths, _read_rows(self.audit, file, name, rows), strict=True))
         if file == INDICATORS:
             everyone = passed_rows(self.audit)
             if pq.read_metadata(self.audit.folder / file).num_rows != len(everyone):
                 raise _damaged(self.audit, INDICATORS)
             ranks = np.searchsorted(everyone, self.places)
-            (values,) = _taken(self.audit, file, name, [ranks])
+            (values,) = _read_rows(self.audit, file, name, [ranks])
         else:
             values = number_column(self.audit, name)[self.places]
-        return dict.fromkeys(self._wanted, values)
+        return dict.fromkeys(self._strengths, values)
 
 
 @dataclass(frozen=True)
-class _At:
+class _ColumnsAtStrength:
     table: PassedColumns
     strength: float
 
@@ -156,7 +156,7 @@ def _file_of(audit: Audit, name: object) -> str | None:
     return SAMPLES if name == P_DEFECT else None
 
 
-def _first_rows(audit: Audit) -> npt.NDArray[np.int64]:
+def _clean_rows(audit: Audit) -> npt.NDArray[np.int64]:
     """Row of each image in `scores.parquet` at ε = 0, the further strengths follow; −1 without one.
 
     Raises:
@@ -164,7 +164,7 @@ def _first_rows(audit: Audit) -> npt.NDArray[np.int64]:
     """
 
     def find() -> npt.NDArray[np.int64]:
-        strength = _floats(audit, SCORES, "strength")
+        strength = _read_floats(audit, SCORES, "strength")
         starts = np.flatnonzero(strength == 0)
         readable = text_column(audit, "outcome").equal("FN", "TN", "TP", "FP")
         if len(starts) != readable.sum():
@@ -194,18 +194,18 @@ def _stamp(audit: Audit, file: str) -> tuple[str, int]:
     return str(path), path.stat().st_mtime_ns
 
 
-def _floats(audit: Audit, file: str, name: str) -> Floats:
+def _read_floats(audit: Audit, file: str, name: str) -> Floats:
     column = pq.read_table(audit.folder / file, columns=[name]).column(0)
     values: Floats = column.cast(pa.float64()).to_numpy()
     return values
 
 
-def _taken(audit: Audit, file: str, name: str, wanted: Sequence[Places]) -> list[Floats]:
+def _read_rows(audit: Audit, file: str, name: str, wanted: Sequence[Places]) -> list[Floats]:
     """Some rows of a column, each of `wanted` ascending; the column is never held as a whole."""
     found = [np.empty(len(rows)) for rows in wanted]
     at = [0] * len(wanted)
     start = 0
-    for batch in pq.ParquetFile(audit.folder / file).iter_batches(BATCH, columns=[name]):
+    for batch in pq.ParquetFile(audit.folder / file).iter_batches(BATCH_ROWS, columns=[name]):
         values = batch.column(0).cast(pa.float64()).to_numpy(zero_copy_only=False)
         for index, rows in enumerate(wanted):
             end = int(np.searchsorted(rows, start + len(values)))
@@ -215,11 +215,11 @@ def _taken(audit: Audit, file: str, name: str, wanted: Sequence[Places]) -> list
     return found
 
 
-def _text(audit: Audit, name: str) -> Text:
+def _read_text(audit: Audit, name: str) -> TextColumn:
     table = pq.read_table(audit.folder / SAMPLES, columns=[name], read_dictionary=[name])
     found = table.column(0).unify_dictionaries().combine_chunks()
     order = pc.sort_indices(found.dictionary).to_numpy()
     rank = np.empty(len(order), dtype=np.int32)
     rank[order] = np.arange(len(order), dtype=np.int32)
     codes = rank[found.indices.to_numpy()]
-    return Text(codes, pd.Index(found.dictionary.take(pa.array(order)).to_pandas()))
+    return TextColumn(codes, pd.Index(found.dictionary.take(pa.array(order)).to_pandas()))

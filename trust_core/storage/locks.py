@@ -1,7 +1,8 @@
-"""Locks on folders: one process writes at a time, and a look at a lock never makes a writer fail.
+"""Locks of files: one process writes at a time; asking whether one does never makes it fail.
 
-A lock is two files under `flock`, which the kernel gives back however its holder ends. Looking at
-a lock means taking it for a moment, so looks take another than the one that writers compete for.
+A lock is two files under `flock`, which the kernel releases however its holder ends. `flock` can be
+asked only by taking the lock for a moment, so `is_locked` takes another than the one that writers
+compete for.
 """
 
 import fcntl
@@ -50,5 +51,5 @@ def is_locked(path: Path) -> bool:
 
 
 def _sign(path: Path) -> Path:
-    """What a writer locks to be seen."""
+    """The file that a writer locks so that `is_locked` can tell."""
     return path.with_name(f"{path.name}-held")

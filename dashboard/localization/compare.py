@@ -1,4 +1,4 @@
-"""Two models on the same images: the same metrics side by side, and what differs for sure."""
+"""Two models on the same images: the localization metrics of both, and their differences."""
 
 import math
 from html import escape
@@ -97,7 +97,7 @@ def show_mask_comparison(
 
 def _own_threshold(settings: MaskSettings) -> None:
     """The mask threshold of the other audit: probabilities and heatmaps do not share one."""
-    sync_widget("beside-threshold", settings.beside or settings.threshold)
+    sync_widget("beside-threshold", settings.other_threshold or settings.threshold)
     st.slider(
         "Its mask threshold",
         float(THRESHOLDS[0]),
@@ -137,7 +137,7 @@ def sentence(found: MaskComparison, here: str, there: str) -> str:
     max_entries=64,
     show_spinner=False,
     hash_funcs=BY_SOURCE
-    | {MaskSettings: attrgetter("source", "role", "threshold", "beside", "min_area")},
+    | {MaskSettings: attrgetter("source", "role", "threshold", "other_threshold", "min_area")},
 )
 def _comparison(
     audit: Audit,
@@ -148,7 +148,9 @@ def _comparison(
     roles: tuple[str, ...],
 ) -> MaskComparison:
     """On the images of these roles of the other audit: not sealed there, nor in its training."""
-    there = image_masks(theirs, images_of(other, roles), settings.beside or settings.threshold)
+    there = image_masks(
+        theirs, images_of(other, roles), settings.other_threshold or settings.threshold
+    )
     here = masks_at(audit, counts, settings)
     return compare_masks(here, there, same_images(audit, other), settings.min_area)
 

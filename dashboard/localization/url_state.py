@@ -27,7 +27,7 @@ class MaskSettings:
         form: of Seg_Recall, one of `FORMS`.
         worst: which parts are shown, one of `WORST`; "" = the first of which there are any.
         role: which images.
-        beside: mask threshold of the audit that is put beside; that of the open one when None.
+        other_threshold: of the audit that is compared; that of the open one when None.
     """
 
     source: str
@@ -36,7 +36,7 @@ class MaskSettings:
     form: str
     worst: str
     role: str
-    beside: float | None = None
+    other_threshold: float | None = None
 
 
 DEFAULTS = {"area": "0", "form": LOOSE, "worst": "", "role": TUNE}

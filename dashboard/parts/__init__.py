@@ -1,1 +1,1 @@
-"""Parts: the grid, and one part with its heatmaps."""
+"""The page of parts: the grid, one part opened, its heatmaps, evidence and masks."""

@@ -1,7 +1,7 @@
 """The grid of parts: what narrows it, its tiles, its pages, and the lists to take away."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from html import escape
@@ -23,7 +23,6 @@ from trust_core.decision.curves import roles_of
 from trust_core.decision.journal import disputes
 from trust_core.decision.operating_point import OperatingPoint
 from trust_core.decision.part_filter import (
-    ORDERS,
     PAGE_SIZE,
     SHOWN,
     Filters,
@@ -34,6 +33,7 @@ from trust_core.decision.part_filter import (
     page_of_parts,
 )
 from trust_core.figures.thumbnails import thumbnails
+from trust_core.figures.words.markup import escape_markdown
 from trust_core.figures.words.numbers import CONTRADICTION_NAMES, count, counted
 from trust_core.storage.audit_files import Audit
 
@@ -101,12 +101,10 @@ def _controls(audit: Audit, point: OperatingPoint, filters: Filters, number: Par
     with st.container(key="parts-filters", horizontal=True, vertical_alignment="bottom"):
         known = _kinds(audit, point.role)
         if known:
-            sync_widget("parts-kind", filters.kind if filters.kind in known else "")
-            _choice("kind", "Kind of defect", ["", *known], lambda kind: kind or "Any kind")
-        sync_widget("parts-sort", filters.sort)
-        _choice("sort", "Order", list(ORDERS), ORDER_NAMES.__getitem__)
-        sync_widget("parts-role", point.role)
-        _choice("role", "Images", list(ROLE_CHOICES), ROLE_CHOICES.__getitem__)
+            names = {"": "Any kind"} | {kind: kind for kind in known}
+            _choice("kind", "Kind of defect", names, filters.kind if filters.kind in known else "")
+        _choice("sort", "Order", ORDER_NAMES, filters.sort)
+        _choice("role", "Images", ROLE_CHOICES, point.role)
         sync_widget("parts-search", filters.search)
         st.text_input(
             "File or group",
@@ -118,7 +116,7 @@ def _controls(audit: Audit, point: OperatingPoint, filters: Filters, number: Par
         )
         if filters.group:
             st.button(
-                f"Group {filters.group[:24]} ✕",
+                f"Group {escape_markdown(filters.group[:24])} ✕",
                 key="parts-group",
                 help="Show the parts of all groups again",
                 on_click=partial(write_parts_url, group=None, page=None),
@@ -135,12 +133,14 @@ def _controls(audit: Audit, point: OperatingPoint, filters: Filters, number: Par
             _downloads(audit, point, filters, number)
 
 
-def _choice(name: str, label: str, options: list[str], said: Callable[[str], str]) -> None:
+def _choice(name: str, label: str, names: Mapping[str, str], value: str) -> None:
+    key = f"parts-{name}"
+    sync_widget(key, value)
     st.selectbox(
         label,
-        options,
-        format_func=said,
-        key=f"parts-{name}",
+        list(names),
+        format_func=names.__getitem__,
+        key=key,
         on_change=_chosen,
         args=(name,),
         width=200,

@@ -1,4 +1,4 @@
-"""Lists of parts to take away, read back as a spreadsheet would."""
+"""The grid's names, and its lists of parts, read back as a spreadsheet would."""
 
 import io
 from pathlib import Path
@@ -6,10 +6,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from dashboard.parts.grid import parts_csv
+from dashboard.parts.grid import ORDER_NAMES, SHOWN_NAMES, parts_csv
 from tests.fakes import Part, passed_parts, write_fake_audit
 from trust_core.decision.operating_point import OperatingPoint
-from trust_core.decision.part_filter import Filters
+from trust_core.decision.part_filter import ORDERS, SHOWN, Filters
 from trust_core.storage.audit_files import Audit
 
 POINT = OperatingPoint("iou_difference", 0.0, 0.25, "tune")
@@ -22,6 +22,11 @@ def audit(tmp_path: Path) -> Audit:
 
 def table(content: bytes) -> pd.DataFrame:
     return pd.read_csv(io.BytesIO(content), keep_default_na=False, dtype=str)
+
+
+def test_every_choice_and_every_order_has_a_name():
+    assert list(SHOWN_NAMES) == list(SHOWN)
+    assert list(ORDER_NAMES) == list(ORDERS)
 
 
 def test_the_flagged_list_names_each_part_and_why(audit: Audit):

@@ -14,7 +14,7 @@ SCHEMA_VERSION = 1
 MANIFEST = "manifest.json"
 RUNNING, FINISHED = "running", "finished"
 
-NAMED = {"path", "options"}  # of the model; left out where nobody named them
+ORIGIN = {"path", "options"}  # of the model; left out where it came from no file
 RESULTS = (
     *("timings", "counts", "counts_by_role", "counts_by_split", "unreadable", "unscored"),
     "display_scale",
@@ -22,7 +22,7 @@ RESULTS = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Open:
+class Record:
     """A record of the manifest.
 
     Attributes:
@@ -32,11 +32,11 @@ class Open:
     other: Mapping[str, Any] = field(default_factory=dict)
 
 
-Record = TypeVar("Record", bound=Open)
+AnyRecord = TypeVar("AnyRecord", bound=Record)
 
 
 @dataclass(frozen=True, kw_only=True)
-class SettingsRecord(Open):
+class SettingsRecord(Record):
     """Settings of the audit, as `AuditSettings` has them."""
 
     strengths: tuple[float, ...] = (0.0,)
@@ -51,7 +51,7 @@ class SettingsRecord(Open):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ConventionRecord(Open):
+class ConventionRecord(Record):
     """The meaning of each output, as `Convention` has it."""
 
     outputs: int = 0
@@ -61,7 +61,7 @@ class ConventionRecord(Open):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PreprocessingRecord(Open):
+class PreprocessingRecord(Record):
     """How an image became the network's input, as `Preprocessing` has it."""
 
     size: tuple[int, int] = (0, 0)
@@ -73,7 +73,7 @@ class PreprocessingRecord(Open):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelRecord(Open):
+class ModelRecord(Record):
     """The audited model.
 
     Attributes:
@@ -96,7 +96,7 @@ class ModelRecord(Open):
 
 
 @dataclass(frozen=True, kw_only=True)
-class DataRecord(Open):
+class DataRecord(Record):
     """The audited data set.
 
     Attributes:
@@ -117,7 +117,7 @@ class DataRecord(Open):
 
 
 @dataclass(frozen=True, kw_only=True)
-class MapRecord(Open):
+class MapRecord(Record):
     """A kept map.
 
     Attributes:
@@ -138,7 +138,7 @@ class MapRecord(Open):
 
 
 @dataclass(frozen=True, kw_only=True)
-class DepthRecord(Open):
+class DepthRecord(Record):
     """A layer whose pooled activations are kept: its name, channels, height and width."""
 
     layer: str
@@ -147,14 +147,14 @@ class DepthRecord(Open):
 
 
 @dataclass(frozen=True, kw_only=True)
-class MaskHeadRecord(Open):
+class MaskHeadRecord(Record):
     """The mask head: height and width of its masks."""
 
     grid: tuple[int, int]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Timings(Open):
+class Timings(Record):
     """The model pass of the last run: how long it took, for how many images."""
 
     seconds: float = 0.0
@@ -162,7 +162,7 @@ class Timings(Open):
 
 
 @dataclass(frozen=True, kw_only=True)
-class OutcomeCounts(Open):
+class OutcomeCounts(Record):
     """How many images have each outcome."""
 
     tp: int = 0
@@ -177,7 +177,7 @@ class OutcomeCounts(Open):
 
 
 @dataclass(frozen=True, kw_only=True)
-class DeltaChange(Open):
+class DeltaChange(Record):
     """How far the IoU difference moves."""
 
     median: float
@@ -185,7 +185,7 @@ class DeltaChange(Open):
 
 
 @dataclass(frozen=True, kw_only=True)
-class FlaggedChange(Open):
+class FlaggedChange(Record):
     """How many (`of`) images are the most suspicious ones, and how many stay so (`same`)."""
 
     same: int
@@ -193,7 +193,7 @@ class FlaggedChange(Open):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PrecisionCheck(Open):
+class PrecisionCheck(Record):
     """What a lower precision changes, measured on the first images.
 
     Attributes:
@@ -218,7 +218,7 @@ class PrecisionCheck(Open):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Manifest(Open):
+class Manifest(Record):
     """`manifest.json`.
 
     Attributes:
@@ -307,40 +307,40 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
     write_json(folder / MANIFEST, as_json(manifest, left_out))
 
 
-def as_record(kind: type[Record], content: Mapping[str, Any]) -> Record:
+def as_record(kind: type[AnyRecord], content: Mapping[str, Any]) -> AnyRecord:
     """A record from its JSON. Keys that are missing get their defaults.
 
     Raises:
         KeyError, TypeError, AttributeError: the JSON is not that of such a record.
     """
-    held = _held(kind)  # type: ignore[arg-type] # any class is hashable
-    known = {name: _value(content[name], *held[name]) for name in held if name in content}
-    return kind(**known, other={n: value for n, value in content.items() if n not in held})
+    kinds = _record_fields(kind)  # type: ignore[arg-type] # any class is hashable
+    known = {name: _value(content[name], *kinds[name]) for name in kinds if name in content}
+    return kind(**known, other={n: value for n, value in content.items() if n not in kinds})
 
 
-def as_json(record: Open, left_out: Container[str] = ()) -> dict[str, Any]:
+def as_json(record: Record, left_out: Container[str] = ()) -> dict[str, Any]:
     """The JSON of a record, without the keys `left_out` in it and in the records that it holds."""
     found = {}
-    for name in _held(type(record)):  # type: ignore[arg-type]
+    for name in _record_fields(type(record)):  # type: ignore[arg-type]
         value = getattr(record, name)
-        if name not in left_out and (value or name not in NAMED):
+        if name not in left_out and (value or name not in ORIGIN):
             found[name] = _json(value, left_out)
     return found | dict(record.other)
 
 
 @cache
-def _held(kind: type[Open]) -> dict[str, tuple[type[Open] | None, bool]]:
+def _record_fields(kind: type[Record]) -> dict[str, tuple[type[Record] | None, bool]]:
     """Fields in order, but for `other`: the kind of record that each holds, and whether by name."""
     hints = get_type_hints(kind)
     found = {}
     for name in (part.name for part in fields(kind) if part.name != "other"):
         parts = (hints[name], *get_args(hints[name]))
-        records = (part for part in parts if isinstance(part, type) and issubclass(part, Open))
+        records = (part for part in parts if isinstance(part, type) and issubclass(part, Record))
         found[name] = next(records, None), get_origin(hints[name]) is Mapping
     return found
 
 
-def _value(value: Any, record: type[Open] | None, by_name: bool) -> Any:  # noqa: ANN401 - any field
+def _value(value: Any, record: type[Record] | None, by_name: bool) -> Any:  # noqa: ANN401 - any field
     if value is None:
         return None
     if record is None:
@@ -353,7 +353,7 @@ def _value(value: Any, record: type[Open] | None, by_name: bool) -> Any:  # noqa
 
 
 def _json(value: Any, left_out: Container[str]) -> Any:  # noqa: ANN401 - any field of any record
-    if isinstance(value, Open):
+    if isinstance(value, Record):
         return as_json(value, left_out)
     if isinstance(value, tuple):
         return [_json(part, left_out) for part in value]

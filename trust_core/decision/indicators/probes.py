@@ -18,7 +18,7 @@ import pandas as pd
 from trust_core.decision.auroc import auroc_of_resamples
 from trust_core.decision.bootstrap import Flags, count_groups, group_codes, resample
 from trust_core.decision.cross_validation import FOLDS, grouped_folds, standardised
-from trust_core.decision.indicators.linear_discriminant import TINY, linear_discriminant
+from trust_core.decision.indicators.linear_discriminant import TINY, linear_discriminants
 from trust_core.decision.tradeoff import Counts, Floats, curve
 from trust_core.model.depths import STATISTICS
 from trust_core.storage.atomic import replacing
@@ -135,13 +135,6 @@ class Fit:
         return np.column_stack(parts) + self.offsets
 
 
-def fit_depths(values: Floats, defective: Flags, widths: tuple[int, ...]) -> Fit:
-    """Fit every depth to pooled activations `(n, D)` and labels `(n,)`, some of each."""
-    parts = [linear_discriminant(values[:, part], defective) for part in _slices(widths)]
-    weights, offsets = zip(*parts, strict=True)
-    return Fit(np.concatenate(weights), np.array(offsets), widths)
-
-
 def cross_fit(
     values: Floats,
     defective: Flags,
@@ -166,11 +159,12 @@ def cross_fit(
     more, labels_of_more = beside or (values[:0], defective[:0])
     everything = np.concatenate([values, more])
     labels = np.concatenate([defective, labels_of_more])
-    always = np.ones(len(more), dtype=np.bool_)
+    folds = np.concatenate([fold, np.full(len(more), -1)])  # -1: never left out
+    by_depth = [linear_discriminants(everything[:, s], labels, folds) for s in _slices(widths)]
     fits = []
-    for index in range(int(fold.max()) + 2):  # the last one leaves nothing out
-        kept = np.append(fold != index, always)
-        fits.append(fit_depths(everything[kept], labels[kept], widths))
+    for parts in zip(*by_depth, strict=True):
+        weights, offsets = zip(*parts, strict=True)
+        fits.append(Fit(np.concatenate(weights), np.array(offsets), widths))
     return fits, fold
 
 

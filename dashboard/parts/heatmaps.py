@@ -11,6 +11,11 @@ from PIL import Image
 
 from dashboard.cache import BY_KEY, audited_detector
 from dashboard.parts import words
+from dashboard.parts.second_reading import (
+    second_reading_panel,
+    second_reading_sentence,
+    second_reading_toggle,
+)
 from dashboard.parts.tiles import tile
 from dashboard.parts.url_state import write_parts_url
 from dashboard.shell import fragment, show_error
@@ -112,6 +117,7 @@ def _panels(
             width=170,
             disabled=st.session_state.get(BARE, False),
         )
+        reading = second_reading_toggle(audit)
     truth, told = true_defect(audit, row, photo)
     pictures = _pictures(
         audit,
@@ -131,6 +137,12 @@ def _panels(
                 st.image(picture, width="stretch", alt=title)
                 scale = "" if side == "photo" else words.map_legend(map_scale(audit, side), side)
                 st.html(f'<div class="panel-words">{scale}<p>{escape(text)}</p></div>')
+        if reading:
+            opacity = st.session_state[OPACITY] / 100
+            bare = bool(st.session_state.get(BARE))
+            second_reading_panel(audit, row, photo, truth, opacity, bare=bare)
+    if reading:
+        second_reading_sentence(audit, row)
     st.html(f'<p class="part-difference">{words.overlap_sentence(score)}</p>')
 
 

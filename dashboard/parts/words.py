@@ -24,9 +24,12 @@ from trust_core.storage.audit_files import Audit
 
 if TYPE_CHECKING:
     from trust_core.audit.gradcam_check import GradcamCheck
+    from trust_core.audit.probe_explanation import ProbeExplanation
+    from trust_core.decision.indicators.probe_reading import DepthReading
 
 Row = Mapping[str, Any]
 DASH = "–"
+ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth")
 # Colour, symbol and word: an outcome is never told by one of them alone.
 OUTCOME_SYMBOLS = {"FN": "▲", "TN": "●", "TP": "◆", "FP": "✕", "": "?"}
 FLAG = "⚑"
@@ -199,6 +202,45 @@ def map_legend(end: float, side: str) -> str:
         f'<i style="background:{css_gradient(RAMPS[side])}"></i><span>{end:.2g} and more</span>'
         "</div>"
     )
+
+
+def probe_legend() -> str:
+    """The colour scale of a probe's map: from 0 to its own strongest cell."""
+    return (
+        '<div class="scale" title="Each part has its own scale: the strongest cell is its end.">'
+        f'<span>0</span><i style="background:{css_gradient(RAMPS["probe"])}"></i>'
+        "<span>strongest</span></div>"
+    )
+
+
+def probe_words(reading: "DepthReading") -> str:
+    """Which depth the map of a probe is from."""
+    return (
+        f"What speaks for a defect at depth {reading.depth + 1} of {reading.depths} "
+        f"({reading.layer})."
+    )
+
+
+def probe_sentences(found: "ProbeExplanation", called_defective: bool) -> tuple[str, str]:
+    """Whether a depth sees a defect and the final answer does; how much of its score the map is."""
+    reading, shown = found.reading, found.map
+    ordinal = ORDINALS[reading.depth] if reading.depth < len(ORDINALS) else f"{reading.depth + 1}th"
+    depth = f"the {ordinal} of {counted(reading.depths, 'depths')}"
+    higher = f"higher than {percent(reading.louder)} of the good parts for choosing"
+    answer = "so does the final answer" if called_defective else "the final answer does not"
+    told = (
+        f"{depth.capitalize()} sees a defect here ({higher}); {answer}."
+        if reading.sees_defect
+        else f"No depth of the network sees a defect here: the loudest, {depth}, scores {higher}."
+    )
+    score = f"{shown.score:+.1f}".replace("-", "−")
+    seen = " This probe has seen the part, which is one for choosing." if reading.seen else ""
+    share = (
+        f"The map of the second reading adds up to {percent(shown.explained)} of that depth's "
+        f"score ({score} standard deviations from good parts, ε = 0): {percent(shown.exact)} of it "
+        f"exactly, the rest by gradient.{seen}"
+    )
+    return told, share
 
 
 def gradcam_verdict(audit: Audit, check: "GradcamCheck") -> str:

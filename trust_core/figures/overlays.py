@@ -23,11 +23,13 @@ RAMPS: dict[str, tuple[Colour, ...]] = {
     "defect": ((122, 42, 0), (213, 94, 0), (255, 196, 84)),
     "good": ((0, 52, 104), (0, 114, 178), (120, 206, 255)),
     "agnostic": ((92, 24, 84), (178, 74, 148), (255, 186, 232)),
+    "probe": ((84, 76, 0), (190, 175, 0), (255, 246, 130)),
 }
 LINES: dict[str, Colour] = {
     "defect": (255, 176, 64),
     "good": (86, 190, 255),
     "agnostic": (255, 255, 255),
+    "probe": (240, 228, 66),
     "truth": (80, 255, 150),
 }
 CASING: Colour = (16, 16, 20)  # a dark rim keeps a line visible on any photograph

@@ -20,6 +20,7 @@ from trust_core.storage.audit_files import Audit
 
 PANEL_SIDE = 560  # pixels along the longer side: about twice what a panel has on a screen
 STRIP_SIDE, STRIP_LINE = 220, 2
+STRONGEST = 0.5  # of a probe's largest cell, from which its map is outlined
 SIDES = ("defect", "good", "agnostic")
 
 
@@ -139,6 +140,27 @@ def map_panel(
     if side != "agnostic":
         pixels = overlays.add_hatching(pixels, masks[side] & masks["agnostic"])
         outlines.append(Outline(masks[side], LINES[side]))
+    if truth is not None:
+        outlines.append(overlays.true_outline(truth))
+    return overlays.as_jpeg(overlays.add_outlines(pixels, outlines, PANEL_LINE))
+
+
+def probe_panel(
+    photo: Image.Image, box: Box, cells: Values, opacity: float, truth: Mask | None = None
+) -> bytes:
+    """What a probe says for a defect over the grey photograph, its strongest half outlined.
+
+    Args:
+        photo: at panel size.
+        box: what the network saw of it.
+        cells: of the probe's map, `(h, w)`; what speaks for a good part is left clear.
+        opacity: of the strongest colour; 0 leaves the outlines.
+        truth: the ground-truth mask at panel size, if it is to be outlined too.
+    """
+    strongest = float(cells.max())
+    share = spread(cells / strongest if strongest > 0 else cells, box, (photo.height, photo.width))
+    pixels = overlays.add_heat(overlays.grey(photo, box), share, RAMPS["probe"], opacity)
+    outlines = [Outline(share > STRONGEST, LINES["probe"])]
     if truth is not None:
         outlines.append(overlays.true_outline(truth))
     return overlays.as_jpeg(overlays.add_outlines(pixels, outlines, PANEL_LINE))

@@ -65,6 +65,11 @@ def pooled(maps: Tensor) -> Tensor:
     """
     cells = maps.flatten(2).float()
     deviation, mean = torch.std_mean(cells, 2, correction=0)
-    count = max(1, round(TOP_SHARE * cells.shape[2]))
+    count = top_count(cells.shape[2])
     top = cells.amax(2) if count == 1 else cells.topk(count, 2, sorted=False).values.mean(2)
     return torch.cat([mean, deviation, top], 1)
+
+
+def top_count(cells: int) -> int:
+    """How many of so many cells are the largest 2 %; one at least."""
+    return max(1, round(TOP_SHARE * cells))

@@ -158,6 +158,23 @@ class Detector:
         with self._lock, torch.no_grad(), self._computing():
             return self._forward(self._checked(pixels))
 
+    def depth_maps(self, pixels: Tensor) -> dict[str, Tensor]:
+        """Activations at every depth, without a graph.
+
+        Args:
+            pixels: (N, c, H, W) in [0, 1].
+
+        Returns:
+            Name of the depth -> (N, C, h, w), what `forward_with_gradients` pools.
+        """
+        found: dict[str, Tensor] = {}
+        with self._lock, torch.no_grad(), ExitStack() as stack:
+            # The network may go on in place.
+            self._watch_depths(stack, lambda name, maps: found.update({name: maps.clone()}))
+            stack.enter_context(self._computing())
+            self._forward(self._checked(pixels))
+        return found
+
     def forward_with_gradients(
         self,
         pixels: Tensor,
@@ -197,13 +214,6 @@ class Detector:
 
             return hook
 
-        def gather(layer: Layer) -> Callable[..., None]:
-            def hook(_: nn.Module, __: object, output: Tensor) -> None:
-                maps = layer.maps(output.detach())
-                pools[layer.name] = pool(maps.relu() if layer.relu else maps)
-
-            return hook
-
         def note(name: str) -> Callable[..., tuple[object, ...]]:
             def hook(_: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[object, ...]:
                 first, *others = inputs
@@ -215,9 +225,8 @@ class Detector:
             return hook
 
         with self._lock, ExitStack() as stack:
-            for layer in self.depths if pooled else ():
-                part = self.module.get_submodule(layer.name)
-                stack.callback(part.register_forward_hook(gather(layer)).remove)
+            if pooled:
+                self._watch_depths(stack, lambda name, maps: pools.update({name: pool(maps)}))
             for layer in self._layers.values():
                 part = self.module.get_submodule(layer.name)
                 stack.callback(part.register_forward_hook(keep(layer)).remove)
@@ -292,6 +301,20 @@ class Detector:
     def layer_grids(self) -> dict[str, tuple[int, int, int]]:
         """Every explainable layer with its (C, h, w), in the order their outputs arise."""
         return {name: (layer.channels, *layer.grid) for name, layer in self._all_layers.items()}
+
+    def _watch_depths(self, stack: ExitStack, take: Callable[[str, Tensor], None]) -> None:
+        """Hand the activations (N, C, h, w) of every depth to `take`, until the stack closes."""
+
+        def gather(layer: Layer) -> Callable[..., None]:
+            def hook(_: nn.Module, __: object, output: Tensor) -> None:
+                maps = layer.maps(output.detach())
+                take(layer.name, maps.relu() if layer.relu else maps)
+
+            return hook
+
+        for layer in self.depths:
+            part = self.module.get_submodule(layer.name)
+            stack.callback(part.register_forward_hook(gather(layer)).remove)
 
     def _checked(self, pixels: Tensor) -> Tensor:
         wanted = (self.preprocessing.input_channels, *self.preprocessing.size)

@@ -1,0 +1,88 @@
+"""The second reading of an open part: where the loudest probe sees a defect, computed on demand."""
+
+from collections.abc import Mapping
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+from PIL import Image
+
+from dashboard.cache import BY_KEY, audited_detector
+from dashboard.parts import words
+from dashboard.shell import show_error
+from trust_core.decision.indicators.probes import PROBES
+from trust_core.errors import TrustError
+from trust_core.figures.part_maps import photo_panel, probe_panel
+from trust_core.model.placement import Mask, audit_box
+from trust_core.storage.audit_files import Audit
+
+if TYPE_CHECKING:
+    from trust_core.audit.probe_explanation import ProbeExplanation
+
+SHOWN = "part-second-reading"
+
+
+def second_reading_toggle(audit: Audit) -> bool:
+    """The switch that shows it, for all parts; False where the audit has no probes."""
+    if not (audit.folder / PROBES).exists():
+        return False
+    return st.toggle(
+        "Second reading",
+        key=SHOWN,
+        help="Where the network's activations at one depth show a defect, whatever its final "
+        "answer is. The model is opened for it once.",
+    )
+
+
+def second_reading_panel(
+    audit: Audit,
+    row: Mapping[str, Any],
+    photo: Image.Image,
+    truth: Mask | None,
+    opacity: float,
+    *,
+    bare: bool,
+) -> None:
+    """The map of the depth that speaks loudest, beside the other maps.
+
+    Args:
+        audit: the audit.
+        row: the part's row of the sample table.
+        photo: its photograph at panel size.
+        truth: the true mask at the size of the photograph, if it is known.
+        opacity: of the strongest colour.
+        bare: show the photograph alone.
+    """
+    with st.container(key="panel-probe", gap=None):
+        st.html('<p class="panel-title">Second reading</p>')
+        try:
+            found = _explained(audit, str(row["sample_id"]), str(row["path"]))
+        except TrustError as problem:
+            show_error(problem)
+            return
+        picture = (
+            photo_panel(photo, None)
+            if bare
+            else probe_panel(photo, audit_box(audit, photo.size), found.map.values, opacity, truth)
+        )
+        st.image(picture, width="stretch", alt="Second reading")
+        told = escape(words.probe_words(found.reading))
+        st.html(f'<div class="panel-words">{words.probe_legend()}<p>{told}</p></div>')
+
+
+def second_reading_sentence(audit: Audit, row: Mapping[str, Any]) -> None:
+    """Whether a depth sees a defect, and whether the final answer does."""
+    try:
+        found = _explained(audit, str(row["sample_id"]), str(row["path"]))
+    except TrustError:
+        return  # the panel says why
+    said, share = words.probe_sentences(found, str(row["predicted"]) == "1")
+    note = f'<span class="parts-note">{escape(share)}</span>'
+    st.html(f'<p class="part-difference"><b>{escape(said)}</b> {note}</p>')
+
+
+@st.cache_data(max_entries=64, show_spinner="Reading the activations …", hash_funcs=BY_KEY)
+def _explained(audit: Audit, sample_id: str, path: str) -> "ProbeExplanation":
+    from trust_core.audit.probe_explanation import explain_probe  # brings torch
+
+    return explain_probe(audit, audited_detector(audit), sample_id, path)

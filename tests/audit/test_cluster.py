@@ -128,7 +128,7 @@ def test_a_run_that_was_stopped_does_only_what_is_missing(nodes, dataset, local,
 
 def test_images_that_a_machine_cannot_reach_are_one_sentence(nodes, dataset, tmp_path):
     gone = dataclasses.replace(dataset, root=Path("/not/shared"))
-    with pytest.raises(DataError, match="cannot reach /not/shared; name a folder that all machin"):
+    with pytest.raises(DataError, match="cannot reach the images: /not/shared is not there"):
         run_audit(
             small_detector(), gone, SETTINGS, tmp_path / "a", cluster=Cluster(nodes[0].address)
         )

@@ -94,7 +94,7 @@ def test_open_read_click_a_point_open_a_part_next_back(
     caught, again = start["flagged_fn"], start["flagged_tn"]
     assert numbers(heading(page)) == [fn + tn, fn, caught + again, caught, fn]
     rival = next(
-        p["flagged_fn"] + p["flagged_tn"]
+        p["flagged_tn"]
         for p in tradeoff["threshold_shift"]["points"]
         if p["flagged_fn"] >= caught
     )

@@ -342,10 +342,10 @@ def test_a_machine_of_a_cluster_takes_its_copy_only_when_it_is_the_same(bucket, 
     (root / names[0]).write_bytes(png(7))
     assert changed_contents(root, uri, names, hashes) == contents
     bucket({names[0]: png(7)})
-    with pytest.raises(DataError, match="memory://bucket has changed since; give the same"):
+    with pytest.raises(DataError, match="memory://bucket has changed since the images"):
         changed_contents(tmp_path / "none", uri, names, hashes)
     for source in ("", "memory://bucket/set.zip"):
-        with pytest.raises(DataError, match="none; name a folder that all machines share"):
+        with pytest.raises(DataError, match="none is not there; name a folder that all"):
             changed_contents(tmp_path / "none", source, names, hashes)
 
 

@@ -103,7 +103,8 @@ class Scorer:
             batch = read_images(self.order.root, sample_ids, paths, preprocessing, contents)
             packed = pickle.dumps(self.score(batch), protocol=5)
         except DataError as error:
-            trouble = f"{platform.node()}, a machine of the cluster, cannot reach {error}"
+            machine = f"{platform.node()}, a machine of the cluster,"
+            trouble = f"{machine} cannot reach the images: {error}"
         return {
             "index": rows["index"],
             "shard": np.array([packed], dtype=object),

@@ -111,25 +111,21 @@ def changed_contents(
         hashes: sha256 of each.
 
     Raises:
-        DataError: neither is in reach; the sentence goes on from "cannot reach".
+        DataError: neither is in reach, or the address holds other images by now.
     """
     if is_archive(uri) or not uri:
         if root.is_dir():
             return None
         raise DataError(
-            f"{root}; name a folder that all machines share, or an address such as "
+            f"{root} is not there; name a folder that all machines share, or an address such as "
             "s3://bucket/parts."
         )
     if hash_files(root, paths) == list(hashes):
         return None
-    try:
-        contents = read_files(uri, paths)
-    except DataError as error:
-        raise DataError(f"The images: {error}") from error
+    contents = read_files(uri, paths)
     if [hashlib.sha256(content).hexdigest() for content in contents] != list(hashes):
         raise DataError(
-            f"The images that were fetched: {shown(uri)} has changed since; give the same command "
-            "again."
+            f"{shown(uri)} has changed since the images were listed; give the same command again."
         )
     return contents
 

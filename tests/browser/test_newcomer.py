@@ -94,9 +94,7 @@ def test_open_read_click_a_point_open_a_part_next_back(
     caught, again = start["flagged_fn"], start["flagged_tn"]
     assert numbers(heading(page)) == [fn + tn, fn, caught + again, caught, fn]
     rival = next(
-        p["flagged_tn"]
-        for p in tradeoff["threshold_shift"]["points"]
-        if p["flagged_fn"] >= caught
+        p["flagged_tn"] for p in tradeoff["threshold_shift"]["points"] if p["flagged_fn"] >= caught
     )
     assert numbers(page.locator(".finding p").inner_text())[0] == rival
     clean = images[images["strength"] == 0]["outcome"].value_counts()

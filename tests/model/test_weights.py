@@ -6,9 +6,10 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from trust_core.data.files import file_sha256
 from trust_core.errors import ModelError
 from trust_core.model import weights
-from trust_core.model.weights import file_sha256, read_weights
+from trust_core.model.weights import read_weights
 
 
 @pytest.fixture

@@ -70,9 +70,9 @@ def dataset(options: argparse.Namespace) -> "Dataset":
     """
     from trust_core.cli.printing import counting
     from trust_core.data.archives import unpacked
+    from trust_core.data.files import file_sha256
     from trust_core.data.layouts import read_dataset
     from trust_core.data.remote import fetch, is_remote
-    from trust_core.model.weights import file_sha256
     from trust_core.storage.workspace import workspace_folder
 
     address = options.data if is_remote(options.data) else ""

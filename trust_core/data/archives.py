@@ -85,7 +85,7 @@ def extract(archive: Path, destination: Path, *, limits: Limits = Limits()) -> P
             scratch.rename(destination)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
-    return _enter(destination)
+    return data_root(destination)
 
 
 def unpacked(archive: Path, destination: Path, *, limits: Limits = Limits()) -> Path:
@@ -95,8 +95,22 @@ def unpacked(archive: Path, destination: Path, *, limits: Limits = Limits()) -> 
         DataError: as `extract`.
     """
     if destination.is_dir():
-        return _enter(destination)
+        return data_root(destination)
     return extract(archive, destination, limits=limits)
+
+
+def data_root(folder: Path) -> Path:
+    """The folder of a data set: inside of folders that hold one folder and nothing else.
+
+    A folder with the name of a split or of good parts is content, no wrapping.
+    """
+    while True:
+        with os.scandir(folder) as scan:
+            entries = list(scan)
+        name = entries[0].name
+        if len(entries) > 1 or not entries[0].is_dir() or role_of_split(name) or is_good(name):
+            return folder
+        folder = folder / name
 
 
 @contextmanager
@@ -208,14 +222,3 @@ def _too_big(archive: Path, allowed: int, limits: Limits) -> str:
         f"{archive.name} unpacks to more than {allowed / _GIGABYTE:.3g} GB, {reason}; "
         "nothing was kept."
     )
-
-
-def _enter(folder: Path) -> Path:
-    """Go into folders that wrap everything; a split or class folder is content, no wrapping."""
-    while True:
-        with os.scandir(folder) as scan:
-            entries = list(scan)
-        name = entries[0].name
-        if len(entries) > 1 or not entries[0].is_dir() or role_of_split(name) or is_good(name):
-            return folder
-        folder = folder / name

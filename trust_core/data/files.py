@@ -1,4 +1,4 @@
-"""Listing the files below a folder, and the sha256 of each."""
+"""Listing the files below a folder, and the sha256 of files."""
 
 import hashlib
 import os
@@ -70,6 +70,12 @@ def list_files(root: Path) -> list[str]:
     return sorted(found)
 
 
+def file_sha256(path: str | Path) -> str:
+    """The sha256 of a file as hex digits."""
+    with open(path, "rb", buffering=0) as file:  # noqa: PTH123 (100,000 times)
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def hash_files(root: Path, paths: Sequence[str]) -> list[str]:
     """The sha256 of each file as hex digits, "" for a file that cannot be read."""
     batches = [paths[start : start + _BATCH] for start in range(0, len(paths), _BATCH)]
@@ -83,7 +89,6 @@ def _hash_batch(root: Path, paths: Sequence[str]) -> list[str]:
 
 def _hash(path: str) -> str:
     try:
-        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 (100,000 times)
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return file_sha256(path)
     except OSError:
         return ""

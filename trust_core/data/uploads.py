@@ -10,7 +10,8 @@ from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
-from trust_core.data.archives import extract
+from trust_core.data.archives import data_root, unpacked
+from trust_core.data.files import file_sha256
 from trust_core.errors import DataError, SettingsError
 from trust_core.storage.workspace import NETWORKS, workspace_folder
 
@@ -25,7 +26,7 @@ LOOK_DEPTH = 3  # levels below an allowed folder that are searched for models an
 
 
 def safe_name(name: str) -> str:
-    """A file name without folders, control characters or anything a shell or page might read.
+    """A file name without folders, control characters or anything that means something to a shell.
 
     >>> safe_name("../../etc/my tiles (1).zip")
     'my_tiles_1_.zip'
@@ -42,7 +43,7 @@ def store(upload: BinaryIO, name: str) -> Path:
 
     Args:
         upload: what was uploaded, from its beginning.
-        name: the file name the browser gave.
+        name: its file name, as it was given.
 
     Returns:
         `workspace_folder()/uploads/SHA256[:16]/NAME`.
@@ -85,18 +86,11 @@ def unpack(archive: Path) -> Path:
     Raises:
         DataError: the archive is refused, with the reason.
     """
-    with archive.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    place = (workspace_folder() / UPLOADS).resolve() / digest[:16]
-    told = place / f".{archive.stem}.root"
+    folder = (workspace_folder() / UPLOADS).resolve() / file_sha256(archive)[:16]
     try:
-        if not told.exists():
-            place.mkdir(parents=True, exist_ok=True)
-            root = extract(archive, place / archive.stem)
-            told.write_text(root.relative_to(place).as_posix(), encoding="utf-8")
-        return place / told.read_text(encoding="utf-8")
+        return unpacked(archive, folder / archive.stem)
     finally:
-        if archive.parent == place:
+        if archive.parent == folder:
             archive.unlink(missing_ok=True)
 
 
@@ -145,22 +139,23 @@ def server_path(text: str) -> Path:
 
 def models() -> list[Path]:
     """Model files uploaded or trained here (the newest first), or in the allowed folders."""
-    trained = (workspace_folder() / NETWORKS).resolve().glob("*.safetensors")
-    own = [*_uploaded(MODEL_SUFFIXES), *trained]
-    uploaded = sorted(own, key=lambda path: -path.stat().st_mtime)
-    found = [path for path in _near(allowed_folders()) if path.suffix.lower() in MODEL_SUFFIXES]
-    return list(dict.fromkeys([*uploaded, *found]))[:MOST_LISTED]
+    home = workspace_folder().resolve()
+    own = _newest([*(home / UPLOADS).glob("*/*"), *(home / NETWORKS).glob("*.safetensors")])
+    files = [path for path in own if path.is_file()] + _near(allowed_folders())
+    return list(dict.fromkeys(path for path in files if path.suffix.lower() in MODEL_SUFFIXES))[
+        :MOST_LISTED
+    ]
 
 
 def data_folders() -> list[Path]:
     """Data that was uploaded (the newest first), and folders with a table in the allowed ones."""
-    marks = sorted(
-        (workspace_folder() / UPLOADS).resolve().glob("*/.*.root"),
-        key=lambda path: -path.stat().st_mtime,
-    )
-    uploaded = [mark.parent / mark.read_text(encoding="utf-8") for mark in marks]
-    beside = [path.parent for path in _near(allowed_folders()) if path.suffix.lower() == ".csv"]
-    return list(dict.fromkeys([*uploaded, *beside]))[:MOST_LISTED]
+    uploaded = [
+        data_root(path)
+        for path in _newest((workspace_folder() / UPLOADS).resolve().glob("*/[!.]*"))
+        if path.is_dir()
+    ]
+    near = [path.parent for path in _near(allowed_folders()) if path.suffix.lower() == ".csv"]
+    return list(dict.fromkeys([*uploaded, *near]))[:MOST_LISTED]
 
 
 def stamp() -> tuple[int, ...]:
@@ -174,9 +169,9 @@ def tables(folder: Path) -> list[Path]:
     return [path for path in _near([folder]) if path.suffix.lower() == ".csv"][:MOST_LISTED]
 
 
-def _uploaded(suffixes: tuple[str, ...]) -> list[Path]:
-    found = (workspace_folder() / UPLOADS).resolve().glob("*/*")
-    return [path for path in found if path.suffix.lower() in suffixes and path.is_file()]
+def _newest(paths: Iterable[Path]) -> list[Path]:
+    """The paths, what was written last first."""
+    return sorted(paths, key=lambda path: -path.stat().st_mtime)
 
 
 def _near(folders: Iterable[Path]) -> list[Path]:

@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import save
 from torch import nn
 
+from trust_core.data.files import file_sha256
 from trust_core.data.samples import Dataset
 from trust_core.errors import ModelError, SettingsError, StoreError
 from trust_core.messages import Message
@@ -20,7 +21,7 @@ from trust_core.model.outputs import Convention, choose_convention
 from trust_core.model.preprocessing import Preprocessing
 from trust_core.model.recognition.architectures import PublishedInput, published_input
 from trust_core.model.recognition.recognise import recognise
-from trust_core.model.weights import file_sha256, read_weights
+from trust_core.model.weights import read_weights
 from trust_core.storage.atomic import replacing
 
 LARGEST_CARD = 2**16

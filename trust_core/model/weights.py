@@ -5,7 +5,6 @@
 module, TorchScript, an exported program) is refused with the two lines that save it properly.
 """
 
-import hashlib
 import json
 import math
 import pickle
@@ -20,6 +19,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from trust_core.data.files import file_sha256
 from trust_core.errors import ModelError
 
 LARGEST_FILE = 4 * 2**30
@@ -72,12 +72,6 @@ def read_weights(path: Path) -> Weights:
         stored = _load_pickled(path)
     tensors, notes = _state_dict(path, stored)
     return Weights(_as_float32(path, tensors, notes), file_sha256(path), tuple(notes))
-
-
-def file_sha256(path: Path) -> str:
-    """The sha256 of a file, hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def check_size(path: Path) -> None:

@@ -13,6 +13,7 @@ import pandas as pd
 import torch
 from torch import nn
 
+from trust_core.data.files import file_sha256
 from trust_core.data.samples import Dataset
 from trust_core.errors import ModelError, StoreError, TrustError
 from trust_core.messages import Message
@@ -24,7 +25,6 @@ from trust_core.model.training.loop import CHECKPOINT, TrainingProgress, best_ep
 from trust_core.model.training.network import MultiTask
 from trust_core.model.training.pretrained import load_encoder, weights_file
 from trust_core.model.training.settings import TrainingSettings
-from trust_core.model.weights import file_sha256
 from trust_core.storage.locks import LOCK, writer_lock
 
 IDENTITY = "run.json"

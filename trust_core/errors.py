@@ -55,3 +55,8 @@ class NotMet(TrustError):
     """A certificate or gate that was asked for is not met."""
 
     exit_code = 3
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of what a library raised, for a sentence of ours."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]

@@ -7,7 +7,7 @@ from torch import nn
 from tests.model.networks import Tiny, build
 from trust_core.errors import ModelError, SettingsError
 from trust_core.model.detector import Detector
-from trust_core.model.modules import resting
+from trust_core.model.modules import eval_mode
 from trust_core.model.outputs import choose_convention
 from trust_core.model.preprocessing import Preprocessing
 
@@ -49,7 +49,7 @@ def close(one, other, tolerance=1e-4):
 
 def plain_run(module, detector, pixels):
     """An independent run: full autograd, the layer's output caught by a bare hook."""
-    (layer,) = detector._layers.values()
+    (layer,) = detector.explained.values()
     kept = []
     handle = module.get_submodule(layer.name).register_forward_hook(
         lambda _, __, output: kept.append(output) or output.clone()
@@ -68,7 +68,14 @@ def plain_run(module, detector, pixels):
     return z.detach(), kept[-1].detach(), gradient, dx, layer
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+SLOW = ("torchvision/vgg11_bn", "torchvision/vit_b_32")  # large, and like others but for that
+
+
+def slow_where(names):
+    return [pytest.param(n, marks=pytest.mark.slow) if n in SLOW else n for n in names]
+
+
+@pytest.mark.parametrize("name", slow_where(NETWORKS))
 def test_parity_with_a_plain_autograd_run(name):
     options = NETWORKS[name]
     module = build(name, **options)
@@ -329,7 +336,12 @@ AVERAGED = {
 @pytest.mark.parametrize(
     ("name", "outputs", "averaged"),
     [
-        *((name, 2, averaged) for name, averaged in AVERAGED.items()),
+        *((name, 2, averaged) for name, averaged in AVERAGED.items() if name not in SLOW),
+        *(
+            pytest.param(name, 2, AVERAGED[name], marks=pytest.mark.slow)
+            for name in SLOW
+            if name in AVERAGED
+        ),
         ("timm/test_resnet", 1, True),
         ("timm/test_resnet", 3, True),
     ],
@@ -339,7 +351,7 @@ def test_gradients_shared_out_from_an_average_equal_those_of_autograd(name, outp
     detector = detector_of(
         build(name, outputs=outputs), convention=choose_convention(outputs, **goods)
     )
-    assert bool(detector._averages) == averaged
+    assert bool(detector.averages) == averaged
     pixels = pixels_for(detector)
     # With the input's gradient asked for, everything comes from one autograd graph.
     plain, shared = (
@@ -369,7 +381,7 @@ class Half(Tiny):
         return self.head(x.as_strided((len(x), 4, 128), (1024, 1, 4)).mean(2))
 
 
-@pytest.mark.parametrize("network", [Beside, Half])
+@pytest.mark.parametrize("network", [Beside, Half, Flat])
 def test_what_is_not_the_whole_average_is_derived_by_autograd(network):
     detector = detector_of(network(), layers=("relu",))
     pixels = pixels_for(detector)
@@ -377,7 +389,7 @@ def test_what_is_not_the_whole_average_is_derived_by_autograd(network):
         detector.forward_with_gradients(pixels, input_gradient=True),
         detector.forward_with_gradients(pixels),
     )
-    assert not detector._averages
+    assert not detector.averages
     assert close(bare.gradients["relu"], plain.gradients["relu"], 1e-6)
 
 
@@ -472,7 +484,7 @@ def test_resting_restores_after_an_exception():
     module = Tiny().train()
 
     def fail():
-        with resting(module):
+        with eval_mode(module):
             assert not module.training
             raise KeyError
 

@@ -13,52 +13,57 @@ def open_at(module, size=(64, 64), layers=()):
     return Detector(module, Preprocessing(size), choose_convention(2), layers)
 
 
+# name, options, layer, grid, layout, activated
+BY_RULE = [
+    ("torchvision/resnet18", {}, "layer4", (2, 2), "first", True),
+    ("timm/resnet18", {}, "layer4", (2, 2), "first", True),
+    ("torchvision/vgg11", {}, "features", (2, 2), "first", True),
+    ("torchvision/densenet121", {}, "features", (2, 2), "first", True),
+    ("torchvision/mobilenet_v2", {}, "features", (2, 2), "first", True),
+    ("torchvision/mobilenet_v3_small", {}, "features", (2, 2), "first", True),
+    ("torchvision/squeezenet1_1", {}, "features", (3, 3), "first", True),
+    ("torchvision/shufflenet_v2_x0_5", {}, "conv5", (2, 2), "first", True),
+    ("torchvision/regnet_y_400mf", {}, "trunk_output", (2, 2), "first", True),
+    ("timm/tf_efficientnet_lite0", {}, "bn2", (2, 2), "first", True),
+    ("timm/mobilenetv3_small_100", {}, "blocks", (2, 2), "first", True),
+    ("timm/lcnet_050", {}, "blocks", (2, 2), "first", True),
+    ("timm/resnetv2_50", {}, "norm", (2, 2), "first", True),
+    ("timm/convnext_atto", {}, "stages", (2, 2), "first", False),
+    ("torchvision/swin_t", {}, "norm", (2, 2), "last", False),
+    ("timm/swin_tiny_patch4_window7_224", {"img_size": 64}, "norm", (2, 2), "last", False),
+    # After the last block only the class token is read: the grid's last word is one earlier.
+    ("timm/vit_tiny_patch16_224", {"img_size": 64}, "blocks.10", (4, 4), "tokens", False),
+    (
+        "timm/deit_tiny_distilled_patch16_224",
+        {"img_size": 64},
+        "blocks.10",
+        (4, 4),
+        "tokens",
+        False,
+    ),
+    (
+        "torchvision/vit_b_32",
+        {"image_size": 64},
+        "encoder.layers.encoder_layer_10",
+        (2, 2),
+        "tokens",
+        False,
+    ),
+    ("smp/Unet:resnet18", {}, "encoder.layer4", (2, 2), "first", True),
+    ("smp/FPN:efficientnet-b0", {}, "encoder._blocks.15", (2, 2), "first", False),
+]
+SLOW = ("torchvision/vgg11", "torchvision/vit_b_32", "timm/resnetv2_50")  # large, like the others
+
+
 @pytest.mark.parametrize(
     ("name", "options", "layer", "grid", "layout", "activated"),
-    [
-        ("torchvision/resnet18", {}, "layer4", (2, 2), "first", True),
-        ("timm/resnet18", {}, "layer4", (2, 2), "first", True),
-        ("torchvision/vgg11", {}, "features", (2, 2), "first", True),
-        ("torchvision/densenet121", {}, "features", (2, 2), "first", True),
-        ("torchvision/mobilenet_v2", {}, "features", (2, 2), "first", True),
-        ("torchvision/mobilenet_v3_small", {}, "features", (2, 2), "first", True),
-        ("torchvision/squeezenet1_1", {}, "features", (3, 3), "first", True),
-        ("torchvision/shufflenet_v2_x0_5", {}, "conv5", (2, 2), "first", True),
-        ("torchvision/regnet_y_400mf", {}, "trunk_output", (2, 2), "first", True),
-        ("timm/tf_efficientnet_lite0", {}, "bn2", (2, 2), "first", True),
-        ("timm/mobilenetv3_small_100", {}, "blocks", (2, 2), "first", True),
-        ("timm/lcnet_050", {}, "blocks", (2, 2), "first", True),
-        ("timm/resnetv2_50", {}, "norm", (2, 2), "first", True),
-        ("timm/convnext_atto", {}, "stages", (2, 2), "first", False),
-        ("torchvision/swin_t", {}, "norm", (2, 2), "last", False),
-        ("timm/swin_tiny_patch4_window7_224", {"img_size": 64}, "norm", (2, 2), "last", False),
-        # After the last block only the class token is read: the grid's last word is one earlier.
-        ("timm/vit_tiny_patch16_224", {"img_size": 64}, "blocks.10", (4, 4), "tokens", False),
-        (
-            "timm/deit_tiny_distilled_patch16_224",
-            {"img_size": 64},
-            "blocks.10",
-            (4, 4),
-            "tokens",
-            False,
-        ),
-        (
-            "torchvision/vit_b_32",
-            {"image_size": 64},
-            "encoder.layers.encoder_layer_10",
-            (2, 2),
-            "tokens",
-            False,
-        ),
-        ("smp/Unet:resnet18", {}, "encoder.layer4", (2, 2), "first", True),
-        ("smp/FPN:efficientnet-b0", {}, "encoder._blocks.15", (2, 2), "first", False),
-    ],
+    [pytest.param(*row, marks=[pytest.mark.slow] * (row[0] in SLOW)) for row in BY_RULE],
 )
 def test_the_layer_by_rule(name, options, layer, grid, layout, activated):
     detector = open_at(build(name, **options))
     assert detector.layers == (layer,)
     assert detector.grids == {layer: grid}
-    assert detector._layers[layer].layout == layout
+    assert detector.explained[layer].layout == layout
     assert any("no non-linearity" in note for note in detector.notes) == (not activated)
     if activated:
         activation = detector.forward_with_gradients(torch.rand(2, 3, 64, 64)).activations[layer]

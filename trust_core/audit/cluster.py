@@ -29,7 +29,7 @@ from trust_core.data.remote import changed_contents
 from trust_core.data.samples import Dataset
 from trust_core.errors import DataError, EngineError
 from trust_core.model.detector import Detector
-from trust_core.model.modules import own_copy
+from trust_core.model.modules import frozen_copy
 from trust_core.storage.shards import Shard
 
 if TYPE_CHECKING:
@@ -194,7 +194,7 @@ def _arguments(detector: Detector) -> dict[str, Any]:
     """What makes the same detector on another machine, which need not have a GPU if this has."""
     names = ("preprocessing", "convention", "layers", "architecture", "sha256", "notes")
     given = {name: getattr(detector, name) for name in names}
-    return given | {"module": own_copy(detector.module, "cpu")}
+    return given | {"module": frozen_copy(detector.module, "cpu")}
 
 
 @contextmanager

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from trust_core.errors import ModelError
+from trust_core.errors import ModelError, first_line
 from trust_core.model.detector import Detector
 from trust_core.registry import Registry
 
@@ -87,7 +87,7 @@ def package_map(detector: Detector, name: str, pixels: Tensor, layer: str, sign:
             x = pixels.detach().clone().requires_grad_()
             result = _run(method, network, x, full=name == FULLGRAD)
         except (AssertionError, RuntimeError, ValueError, TypeError, IndexError) as error:
-            cause = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+            cause = first_line(error)
             raise ModelError(
                 f"The package grad-cam cannot make its map '{name}' for this network ({cause}); "
                 "choose another form."

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from trust_core.errors import ModelError, SettingsError
+from trust_core.errors import ModelError, SettingsError, first_line
 from trust_core.messages import Message
 from trust_core.model.depths import pooled as pool
 from trust_core.model.layers import Layer, Trace, choose_layer, trace_layers
-from trust_core.model.modules import computing, dtype_of, input_channels, kept_by_graphs, own_copy
+from trust_core.model.modules import arithmetic, dtype_of, frozen_copy, graph_bytes, input_channels
 from trust_core.model.outputs import Convention, logits_of, mask_logits_of
 from trust_core.model.preprocessing import Preprocessing
 
@@ -54,9 +54,9 @@ class Response:
 class Detector:
     """A network, how images are prepared for it, what its outputs mean, and where it is explained.
 
-    The network is copied and the copy put to rest: the module that was given is never hooked, moved
-    or changed, and what is later done to it changes nothing here. On the copy no hook outlives a
-    call, also one that fails. Calls are serialised by a lock.
+    The network is copied: the module that was given is never hooked, moved or changed, and what is
+    later done to it changes nothing here. On the copy no hook outlives a call, also one that fails.
+    Calls are serialised by a lock.
 
     A grey input of one channel is repeated for a network that reads three, so its gradient is that
     of the one channel.
@@ -71,6 +71,9 @@ class Detector:
         channels: what the network reads, 1 or 3.
         bytes_per_image: what the graph of a pass with an input gradient keeps of one image.
         mask_grid: (H', W') of the mask head's answer; None without one.
+        explained: the explanation layers by name.
+        averages: explanation layer -> the linear layer that reads the average of its cells, where
+            dz/dA is shared out from that; empty where it is not.
         depths: the layers that are pooled for probes, from the first to the last.
         alternatives: architectures with the same keys and shapes that compute something else.
 
@@ -102,7 +105,7 @@ class Detector:
         notes: Sequence[str] = (),
     ) -> None:
         self._dtype = dtype_of(module)
-        self.module = own_copy(module, device)
+        self.module = frozen_copy(module, device)
         self.preprocessing = preprocessing
         self.convention = convention
         self.architecture = architecture
@@ -127,13 +130,18 @@ class Detector:
                 "No layer of the network keeps a spatial grid on the way to its decision "
                 "(its tokens form no grid of the input's shape), so there is nothing to explain."
             )
-        self._layers = {name: choose_layer(trace, name) for name in names}
-        self.layers = tuple(self._layers)
-        self.grids = {name: layer.grid for name, layer in self._layers.items()}
-        bare = not layers and not trace.activated
-        self.notes = (*notes, *([_no_activation(trace.default)] if bare else []))
-        self._averages: dict[str, str] = {}
-        self._averages = self._proven(trace.averaged)
+        self.explained = {name: choose_layer(trace, name) for name in names}
+        self.layers = tuple(self.explained)
+        self.grids = {name: layer.grid for name, layer in self.explained.items()}
+        self.notes = tuple(notes)
+        if not layers and not trace.activated:
+            self.notes += (
+                f"The explanation layer {trace.default} is the last one with a grid; this "
+                "architecture applies no non-linearity after it, so its activations may be "
+                "negative.",
+            )
+        self.averages: dict[str, str] = {}
+        self.averages = self._verified(trace.averaged)
 
     def log_odds(self, pixels: Tensor) -> Tensor:
         """Evidence for *defective*, without a graph.
@@ -155,7 +163,7 @@ class Detector:
         Returns:
             (N, K).
         """
-        with self._lock, torch.no_grad(), self._computing():
+        with self._lock, torch.no_grad(), self._arithmetic():
             return self._forward(self._checked(pixels))
 
     def depth_maps(self, pixels: Tensor) -> dict[str, Tensor]:
@@ -171,7 +179,7 @@ class Detector:
         with self._lock, torch.no_grad(), ExitStack() as stack:
             # The network may go on in place.
             self._watch_depths(stack, lambda name, maps: found.update({name: maps.clone()}))
-            stack.enter_context(self._computing())
+            stack.enter_context(self._arithmetic())
             self._forward(self._checked(pixels))
         return found
 
@@ -200,26 +208,26 @@ class Detector:
             pooled: also the pooled activations of all depths.
         """
         pools: dict[str, Tensor] = {}
-        kept: dict[str, Tensor] = {}
-        read: dict[str, Tensor] = {}
-        averages = {} if input_gradient else self._averages
+        outputs: dict[str, Tensor] = {}
+        inputs: dict[str, Tensor] = {}
+        averages = {} if input_gradient else self.averages
 
-        def keep(layer: Layer) -> Callable[..., Tensor]:
+        def keep_output(layer: Layer) -> Callable[..., Tensor]:
             def hook(_: nn.Module, __: object, output: Tensor) -> Tensor:
                 output = (output.relu() if layer.relu else output).to(self._dtype)
                 if not averages and not output.requires_grad:
                     output = output.detach().requires_grad_()
-                kept[layer.name] = output
+                outputs[layer.name] = output
                 return output.clone()  # the network may go on in place
 
             return hook
 
-        def note(name: str) -> Callable[..., tuple[object, ...]]:
-            def hook(_: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[object, ...]:
-                first, *others = inputs
+        def keep_input(name: str) -> Callable[..., tuple[object, ...]]:
+            def hook(_: nn.Module, given: tuple[Tensor, ...]) -> tuple[object, ...]:
+                first, *others = given
                 if name in averages.values():
                     first = first.detach().requires_grad_()
-                read[name] = first
+                inputs[name] = first
                 return first, *others
 
             return hook
@@ -227,29 +235,29 @@ class Detector:
         with self._lock, ExitStack() as stack:
             if pooled:
                 self._watch_depths(stack, lambda name, maps: pools.update({name: pool(maps)}))
-            for layer in self._layers.values():
+            for layer in self.explained.values():
                 part = self.module.get_submodule(layer.name)
-                stack.callback(part.register_forward_hook(keep(layer)).remove)
+                stack.callback(part.register_forward_hook(keep_output(layer)).remove)
             for name in {self._features, *averages.values()} - {""}:
                 part = self.module.get_submodule(name)
-                stack.callback(part.register_forward_pre_hook(note(name)).remove)
-            stack.enter_context(self._computing(precision))
+                stack.callback(part.register_forward_pre_hook(keep_input(name)).remove)
+            stack.enter_context(self._arithmetic(precision))
             x = self._checked(pixels).detach()
             with torch.enable_grad():
                 x = x.requires_grad_() if input_gradient else x
                 output = self._output(x, masks=masks)
                 logits = logits_of(output).to(self._dtype)
                 z = self.convention.log_odds(logits)
-                begun = [read[name] for name in averages.values()] or [*kept.values()]
+                leaves = [inputs[name] for name in averages.values()] or [*outputs.values()]
                 gradients = torch.autograd.grad(
                     z.sum(),
-                    [*begun, *([x] if input_gradient else [])],
+                    [*leaves, *([x] if input_gradient else [])],
                     allow_unused=True,
                     materialize_grads=True,
                 )
-        marked = mask_logits_of(output, self.convention) if masks else None
-        layers = [self._layers[name] for name in kept]
-        activations = {layer.name: layer.maps(kept[layer.name].detach()) for layer in layers}
+        mask_logits = mask_logits_of(output, self.convention) if masks else None
+        layers = [self.explained[name] for name in outputs]
+        activations = {layer.name: layer.maps(outputs[layer.name].detach()) for layer in layers}
         if averages:
             by_name = dict(zip(averages, gradients, strict=True))
             derived = {name: _shared_out(by_name[name], maps) for name, maps in activations.items()}
@@ -258,7 +266,7 @@ class Detector:
             derived = {
                 layer.name: layer.maps(g) for layer, g in zip(layers, gradients, strict=False)
             }
-        features = read.get(self._features)
+        features = inputs.get(self._features)
         return Response(
             log_odds=z.detach(),
             logits=logits.detach(),
@@ -266,7 +274,7 @@ class Detector:
             gradients=derived,
             input_gradient=gradients[-1] if input_gradient else None,
             features=None if features is None else features.detach(),
-            mask_logits=None if marked is None else marked.detach().to(self._dtype),
+            mask_logits=None if mask_logits is None else mask_logits.detach().to(self._dtype),
             pooled=torch.cat([pools[d.name] for d in self.depths], 1) if pools else None,
         )
 
@@ -285,7 +293,7 @@ class Detector:
         Yields:
             A function, pixels (N, c, H, W) in [0, 1] to log-odds (N,), with a graph.
         """
-        layout = self._layers[layer]
+        layout = self.explained[layer]
 
         def hook(_: nn.Module, __: object, output: Tensor) -> Tensor:
             output = (output.relu() if layout.relu else output).clone()
@@ -293,7 +301,7 @@ class Detector:
             maps.copy_(tap(maps.clone()))
             return output
 
-        with self._lock, torch.enable_grad(), self._computing(), ExitStack() as stack:
+        with self._lock, torch.enable_grad(), self._arithmetic(), ExitStack() as stack:
             part = self.module.get_submodule(layer)
             stack.callback(part.register_forward_hook(hook).remove)
             yield lambda pixels: self.convention.log_odds(self._forward(self._checked(pixels)))
@@ -336,11 +344,11 @@ class Detector:
         run = self.module if masks else getattr(self.module, "decide", self.module)
         return run(x.contiguous(memory_format=self._format))
 
-    def _computing(self, precision: str = "fp32") -> AbstractContextManager[None]:
+    def _arithmetic(self, precision: str = "fp32") -> AbstractContextManager[None]:
         if self.device.type == "cuda":
             self._arrange(PLAIN if precision == "fp32" else self._fastest)
         last = self.module.get_submodule(self._last) if self._last else None
-        return computing(precision, self.device, self.module, last, self._dtype)
+        return arithmetic(precision, self.device, self.module, last, self._dtype)
 
     def _trace_in_best_format(self) -> tuple[Trace, torch.memory_format]:
         """A trace in channels-last, the faster memory format, or plain where that does not run."""
@@ -385,17 +393,16 @@ class Detector:
             return self.convention.log_odds(logits)
 
         try:
-            with kept_by_graphs(self.module) as blocks:
+            with graph_bytes(self.module) as blocks:
                 trace = trace_layers(self.module, log_odds, self._checked(noise))
         except (RuntimeError, AssertionError, ValueError, TypeError, IndexError) as error:
-            cause = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
             shape = "x".join(map(str, noise.shape[1:]))
             raise ModelError(
                 Message(
                     "The network does not run on input of {shape} (channels, height, width): "
                     "{cause} Check {size} and {channels}.",
                     shape=shape,
-                    cause=cause,
+                    cause=first_line(error),
                 )
             ) from error
         self.bytes_per_image = sum(blocks.values()) // len(noise)
@@ -405,28 +412,21 @@ class Detector:
         shape = (2, self.preprocessing.input_channels, *self.preprocessing.size)
         return torch.rand(shape, generator=torch.Generator().manual_seed(0))
 
-    def _proven(self, averaged: dict[str, str]) -> dict[str, str]:
+    def _verified(self, averaged: dict[str, str]) -> dict[str, str]:
         """Explanation layer -> the linear layer that reads its average, if every layer has one.
 
-        Proven: on two images, gradients shared out from the average equal those of autograd.
+        Verified: on two images, gradients shared out from the average equal those of autograd.
         """
         if not averaged.keys() >= set(self.layers):
             return {}
         noise = self._noise()
         plain = self.forward_with_gradients(noise).gradients
-        self._averages = {name: averaged[name] for name in self.layers}
+        self.averages = {name: averaged[name] for name in self.layers}
         shared = self.forward_with_gradients(noise).gradients
         apart = [(shared[n] - plain[n]).abs().max() / plain[n].abs().max() for n in self.layers]
-        return self._averages if max(apart) < CLOSE else {}
+        return self.averages if max(apart) < CLOSE else {}
 
 
 def _shared_out(gradient: Tensor, maps: Tensor) -> Tensor:
     """The gradient (N, C) of the average over the cells, for each cell of (N, C, h, w)."""
     return torch.empty_like(maps).copy_((gradient / maps[0, 0].numel())[:, :, None, None])
-
-
-def _no_activation(name: str) -> str:
-    return (
-        f"The explanation layer {name} is the last one with a grid; this architecture applies no "
-        "non-linearity after it, so its activations may be negative."
-    )

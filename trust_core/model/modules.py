@@ -1,4 +1,4 @@
-"""The network as an audit runs it: a copy of the user's, at rest."""
+"""What a network needs to run in an audit: its precision, a frozen copy, eval mode, memory."""
 
 import copy
 from collections.abc import Iterator
@@ -8,14 +8,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from trust_core.errors import ModelError
+from trust_core.errors import ModelError, first_line
 
 # TF32 rounds the factors of convolutions and matrix products to ten bits, on a GPU alone.
 PRECISIONS = {"fp32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16}
 
 
 @contextmanager
-def computing(
+def arithmetic(
     precision: str,
     device: torch.device,
     module: nn.Module,
@@ -78,10 +78,10 @@ def tf32(device: torch.device, *, allowed: bool = False) -> Iterator[None]:
         convolutions.allow_tf32, products.allow_tf32 = before
 
 
-def own_copy(module: nn.Module, device: str) -> nn.Module:
+def frozen_copy(module: nn.Module, device: str) -> nn.Module:
     """A copy in eval mode with frozen weights, on the device.
 
-    A copy rather than the user's module, put to rest and woken again around every call: bringing
+    A copy rather than the user's module, frozen and restored around every call: bringing
     weights to another memory format and back costs more than it gains, a copy cannot be left
     changed by a failure, and neither side can disturb the other from another thread.
 
@@ -91,16 +91,15 @@ def own_copy(module: nn.Module, device: str) -> nn.Module:
     try:
         own = copy.deepcopy(module)
     except (RuntimeError, TypeError, NotImplementedError) as error:
-        cause = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
         raise ModelError(
-            f"The network cannot be copied ({cause}); remove its weight_norm or spectral_norm, and "
-            "whatever else copy.deepcopy refuses."
+            f"The network cannot be copied ({first_line(error)}); remove its weight_norm or "
+            "spectral_norm, and whatever else copy.deepcopy refuses."
         ) from error
     return own.eval().requires_grad_(False).to(device)
 
 
 @contextmanager
-def resting(module: nn.Module) -> Iterator[None]:
+def eval_mode(module: nn.Module) -> Iterator[None]:
     """The module in eval mode with frozen parameters; both as before afterwards."""
     modes = [(part, part.training) for part in module.modules()]
     flags = [(weight, weight.requires_grad) for weight in module.parameters()]
@@ -143,7 +142,7 @@ def input_channels(module: nn.Module) -> int | None:
 
 
 @contextmanager
-def kept_by_graphs(module: nn.Module) -> Iterator[dict[int, int]]:
+def graph_bytes(module: nn.Module) -> Iterator[dict[int, int]]:
     """Bytes that autograd keeps for a backward, by memory block, of all graphs made meanwhile.
 
     Weights, which are there anyway, are left out when the context ends.

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from trust_core.errors import ModelError
-from trust_core.model.modules import resting
+from trust_core.errors import ModelError, first_line
+from trust_core.model.modules import eval_mode
 from trust_core.model.outputs import logits_of
 from trust_core.model.weights import check_size
 
@@ -61,17 +61,17 @@ def read_onnx(path: Path) -> OnnxNetwork:
             )
         onnx.checker.check_model(graph)
     except (DecodeError, onnx.checker.ValidationError) as error:
-        raise ModelError(f"{path.name} is no valid ONNX file: {_first_line(error)}") from error
+        raise ModelError(f"{path.name} is no valid ONNX file: {first_line(error)}") from error
     try:
         if max(entry.version for entry in graph.opset_import if not entry.domain) > NEWEST_OPSET:
             graph = version_converter.convert_version(graph, NEWEST_OPSET)
         module = onnx2torch.convert(graph).eval()
         channels, size = _input(graph)
-        with torch.no_grad(), resting(module):
+        with torch.no_grad(), eval_mode(module):
             outputs = logits_of(module(torch.zeros(2, channels, *size))).shape[1]
     except (RuntimeError, NotImplementedError, ValueError, KeyError, TypeError) as error:
         raise ModelError(
-            f"{path.name} cannot be converted with gradients: {_first_line(error)} "
+            f"{path.name} cannot be converted with gradients: {first_line(error)} "
             "Export it with torch.onnx.export(..., dynamo=False, opset_version=17)."
         ) from error
     return OnnxNetwork(module, outputs, channels, size)
@@ -85,7 +85,3 @@ def _input(graph: Any) -> tuple[int, tuple[int, int]]:  # noqa: ANN401  an onnx.
     if len(images) != 1 or len(sides) != 4 or sides[1] not in (1, 3):
         raise ValueError("its input must be one image batch (N, 3 or 1, H, W).")
     return sides[1], (sides[2] or 224, sides[3] or 224)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]

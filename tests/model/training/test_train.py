@@ -113,7 +113,13 @@ def test_the_auditor_opens_it_without_an_option(finished, dataset, tmp_path):
         np.testing.assert_allclose(table["p_defect"], masks.max((1, 2)), atol=1e-3)
 
 
-@pytest.mark.parametrize("step", range(1, STEPS + 1))
+@pytest.mark.parametrize(
+    "step",
+    [
+        pytest.param(step, marks=[pytest.mark.slow] * (step not in (1, 3, 5, STEPS)))
+        for step in range(1, STEPS + 1)
+    ],
+)
 def test_interrupted_at_any_step_gives_the_same_bytes(joint, dataset, tmp_path, step):
     """With a checkpoint at the last end of an epoch, the rest is done again, the same way."""
     out = tmp_path / "network.safetensors"

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from trust_core.errors import ModelError
 from trust_core.messages import Message
-from trust_core.model.modules import resting
+from trust_core.model.modules import eval_mode
 from trust_core.model.outputs import logits_of
 from trust_core.model.recognition.architectures import (
     SMP_DECODERS,
@@ -206,7 +206,7 @@ def _preferred(
 
 
 def _run(module: nn.Module, noise: Tensor) -> Tensor | None:
-    with torch.no_grad(), resting(module):
+    with torch.no_grad(), eval_mode(module):
         try:
             return logits_of(module(noise))
         except (RuntimeError, AssertionError, ValueError):

@@ -38,8 +38,8 @@ from benchmarks.evidence import SHARED
 from benchmarks.machine import machine, versions
 from trust_core.audit.run import run_audit
 from trust_core.audit.settings import AuditSettings
-from trust_core.data.images import read_mask
 from trust_core.data.layouts import read_dataset
+from trust_core.data.mask_decoding import read_mask
 from trust_core.decision.indicators.probe_reading import loudest_depth
 from trust_core.explanation.cams import gradcam
 from trust_core.explanation.evidence.fit import as_pixels, fit_to_files

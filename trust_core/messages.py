@@ -87,6 +87,15 @@ class _Option:
         return self.words(self.name, value)
 
 
+def amount(number: int, one: str, several: str) -> str:
+    """A number with the words for one or for several.
+
+    >>> amount(1, "image has", "images have"), amount(1200, "image has", "images have")
+    ('1 image has', '1,200 images have')
+    """
+    return f"{number:,} {one if number == 1 else several}"
+
+
 def duration(seconds: float) -> str:
     """`40 s`, `3 min`, `2 h 5 min`: coarser the longer it takes."""
     if seconds < 90:

@@ -130,6 +130,6 @@ def _masked(audit: Audit, source: str, sample_id: str, path: str, mask_path: str
     """A part at the size of a small picture; a slider only cuts its mask anew."""
     original = read_image(audit.data_file(path))
     photo = fitted(original, SIDE)
-    truth = truth_mask(audit.data_file(mask_path), photo.size) if mask_path else None
+    truth = truth_mask(audit.data_root, mask_path, photo.size) if mask_path else None
     box = audit_box(audit, original.size)
     return MaskedPhoto(photo, box, cells_of(audit, source, sample_id), truth)

@@ -74,7 +74,7 @@ def true_defect(
     if not row["mask_path"]:
         return None, "The data marks no defect here." if row["label"] else "Labelled good."
     try:
-        mask = truth_mask(audit.data_file(row["mask_path"]), photo.size)
+        mask = truth_mask(audit.data_root, row["mask_path"], photo.size)
     except UnreadableImage as problem:
         return None, f"The mask cannot be shown: {problem}"
     return (

@@ -17,10 +17,10 @@ from trust_core.audit.options import find
 from trust_core.audit.settings import AuditSettings
 from trust_core.data.samples import Dataset
 from trust_core.errors import TrustError
-from trust_core.figures.words.numbers import percent
+from trust_core.figures.words.numbers import count, counted, percent
 from trust_core.model.checks.predictions import try_expected
 from trust_core.model.checks.preflight import Preflight, preflight
-from trust_core.model.checks.sample_images import Preview, previews
+from trust_core.model.checks.sample_images import MaskPreview, Preview, mask_previews, previews
 from trust_core.model.detector import Detector
 from trust_core.model.open import ModelFacts, ModelOptions
 
@@ -81,6 +81,7 @@ def check(path: Path, facts: ModelFacts, data: Dataset, settings: AuditSettings)
             bullets(detector.notes[-1:])  # the images chose another
         for label in (0, 1):
             _row(label, [picture for picture in pictures if picture.label == label])
+        _masks(data)
         place = st.container(key="told")
     return Check(detector, options, identity, expect, place)
 
@@ -112,6 +113,27 @@ def _preflight(
     identity: Identity, strengths: int, _detector: Detector, _data: Dataset
 ) -> Preflight:
     return preflight(_detector, _data, strengths=strengths)
+
+
+def _masks(data: Dataset) -> None:
+    """Pictures of what the masks mark, with counts, so that a wrong reading is seen."""
+    pictures = _mask_pictures(data)
+    if not pictures:
+        return
+    masked = int((data.samples["mask_path"] != "").sum())
+    st.caption(
+        f"In red what the masks of some defective parts mark, with its share of the picture; "
+        f"{counted(masked, 'images')} of {count(len(data.samples))} have a mask"
+    )
+    for picture, column in zip(pictures, st.columns(5), strict=False):
+        column.image(picture.picture, width=THUMBNAIL)
+        with column:
+            st.html(f'<p class="answer">{percent(picture.share)}</p>')
+
+
+@st.cache_data(max_entries=8, ttl=HOUR, show_spinner=False, hash_funcs=KEYS)
+def _mask_pictures(data: Dataset) -> list[MaskPreview]:
+    return mask_previews(data)
 
 
 def _row(label: int, pictures: list[Preview]) -> None:

@@ -10,9 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from tests.data.pictures import encode, mask, photo, png
+from tests.data.pictures import encode, photo, png
 from trust_core.data import images
-from trust_core.data.images import FORMATS, image_size, read_image, read_mask
+from trust_core.data.images import FORMATS, image_size, read_image
+from trust_core.data.mask_decoding import read_mask
 from trust_core.errors import UnreadableImage
 
 
@@ -228,28 +229,3 @@ def test_a_fault_of_the_program_is_no_damaged_file(file, monkeypatch, fault):
     for read in (read_image, read_mask):
         with pytest.raises(fault, match="of ours"):
             read(deep)
-
-
-def test_mask_is_brighter_than_half(file):
-    array = np.array([[0, 127, 128, 255]], np.uint8)
-    assert read_mask(file(encode(array, "PNG"))).tolist() == [[False, False, True, True]]
-
-
-def test_sixteen_bit_mask(file):
-    array = np.array([[0, 32000, 33000, 65535]], np.uint16)
-    assert read_mask(file(encode(array, "PNG"))).tolist() == [[False, False, True, True]]
-
-
-def test_mask_of_class_numbers(file):
-    array = np.array([[0, 1, 0, 2]], np.uint8)
-    assert read_mask(file(encode(array, "PNG"))).tolist() == [[False, True, False, True]]
-
-
-def test_one_bit_coloured_and_empty_masks(file):
-    assert read_mask(file(saved(Image.new("1", (2, 1), 1)))).all()
-    assert read_mask(file(saved(Image.new("RGB", (2, 1), (255, 0, 0))))).all()
-    assert not read_mask(file(mask(False))).any()
-
-
-def test_mask_has_the_shape_of_the_file(file):
-    assert read_mask(file(mask(True, size=(8, 6)))).shape == (6, 8)

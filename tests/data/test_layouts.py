@@ -1,11 +1,13 @@
 import hashlib
 import os
+from itertools import product
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
-from tests.data.pictures import mask, photo, png, write_all
+from tests.data.pictures import encode, mask, photo, png, write_all
 from trust_core.data.layouts import read_dataset
 from trust_core.data.samples import SAMPLE_COLUMNS, sample_id
 from trust_core.errors import DataError, LabelsNeeded, SettingsError
@@ -89,8 +91,8 @@ def test_split_folders_above_and_below_the_class(tmp_path):
 
 
 def test_folders_that_mix_splits_and_others(tmp_path):
-    write_all(tmp_path, ["train/good/1.png", "test_public/bad/1.png"])
-    with pytest.raises(DataError, match=r"like splits \(train\) and others .* \(test_public\)"):
+    write_all(tmp_path, ["train/good/1.png", "line_2/bad/1.png"])
+    with pytest.raises(DataError, match=r"like splits \(train\) and others .* \(line_2\)"):
         read_dataset(tmp_path)
 
 
@@ -336,7 +338,160 @@ def test_a_mask_without_its_image_is_no_image(tmp_path):
     )  # fmt: skip
     dataset = read_dataset(tmp_path)
     assert len(dataset.samples) == 2
-    assert "1 masks belong to no image and were left out (bad/3_mask.png)." in dataset.notes
+    assert "Left out: 1 mask belongs to no image (bad/3_mask.png)." in dataset.notes
+
+
+def masked_set(image: str, beside: str, count: int = 4) -> dict[str, bytes]:
+    """Photos and masks by number; one pixel of the later half is marked."""
+    return {image.format(n): photo(n, size=(32, 24)) for n in range(count)} | {
+        beside.format(n): mask(n >= count // 2, size=(32, 24)) for n in range(count)
+    }
+
+
+@pytest.mark.parametrize(("image", "beside"), [
+    ("{}.jpg", "{}_segmentation.png"), ("{}.jpg", "{}_seg.png"), ("{}.jpg", "{}-mask.png"),
+    ("{}.jpg", "{}_bw.png"), ("{}.jpg", "{} GT.png"), ("{}.jpg", "{}.mask.png"),
+    ("{}.jpg", "mask_{}.png"), ("{}.jpg", "{}_defect_mask.png"), ("{}.jpg", "{}mask.png"),
+    ("{}_image.jpg", "{}_mask.png"), ("img_{}.jpg", "gt_{}.png"), ("{}.jpg", "{}_mask_1.png"),
+    ("images/{}.jpg", "segmentations/{}_seg.png"), ("images/{}.jpg", "ground truth/gt_{}.png"),
+    ("images/{}.jpg", "masks_png/{}-0.png"), ("rgb/{}.jpg", "Labels/{}/0.png"),
+    ("a/{}.jpg", "a_masks/{}.png"), ("a/images/{}.jpg", "a/SegmentationClass/{}.png"),
+])  # fmt: skip
+def test_masks_as_tools_name_them(tmp_path, image, beside):
+    write_all(tmp_path, masked_set(image, beside))
+    dataset = read_dataset(tmp_path)
+    assert labels(dataset) == {image.format(n): int(n > 1) for n in range(4)}
+    assert table(dataset, "mask_path") == {
+        image.format(n): {"mask_path": beside.format(n)} for n in range(4)
+    }
+
+
+@pytest.mark.parametrize("beside", ["bad/{}_mask_{}.png", "masks/bad/{}_{}.png",
+                                    "ground_truth/bad/{}/{}.png", "bad/{}_{}_seg.png"])  # fmt: skip
+def test_several_masks_of_one_image(tmp_path, beside):
+    write_all(tmp_path, {f"good/{n}.jpg": photo(n, size=(32, 24)) for n in range(3)})
+    write_all(tmp_path, {f"bad/{n}.jpg": photo(9 + n, size=(32, 24)) for n in range(3)})
+    write_all(tmp_path, {beside.format(n, k): mask(True) for n in range(3) for k in range(2)})
+    dataset = read_dataset(tmp_path)
+    rows = table(dataset, "mask_path", "label")
+    assert len(rows) == 6
+    assert rows["bad/1.jpg"] == {
+        "label": 1, "mask_path": "|".join(beside.format(1, k) for k in range(2)),
+    }  # fmt: skip
+    assert "3 images have several masks; all that they mark counts." in dataset.notes
+
+
+def test_one_folder_of_masks_an_image_below_splits(tmp_path):
+    """As in MVTec LOCO."""
+    for kind in ("logical_anomalies", "structural_anomalies"):
+        write_all(tmp_path, {f"test/{kind}/{n:03}.png": photo(n, "PNG") for n in range(2)})
+        write_all(
+            tmp_path,
+            {f"ground_truth/{kind}/{n:03}/{k:03}.png": mask(True, value=236)
+             for n in range(2) for k in range(n + 1)},
+        )  # fmt: skip
+    for split in ("train", "validation", "test"):
+        write_all(tmp_path, {f"{split}/good/{n:03}.png": photo(n + 9, "PNG") for n in range(2)})
+    rows = table(read_dataset(tmp_path), "label", "mask_path")
+    assert sum(row["label"] for row in rows.values()) == 4
+    assert rows["test/logical_anomalies/001.png"]["mask_path"] == (
+        "ground_truth/logical_anomalies/001/000.png|ground_truth/logical_anomalies/001/001.png"
+    )
+
+
+def test_splits_with_a_word_behind_them(tmp_path):
+    """As in MVTec AD 2; what lies in no class folder has no label."""
+    write_all(
+        tmp_path,
+        [
+            "train/good/0.png",
+            "test_public/good/0.png",
+            "test_public/bad/0.png",
+            "test_public/ground_truth/bad/0_mask.png",
+            "test_private/7.png",
+        ],
+    )
+    rows = table(read_dataset(tmp_path), "label", "role", "mask_path")
+    assert rows["test_public/bad/0.png"]["mask_path"] == "test_public/ground_truth/bad/0_mask.png"
+    assert "test_private/7.png" not in rows
+
+
+@pytest.mark.parametrize("name", ["label", "mask", "bin", "seg", "missing_label"])
+@pytest.mark.parametrize("first", [0, 100])  # the same file names in each class, or other ones
+def test_a_kind_of_defect_may_be_called_like_masks(tmp_path, name, first):
+    for k, folder in enumerate(("good", name, "dent")):
+        numbers = range(k * first, k * first + 6)
+        write_all(
+            tmp_path, {f"{folder}/{n}.png": photo(999 * k + n, "PNG", (32, 24)) for n in numbers}
+        )
+    dataset = read_dataset(tmp_path)
+    assert dataset.samples["kind"].value_counts().to_dict() == {"": 6, name: 6, "dent": 6}
+    assert (dataset.samples["mask_path"] == "").all()
+
+
+def test_masks_in_another_tree(tmp_path):
+    for k, (split, name) in enumerate(product(("train", "test"), ("normal", "anomalous"))):
+        write_all(
+            tmp_path,
+            {f"{split}/c/{name}/{n}.png": photo(9 * k + n, "PNG", (32, 24)) for n in range(3)}
+            | {f"{split}_maps/c/{name}/{n}.png": mask(name != "normal") for n in range(3)},
+        )
+    rows = table(read_dataset(tmp_path), "mask_path")
+    assert len(rows) == 12
+    assert rows["test/c/anomalous/1.png"]["mask_path"] == "test_maps/c/anomalous/1.png"
+
+
+def test_flat_masks_of_class_folders(tmp_path):
+    write_all(tmp_path, {f"good/{n}.jpg": photo(n, size=(32, 24)) for n in range(3)})
+    write_all(tmp_path, {f"crack/{n}.jpg": photo(n, size=(32, 24)) for n in range(10, 13)})
+    write_all(tmp_path, {f"masks/{n}.png": mask(True) for n in range(10, 14)})
+    dataset = read_dataset(tmp_path)
+    assert table(dataset, "mask_path")["crack/11.jpg"]["mask_path"] == "masks/11.png"
+    assert len(dataset.samples) == 6
+    assert "Left out: 1 mask belongs to no image (masks/13.png)." in dataset.notes
+
+
+def test_masks_without_any_image_are_no_parts(tmp_path):
+    write_all(
+        tmp_path,
+        {f"{name}/{n}.jpg": photo(n + len(name), size=(32, 24))
+         for name in ("good", "bad") for n in range(3)}
+        | {f"masks/scan {n}.png": mask(True) for n in range(40, 43)},
+    )  # fmt: skip
+    dataset = read_dataset(tmp_path)
+    assert len(dataset.samples) == 6
+    assert any(note.startswith("Left out: 3 masks belong to no image") for note in dataset.notes)
+
+
+def test_doubtful_masks_are_told_with_counts(tmp_path):
+    write_all(tmp_path, {f"good/{n}.jpg": photo(n, size=(32, 24)) for n in range(2)})
+    write_all(tmp_path, {f"bad/{n}.jpg": photo(9 + n, size=(32, 24)) for n in range(4)})
+    inverted = np.full((24, 32), 255, np.uint8)
+    inverted[3, 3] = 0
+    write_all(tmp_path, {f"bad/{n}_mask.png": encode(inverted, "PNG") for n in range(2)})
+    write_all(tmp_path, {"bad/2_mask.png": mask(False), "good/1_mask.png": mask(True)})
+    notes = read_dataset(tmp_path).notes
+    assert (
+        "Look at 2 of 4 masks, e.g. bad/0_mask.png: more than half of the picture is marked, as in "
+        "inverted masks." in notes
+    )
+    assert "1 mask of a defective image marks nothing, of 4, e.g. bad/2_mask.png." in notes
+    assert "1 mask of a good image marks something, of 4, e.g. good/1_mask.png." in notes
+
+
+def test_labels_from_masks_that_cannot_be_told_are_refused(tmp_path):
+    viridis = np.full((24, 32, 3), (68, 1, 84), np.uint8)
+    marked = viridis.copy()
+    marked[3, 3] = (253, 231, 36)
+    for n in range(4):
+        write_all(tmp_path, {f"{n}.jpg": photo(n, size=(32, 24)),
+                             f"{n}_mask.png": encode(marked if n else viridis, "PNG")})  # fmt: skip
+    with pytest.raises(DataError, match=r"everything or nothing.*--samples CSV"):
+        read_dataset(tmp_path)
+    for n in range(4):
+        write_all(tmp_path, {f"{n}_mask.png": encode(np.full((24, 32), 255, np.uint8), "PNG")})
+    with pytest.raises(DataError, match=r"all 4 mark more than half .* look inverted"):
+        read_dataset(tmp_path)
 
 
 def test_a_png_mask_without_its_jpg_is_no_image(tmp_path):

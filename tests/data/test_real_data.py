@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from trust_core.data.images import read_image, read_mask
+from trust_core.data.images import read_image
 from trust_core.data.layouts import read_dataset
+from trust_core.data.mask_decoding import read_mask
 from trust_core.errors import DataError
 
 

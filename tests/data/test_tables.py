@@ -5,7 +5,7 @@ import pytest
 
 from tests.data.pictures import mask, photo, write_all
 from trust_core.data.layouts import read_dataset
-from trust_core.data.tables import group_columns, label_tables
+from trust_core.data.tables import group_columns, label_tables, samples_of_csv
 from trust_core.errors import DataError, LabelsNeeded, SettingsError
 
 
@@ -201,3 +201,10 @@ def test_which_tables_say_labels_and_what_may_name_a_group(tmp_path):
     assert group_columns(paths[0]) == ["lot"]
     assert group_columns(paths[1]) == ["lot"]
     assert group_columns(tmp_path / "gone.csv") == []
+
+
+def test_several_masks_in_a_cell(tmp_path):
+    write_all(tmp_path, ["1.png", "2.png", "a.png", "b.png"])
+    (tmp_path / "t.csv").write_text("path,label,mask\n1.png,1,a.png | b.png\n2.png,0,\n")
+    table = samples_of_csv(tmp_path, tmp_path / "t.csv", (), None).table
+    assert table["mask_path"].tolist() == ["a.png|b.png", ""]

@@ -87,7 +87,7 @@ def test_the_true_defect_is_outlined_and_not_covered(tmp_path: Path):
     mask = np.zeros((40, 40), np.uint8)
     mask[16:24, 16:24] = 255
     Image.fromarray(mask).save(tmp_path / "mask.png")
-    truth = truth_mask(tmp_path / "mask.png", (200, 200))
+    truth = truth_mask(tmp_path, "mask.png", (200, 200))
     assert truth.sum() == 40 * 40
     photo = Image.new("L", (200, 200), 120)
     drawn = np.asarray(Image.open(io.BytesIO(photo_panel(photo, truth)))).astype(int)

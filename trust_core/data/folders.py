@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from trust_core.data.files import IMAGE_SUFFIXES, is_image, list_files
 from trust_core.data.groups import groups_by_pattern
-from trust_core.data.masks import Pairing, defective_by_mask, pair_masks
+from trust_core.data.masks import Pairing, defective_by_mask, mask_notes, pair_masks
 from trust_core.data.names import IMAGE_FOLDERS, choose_good, first_few, is_good, role_of_split
 from trust_core.data.samples import LabelTable, sample_table
 from trust_core.errors import DataError
@@ -70,7 +70,7 @@ def samples_of_folders(root: Path, good: Sequence[str]) -> LabelTable:
                 images=len(images),
             )
         )
-    return _by_class(pairing, folders, classes, choose_good(classes, good), _left_out(files))
+    return _by_class(root, pairing, folders, classes, choose_good(classes, good), _left_out(files))
 
 
 def class_folders(paths: Iterable[str], good: Sequence[str] = ()) -> list[ClassFolder]:
@@ -131,6 +131,7 @@ def kind_of_folder(labels: Sequence[int], names: Sequence[str]) -> list[str]:
 
 
 def _by_class(
+    root: Path,
     pairing: Pairing,
     folders: Sequence[ClassFolder],
     classes: Mapping[str, int],
@@ -161,6 +162,7 @@ def _by_class(
         split=[folder.split for _, folder in inside],
         mask_path=[pairing.masks.get(path, "") for path, _ in inside],
     )
+    notes += mask_notes(root, table["mask_path"].tolist(), labels)
     mvtec = pairing.ground_truth and any(folder.split for folder in folders)
     layout = "MVTec" if mvtec else "class folders"
     return LabelTable(table, layout, taken, (*notes, *pairing.notes, *left_out))
@@ -170,7 +172,8 @@ def _by_mask(
     root: Path, pairing: Pairing, folders: Sequence[ClassFolder], left_out: Sequence[str]
 ) -> LabelTable:
     masks = [pairing.masks[path] for path in pairing.images]
-    labels = [int(defective) for defective in defective_by_mask(root, masks)]
+    defective, doubts = defective_by_mask(root, masks)
+    labels = [int(marked) for marked in defective]
     table = sample_table(
         pairing.images,
         labels,
@@ -183,7 +186,7 @@ def _by_mask(
         f"Labels come from the masks: {sum(labels):,} of {len(labels):,} images have a mask that "
         "is not empty and are defective."
     )
-    return LabelTable(table, "image beside mask", (), (note, *pairing.notes, *left_out))
+    return LabelTable(table, "image beside mask", (), (note, *doubts, *pairing.notes, *left_out))
 
 
 def _left_out(files: Sequence[str]) -> list[str]:

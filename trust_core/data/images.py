@@ -1,4 +1,4 @@
-"""Safe decoding of image files: an 8-bit picture or a mask, or the reason why there is none."""
+"""Safe decoding of image files: an 8-bit picture, or the reason why there is none."""
 
 import io
 import struct
@@ -8,7 +8,6 @@ import zlib
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from trust_core.errors import UnreadableImage
@@ -21,7 +20,7 @@ _SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N")
 _READABLE = frozenset(
     ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", *_SIXTEEN_BIT)
 )
-_INDEX_VALUES = 16
+_ANY_RANGE = ("I", "F")
 _TURNED = (5, 6, 7, 8)  # EXIF orientations that swap width and height
 _MALFORMED = (
     OSError,
@@ -55,7 +54,7 @@ def read_image(path: Path, content: bytes | None = None) -> Image.Image:
     Raises:
         UnreadableImage: with the file name and the reason.
     """
-    return _as_eight_bit(_decoded(path, content))
+    return _as_eight_bit(decode(path, content))
 
 
 def image_size(path: Path) -> tuple[int, int]:
@@ -72,26 +71,11 @@ def image_size(path: Path) -> tuple[int, int]:
         raise UnreadableImage(f"{path.name}: {_reason(error)}.") from error
 
 
-def read_mask(path: Path) -> npt.NDArray[np.bool_]:
-    """Decode a mask as `(H, W)` booleans: brighter than half of the range (> 127 of 255).
-
-    In a coloured mask the brightest channel counts. A one-channel, lossless mask whose values all
-    lie below 16 holds class numbers, not brightness: there, everything above 0 is marked.
-
-    Raises:
-        UnreadableImage: with the file name and the reason.
-    """
-    image = _decoded(path)
-    indices = image.format != "JPEG" and image.mode not in ("RGB", "RGBA", "P", "1")
-    values = np.asarray(image)
-    if indices and values.ndim == 2 and 0 < values.max(initial=0) < _INDEX_VALUES:
-        return np.asarray(values > 0)
-    pixels = np.asarray(_as_eight_bit(image))
-    return np.asarray((pixels if pixels.ndim == 2 else pixels.max(axis=2)) > 127)
-
-
-def _decoded(path: Path, content: bytes | None = None) -> Image.Image:
+def decode(path: Path, content: bytes | None = None, *, any_range: bool = False) -> Image.Image:
     """The first frame, loaded and upright, in a mode of `_READABLE`.
+
+    With `any_range` also numbers without an agreed range (32 bits, floating point), as a mask may
+    hold them.
 
     Whatever Pillow raises of a damaged file it raises in here, and nothing of our own work is done
     in here: so a fault of ours is not taken for one of the file.
@@ -105,14 +89,13 @@ def _decoded(path: Path, content: bytes | None = None) -> Image.Image:
                     f"{MAX_PIXELS // 1_000_000} million; scale or crop it."
                 )
             image.load()
-            if image.mode not in _READABLE:
+            if image.mode not in _READABLE and not (any_range and image.mode in _ANY_RANGE):
                 raise UnreadableImage(
                     f"{path.name}: pixels of type {image.mode} have no agreed range; "
                     "save it with 8 or 16 bits."
                 )
             upright = ImageOps.exif_transpose(image)
             upright.format = image.format
-            upright.info.pop("transparency", None)  # dropped with alpha; `convert` would read it
             return upright
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise UnreadableImage(
@@ -130,6 +113,7 @@ def _open(file: Path | io.BytesIO) -> Image.Image:
 
 
 def _as_eight_bit(image: Image.Image) -> Image.Image:
+    image.info.pop("transparency", None)  # dropped with alpha; `convert` would read it
     if image.mode in _SIXTEEN_BIT:
         values = np.asarray(image).astype(np.uint32)
         return Image.fromarray(((values + 128) // 257).astype(np.uint8))

@@ -1,26 +1,47 @@
-"""Pairing of images and masks by name, never by folder order."""
+"""Pairing of images and masks by name, never by folder order; what masks say of their images."""
 
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-
-from trust_core.data.images import read_image, read_mask
+from trust_core.data.mask_decoding import (
+    COLOURED,
+    INVERTED,
+    PALE,
+    SEPARATOR,
+    UNIFORM,
+    looks_like_mask,
+    mask_paths,
+    mask_reading,
+)
 from trust_core.data.names import (
     IMAGE_FOLDERS,
-    MASK_FOLDERS,
-    MASK_SUFFIXES,
     first_few,
+    image_stem,
+    mask_stems,
     role_of_split,
+    without_mask_words,
+    without_number,
 )
 from trust_core.errors import DataError, UnreadableImage
+from trust_core.messages import Message, amount
 
 _LOSSY = frozenset((".jpg", ".jpeg", ".jfif", ".webp"))
-_DECODED_PAIRS = 16
+_LOOKED_AT = 16  # pairs of files that differ in format only
+_FEW_OF_FOLDER = 6
+_CHECKED = 32  # masks of a data set whose labels come from elsewhere
+_DOUBTS = {
+    COLOURED: "no black in them, so the most frequent colour ({background}) was taken as the "
+    "background",
+    UNIFORM: "all of one colour, which marks the whole picture",
+    INVERTED: "more than half of the picture is marked, as in inverted masks",
+    PALE: "nearly black JPEG files, which were taken as empty; save masks as PNG",
+}
+
+Steps = tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -29,7 +50,7 @@ class Pairing:
 
     Attributes:
         images: paths of the images, sorted.
-        masks: mask path by image path, for images that have one.
+        masks: mask paths by image path, joined by `SEPARATOR`, for images that have any.
         ground_truth: whether there is a separate folder of masks, as in MVTec.
         notes: sentences for the user.
     """
@@ -43,60 +64,249 @@ class Pairing:
 def pair_masks(root: Path, files: Sequence[str]) -> Pairing:
     """Tell masks from images among the image files of a data set.
 
-    Three ways to name a mask are known: in a folder of masks (`ground_truth/crack/1_mask.png`),
-    beside its image with a suffix (`1_label.bmp`, `1_GT.png`, `1_mask.png`), beside its image with
-    the same stem and another format (`1.jpg` and `1.png`); the last is believed only when a few
-    of them, decoded, are black and white.
+    Three ways to name a mask are known: in a folder of masks (`ground_truth/crack/1_mask.png`, or
+    `ground_truth/crack/1/0.png`), beside its image with a word for masks before or behind the name
+    (`1_label.bmp`, `1-seg.png`, `mask_1.png`), beside its image with the same stem and another
+    format (`1.jpg` and `1.png`). Words mislead, so a few files of each folder and ending are
+    decoded: photographs are no masks, whatever they are called. An image may have several masks.
 
     Args:
         root: folder that `files` are relative to.
         files: posix paths of all image files.
     """
-    in_folder = [path for path in files if _in_mask_folder(path)]
-    rest = [path for path in files if not _in_mask_folder(path)]
-    if not rest:
-        rest, in_folder = in_folder, []
-    masks, lone = _pair_by_suffix(rest)
-    rest = sorted(set(rest).difference(masks.values(), lone))
+    rest, in_folder, lone, notes = _mask_folders(root, files)
+    beside, alone = _pair_by_word(root, rest)
+    lone += alone
+    used = {mask for masks in beside.values() for mask in masks}
+    rest = sorted(set(rest).difference(used, lone))
     same_stem, alike = _pair_by_stem(root, rest)
-    masks = same_stem | masks
     images = sorted(set(rest).difference(same_stem.values(), alike))
-    masks = _pair_by_folder(images, in_folder) | masks
-    lone += alike + sorted(set(in_folder).difference(masks.values()))
-    notes = []
+    lone += alike
+    masks = {image: [mask] for image, mask in same_stem.items()}
+    masks |= beside
+    masks |= {image: found for image, found in in_folder.items() if image not in masks}
     if same_stem:
-        notes.append(
-            f"{len(same_stem):,} black-and-white files beside an image of the same name were taken "
-            "as its mask."
-        )
+        files = amount(len(same_stem), "black-and-white file", "black-and-white files")
+        notes.append(f"{files} beside an image of the same name taken as its mask.")
+    several = sum(len(found) > 1 for found in masks.values())
+    if several:
+        has = amount(several, "image has several masks", "images have several masks")
+        notes.append(f"{has}; all that they mark counts.")
     if lone:
-        notes.append(
-            f"{len(lone):,} masks belong to no image and were left out ({first_few(lone, 3)})."
-        )
-    return Pairing(images, masks, bool(in_folder), notes)
+        belong = amount(len(lone), "mask belongs to no image", "masks belong to no image")
+        notes.append(f"Left out: {belong} ({first_few(sorted(lone), 3)}).")
+    joined = {image: SEPARATOR.join(sorted(found)) for image, found in masks.items()}
+    return Pairing(images, joined, bool(in_folder), notes)
 
 
-def defective_by_mask(root: Path, masks: Sequence[str]) -> list[bool]:
-    """Whether each mask marks anything.
+def defective_by_mask(root: Path, masks: Sequence[str]) -> tuple[list[bool], list[str]]:
+    """Whether the masks of each image mark anything, and notes on what is doubtful in them.
+
+    Args:
+        root: the data folder.
+        masks: the `mask_path` of each image.
 
     Raises:
-        DataError: a mask cannot be read, so that its image would have no label.
+        DataError: a mask cannot be read, so that its image would have no label, or all that there
+            are mark most of their picture.
     """
 
-    def marks(path: str) -> bool:
+    def read(mask_path: str) -> tuple[bool, list[tuple[str, str]]]:
         try:
-            return bool(read_mask(root / path).any())
+            found = [mask_reading(root / path) for path in mask_paths(mask_path)]
         except UnreadableImage as error:
             raise DataError(
-                f"The label of an image comes from its mask, and {path} cannot be read: {error}"
+                f"The label of an image comes from its mask, and {mask_path} cannot be read: "
+                f"{error}"
             ) from error
+        return any(each.marked.any() for each in found), [
+            (each.doubt, each.background) for each in found
+        ]
 
     with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
-        return list(pool.map(marks, masks, chunksize=64))
+        readings = dict(zip(masks, pool.map(read, masks, chunksize=64), strict=True))
+    doubts: dict[str, list[str]] = defaultdict(list)
+    background = ""
+    for mask, (_, found) in readings.items():
+        for doubt, colour in found:
+            doubts[doubt].append(mask)
+            background = colour if doubt == COLOURED else background
+    notes = _doubt_notes(doubts, background, len(readings), "")
+    if doubts[UNIFORM] and doubts[COLOURED]:
+        raise DataError(
+            Message(
+                "Labels come from the masks, and some hold no black (e.g. {coloured}) while others "
+                "are of one colour (e.g. {uniform}): that may mean everything or nothing. Save all "
+                "masks with a black background, or give labels in a table ({samples:CSV}).",
+                coloured=doubts[COLOURED][0],
+                uniform=doubts[UNIFORM][0],
+            )
+        )
+    if len(doubts[UNIFORM]) + len(doubts[INVERTED]) == len(readings):
+        raise DataError(
+            Message(
+                "Labels come from the masks, and all {count:,} mark more than half of their "
+                "picture (e.g. {mask}): they look inverted. Save them with a black background and "
+                "the defect in another colour, or give labels in a table ({samples:CSV}).",
+                count=len(readings),
+                mask=masks[0],
+            )
+        )
+    return [readings[mask][0] for mask in masks], notes
 
 
-def _in_mask_folder(path: str) -> bool:
-    return not MASK_FOLDERS.isdisjoint(path.casefold().split("/")[:-1])
+def mask_notes(root: Path, masks: Sequence[str], labels: Sequence[int]) -> list[str]:
+    """What some of the masks make one doubt, where labels come from elsewhere.
+
+    Args:
+        root: the data folder.
+        masks: the `mask_path` of each image, "" for none.
+        labels: of the images: 0 good, 1 defective.
+    """
+    given = [(mask, label) for mask, label in zip(masks, labels, strict=True) if mask]
+    few = given[:: max(1, -(-len(given) // _CHECKED))]
+    doubts: dict[str, list[str]] = defaultdict(list)
+    background = ""
+    empty, marked = [], []
+    for mask, label in few:
+        for path in mask_paths(mask):
+            try:
+                reading = mask_reading(root / path)
+            except UnreadableImage:
+                continue  # said where it is needed
+            doubts[reading.doubt].append(path)
+            background = reading.background if reading.doubt == COLOURED else background
+            if label and not reading.marked.any() and not reading.doubt:
+                empty.append(path)
+            elif not label and reading.marked.any():
+                marked.append(path)
+    looked = "" if len(few) == len(given) else f" looked at (of {len(given):,})"
+    notes = _doubt_notes(doubts, background, len(few), looked)
+    for found, one, several in (
+        (empty, "mask of a defective image marks", "masks of defective images mark"),
+        (marked, "mask of a good image marks", "masks of good images mark"),
+    ):
+        if found:
+            what = "nothing" if found is empty else "something"
+            notes.append(
+                f"{amount(len(found), one, several)} {what}, of {len(few):,}{looked}, e.g. "
+                f"{found[0]}."
+            )
+    return notes
+
+
+def _doubt_notes(
+    doubts: Mapping[str, Sequence[str]], background: str, total: int, looked: str
+) -> list[str]:
+    return [
+        f"Look at {len(doubts[doubt]):,} of {amount(total, 'mask', 'masks')}{looked}, e.g. "
+        f"{doubts[doubt][0]}: {words.format(background=background)}."
+        for doubt, words in _DOUBTS.items()
+        if doubts.get(doubt)
+    ]
+
+
+def _mask_folders(
+    root: Path, files: Sequence[str]
+) -> tuple[list[str], dict[str, list[str]], list[str], list[str]]:
+    """Files outside of folders of masks, masks by image, masks without an image, and notes.
+
+    A folder whose name has a word for masks is one where its files pair with images and look like
+    masks. Where they do neither, it is a class like any other; where they only look like masks,
+    their images are missing; photographs of the names of images are neither.
+    """
+    by_root: dict[str, list[str]] = defaultdict(list)
+    rest: list[str] = []
+    for path in files:
+        candidate = _mask_root(path)
+        (by_root[candidate] if candidate else rest).append(path)
+    masks: dict[str, list[str]] = {}
+    lone: list[str] = []
+    notes: list[str] = []
+    candidates = sorted(by_root.items(), key=lambda item: item[0].count("/"))
+    everywhere = [folder for folder, _ in candidates] if not rest else []
+    for folder, inside in candidates:
+        like_masks = _like_masks(root, inside, _FEW_OF_FOLDER)
+        others = rest if folder not in everywhere else []
+        found, paired = _pair_by_folder(others, inside, by_name=bool(like_masks))
+        mostly = len(paired) >= len(inside) / 2
+        informative = like_masks and not (others and _like_masks(root, others, _FEW_OF_FOLDER))
+        if (mostly and like_masks is not False) or informative:
+            for image, added in found.items():
+                masks.setdefault(image, []).extend(added)
+            lone += sorted(set(inside) - paired)
+        elif mostly:
+            notes.append(
+                f"{amount(len(inside), 'picture', 'pictures')} in {folder} have the names of "
+                "images, but are no masks (too many colours); they were left out."
+            )
+        else:
+            rest = [*rest, *inside]
+    return rest, masks, lone, notes
+
+
+def _mask_root(path: str) -> str:
+    """The outermost folder whose name has a word for masks; "" for none."""
+    folders = path.split("/")[:-1]
+    for depth, name in enumerate(folders, 1):
+        if without_mask_words(name) is not None:
+            return "/".join(folders[:depth])
+    return ""
+
+
+def _like_masks(root: Path, files: Sequence[str], most: int) -> bool | None:
+    """Whether most of a few of the files, decoded, look like masks; None where none can be read."""
+    few = files[:: max(1, len(files) // most)][:most]
+    looks = [looks_like_mask(root / path) for path in few]
+    seen = [look for look in looks if look is not None]
+    return sum(seen) * 2 >= len(seen) if seen else None
+
+
+def _pair_by_folder(
+    images: Iterable[str], masks: Sequence[str], *, by_name: bool
+) -> tuple[dict[str, list[str]], set[str]]:
+    """Masks by image when masks lie in folders that mirror those of the images; paired masks.
+
+    Folders such as `images` and `masks` do not count. `ground_truth/crack/1_mask.png` belongs to
+    `test/crack/1.png`: where masks are not told apart by split, they are of the test images.
+
+    Args:
+        images: paths of the images.
+        masks: paths of the masks.
+        by_name: also take a name that only one image has, wherever both lie.
+    """
+    places: dict[Steps, list[str]] = defaultdict(list)
+    names: dict[str, list[str]] = defaultdict(list)
+    for image in images:
+        steps = _steps(image)
+        no_test = (*(part for part in steps[:-1] if role_of_split(part) != "test"), steps[-1])
+        for place in dict.fromkeys((steps, no_test)):
+            for stem in dict.fromkeys((place[-1], image_stem(place[-1]))):
+                places[(*place[:-1], stem)].append(image)
+        names[steps[-1]].append(image)
+    found: dict[str, list[str]] = defaultdict(list)
+    paired = set()
+    for mask in masks:
+        *folders, stem = _steps(mask)
+        stems = [stem, *mask_stems(stem), without_number(stem)]
+        tried = [(*folders, name) for name in stems if name]
+        if folders:  # one folder of masks for each image
+            tried += [tuple(folders), (*folders[:-1], *mask_stems(folders[-1])[:1])]
+        own = next((places[steps] for steps in tried if steps and steps in places), [])
+        if not own and by_name:
+            own = next((names[name] for name in stems if len(names.get(name, ())) == 1), [])
+        for image in own:
+            found[image].append(mask)
+            paired.add(mask)
+    return found, paired
+
+
+def _steps(path: str) -> Steps:
+    """The folders of a file and its stem, without folders such as `images` and `masks`."""
+    *folders, name = _stem(path).split("/")
+    bare = (without_mask_words(part) for part in folders)
+    named = (part if left is None else left for part, left in zip(folders, bare, strict=True))
+    return (*(part for part in named if part and part not in IMAGE_FOLDERS), name)
 
 
 def _stem(path: str) -> str:
@@ -111,31 +321,41 @@ def _by_stem(files: Iterable[str]) -> dict[str, list[str]]:
     return by_stem
 
 
-def _without_suffix(stem: str) -> tuple[str, str]:
-    for suffix in MASK_SUFFIXES:
-        if stem.endswith(suffix):
-            return stem.removesuffix(suffix), suffix
-    return stem, ""
+def _pair_by_word(root: Path, files: Iterable[str]) -> tuple[dict[str, list[str]], list[str]]:
+    """Masks by image, of those beside it with a word for masks; and masks whose image is missing.
 
-
-def _pair_by_suffix(files: Iterable[str]) -> tuple[dict[str, str], list[str]]:
-    """Masks by image, and masks whose image is missing.
-
-    A suffix without a partner is a mask only where the same suffix has one elsewhere: the photo
+    A word without a partner makes a mask only where the same word has one elsewhere: the photo
     `bottle_label.jpg` shows a label.
     """
     by_stem = _by_stem(files)
-    masks: dict[str, str] = {}
-    lone: list[tuple[str, list[str]]] = []
-    used = set()
+    images: dict[str, list[str]] = defaultdict(list)
     for stem, paths in by_stem.items():
-        base, suffix = _without_suffix(stem)
-        if suffix and base in by_stem:
-            used.add(suffix)
-            masks.update((image, paths[0]) for image in by_stem[base])
-        elif suffix:
-            lone.append((suffix, paths))
-    return masks, [path for suffix, paths in lone if suffix in used for path in paths]
+        folder, slash, name = stem.rpartition("/")
+        for known in dict.fromkeys((name, image_stem(name))):
+            images[folder + slash + known] += paths
+    by_word: dict[str, list[tuple[str, list[str]]]] = defaultdict(list)  # mask, its images
+    for stem, paths in by_stem.items():
+        folder, slash, name = stem.rpartition("/")
+        bases = mask_stems(name)
+        if not bases:
+            continue
+        places = [folder + slash + base for base in bases]
+        own = next((images[place] for place in places if place in images), [])
+        own = [image for image in own if image not in paths]
+        word = without_number(name.replace(bases[0], "", 1)) or name.replace(bases[0], "", 1)
+        by_word[word] += [(path, own) for path in paths]
+    masks: dict[str, list[str]] = defaultdict(list)
+    lone = []
+    for found in by_word.values():
+        with_image = [mask for mask, own in found if own]
+        if not with_image or _like_masks(root, with_image, _FEW_OF_FOLDER) is False:
+            continue
+        for mask, own in found:
+            for image in own:
+                masks[image].append(mask)
+            if not own:
+                lone.append(mask)
+    return masks, lone
 
 
 def _pair_by_stem(root: Path, files: Iterable[str]) -> tuple[dict[str, str], list[str]]:
@@ -150,52 +370,17 @@ def _pair_by_stem(root: Path, files: Iterable[str]) -> tuple[dict[str, str], lis
     masks: dict[str, str] = {}
     endings = set()
     for (_, ending), candidates in pairs.items():
-        few = candidates[:: max(1, len(candidates) // _DECODED_PAIRS)][:_DECODED_PAIRS]
-        if all(_looks_like_mask(root / mask) for _, mask in few) and not all(
-            _looks_like_mask(root / image) for image, _ in few
+        few = candidates[:: max(1, len(candidates) // _LOOKED_AT)][:_LOOKED_AT]
+        if all(looks_like_mask(root / mask) for _, mask in few) and not all(
+            looks_like_mask(root / image) for image, _ in few
         ):
             masks.update(candidates)
             endings.add(ending)
     alone = [
         paths[0] for paths in by_stem.values() if len(paths) == 1 and _ending(paths[0]) in endings
     ]
-    return masks, [path for path in alone if _looks_like_mask(root / path)]
+    return masks, [path for path in alone if looks_like_mask(root / path)]
 
 
 def _ending(path: str) -> str:
     return os.path.splitext(path)[1].lower()  # noqa: PTH122 (100,000 times)
-
-
-def _looks_like_mask(path: Path) -> bool:
-    """Whether at least nine of ten pixels are nearly black or nearly white."""
-    try:
-        pixels = np.asarray(read_image(path).convert("L"))
-    except UnreadableImage:
-        return False
-    return bool(((pixels < 26) | (pixels > 229)).mean() >= 0.9)
-
-
-def _pair_by_folder(images: Iterable[str], masks: Iterable[str]) -> dict[str, str]:
-    """Masks by image when masks lie in folders of their own that mirror those of the images.
-
-    Folders such as `images` and `masks` do not count. `ground_truth/crack/1_mask.png` belongs to
-    `test/crack/1.png`: where masks are not told apart by split, they are of the test images.
-    """
-    by_steps: dict[tuple[str, ...], str] = {}
-    for mask in masks:
-        *folders, name = _steps(mask)
-        by_steps.setdefault((*folders, _without_suffix(name)[0]), mask)
-    found: dict[str, str] = {}
-    for image in images if by_steps else ():
-        steps = _steps(image)
-        no_test = tuple(part for part in steps[:-1] if role_of_split(part) != "test")
-        mask_path = by_steps.get(steps) or by_steps.get((*no_test, steps[-1]))
-        if mask_path:
-            found[image] = mask_path
-    return found
-
-
-def _steps(path: str) -> tuple[str, ...]:
-    """The folders of a file and its stem, without folders such as `images` and `masks`."""
-    *folders, name = _stem(path).split("/")
-    return (*(part for part in folders if part not in IMAGE_FOLDERS | MASK_FOLDERS), name)

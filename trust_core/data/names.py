@@ -24,11 +24,29 @@ SPLIT_ROLES = {
     **dict.fromkeys(("test", "testing", "holdout"), "test"),
 }
 IMAGE_FOLDERS = frozenset(("images", "image", "imgs", "img", "rgb"))
-MASK_FOLDERS = frozenset(
-    ("ground_truth", "groundtruth", "gt", "mask", "masks", "label", "labels", "annotations")
+MASK_WORDS = frozenset(
+    """mask masks gt gts truth groundtruth label labels seg segs segm segmentation segmentations
+    segmentationclass segmentationobject segmap bw binary bin annotation annotations annot anno map
+    maps""".split()  # noqa: SIM905 (a list of words)
 )
-MASK_SUFFIXES = ("_mask", "_label", "_gt")
+_BESIDE_MASK_WORDS = frozenset(
+    """ground defect defects anomaly pixel pixelwise pixels instance semantic class png binary
+    color colour""".split()  # noqa: SIM905 (a list of words)
+)
+_IMAGE_WORDS = ("image", "images", "img", "imgs", "rgb", "photo", "raw")
+_SPLIT_FILLERS = frozenset("public private image images img imgs set data split".split())  # noqa: SIM905
 
+_MASK_WORD = "|".join(sorted(MASK_WORDS | _BESIDE_MASK_WORDS, key=len, reverse=True))
+_MASK_STEMS = (
+    re.compile(
+        rf"(?P<base>.+?)(?=[-_. ].*(?:{'|'.join(MASK_WORDS)})|masks?)"
+        rf"(?:masks?|(?:[-_. ]+(?:{_MASK_WORD}))+)(?:[-_. ]*\d+)?"
+    ),
+    re.compile(rf"(?:(?:{_MASK_WORD})[-_. ]+)*(?:{'|'.join(MASK_WORDS)})[-_. ]+(?P<base>.+)"),
+)
+_IMAGE_STEM = re.compile(
+    r"(?P<before>.+)[-_. ]+(?:{0})|(?:{0})[-_. ]+(?P<after>.+)".format("|".join(_IMAGE_WORDS))
+)
 _NEGATIONS = frozenset(("not", "no", "non", "un", "never", "without"))
 _UNDECIDED = frozenset(("unknown", "unlabeled", "unlabelled", "unsorted", "unclassified"))
 
@@ -44,8 +62,62 @@ def is_good(name: str) -> bool:
 
 
 def role_of_split(split: str) -> str | None:
-    """The role a split name stands for, or None when the name is not known."""
-    return SPLIT_ROLES.get(split.strip().casefold())
+    """The role a split name stands for, or None when the name is not known.
+
+    >>> role_of_split("Test"), role_of_split("test_public"), role_of_split("train2017")
+    ('test', 'test', 'train')
+    """
+    first, *others = _words(split) or [""]
+    return SPLIT_ROLES.get(first) if _SPLIT_FILLERS.issuperset(others) else None
+
+
+def without_mask_words(name: str) -> str | None:
+    """A folder name without the words that make it one of masks; None when there are none.
+
+    >>> without_mask_words("ground_truth"), without_mask_words("test_maps")
+    ('', 'test')
+    """
+    words = _words(name)
+    if MASK_WORDS.isdisjoint(words):
+        return None
+    return "_".join(word for word in words if word not in MASK_WORDS | _BESIDE_MASK_WORDS)
+
+
+def mask_stems(stem: str) -> list[str]:
+    """The stems of images that a mask of this stem may belong to, the likeliest first.
+
+    >>> mask_stems("part_7_mask_2")
+    ['part_7', 'part']
+    >>> mask_stems("gt-7")
+    ['7']
+    """
+    found = [match["base"] for form in _MASK_STEMS if (match := form.fullmatch(stem))]
+    return found + [base for stem in found if (base := without_number(stem))]
+
+
+def image_stem(stem: str) -> str:
+    """The stem of an image without a word that says that it is one.
+
+    >>> image_stem("7_image")
+    '7'
+    """
+    match = _IMAGE_STEM.fullmatch(stem)
+    return (match["before"] or match["after"]) if match else stem
+
+
+def without_number(stem: str) -> str:
+    """The stem without a number at its end; "" where there is none.
+
+    >>> without_number("part_7_2")
+    'part_7'
+    """
+    match = re.fullmatch(r"(.+?)[-_. ]+\d+", stem)
+    return match[1] if match else ""
+
+
+def _words(name: str) -> list[str]:
+    """The words of a name, without numbers and case."""
+    return [word for word in re.split(r"[-_ .\d]+", name.strip().casefold()) if word]
 
 
 def first_few(names: Sequence[str], most: int = 5) -> str:

@@ -13,7 +13,8 @@ import pandas as pd
 
 from trust_core.data.files import check_folder, is_image, list_files
 from trust_core.data.folders import class_folders, kind_of_folder
-from trust_core.data.masks import pair_masks
+from trust_core.data.mask_decoding import SEPARATOR, mask_paths
+from trust_core.data.masks import mask_notes, pair_masks
 from trust_core.data.names import (
     DEFECTIVE_NAMES,
     choose_good,
@@ -88,7 +89,7 @@ def samples_of_csv(
     if group_column:
         columns["group"] = given[group_column].tolist()
     if "mask_path" in given:
-        columns["mask_path"] = resolve_paths(root, given["mask_path"], file.name, what="masks")
+        columns["mask_path"] = _given_masks(root, given["mask_path"], file.name)
     else:
         columns["mask_path"] = found = _masks_by_name(root, paths)
         if any(found):
@@ -98,6 +99,7 @@ def samples_of_csv(
     elif not any(kinds):
         kinds = kind_of_folder(labels, _folder_names(paths))
     kinds = [kind if label else "" for kind, label in zip(kinds, labels, strict=True)]
+    notes += mask_notes(root, columns["mask_path"], labels)
     table = sample_table(paths, labels, kind=kinds, **columns)
     return LabelTable(table, "CSV", taken, tuple(notes))
 
@@ -262,12 +264,19 @@ def resolve_paths(root: Path, paths: pd.Series, table: str, *, what: str) -> lis
     return [path or "" for path in found]
 
 
+def _given_masks(root: Path, cells: pd.Series, table: str) -> list[str]:
+    """The masks that a column names, several for one image separated by `SEPARATOR`."""
+    each = cells.str.split(SEPARATOR, regex=False).explode().str.strip()
+    resolved = pd.Series(resolve_paths(root, each, table, what="masks"), index=each.index)
+    return resolved.groupby(level=0, sort=False).agg(SEPARATOR.join).tolist()
+
+
 def _masks_by_name(root: Path, paths: Sequence[str]) -> list[str]:
     """The mask found for each path, "" for none; what the table lists as an image is no mask."""
     masks = pair_masks(root, [path for path in list_files(root) if is_image(path)]).masks
     listed = set(paths)
     found = [masks.get(path, "") for path in paths]
-    return [mask if mask not in listed else "" for mask in found]
+    return [mask if listed.isdisjoint(mask_paths(mask)) else "" for mask in found]
 
 
 def _folder_names(paths: Sequence[str]) -> list[str]:

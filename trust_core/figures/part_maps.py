@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from trust_core.data.images import read_mask
+from trust_core.data.mask_decoding import read_masks
 from trust_core.figures import overlays
 from trust_core.figures.overlays import LINES, PANEL_LINE, RAMPS, Outline
 from trust_core.model.placement import Box, Mask, Values, spread
@@ -94,13 +94,13 @@ def fitted(photo: Image.Image, side: int) -> Image.Image:
     return photo.resize((width, height), Image.Resampling.BILINEAR)
 
 
-def truth_mask(path: Path, size: tuple[int, int]) -> Mask:
-    """The ground-truth mask at (width, height) of the picture.
+def truth_mask(root: Path, mask_path: str, size: tuple[int, int]) -> Mask:
+    """The ground-truth mask at (width, height) of the picture; `mask_path` as in the sample table.
 
     Raises:
         UnreadableImage: with the file name and the reason.
     """
-    mask = Image.fromarray(read_mask(path))
+    mask = Image.fromarray(read_masks(root, mask_path))
     return np.asarray(mask.resize(size, Image.Resampling.NEAREST), dtype=bool)
 
 

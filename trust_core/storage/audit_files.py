@@ -66,9 +66,14 @@ class Audit:
         """Adversarial strengths ε that were scored, ascending, 0 first."""
         return self.manifest.settings.strengths
 
+    @property
+    def data_root(self) -> Path:
+        """The folder that paths of the sample table are relative to."""
+        return Path(self.manifest.data.root)
+
     def data_file(self, path: str) -> Path:
-        """The file of a photograph or mask, from its path in the sample table."""
-        return Path(self.manifest.data.root) / path
+        """The file of a photograph, from its path in the sample table."""
+        return self.data_root / path
 
     def query(self, sql: str, parameters: Sequence[object] = ()) -> pd.DataFrame:
         """Rows of a SQL query over the tables `samples`, `scores` and `indicators`.

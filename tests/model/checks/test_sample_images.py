@@ -6,11 +6,16 @@ import pytest
 import torch
 from PIL import Image
 
-from tests.data.pictures import png, write_all
+from tests.data.pictures import encode, png, write_all
 from tests.model.networks import Tiny
 from trust_core.data.samples import Dataset
 from trust_core.errors import DataError
-from trust_core.model.checks.sample_images import class_pictures, previews, sample_images
+from trust_core.model.checks.sample_images import (
+    class_pictures,
+    mask_previews,
+    previews,
+    sample_images,
+)
 from trust_core.model.detector import Detector
 from trust_core.model.outputs import choose_convention
 from trust_core.model.preprocessing import Preprocessing
@@ -113,3 +118,20 @@ def test_pictures_are_small(tmp_path):
     write_all(tmp_path, {"a/1.png": png(7, size=(640, 320)), "b/1.png": png(8)})
     (picture,) = class_pictures(tmp_path, ("a",))["a"]
     assert Image.open(io.BytesIO(picture)).size == (160, 80)
+
+
+def test_masks_are_shown_in_red_with_their_share(tmp_path):
+    samples = pd.DataFrame(
+        [("a.png", 1, "tune", "m.png|n.png"), ("b.png", 1, "test", "m.png"),
+         ("c.png", 0, "tune", "m.png"), ("d.png", 1, "train", "gone.png")],
+        columns=["path", "label", "role", "mask_path"],
+    )  # fmt: skip
+    left, right = np.zeros((2, 60, 80), np.uint8)
+    left[:, :20], right[:, 60:] = 1, 255
+    write_all(tmp_path, {name: png(100, (80, 60)) for name in ("a.png", "b.png", "c.png", "d.png")})
+    write_all(tmp_path, {"m.png": encode(left, "PNG"), "n.png": encode(right, "PNG")})
+    (shown,) = mask_previews(Dataset(tmp_path, samples, "CSV", (), ()))
+    assert shown.share == 0.5
+    pixels = np.asarray(Image.open(io.BytesIO(shown.picture))).astype(int)
+    assert (pixels[:, 25:55] == 100).all()
+    assert (pixels[:, [5, 75], 0] > 180).all()

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from tests.parts import SIDE, parts_dataset
-from trust_core.data.images import read_mask
+from trust_core.data.mask_decoding import read_mask
 from trust_core.errors import DataError
 from trust_core.model.preprocessing import Preprocessing
 from trust_core.model.training.data import TABLE, check, order, prepare, reduced, with_train_role

@@ -19,7 +19,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from trust_core.data.images import image_size, read_mask
+from trust_core.data.images import image_size
+from trust_core.data.mask_decoding import RULE, read_masks
 from trust_core.decision.localization.metrics import THRESHOLDS, count_pixels
 from trust_core.errors import SettingsError, StoreError, UnreadableImage
 from trust_core.model.placement import audit_box, spread
@@ -110,7 +111,7 @@ def read_counts(audit: Audit, source: str) -> MaskCounts | None:
 
 def counts_folder(audit: Audit, source: str) -> Path:
     """Where the counts of this model pass with these labels and masks lie; others lie elsewhere."""
-    told = [audit.manifest.model_pass, audit.manifest.table, THRESHOLDS.tolist()]
+    told = [audit.manifest.model_pass, audit.manifest.table, THRESHOLDS.tolist(), RULE]
     digest = hashlib.sha256(json.dumps(told).encode()).hexdigest()[:12]
     return audit.folder / FOLDER / f"{source}-{digest}"
 
@@ -199,7 +200,7 @@ def _count(audit: Audit, values: npt.NDArray[np.float16], picture: _Picture) -> 
     column[TRUE] = UNKNOWN
     try:
         if picture.mask_path:
-            truth = read_mask(audit.data_file(picture.mask_path))
+            truth = read_masks(audit.data_root, picture.mask_path)
             height, width = truth.shape
         else:
             truth = None

@@ -16,6 +16,7 @@ from torch import Tensor
 from trust_core.data.files import is_image, list_files
 from trust_core.data.folders import class_folders
 from trust_core.data.images import read_image
+from trust_core.data.mask_decoding import read_masks
 from trust_core.data.masks import pair_masks
 from trust_core.data.samples import Dataset
 from trust_core.data.tables import read_table
@@ -27,6 +28,7 @@ OPEN_ROLES = ("tune", "train", "")  # certify and test stay sealed
 CLASS_PICTURES = 3
 PREVIEWS = 5  # images of each label
 PICTURE_SIDE = 160  # pixels of the longer side
+MARK_COLOUR, MARK_OPACITY = (255, 0, 96), 170
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,19 @@ class Preview:
     picture: bytes
     label: int
     probability: float
+
+
+@dataclass(frozen=True)
+class MaskPreview:
+    """One image and what its mask marks.
+
+    Attributes:
+        picture: PNG of the photograph, what is marked in `MARK_COLOUR`.
+        share: of the mask's pixels that are marked.
+    """
+
+    picture: bytes
+    share: float
 
 
 def sample_images(dataset: Dataset, preprocessing: Preprocessing, images: int = 32) -> SampleImages:
@@ -109,6 +124,29 @@ def previews(detector: Detector, dataset: Dataset, each: int = PREVIEWS) -> list
         Preview(_png(_as_image(shown[::-1] if bgr else shown)), paths[path], answer)
         for (path, shown), answer in zip(pixels.items(), answers, strict=True)
     ]
+
+
+def mask_previews(dataset: Dataset, most: int = PREVIEWS) -> list[MaskPreview]:
+    """What the masks of a few defective images mark, to be confirmed by eye; no sealed role.
+
+    Args:
+        dataset: where they come from.
+        most: how many images; those whose masks cannot be read are left out.
+    """
+    samples = dataset.samples
+    rows = samples[(samples["label"] == 1) & (samples["mask_path"] != "")]
+    rows = rows[rows["role"].isin(OPEN_ROLES)].set_index("path")
+    found = []
+    for path in _evenly(rows.index.tolist(), most):
+        with suppress(UnreadableImage):
+            mask = Image.fromarray(read_masks(dataset.root, rows.at[path, "mask_path"]))
+            picture = read_image(dataset.root / path).convert("RGB")
+            picture.thumbnail((PICTURE_SIDE, PICTURE_SIDE))
+            marked = mask.convert("L").resize(picture.size, Image.Resampling.BILINEAR)
+            marked = marked.point([0] + [MARK_OPACITY] * 255)  # a small mark stays in sight
+            picture.paste(MARK_COLOUR, (0, 0), marked)
+            found.append(MaskPreview(_png(picture), float(np.asarray(mask).mean())))
+    return found
 
 
 def class_pictures(

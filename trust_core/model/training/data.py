@@ -20,7 +20,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import adaptive_max_pool2d
 
-from trust_core.data.images import read_image, read_mask
+from trust_core.data.images import read_image
+from trust_core.data.mask_decoding import read_masks
 from trust_core.data.names import first_few
 from trust_core.data.samples import Dataset
 from trust_core.errors import DataError, UnreadableImage
@@ -273,7 +274,7 @@ def _read(root: Path, samples: pd.DataFrame, preprocessing: Preprocessing) -> It
         if not mask_path:
             return _Decoded(pixels, none, known=not label)
         try:
-            mask = read_mask(root / mask_path)
+            mask = read_masks(root, mask_path)
         except UnreadableImage as error:
             return _Decoded(pixels, none, known=not label, mask_reason=str(error))
         if mask.shape != (image.height, image.width):

@@ -1,0 +1,219 @@
+"""What a mask file marks: anything but its background, however an annotation tool wrote it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+from scipy.ndimage import label, maximum_filter, minimum_filter
+
+from trust_core.data.images import decode
+from trust_core.errors import UnreadableImage
+
+RULE = 2  # what is kept of masks is made anew when the rule changes
+SEPARATOR = "|"  # between the masks of one image in `mask_path`
+FEW = 16  # levels of a file that holds classes; a photograph has more
+FAINT = 16  # what is darker in a lossy file may be its compression
+NEARLY_BLACK, NEARLY_WHITE = 26, 0.9  # a value of 255; a share of the brightest
+
+Values = npt.NDArray[np.int64]
+_WITH_ALPHA = ("LA", "La", "PA", "RGBA", "RGBa", "RGBX")
+
+INVERTED, UNIFORM, COLOURED, PALE = "inverted", "uniform", "coloured", "pale"
+"""Doubts: more marked than not; one colour all over; no black; a lossy file that is nearly black"""
+
+
+@dataclass(frozen=True)
+class MaskReading:
+    """What a mask marks, and what makes that doubtful.
+
+    Attributes:
+        marked: `(H, W)`.
+        doubt: `INVERTED`, `UNIFORM`, `COLOURED`, `PALE`, or "".
+        background: the colour or value taken as the background.
+    """
+
+    marked: npt.NDArray[np.bool_]
+    doubt: str = ""
+    background: str = "black"
+
+
+def read_mask(path: Path) -> npt.NDArray[np.bool_]:
+    """Decode a mask as `(H, W)` booleans; the rule stands at `mask_reading`.
+
+    Raises:
+        UnreadableImage: with the file name and the reason.
+    """
+    return mask_reading(path).marked
+
+
+def read_masks(root: Path, mask_path: str) -> npt.NDArray[np.bool_]:
+    """The union of the masks of one image.
+
+    Args:
+        root: the data folder.
+        mask_path: of the sample table: one path or several, separated by `SEPARATOR`.
+
+    Raises:
+        UnreadableImage: one of them cannot be read, or they differ in size.
+    """
+    first, *others = (read_mask(root / path) for path in mask_paths(mask_path))
+    for other in others:
+        if other.shape != first.shape:
+            raise UnreadableImage(
+                f"{Path(mask_path.split(SEPARATOR)[0]).name}: the masks of this image differ in "
+                "size; save all at the size of their image."
+            )
+        first |= other
+    return first
+
+
+def mask_paths(mask_path: str) -> list[str]:
+    """The paths that a `mask_path` of the sample table names."""
+    return [path for path in mask_path.split(SEPARATOR) if path]
+
+
+def mask_reading(path: Path) -> MaskReading:
+    """Decode a mask, whatever its mode.
+
+    1. Where transparency differs from pixel to pixel, what is transparent is background; of what is
+       not, all is marked, unless it is black and another colour.
+    2. Otherwise the background is black: value 0, or number 0 of a palette whose colours do not
+       show it. Where nothing is black, it is the most frequent colour; one colour all over marks
+       the whole picture.
+    3. Anything else is marked, be it as dark as 1 of 255. Only soft edges are cut, at half of the
+       brightest value: those of what is or was a JPEG, and values most of which have a brighter
+       neighbour as well as a darker one.
+
+    Raises:
+        UnreadableImage: with the file name and the reason.
+    """
+    image = decode(path, any_range=True)
+    lossy = image.format == "JPEG"
+    visible = _visible(image)
+    if visible is None:
+        values, background = _from_background(image)
+        marked = _without_edges(values, lossy=lossy)
+    else:
+        values, background = _channels(image).max(axis=2), "black"
+        marked = _without_edges(values, lossy=lossy) & visible
+        marked = marked if marked.any() else visible
+    doubt = ""
+    if lossy and not marked.any() and 0 < values.max(initial=0) < FAINT:
+        doubt = PALE
+    elif background != "black":
+        doubt = COLOURED
+    elif marked.all():
+        doubt = UNIFORM
+    elif marked.mean() > 0.5:
+        doubt = INVERTED
+    return MaskReading(marked, doubt, background)
+
+
+def looks_like_mask(path: Path) -> bool | None:
+    """Whether a file has few colours, or at least nine of ten pixels nearly black or brightest.
+
+    None when it cannot be read.
+    """
+    try:
+        image = decode(path, any_range=True)
+    except UnreadableImage:
+        return None
+    if image.mode in ("1", "L", "LA", "P", "RGB", "RGBA"):
+        if image.getcolors(FEW) is not None:
+            return True
+    elif len(np.unique(np.asarray(image)[::4, ::4])) <= FEW:
+        return True
+    pixels = np.asarray(image.convert("L"))
+    bright = pixels > NEARLY_WHITE * pixels.max(initial=0)
+    return bool(((pixels < NEARLY_BLACK) | bright).mean() >= 0.9)
+
+
+def _visible(image: Image.Image) -> npt.NDArray[np.bool_] | None:
+    """Where the picture is not transparent; None where transparency says nothing.
+
+    It says nothing where it is the same everywhere, unless there is nothing to see below it either:
+    then the mask is empty.
+    """
+    if image.mode in _WITH_ALPHA:
+        alpha = np.asarray(image.getchannel(len(image.getbands()) - 1))
+    elif "transparency" in image.info:
+        alpha = np.asarray(image.convert("RGBA").getchannel("A"))
+    else:
+        return None
+    if alpha.min(initial=255) < alpha.max(initial=0):
+        return _without_edges(alpha.astype(np.int64), lossy=False)
+    colours = _channels(image).reshape(-1, _channels(image).shape[2])
+    empty = not alpha.any() and bool((colours == colours[:1]).all())
+    return np.zeros(alpha.shape, np.bool_) if empty else None
+
+
+def _channels(image: Image.Image) -> Values:
+    """The values of a picture without its transparency, `(H, W, c)`."""
+    if image.mode in ("P", "PA"):
+        image = image.convert("RGB")
+    elif image.mode in ("1", "CMYK", "YCbCr"):
+        image = image.convert("L" if image.mode == "1" else "RGB")
+    values = np.asarray(image)
+    if values.dtype.kind == "f":  # a probability has its range; any other number is a class
+        values = np.nan_to_num(values) * (255 if np.nanmax(np.abs(values), initial=0) <= 1 else 1)
+    values = np.abs(values.astype(np.int64))
+    if values.ndim == 2:
+        return values[:, :, None]
+    return values[:, :, :-1] if image.mode in _WITH_ALPHA else values
+
+
+def _from_background(image: Image.Image) -> tuple[Values, str]:
+    """How far each pixel is from the background, `(H, W)`; and the background in words."""
+    if image.mode in ("P", "PA"):
+        return _from_palette(image), "black"
+    values = _channels(image)
+    grey = values.max(axis=2)
+    black = FAINT if image.format in ("JPEG", "WEBP") else 1
+    if not grey.size or grey.min() < black:
+        return grey, "black"
+    packed = (values << (np.arange(values.shape[2]) * 16)).sum(axis=2)
+    codes, counts = np.unique(packed, return_counts=True)
+    if len(codes) == 1:
+        return grey, "black"
+    background = values[packed == codes[counts.argmax()]][0]
+    return np.abs(values - background).max(axis=2), ", ".join(map(str, background.tolist()))
+
+
+def _from_palette(image: Image.Image) -> Values:
+    """The same for numbers that stand for colours: number 0, or else black, is the background."""
+    numbers = np.asarray(image.getchannel(0))
+    table = np.zeros((256, 3), np.int64)
+    given = np.asarray(image.getpalette("RGB") or [], np.int64).reshape(-1, 3)
+    table[: len(given)] = given
+    used = np.unique(numbers)
+    black = used[table[used].max(axis=1) == 0]
+    background = int(black[0]) if black.size and 0 not in black else 0
+    shades = np.maximum(np.abs(table - table[background]).max(axis=1), 1)
+    shades[background] = 0
+    return np.asarray(shades[numbers], np.int64)
+
+
+def _without_edges(values: Values, *, lossy: bool) -> npt.NDArray[np.bool_]:
+    """What is no background, without the soft edges of what is marked."""
+    most = int(values.max(initial=0))
+    if lossy:
+        return np.asarray(values > max(most, FAINT) / 2)
+    between = (values > 0) & (values < most)
+    if not between.any():
+        return np.asarray(values > 0)
+    slope = (maximum_filter(values, 3) > values) & (minimum_filter(values, 3) < values)
+    soft = (slope & between).sum() > between.sum() / 2 or _compressed(values, most)
+    return np.asarray(values > (most / 2 if soft else 0))
+
+
+def _compressed(values: Values, most: int) -> bool:
+    """Whether this was a JPEG once: one area holds several levels next to the highest.
+
+    Classes and instances fill an area with one level each.
+    """
+    areas, _ = label(values > 0, np.ones((3, 3)))
+    largest = np.bincount(areas[values > NEARLY_WHITE * most]).argmax()
+    levels = np.unique(values[areas == largest])
+    return most > FAINT and int((levels > NEARLY_WHITE * most).sum()) >= 3

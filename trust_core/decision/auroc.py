@@ -99,13 +99,28 @@ def difference_interval(
     fewest = groups_of_rarer(codes, missed)
     if fewest < 2:
         return float("nan"), float("nan")
-    if len(scores) > DRAWN_ONE_BY_ONE:
-        values = resampled_difference(scores, rival, missed, codes, resamples, seed)
-    else:
-        first, second = auroc_of_resamples(scores, missed), auroc_of_resamples(rival, missed)
-        drawn = resample(codes, resamples, seed)
-        values = np.concatenate([first(times) - second(times) for times in drawn])
+    values = differences_of_resamples(scores, rival, missed, codes, resamples=resamples, seed=seed)
     return expanded_percentiles(values, fewest)
+
+
+def differences_of_resamples(
+    scores: Floats,
+    rival: Floats,
+    missed: Flags,
+    codes: Counts,
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Floats:
+    """AUROC(scores) − AUROC(rival) of resamples over groups, `(B,)`; NaN where one has no pair.
+
+    The arguments are those of `difference_interval`. Many images are drawn by their influence.
+    """
+    if len(scores) > DRAWN_ONE_BY_ONE:
+        return resampled_difference(scores, rival, missed, codes, resamples, seed)
+    first, second = auroc_of_resamples(scores, missed), auroc_of_resamples(rival, missed)
+    drawn = resample(codes, resamples, seed)
+    return np.concatenate([first(times) - second(times) for times in drawn])
 
 
 def auroc_of_resamples(scores: Floats, missed: Flags) -> Callable[[npt.NDArray[np.int32]], Floats]:

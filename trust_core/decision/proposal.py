@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trust_core.decision.auroc import auroc_of_resamples
-from trust_core.decision.bootstrap import Flags, count_groups, resample
+from trust_core.decision.auroc import differences_of_resamples
+from trust_core.decision.bootstrap import Flags, count_groups
 from trust_core.decision.curves import scored
 from trust_core.decision.indicators.registry import (
     DEFAULT_INDICATOR,
@@ -72,8 +72,23 @@ def propose_indicator(audit: Audit) -> Proposal:
     }
     tables = {name: scored(audit, ["tune"], name, strength) for name, strength in strengths.items()}
     first = tables[THRESHOLD_SHIFT]
+    scores = {name: table["indicator"].to_numpy(dtype=np.float64) for name, table in tables.items()}
     missed = (first["outcome"] == "FN").to_numpy(dtype=bool)
-    codes = first["group"].to_numpy(dtype=np.int64)
+    return propose(scores, missed, first["group"].to_numpy(dtype=np.int64), strengths)
+
+
+def propose(
+    scores: dict[str, Floats], missed: Flags, codes: Counts, strengths: dict[str, float]
+) -> Proposal:
+    """The simplest of indicators on passed images of `tune` that is as good as the best.
+
+    Args:
+        scores: of each indicator, `(N,)`, NaN = unscored; the simplest first, threshold shift among
+            them.
+        missed: `(N,)`.
+        codes: groups as numbers, `(N,)`.
+        strengths: ε of each indicator.
+    """
     groups, good_groups = (count_groups(codes, chosen) for chosen in (missed, ~missed))
     if min(groups, good_groups) < LEAST_GROUPS:
         return Proposal(
@@ -84,7 +99,6 @@ def propose_indicator(audit: Audit) -> Proposal:
             groups,
             (),
         )
-    scores = {name: table["indicator"].to_numpy(dtype=np.float64) for name, table in tables.items()}
     candidates = compare(scores, missed, codes, strengths)
     chosen = next(each for each in candidates if each.behind <= each.error)
     return Proposal(
@@ -105,19 +119,21 @@ def compare(
     """
     areas = {name: curve(values, missed).auroc for name, values in scores.items()}
     best = max(areas, key=lambda name: areas[name])  # the simplest of equals
-    resampled = {name: auroc_of_resamples(values, missed) for name, values in scores.items()}
-    drawn: dict[str, list[Floats]] = {name: [] for name in scores}
-    for times in resample(codes, RESAMPLES):
-        for name, auroc in resampled.items():
-            drawn[name].append(auroc(times))
-    known = {name: np.concatenate(values) for name, values in drawn.items()}
+
+    def error(name: str) -> float:
+        """Of how far an indicator is behind the best."""
+        drawn = differences_of_resamples(
+            scores[best], scores[name], missed, codes, resamples=RESAMPLES
+        )
+        return float(np.nanstd(drawn))
+
     return tuple(
         Candidate(
             name,
             strengths[name],
             areas[name] - areas[THRESHOLD_SHIFT],
             areas[best] - areas[name],
-            float(np.nanstd(known[best] - known[name])),
+            error(name),
         )
         for name in scores
     )

@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from trust_core.decision.auroc import auroc_of_resamples
-from trust_core.decision.bootstrap import Flags, count_groups, group_codes, resample
+from trust_core.decision.auroc import differences_of_resamples
+from trust_core.decision.bootstrap import Flags, count_groups, group_codes
 from trust_core.decision.cross_validation import FOLDS, grouped_folds, standardised
 from trust_core.decision.indicators.linear_discriminant import TINY, linear_discriminants
 from trust_core.decision.tradeoff import Counts, Floats, curve
@@ -223,10 +223,11 @@ def _fitted(
 
 def _clearly_higher(scores: Floats, others: Floats, missed: Flags, codes: Counts) -> bool:
     """Whether the AUROC of scores is the higher one, by more than one standard error."""
-    areas = [auroc_of_resamples(values, missed) for values in (scores, others)]
-    drawn = [areas[0](times) - areas[1](times) for times in resample(group_codes(codes), RESAMPLES)]
+    drawn = differences_of_resamples(
+        scores, others, missed, group_codes(codes), resamples=RESAMPLES
+    )
     lead = curve(scores, missed).auroc - curve(others, missed).auroc
-    return bool(lead > np.nanstd(np.concatenate(drawn)))
+    return bool(lead > np.nanstd(drawn))
 
 
 def _rows(samples: pd.DataFrame, role: str) -> Counts:

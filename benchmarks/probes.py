@@ -1,33 +1,42 @@
-"""Linear probes on real detectors: lead, learning curve, ablations and cost (`docs/probes.md`).
+"""Linear probes on real detectors: lead, learning curve, ablations, null check (`docs/probes.md`).
 
-    python -m benchmarks.probes AUDIT ... [--json]
+    python -m benchmarks.probes AUDIT ... [--quick] [--null TIMES] [--json]
 
 Each audit is evaluated twice: in the program's own roles, where half of `tune` has gone to
-`certify`, and with that half given back ("split"). What is chosen is chosen on `train` and `tune`;
-every lead is measured on `test`, with the interval of the verdict.
+`certify`, and with that half given back. What is chosen is chosen on `train` and `tune`; every lead
+is measured on `test`, with the interval of the verdict. `--quick` leaves out the ablations and most
+draws of the learning curve. `--null` deals out the labels of the passed images anew that often, and
+goes the whole way from the fit to the verdict each time.
 """
 
 import argparse
 import json
-import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
-from trust_core.decision.bootstrap import group_codes
-from trust_core.decision.indicators.probes import WEIGHT, combined, fit_probes
+from benchmarks.proposals import colour, proposed, shuffled
+from trust_core.decision.indicators.probes import WEIGHT, Probes, combined, fit_probes
+from trust_core.decision.indicators.registry import DEFAULT_INDICATOR, INDICATORS, THRESHOLD_SHIFT
 from trust_core.decision.json_object import json_object
+from trust_core.decision.proposal import CANDIDATES
 from trust_core.decision.tradeoff import Floats, curve
-from trust_core.decision.verdict import verdict
+from trust_core.decision.verdict import GREEN, verdict
 from trust_core.model.depths import STATISTICS
+from trust_core.storage.audit_columns import PassedColumns
 from trust_core.storage.audit_files import SAMPLES, Audit, open_audit
 from trust_core.storage.manifest import as_json
 
 GROUPS = (5, 10, 20, 50)
-DRAWS = 5  # random subsets of the groups at each point of the learning curve
+DRAWS, QUICK_DRAWS = 5, 1  # random subsets of the groups at each point of the learning curve
+RECALL = 0.8  # at which losses of good parts are told
+MISSES_TIMES = 4  # what a miss counts in the ablation that weights them
+
+Half = npt.NDArray[np.float16]
 
 
 @dataclass(frozen=True)
@@ -56,24 +65,26 @@ class Lead:
 
 
 def lead(
-    audit: Audit, samples: pd.DataFrame, what: str, *, weight: float = WEIGHT, z: bool = True
-) -> Lead | None:
-    """The lead of probes fitted to these samples; None where they abstain."""
-    found = fit_probes(audit, samples)
-    if found is None:
-        return None
+    samples: pd.DataFrame,
+    probes: Probes,
+    what: str,
+    *,
+    weight: float = WEIGHT,
+    z: bool = True,
+) -> Lead:
+    """The lead of fitted probes, beside the log-odds or alone."""
     passed = samples[samples["outcome"].isin(["FN", "TN"])].reset_index(drop=True)
     good = ((passed["role"] == "tune") & (passed["outcome"] == "TN")).to_numpy()
     log_odds = passed["log_odds"].to_numpy(dtype=np.float64)
-    scores = combined(log_odds, found.scores, good, weight) if z else found.scores
+    scores = combined(log_odds, probes.scores, good, weight) if z else probes.scores
     table = passed.assign(indicator=scores)
     tune, test = (table[table["role"] == role] for role in ("tune", "test"))
-    judged = verdict(test, 0.8)
+    judged = verdict(test, RECALL)
     return Lead(
         what,
-        "+".join(found.roles),
-        found.groups,
-        _auroc(tune, "indicator") - _auroc(tune, "p_defect"),
+        "+".join(probes.roles),
+        probes.groups,
+        _auroc(tune, "indicator") - _auroc(tune, THRESHOLD_SHIFT),
         judged.difference,
         judged.interval,
         judged.colour,
@@ -86,7 +97,7 @@ def _auroc(table: pd.DataFrame, column: str) -> float:
     return curve(values, (table["outcome"] == "FN").to_numpy(dtype=bool)).auroc
 
 
-def roles_of_splits(samples: pd.DataFrame) -> pd.DataFrame:
+def certify_given_back(samples: pd.DataFrame) -> pd.DataFrame:
     """The samples with the half of `tune` that became `certify` given back."""
     return samples.assign(role=samples["role"].replace("certify", "tune"))
 
@@ -96,25 +107,69 @@ def without_train(samples: pd.DataFrame) -> pd.DataFrame:
     return samples.assign(role=samples["role"].replace("train", "unused"))
 
 
-def learning_curve(audit: Audit, samples: pd.DataFrame) -> list[dict[str, float | int | str]]:
-    """The lead over how many groups of `tune` with a defect are labelled."""
+def leads(audit: Audit, own: pd.DataFrame) -> list[Lead]:
+    """Of the probes alone and beside z, in both roles, with `train` where it is chosen, and not."""
+    found = []
+    for roles, samples in (("program's", own), ("certify given back", certify_given_back(own))):
+        for fitted, table in (("chosen", samples), ("tune alone", without_train(samples))):
+            probes = fit_probes(audit, table)
+            if probes is not None:
+                for name, z in (("probe_combination", True), ("probe", False)):
+                    found.append(lead(table, probes, f"{name}; roles {roles}; {fitted}", z=z))
+    return found
+
+
+def candidates(audit: Audit) -> dict[str, Floats]:
+    """What an audit can propose beside probes and p, over its passed images: `(N, E)`."""
+    passed = PassedColumns(audit)
+    clean = passed.at(0.0)
+    found = {
+        DEFAULT_INDICATOR: [
+            INDICATORS.find(DEFAULT_INDICATOR)(passed.at(strength), clean)
+            for strength in audit.strengths
+        ]
+    }
+    for name in set(CANDIDATES) & set(audit.stored_indicators) - {"probe_combination"}:
+        found[name] = [INDICATORS.find(name)(clean, clean)]
+    return {name: np.column_stack(values) for name, values in found.items()}
+
+
+def learning_curve(
+    audit: Audit, samples: pd.DataFrame, draws: int
+) -> list[dict[str, float | int | str]]:
+    """The lead over how many groups of `tune` with a defect are labelled.
+
+    Returns:
+        For each number of groups, with `train` where it is chosen and without: leads on `test`, how
+        many draws proposed the probes on `tune`, and of those how many `test` confirmed.
+    """
     tune = samples["role"] == "tune"
     defective = samples["group"][tune & (samples["label"] == 1)].unique()
+    others = candidates(audit)
     points: list[dict[str, float | int | str]] = []
     for count in [*(n for n in GROUPS if n < len(defective)), len(defective)]:
-        draws = DRAWS if count < len(defective) else 1
-        for name, change in (("tune", without_train), ("chosen", lambda table: table)):
-            found = []
-            for seed in range(draws):
-                draw = np.random.default_rng(seed)
-                kept = draw.permutation(defective)[:count]
+        for name, change in (("chosen", lambda table: table), ("tune", without_train)):
+            found: list[Lead] = []
+            offered = confirmed = 0
+            for seed in range(draws if count < len(defective) else 1):
+                kept = np.random.default_rng(seed).permutation(defective)[:count]
                 left_out = tune & samples["group"].isin(set(defective) - set(kept))
-                part = samples.assign(role=samples["role"].mask(left_out, "unused"))
-                result = lead(audit, change(part), name)
-                found += [] if result is None else [result.test]
+                part = change(samples.assign(role=samples["role"].mask(left_out, "unused")))
+                probes = fit_probes(audit, part)
+                if probes is None:
+                    continue
+                found.append(lead(part, probes, name))
+                proposal, _ = proposed(part, probes, others)
+                offered += proposal.indicator == "probe_combination"
+                confirmed += proposal.indicator == "probe_combination" and (
+                    found[-1].colour == GREEN
+                )
             if found:
-                ends = {"least": min(found), "most": max(found), "mean": float(np.mean(found))}
-                points.append({"groups": count, "fitted": name, "draws": len(found), **ends})
+                on_test = [each.test for each in found]
+                spread = {"least": min(on_test), "most": max(on_test)}
+                told = {"proposed": offered, "confirmed": confirmed, "draws": len(found)}
+                mean = float(np.mean(on_test))
+                points.append({"groups": count, "fitted": name, "mean": mean, **spread, **told})
     return points
 
 
@@ -123,94 +178,135 @@ def restricted(audit: Audit, keep: Sequence[int], statistics: Sequence[int] = (0
     depths = tuple(audit.manifest.depths[k] for k in keep)
     kept = audit.activations()
     assert kept is not None
-    ends = np.cumsum([0, *(3 * d.channels for d in audit.manifest.depths)])
+    ends = np.cumsum([0, *(len(STATISTICS) * d.channels for d in audit.manifest.depths)])
     columns = []
     for k in keep:
         count = audit.manifest.depths[k].channels
-        block = np.zeros((len(kept), 3 * count), dtype=np.float16)
+        block = np.zeros((len(kept), len(STATISTICS) * count), dtype=np.float16)
         for part in statistics:
             inside = slice(part * count, (part + 1) * count)
             block[:, inside] = kept[:, ends[k] : ends[k + 1]][:, inside]
         columns.append(block)
-    return _Restricted(audit.folder, replace(audit.manifest, depths=depths), np.hstack(columns))
+    return Replaced(audit.folder, replace(audit.manifest, depths=depths), np.hstack(columns))
 
 
 @dataclass(frozen=True)
-class _Restricted(Audit):
-    values: "np.ndarray[tuple[int, int], np.dtype[np.float16]]"
+class Replaced(Audit):
+    """An audit with other activations than those it keeps."""
 
-    def activations(self) -> "np.ndarray[tuple[int, int], np.dtype[np.float16]]":
-        """The columns that were kept."""
+    values: Half
+
+    def activations(self) -> Half:
+        """These."""
         return self.values
+
+
+def misses_weighted(audit: Audit, samples: pd.DataFrame) -> tuple[Audit, pd.DataFrame]:
+    """The audit with every missed defect of `tune` there several times."""
+    missed = (samples["outcome"] == "FN") & (samples["role"] == "tune")
+    rows = np.repeat(np.arange(len(samples)), np.where(missed, MISSES_TIMES, 1))
+    kept = audit.activations()
+    assert kept is not None
+    repeated = samples.iloc[rows].reset_index(drop=True)
+    return Replaced(audit.folder, audit.manifest, kept[rows]), repeated
 
 
 def ablations(audit: Audit, samples: pd.DataFrame) -> list[Lead]:
     """What does the work: depths, pooling, z, weight, `train`."""
     depths = audit.manifest.depths
-    everything = range(len(depths))
-    last = restricted(audit, [len(depths) - 1])
-    tried = [
-        lead(audit, samples, "as it is"),
-        lead(audit, without_train(samples), "tune alone"),
-        lead(audit, samples, "without z", z=False),
-        *(lead(audit, samples, f"w = {w:g}", weight=w) for w in (0.25, 1.0, 2.0)),
-        lead(restricted(audit, everything, [0]), samples, "mean only"),
-        lead(restricted(audit, everything, [0, 1]), samples, "mean and deviation"),
-        *(lead(restricted(audit, [k]), samples, f"{depths[k].layer} alone") for k in everything),
-        lead(last, samples, "head refitted: last depth, without z", z=False),
+    everything, last = range(len(depths)), len(depths) - 1
+    alone = {k: restricted(audit, [k]) for k in everything}
+    changed = [
+        (without_train(samples), audit, "tune alone"),
+        (samples, restricted(audit, everything, [0]), "mean only"),
+        (samples, restricted(audit, everything, [0, 1]), "mean and deviation"),
+        *((samples, alone[k], f"{depths[k].layer} alone") for k in everything),
     ]
-    return [found for found in tried if found is not None]
+    weighted, repeated = misses_weighted(audit, samples)
+    changed.append((repeated, weighted, f"misses count {MISSES_TIMES} times"))
+    found = []
+    whole = fit_probes(audit, samples)
+    if whole is not None:
+        found += [lead(samples, whole, "as it is"), lead(samples, whole, "without z", z=False)]
+        found += [lead(samples, whole, f"w = {w:g}", weight=w) for w in (0.25, 1.0, 2.0)]
+    for table, tried, what in changed:
+        probes = fit_probes(tried, table)
+        if probes is not None:
+            found.append(lead(table, probes, what))
+            if tried is alone[last]:
+                found.append(lead(table, probes, "head refitted: last depth, without z", z=False))
+    return found
 
 
-def evaluate(audit: Audit) -> dict[str, object]:
+def null_check(audit: Audit, samples: pd.DataFrame, times: int) -> dict[str, int]:
+    """How often shuffled labels of passed images are proposed for, and judged green or red."""
+    others, colours, offered = candidates(audit), [], 0
+    for seed in range(times):
+        part = shuffled(samples, np.random.default_rng(seed))
+        proposal, scores = proposed(part, fit_probes(audit, part), others)
+        offered += proposal.indicator != THRESHOLD_SHIFT
+        colours.append(colour(part, proposal, scores))
+    told = {name: colours.count(name) for name in ("green", "red")}
+    return {"times": times, "others_proposed": offered, **told}
+
+
+def evaluate(audit: Audit, *, quick: bool = False, null: int = 0) -> dict[str, object]:
     """Everything that one audit shows."""
     own = pd.read_parquet(audit.folder / SAMPLES)
-    split = roles_of_splits(own)
-    began = time.perf_counter()
-    fit_probes(audit, split)
-    seconds = time.perf_counter() - began
     kept = audit.activations()
     assert kept is not None
-    leads = [
-        lead(audit, table, f"{what}, {roles}")
-        for roles, samples in (("program's roles", own), ("half of tune not given away", split))
-        for what, table in (("chosen", samples), ("tune alone", without_train(samples)))
-    ]
-    return {
+    both = certify_given_back(own)
+    test = own[own["role"] == "test"]
+    groups = {
+        name: int(test["group"][test["outcome"] == outcome].nunique())
+        for name, outcome in (("missed", "FN"), ("good", "TN"))
+    }
+    found = fit_probes(audit, own)
+    proposal, _ = proposed(own, found, candidates(audit))
+    result: dict[str, object] = {
         "audit": audit.folder.name,
         "depths": as_json(audit.manifest)["depths"],
         "bytes_per_image": kept.dtype.itemsize * kept.shape[1],
-        "pooled_numbers": len(STATISTICS) * sum(d.channels for d in audit.manifest.depths),
-        "fit_seconds": seconds,
         "images": len(own),
-        "groups_in_test": len(np.unique(group_codes(own["group"][own["role"] == "test"]))),
-        "leads": [asdict(found) for found in leads if found is not None],
-        "learning_curve": learning_curve(audit, split),
-        "ablations": [asdict(found) for found in ablations(audit, split)],
+        "groups_in_test": groups,
+        "proposal": asdict(proposal),
+        "leads": [asdict(each) for each in leads(audit, own)],
+        "learning_curve": learning_curve(audit, both, QUICK_DRAWS if quick else DRAWS),
+        "ablations": [] if quick else [asdict(each) for each in ablations(audit, both)],
     }
+    return result | ({"null": null_check(audit, both, null)} if null else {})
 
 
 def main() -> None:
     """Evaluate the audits; print Markdown tables, or JSON."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("audits", nargs="+", type=Path, metavar="AUDIT")
+    parser.add_argument("--quick", action="store_true", help="no ablations, few draws")
+    parser.add_argument("--null", type=int, default=0, metavar="TIMES", help="shuffle labels")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    found = [evaluate(open_audit(folder)) for folder in options.audits]
+    found = []
+    for folder in options.audits:
+        each = evaluate(open_audit(folder), quick=options.quick, null=options.null)
+        found.append(each)
+        if not options.json:
+            print(text_of(each), flush=True)
     if options.json:
         print(json.dumps(json_object({"audits": found}), allow_nan=False))
-        return
-    for each in found:
-        print(f"\n### {each['audit']}\n")
-        for name in ("leads", "ablations"):
-            print(table_of(each[name]), "\n")  # type: ignore[arg-type]
-        print(pd.DataFrame(each["learning_curve"]).to_string(index=False))
-        print(f"\n{each['bytes_per_image']} bytes an image; fitted in {each['fit_seconds']:.1f} s")
+
+
+def text_of(found: dict[str, object]) -> str:
+    """What one audit shows, as Markdown."""
+    parts = [f"### {found['audit']}", str(found["proposal"]["sentence"])]  # type: ignore[index]
+    parts += [table_of(found[name]) for name in ("leads", "ablations")]  # type: ignore[arg-type]
+    parts.append(pd.DataFrame(found["learning_curve"]).to_string(index=False))
+    parts.append(f"{found['bytes_per_image']} bytes an image; null check {found.get('null')}")
+    return "\n\n".join(parts)
 
 
 def table_of(rows: list[dict[str, object]]) -> str:
     """Leads as a Markdown table."""
-    heads = ("what", "fitted on", "groups", "tune", "test", "TN loss at 80 % recall")
+    heads = ("what", "fitted to", "groups", "tune", "test", f"good parts lost at {RECALL:.0%}")
     lines = [" | ".join(heads), " | ".join("---" for _ in heads)]
     for row in rows:
         found = Lead(**row)  # type: ignore[arg-type]

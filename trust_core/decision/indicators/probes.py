@@ -105,7 +105,66 @@ def fit_probes(audit: Audit, samples: pd.DataFrame) -> Probes | None:
     if activations is None or not depths:
         return None
     widths = tuple(len(STATISTICS) * depth.channels for depth in depths)
-    return _fitted(activations, samples, tuple(depth.layer for depth in depths), widths)
+    return fit_activations(activations, samples, tuple(depth.layer for depth in depths), widths)
+
+
+def fit_activations(
+    activations: Half, samples: pd.DataFrame, layers: tuple[str, ...], widths: tuple[int, ...]
+) -> Probes | None:
+    """Fit probes to pooled activations, and score the passed images.
+
+    Args:
+        activations: `(S, D)`, row for row as `samples`.
+        samples: `outcome`, `label`, `role`, `log_odds` and `group` of each image.
+        layers: name of each depth.
+        widths: pooled numbers of each depth.
+
+    Returns:
+        None where `tune` has too few groups to fit to.
+    """
+    passed = np.flatnonzero(samples["outcome"].isin(["FN", "TN"]))
+    defective = (samples["label"] == 1).to_numpy(dtype=bool)
+    tuned = (samples["role"] == "tune").to_numpy(dtype=bool)
+    log_odds = samples["log_odds"].to_numpy(dtype=np.float64)
+    codes = group_codes(samples["group"])
+    tune, train = (_rows(samples, role) for role in ("tune", "train"))
+    groups, good_groups = (
+        count_groups(codes[tune], chosen) for chosen in (defective[tune], ~defective[tune])
+    )
+    own = passed[tuned[passed]]
+    scale, missed = ~defective[own], defective[own]  # passed good images set the unit
+    if min(groups, good_groups) < LEAST_GROUPS or scale.sum() < LEAST_GOOD:
+        return None
+    values = _values(activations, tune)
+    few = count_groups(codes[own], missed) < LEAST_MISSED or not len(train)
+    found, before = None, None
+    for roles in ROLES[:1] if few else ROLES:
+        beside = (_values(activations, train), defective[train]) if "train" in roles else None
+        fits, fold = cross_fit(values, defective[tune], codes[tune], widths, beside)
+        fit_of = np.full(int(codes.max()) + 1, len(fits) - 1)  # of each group
+        fit_of[codes[tune]] = fold
+        held = _all_scores(activations, own, fits, fit_of[codes[own]])
+        score = standardised(held, scale).mean(1)
+        total = combined(log_odds[own], score, scale)
+        if before is None or _clearly_higher(total, before, missed, codes[own]):
+            found, before = (roles, fits, fit_of, held), total
+    assert found is not None
+    roles, fits, fit_of, held = found
+    fit_of = np.where(tuned, fit_of[codes], len(fits) - 1)  # of each image
+    mean, deviation = held[scale].mean(0), held[scale].std(0)
+    deviation[deviation < TINY] = 1.0
+    depth_scores = (_all_scores(activations, passed, fits, fit_of[passed]) - mean) / deviation
+    scores = standardised(depth_scores.mean(1)[:, None], np.isin(passed, own[scale]))[:, 0]
+    return Probes(
+        roles=roles,
+        layers=layers,
+        widths=tuple(width // len(STATISTICS) for width in widths),
+        weights=fits[-1].weights / np.repeat(deviation, widths),
+        offsets=(fits[-1].offsets - mean) / deviation,
+        depth_scores=depth_scores,
+        scores=scores,
+        groups=groups,
+    )
 
 
 def combined(log_odds: Floats, scores: Floats, usual: Flags, weight: float = WEIGHT) -> Floats:
@@ -171,54 +230,6 @@ def cross_fit(
 def _slices(widths: tuple[int, ...]) -> list[slice]:
     ends = np.cumsum(widths).tolist()
     return [slice(end - width, end) for end, width in zip(ends, widths, strict=True)]
-
-
-def _fitted(
-    activations: Half, samples: pd.DataFrame, layers: tuple[str, ...], widths: tuple[int, ...]
-) -> Probes | None:
-    passed = np.flatnonzero(samples["outcome"].isin(["FN", "TN"]))
-    defective = (samples["label"] == 1).to_numpy(dtype=bool)
-    tuned = (samples["role"] == "tune").to_numpy(dtype=bool)
-    log_odds = samples["log_odds"].to_numpy(dtype=np.float64)
-    codes = group_codes(samples["group"])
-    tune, train = (_rows(samples, role) for role in ("tune", "train"))
-    groups, good_groups = (
-        count_groups(codes[tune], chosen) for chosen in (defective[tune], ~defective[tune])
-    )
-    own = passed[tuned[passed]]
-    scale, missed = ~defective[own], defective[own]  # passed good images set the unit
-    if min(groups, good_groups) < LEAST_GROUPS or scale.sum() < LEAST_GOOD:
-        return None
-    values = _values(activations, tune)
-    few = count_groups(codes[own], missed) < LEAST_MISSED or not len(train)
-    found, before = None, None
-    for roles in ROLES[:1] if few else ROLES:
-        beside = (_values(activations, train), defective[train]) if "train" in roles else None
-        fits, fold = cross_fit(values, defective[tune], codes[tune], widths, beside)
-        fit_of = np.full(int(codes.max()) + 1, len(fits) - 1)  # of each group
-        fit_of[codes[tune]] = fold
-        held = _all_scores(activations, own, fits, fit_of[codes[own]])
-        score = standardised(held, scale).mean(1)
-        total = combined(log_odds[own], score, scale)
-        if before is None or _clearly_higher(total, before, missed, codes[own]):
-            found, before = (roles, fits, fit_of, held), total
-    assert found is not None
-    roles, fits, fit_of, held = found
-    fit_of = np.where(tuned, fit_of[codes], len(fits) - 1)  # of each image
-    mean, deviation = held[scale].mean(0), held[scale].std(0)
-    deviation[deviation < TINY] = 1.0
-    depth_scores = (_all_scores(activations, passed, fits, fit_of[passed]) - mean) / deviation
-    scores = standardised(depth_scores.mean(1)[:, None], np.isin(passed, own[scale]))[:, 0]
-    return Probes(
-        roles=roles,
-        layers=layers,
-        widths=tuple(width // len(STATISTICS) for width in widths),
-        weights=fits[-1].weights / np.repeat(deviation, widths),
-        offsets=(fits[-1].offsets - mean) / deviation,
-        depth_scores=depth_scores,
-        scores=scores,
-        groups=groups,
-    )
 
 
 def _clearly_higher(scores: Floats, others: Floats, missed: Flags, codes: Counts) -> bool:

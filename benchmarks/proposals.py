@@ -20,6 +20,7 @@ from trust_core.decision.verdict import AMBER, GREEN, RED, verdict
 PHOTOS_IN_COMMON = 0.5  # share of the variance
 CHANNELS = 4  # of each of two simulated depths
 STRENGTHS = 4
+GOOD_TIMES = 5  # good parts for one with a missed defect
 DETECTED = 0.6  # of the simulated defects
 
 Half = npt.NDArray[np.float16]
@@ -126,7 +127,7 @@ def curve_shift(area: float) -> float:
 
 
 def null_proposals(
-    groups: int, photos: int = 1, area: float = 0.5, trials: int = 400, good: int | None = None
+    groups: int, photos: int = 1, area: float = 0.5, trials: int = 400
 ) -> dict[str, Any]:
     """How often the proposal is something else than threshold shift, green, and red.
 
@@ -135,12 +136,11 @@ def null_proposals(
         photos: images a part.
         area: AUROC of p and of Δ and the consensus, which are independent of it.
         trials: simulated audits.
-        good: good parts; five times as many when None.
     """
     colours, others = [], 0
     for trial in range(trials):
         draw = np.random.default_rng(trial)
-        activations, samples, rest = simulated(groups, good or 5 * groups, photos, area, draw)
+        activations, samples, rest = simulated(groups, GOOD_TIMES * groups, photos, area, draw)
         probes = fit_activations(activations, samples, ("first", "second"), 2 * (3 * CHANNELS,))
         found, scores = proposed(samples, probes, rest)
         others += found.indicator != THRESHOLD_SHIFT

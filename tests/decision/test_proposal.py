@@ -4,6 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from benchmarks.proposals import null_proposals, shuffled
+from benchmarks.statistics import NULL_PROPOSALS
 from tests.fakes import random_parts, write_fake_audit
 from trust_core.decision.indicators.stored import add_indicators
 from trust_core.decision.proposal import CANDIDATES, compare, propose_indicator
@@ -62,3 +64,27 @@ def test_too_few_missed_parts_choose_nothing(tmp_path):
     found = propose_indicator(audit)
     assert (found.indicator, found.candidates) == ("p_defect", ())
     assert "too few" in found.sentence
+
+
+def test_a_choice_among_useless_indicators_is_seldom_green():
+    assert null_proposals(10, trials=40)["green"] <= 4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("groups", "photos", "area"), NULL_PROPOSALS)
+def test_a_useless_proposal_is_green_in_at_most_29_of_400(groups: int, photos: int, area: float):
+    """Fit and choice on tune included: labels of passed parts say nothing beyond p."""
+    found = null_proposals(groups, photos, area)
+    assert found["others"] > 40  # else nothing was tried
+    assert found["green"] <= 29
+    assert found["red"] <= 29
+
+
+def test_shuffled_labels_leave_the_counts_and_what_is_not_passed():
+    outcome = np.array(["FN"] * 5 + ["TN"] * 20 + ["TP"] * 7 + ["FP"] * 3)
+    table = pd.DataFrame({"outcome": outcome, "label": np.isin(outcome, ["FN", "TP"]).astype(int)})
+    dealt = shuffled(table, np.random.default_rng(0))
+    pd.testing.assert_frame_equal(dealt[25:], table[25:])
+    assert (dealt["outcome"].value_counts() == table["outcome"].value_counts()).all()
+    assert ((dealt["outcome"] == "FN") == (dealt["label"] == 1))[:25].all()
+    assert (dealt["outcome"] != table["outcome"]).any()

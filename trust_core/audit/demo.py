@@ -43,6 +43,7 @@ def demo_audit(progress: Callable[["Progress"], None] = lambda _: None) -> Audit
         AuditSettings(),
         folder,
         origin={"path": str(NETWORK), "options": asdict(options)},
+        command=("demo",),
         progress=progress,
     )
     make_counts(audit, MASK_HEAD)  # or the page Localization would begin with a wait

@@ -5,7 +5,7 @@ import json
 import os
 import platform
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from typing import Any
@@ -79,6 +79,7 @@ def describe_audit(
     settings: AuditSettings,
     identity: Identity,
     origin: Mapping[str, Any],
+    command: Sequence[str] = (),
 ) -> Manifest:
     """The manifest as far as it is known before the run.
 
@@ -88,6 +89,7 @@ def describe_audit(
         settings: of the audit.
         identity: its hashes.
         origin: how the model was opened: `path` and `options`, or nothing.
+        command: the words of the command line that asks for it, if one does.
     """
     maps = [
         {
@@ -128,6 +130,7 @@ def describe_audit(
         "libraries": {"python": platform.python_version()} | {n: version(n) for n in LIBRARIES},
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, {detector.device}",
         "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "command": list(command),
     }
     return as_record(Manifest, content)
 

@@ -6,7 +6,7 @@ Data gives decoded images, the model its responses, explanation the maps and the
 
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -92,6 +92,7 @@ def run_audit(
     out: Path | None = None,
     *,
     origin: Mapping[str, Any] | None = None,
+    command: Sequence[str] = (),
     progress: Callable[[Progress], None] = lambda _: None,
     batch_size: int | None = None,
     memory: int | None = None,
@@ -109,6 +110,7 @@ def run_audit(
         out: the audit folder; a folder in the workspace, named by the hashes, when None.
         origin: how the model was opened (`path`, `options`), so that it can be opened again; only
             noted in the manifest.
+        command: the words of the command line that asks for it; only noted in the manifest.
         progress: called after each batch.
         batch_size: images a pass; as many as `memory` holds when None. Scores do not depend on it.
         memory: bytes for one pass; a cautious share of what is free when None. A batch that fails
@@ -124,7 +126,7 @@ def run_audit(
     settings = settings or AuditSettings()
     identity = identify(detector, dataset, settings)
     folder = out if out is not None else default_folder(identity, settings)
-    manifest = describe_audit(detector, dataset, settings, identity, origin or {})
+    manifest = describe_audit(detector, dataset, settings, identity, origin or {}, command)
     busy = f"{folder} is being written by another run; wait until it ends, or stop it"
     try:
         created = claim_folder(folder, identity)

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from trust_core.audit.options import audit_settings, model_options
-from trust_core.cli.options import add_options, cluster, dataset
+from trust_core.cli.options import absolute, add_options, cluster, dataset
 from trust_core.cli.printing import print_notes, progress
+from trust_core.data.remote import is_remote
 from trust_core.storage.manifest import as_json
 
 
@@ -44,6 +45,7 @@ def run_audit(options: argparse.Namespace) -> dict[str, Any]:
         settings,
         options.out,
         origin={"path": str(Path(options.model).resolve()), "options": asdict(opening)},
+        command=_command(options),
         progress=progress(),
         memory=options.memory and int(options.memory * 2**30),
         cluster=where,
@@ -76,6 +78,13 @@ def run_audit(options: argparse.Namespace) -> dict[str, Any]:
             "largest_difference": expected.largest,
         }
     return result
+
+
+def _command(options: argparse.Namespace) -> list[str]:
+    """The words that make this audit again, from any folder."""
+    remote = is_remote(options.data)
+    paths = (options.samples, options.roles, options.expect, options.out)
+    return absolute(options.words, (options.model, None if remote else options.data, *paths))
 
 
 def show_audit(result: dict[str, Any]) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from trust_core.cli import audit, decisions, evidence, train
+from trust_core.cli import audit, decisions, evidence, report, train
 from trust_core.cli.options import Parser
 from trust_core.errors import TrustError
 
@@ -87,6 +87,13 @@ JOBS = {
         decisions.run_decide,
         decisions.show_decide,
     ),
+    "report": Job(
+        "one HTML file of an audit that can be signed",
+        report.add_report,
+        report.run_report,
+        report.show_report,
+        report.must_pass,
+    ),
     "inspect": Job(
         "what a model file is, and its layers",
         audit.add_inspect,
@@ -126,7 +133,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
-    options = build_parser().parse_args(arguments)
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    options = build_parser().parse_args(words)
+    options.words = words
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         job: Job = options.job

@@ -1,7 +1,7 @@
 """The parser of the command line: the declared options, and the data set and cluster they name."""
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -89,6 +89,16 @@ def dataset(options: argparse.Namespace) -> "Dataset":
     reading = data_options(vars(options))
     reading = replace(reading, samples=table(reading.samples), roles=table(reading.roles))
     return replace(read_dataset(source, **vars(reading)), source=address)
+
+
+def absolute(words: Sequence[str], paths: Iterable[str | Path | None]) -> list[str]:
+    """The words of a command line with these paths named from the root; `--json` left out."""
+    known = {str(path): str(Path(path).resolve()) for path in paths if path}
+    found = []
+    for word in words:
+        option, sign, value = word.rpartition("=") if word.startswith("--") else ("", "", word)
+        found.append(f"{option}{sign}{known.get(value, value)}")
+    return [word for word in found if word != "--json"]
 
 
 def cluster(options: argparse.Namespace) -> "Cluster | None":

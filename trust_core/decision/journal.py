@@ -73,7 +73,7 @@ def append(audit: Audit, what: str, **content: object) -> dict[str, Any]:
     """
     entry = {
         "when": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-        "who": _user(),
+        "who": current_user(),
         "what": what,
         "audit": audit.id,
         **content,
@@ -195,7 +195,8 @@ def disputes(audit: Audit) -> list[Dispute]:
     ]
 
 
-def _user() -> str:
+def current_user() -> str:
+    """Who is at work, as the system knows them."""
     try:
         return getpass.getuser()
     except (KeyError, OSError, ImportError):

@@ -14,7 +14,7 @@ SCHEMA_VERSION = 1
 MANIFEST = "manifest.json"
 RUNNING, FINISHED = "running", "finished"
 
-ORIGIN = {"path", "options"}  # of the model; left out where it came from no file
+ORIGIN = {"path", "options", "command"}  # left out where it came from no file and no command
 RESULTS = (
     *("timings", "counts", "counts_by_role", "counts_by_split", "unreadable", "unscored"),
     "display_scale",
@@ -238,6 +238,7 @@ class Manifest(Record):
         libraries: versions by name.
         machine: in words.
         created: when, as `2026-04-21T14:03:00+0200`.
+        command: the words after `python -m trust_core` that made it; none when Python did.
         batch_size: images a shard.
         timings: of the model pass.
         counts: of all outcomes.
@@ -264,6 +265,7 @@ class Manifest(Record):
     libraries: Mapping[str, str] = field(default_factory=dict)
     machine: str = ""
     created: str = ""
+    command: tuple[str, ...] = ()
     batch_size: int = 0
     timings: Timings = Timings()
     counts: OutcomeCounts = OutcomeCounts()

@@ -1,6 +1,6 @@
 """Do probes help detectors that were trained until they stopped getting better? Three families.
 
-    python -m benchmarks.probe_networks [--epochs 15] [--network NAME] [--data NAME] [--json]
+    python -m benchmarks.probe_networks [--epochs 12] [--network NAME] [--data NAME] [--json]
 
 Each network is trained by the project's own `train` on the magnetic tiles and on the generated
 surfaces, until some epochs in a row are no better on `tune`, then audited at ε = 0. What is there
@@ -35,7 +35,7 @@ from trust_core.model.training.train import train
 from trust_core.storage.audit_files import SAMPLES, Audit, open_audit
 from trust_core.storage.workspace import workspace_folder
 
-SIDE, EPOCHS, PATIENCE = 96, 15, 4
+SIDE, EPOCHS, PATIENCE = 64, 12, 3
 ENCODERS = {  # name: encoder, first weights
     "ResNet-18": ("resnet18", None),
     "EfficientNet-Lite0": ("tu-tf_efficientnet_lite0", "imagenet"),

@@ -1,12 +1,13 @@
 """Linear probes on real detectors: lead, learning curve, ablations, null check (`docs/probes.md`).
 
-    python -m benchmarks.probes AUDIT ... [--quick] [--null TIMES] [--json]
+    python -m benchmarks.probes AUDIT ... [--part PART] [--quick] [--null TIMES] [--json]
 
 Each audit is evaluated twice: in the program's own roles, where half of `tune` has gone to
 `certify`, and with that half given back. What is chosen is chosen on `train` and `tune`; every lead
-is measured on `test`, with the interval of the verdict. `--quick` leaves out the ablations and most
-draws of the learning curve. `--null` deals out the labels of the passed images anew that often, and
-goes the whole way from the fit to the verdict each time.
+is measured on `test`, with the interval of the verdict. `--quick` takes one draw at each point of
+the learning curve. `--null` deals out the labels of the passed images anew that often, and goes the
+whole way from the fit to the verdict each time. Minutes for an audit of thousands; `--part` makes
+one part alone.
 """
 
 import argparse
@@ -31,6 +32,7 @@ from trust_core.storage.audit_columns import PassedColumns
 from trust_core.storage.audit_files import SAMPLES, Audit, open_audit
 from trust_core.storage.manifest import as_json
 
+PARTS = ("leads", "ablations", "curve")
 GROUPS = (5, 10, 20, 50)
 DRAWS, QUICK_DRAWS = 5, 1  # random subsets of the groups at each point of the learning curve
 RECALL = 0.8  # at which losses of good parts are told
@@ -250,8 +252,10 @@ def null_check(audit: Audit, samples: pd.DataFrame, times: int) -> dict[str, int
     return {"times": times, "others_proposed": offered, **told}
 
 
-def evaluate(audit: Audit, *, quick: bool = False, null: int = 0) -> dict[str, object]:
-    """Everything that one audit shows."""
+def evaluate(
+    audit: Audit, parts: Sequence[str] = PARTS, *, quick: bool = False, null: int = 0
+) -> dict[str, object]:
+    """What one audit shows."""
     own = pd.read_parquet(audit.folder / SAMPLES)
     kept = audit.activations()
     assert kept is not None
@@ -270,10 +274,13 @@ def evaluate(audit: Audit, *, quick: bool = False, null: int = 0) -> dict[str, o
         "images": len(own),
         "groups_in_test": groups,
         "proposal": asdict(proposal),
-        "leads": [asdict(each) for each in leads(audit, own)],
-        "learning_curve": learning_curve(audit, both, QUICK_DRAWS if quick else DRAWS),
-        "ablations": [] if quick else [asdict(each) for each in ablations(audit, both)],
     }
+    if "leads" in parts:
+        result["leads"] = [asdict(each) for each in leads(audit, own)]
+    if "ablations" in parts:
+        result["ablations"] = [asdict(each) for each in ablations(audit, both)]
+    if "curve" in parts:
+        result["learning_curve"] = learning_curve(audit, both, QUICK_DRAWS if quick else DRAWS)
     return result | ({"null": null_check(audit, both, null)} if null else {})
 
 
@@ -281,13 +288,15 @@ def main() -> None:
     """Evaluate the audits; print Markdown tables, or JSON."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("audits", nargs="+", type=Path, metavar="AUDIT")
-    parser.add_argument("--quick", action="store_true", help="no ablations, few draws")
+    parser.add_argument("--part", choices=PARTS, action="append", help="leave out the others")
+    parser.add_argument("--quick", action="store_true", help="one draw a point")
     parser.add_argument("--null", type=int, default=0, metavar="TIMES", help="shuffle labels")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     found = []
     for folder in options.audits:
-        each = evaluate(open_audit(folder), quick=options.quick, null=options.null)
+        audit, parts = open_audit(folder), options.part or PARTS
+        each = evaluate(audit, parts, quick=options.quick, null=options.null)
         found.append(each)
         if not options.json:
             print(text_of(each), flush=True)
@@ -298,9 +307,10 @@ def main() -> None:
 def text_of(found: dict[str, object]) -> str:
     """What one audit shows, as Markdown."""
     parts = [f"### {found['audit']}", str(found["proposal"]["sentence"])]  # type: ignore[index]
-    parts += [table_of(found[name]) for name in ("leads", "ablations")]  # type: ignore[arg-type]
-    parts.append(pd.DataFrame(found["learning_curve"]).to_string(index=False))
-    parts.append(f"{found['bytes_per_image']} bytes an image; null check {found.get('null')}")
+    parts += [table_of(found[n]) for n in ("leads", "ablations") if n in found]  # type: ignore[arg-type]
+    if "learning_curve" in found:
+        parts.append(pd.DataFrame(found["learning_curve"]).to_string(index=False))
+    parts.append(f"{found['bytes_per_image']} bytes an image; null check: {found.get('null')}")
     return "\n\n".join(parts)
 
 

@@ -1,6 +1,7 @@
 """An audit on disk: reading a finished one, and every folder that is none."""
 
 import math
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,14 @@ import pytest
 from tests.fakes import GRID, Part, passed_parts, random_parts, write_fake_audit
 from trust_core.errors import StoreError
 from trust_core.storage.atomic import write_json
-from trust_core.storage.audit_files import INDICATORS, SAMPLES, SCORES, Audit, open_audit
+from trust_core.storage.audit_files import (
+    INDICATORS,
+    SAMPLES,
+    SCORES,
+    Audit,
+    open_audit,
+    release_pages,
+)
 from trust_core.storage.manifest import MANIFEST, read_manifest, write_manifest
 from trust_core.storage.shards import write_table
 from trust_core.storage.workspace import WORKSPACE_VARIABLE, workspace_folder
@@ -178,3 +186,21 @@ def test_one_image_is_enough(tmp_path: Path):
     audit = write_fake_audit(tmp_path / "a", [Part(defective=False, p=0.1, deltas=(0.5,))])
     assert len(audit.passed(["tune"])) == 3
     assert pd.isna(audit.query("SELECT predicted FROM samples")["predicted"]).sum() == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the memory of a process is read from /proc")
+def test_what_was_read_of_a_mapped_array_is_given_back(tmp_path: Path):
+    def mapped_kilobytes() -> int:
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return int(next(line for line in lines if line.startswith("RssFile")).split()[1])
+
+    np.save(tmp_path / "values.npy", np.ones((10_000, 1000), dtype=np.float16))
+    values = np.load(tmp_path / "values.npy", mmap_mode="r")
+    before = mapped_kilobytes()
+    assert values.sum(dtype=np.float64) == 1e7
+    read = mapped_kilobytes()
+    assert read - before > 15_000
+    release_pages(values)
+    assert read - mapped_kilobytes() > 15_000
+    assert values[-1].sum(dtype=np.float64) == 1000
+    release_pages(np.ones((2, 2), dtype=np.float16))  # in memory: nothing to give back

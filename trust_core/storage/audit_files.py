@@ -6,6 +6,7 @@ runs.
 
 import atexit
 import glob
+import mmap
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -143,6 +144,17 @@ class Audit:
         """
         path = self.folder / MASKS
         return np.load(path, mmap_mode="r") if path.exists() else None
+
+
+def release_pages(values: npt.NDArray[np.float16]) -> None:
+    """Give back the memory of what was read of a mapped array; the array stays as it is.
+
+    The system would do so when memory runs short, but until then a million rows count as memory of
+    this process. Nothing happens for an array in memory, or where the system has no such call.
+    """
+    mapped: object = values.base
+    if isinstance(mapped, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        mapped.madvise(mmap.MADV_DONTNEED)
 
 
 @lru_cache(maxsize=64)

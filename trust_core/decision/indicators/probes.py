@@ -22,7 +22,7 @@ from trust_core.decision.indicators.linear_discriminant import TINY, linear_disc
 from trust_core.decision.tradeoff import Counts, Floats, curve
 from trust_core.model.depths import STATISTICS
 from trust_core.storage.atomic import replacing
-from trust_core.storage.audit_files import Audit
+from trust_core.storage.audit_files import Audit, release_pages
 
 PROBES = "probes.npz"
 WEIGHT = 0.5  # of the probes beside z, in standard deviations
@@ -252,7 +252,9 @@ def _rows(samples: pd.DataFrame, role: str) -> Counts:
 
 
 def _values(activations: Half, rows: Counts) -> Floats:
-    return np.nan_to_num(activations[rows].astype(np.float64))
+    values = np.nan_to_num(activations[rows].astype(np.float64))
+    release_pages(activations)
+    return values
 
 
 def _all_scores(activations: Half, rows: Counts, fits: list[Fit], fit_of: Counts) -> Floats:

@@ -11,6 +11,7 @@ import argparse
 import importlib.util
 import json
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from trust_core.audit.settings import AuditSettings
 from trust_core.data.layouts import read_dataset
 from trust_core.decision.indicators.registry import INDICATOR_NAMES, THRESHOLD_SHIFT
 from trust_core.decision.json_object import json_object
+from trust_core.decision.proposal import Proposal, propose_indicator
 from trust_core.decision.tradeoff import RECALLS
 from trust_core.decision.tuning.autotune import autotune
 from trust_core.decision.verdict import SAME_RANKING
@@ -81,12 +83,16 @@ def pairs() -> dict[str, Pair]:
 
 
 def audited(pair: Pair, folder: Path) -> Audit:
-    """The audit in a folder with its tuned indicators; made when it is not there."""
+    """The audit in a folder; made when it is not there."""
     if not (folder / MANIFEST).exists():
         print(f"auditing {pair.name} ...", file=sys.stderr)
         dataset = read_dataset(pair.data, samples=pair.samples)
         run_audit(open_for_audit(pair.model, pair.options, dataset), dataset, SETTINGS, folder)
-    audit = open_audit(folder)
+    return open_audit(folder)
+
+
+def autotuned(audit: Audit) -> Audit:
+    """The audit with its tuned indicators."""
     if "overlap_profile" not in audit.stored_indicators:
         autotune(audit)
     return audit
@@ -101,7 +107,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    audits = {name: audited(p, getattr(options, name)) for name, p in pairs().items()}
+    audits = {name: autotuned(audited(p, getattr(options, name))) for name, p in pairs().items()}
     found = {name: rows_of(audit) for name, audit in audits.items()}
     best = winner(found)
     if options.json:
@@ -121,7 +127,8 @@ def page(audits: dict[str, Audit], found: dict[str, list[Row]], best: str) -> st
     parts = [paragraphs(HEAD)]
     for name, pair in pairs().items():
         parts += [_counts(pair.name, audits[name]), _table(found[name])]
-    return "\n".join([*parts, SAME, _meaning(found, best)])
+    proposals = {name: propose_indicator(audit) for name, audit in audits.items()}
+    return "\n".join([*parts, SAME, _meaning(found, best, proposals)])
 
 
 HEAD = """# Results on two real detectors
@@ -179,8 +186,8 @@ def _lead(row: Row) -> str:
     return f"{row.difference:+.3f} [{low:+.3f}, {high:+.3f}] {row.colour}"
 
 
-def _meaning(found: dict[str, list[Row]], best: str) -> str:
-    """The two paragraphs; every number in them is read off the tables."""
+def _meaning(found: dict[str, list[Row]], best: str, proposals: Mapping[str, Proposal]) -> str:
+    """Three paragraphs; every number in them is read off the tables, or is the program's own."""
     names = {name: pair.name for name, pair in pairs().items()}
     of = {name: {row.indicator: row for row in rows} for name, rows in found.items()}
 
@@ -220,7 +227,22 @@ The weights of the consensus (1, ½, ½) were fixed on the `tune` images of thes
 Cells of one solar module cannot be told apart and count as independent, so the intervals of the
 solar cells are too narrow. Whatever else looks good on `test` in these tables was not chosen
 beforehand and proves nothing by that."""
-    return f"\n## What it means\n\n{paragraphs(overlap)}\n\n{paragraphs(won)}\n"
+    told = " ".join(
+        f"*{names[n].capitalize()}*: {each.sentence} That is `{each.indicator}`"
+        + (
+            "."
+            if each.indicator == THRESHOLD_SHIFT
+            else f"; its lead on `test` is {_lead(of[n][each.indicator])}."
+        )
+        for n, each in proposals.items()
+    )
+    second = f"""**What the program proposes** on `tune` ([probes.md](probes.md)). {told} The probe
+combination, linear probes of the activations beside the detector's own evidence, leads on `test` by
+{leads("probe_combination")}; it loses {at("probe_combination", "0.8")} of the good parts at 80 %
+recall, and {at("probe_combination", "1.0")} at 100 %. `test` of the tiles was looked at while
+probes were made, so their row is exploratory."""
+    texts = (overlap, won, second)
+    return "\n## What it means\n\n" + "\n\n".join(map(paragraphs, texts)) + "\n"
 
 
 def _caution(of: dict[str, dict[str, Row]], best: str) -> str:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from trust_core.decision.certify import certify
     from trust_core.decision.curves import tradeoff
     from trust_core.decision.indicators.registry import INDICATORS
+    from trust_core.deploy.guard import Guard
     from trust_core.explanation.cams import AGNOSTIC, SPECIFIC
     from trust_core.explanation.evidence.forms import evidence
     from trust_core.explanation.overlap import MASKS
@@ -29,6 +30,7 @@ _MODULES = {
     "AuditSettings": "audit.settings",
     "Demand": "decision.certificate",
     "Detector": "model.detector",
+    "Guard": "deploy.guard",
     "INDICATORS": "decision.indicators.registry",
     "MASKS": "explanation.overlap",
     "ModelOptions": "model.open",
@@ -52,6 +54,7 @@ __all__ = [
     "AuditSettings",
     "Demand",
     "Detector",
+    "Guard",
     "ModelOptions",
     "Preprocessing",
     "certify",

@@ -59,13 +59,13 @@ def score_batch(
         precision=settings.precision,
         pooled=True,
     )
-    defective = _decide(detector, settings, clean)
+    defective = called_defective(detector, settings, clean)
     readable = (batch.reasons == "").astype(bool)
     passed = readable & ~defective
     uncertainty = uncertainty_scores(pixels, clean)
     if settings.tta:
         uncertainty["tta_spread"] = _where(passed, lambda x: flip_deviation(detector, x), pixels)
-    blocks = [_score(detector, settings, pixels, clean, surroundings)]
+    blocks = [score_response(detector, settings, pixels, clean, surroundings)]
     rows, strengths = [np.arange(len(readable))], [np.zeros(len(readable))]
     if passed.any() and clean.input_gradient is not None:
         images, gradient = _chosen(passed, pixels, clean.input_gradient)
@@ -84,14 +84,14 @@ def score_batch(
             response = detector.forward_with_gradients(
                 x, input_gradient=settings.evidence, precision=settings.precision, masks=False
             )
-            blocks.append(_score(detector, settings, x, response, surroundings))
+            blocks.append(score_response(detector, settings, x, response, surroundings))
             rows.append(np.tile(np.flatnonzero(passed), len(part)))
             strengths.append(np.repeat(part, passed.sum()))
     head, *found = fetch([_answers(clean), *blocks])
     columns = {name: np.concatenate([block[name] for block in found]) for name in found[0]}
     maps = {name: columns.pop(f"{MAP}{name}") for name in _map_names(detector, settings)}
     scores = {"log_odds": columns.pop("log_odds")}
-    scores |= _overlap_columns(scores["log_odds"], columns.pop("cells")) | columns
+    scores |= overlap_columns_of(scores["log_odds"], columns.pop("cells")) | columns
     places = np.concatenate(rows)
     order = np.lexsort((np.concatenate(strengths), _ranks(batch.sample_ids)[places]))
     order = order[readable[places[order]]]
@@ -151,7 +151,7 @@ def overlap_columns(
     Returns:
         `OVERLAP_COLUMNS`, each `(rows,)`.
     """
-    return _overlap_columns(log_odds, _cells(maps, agnostic, rule).cpu().numpy())
+    return overlap_columns_of(log_odds, _cells(maps, agnostic, rule).cpu().numpy())
 
 
 def _cells(maps: Mapping[str, Half | Tensor], agnostic: str, rule: str) -> Tensor:
@@ -159,7 +159,10 @@ def _cells(maps: Mapping[str, Half | Tensor], agnostic: str, rule: str) -> Tenso
     return mask_cells(defect, good, where, rule)
 
 
-def _overlap_columns(log_odds: Floats, cells: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[Any]]:
+def overlap_columns_of(
+    log_odds: Floats, cells: npt.NDArray[np.int64]
+) -> dict[str, npt.NDArray[Any]]:
+    """The same from the cells of the masks, `(rows, 6)`, as `mask_cells` counts them."""
     result = overlap_of(cells)
     columns = {column: getattr(result, column) for column in OVERLAP_COLUMNS}
     broken = ~np.isfinite(log_odds)
@@ -168,7 +171,7 @@ def _overlap_columns(log_odds: Floats, cells: npt.NDArray[np.int64]) -> dict[str
     return columns
 
 
-def _score(
+def score_response(
     detector: Detector,
     settings: AuditSettings,
     pixels: Tensor,
@@ -225,7 +228,7 @@ def grouped(
         done += len(part)
 
 
-def _decide(
+def called_defective(
     detector: Detector, settings: AuditSettings, response: Response
 ) -> npt.NDArray[np.bool_]:
     """What the detector calls defective, `(N,)`. An answer that is not a number is no alarm."""

@@ -9,14 +9,15 @@ import argparse
 import json
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from trust_core.cli import audit, decisions, evidence, report, train
+from trust_core.cli import audit, decisions, evidence, guard, report, train
 from trust_core.cli.options import Parser
 from trust_core.errors import TrustError
 
+FAMILIES = {"guard": "what goes to the line: export, check, run"}
 STOPPED = 130  # what shells report for a job that was interrupted
 
 
@@ -41,7 +42,26 @@ class Job:
     aliases: tuple[str, ...] = ()
 
 
-JOBS = {
+GUARD_TASKS = {
+    "export": Job(
+        "write the guard of an audit into a folder",
+        guard.add_export,
+        guard.run_export,
+        guard.show_export,
+    ),
+    "check": Job(
+        "is a guard still what was exported? exit 3 when not",
+        guard.add_check,
+        guard.run_check,
+        guard.show_check,
+        guard.must_agree,
+    ),
+    "run": Job(
+        "decide on new images, without labels", guard.add_run, guard.run_run, guard.show_run
+    ),
+}
+
+JOBS: dict[str, Job | dict[str, Job]] = {
     "audit": Job(
         "score every part that the model calls good",
         audit.add_audit,
@@ -94,6 +114,7 @@ JOBS = {
         report.show_report,
         report.must_pass,
     ),
+    "guard": GUARD_TASKS,
     "inspect": Job(
         "what a model file is, and its layers",
         audit.add_inspect,
@@ -161,15 +182,26 @@ def build_parser() -> argparse.ArgumentParser:
         description="Audit a binary defect classifier: which of the parts it calls good should not "
         "be trusted?",
     )
-    parts = parser.add_subparsers(required=True, metavar="JOB")
-    for name, job in JOBS.items():
+    _add_jobs(parser, JOBS)
+    return parser
+
+
+def _add_jobs(
+    parser: argparse.ArgumentParser, jobs: Mapping[str, "Job | dict[str, Job]"], what: str = "JOB"
+) -> None:
+    """Jobs as words of a command line; those of a family are words after its own."""
+    parts = parser.add_subparsers(required=True, metavar=what)
+    for name, job in jobs.items():
+        if isinstance(job, dict):
+            text = "; ".join(f"{task}: {each.text}" for task, each in job.items())
+            _add_jobs(parts.add_parser(name, help=FAMILIES[name], description=text), job, "TASK")
+            continue
         part = parts.add_parser(
             name, help=job.text, description=job.text, aliases=list(job.aliases)
         )
         part.set_defaults(job=job)
         part.add_argument("--json", action="store_true", help="print one JSON object")
         job.add(part)
-    return parser
 
 
 def _interrupt(*_: object) -> NoReturn:

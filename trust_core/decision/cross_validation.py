@@ -3,6 +3,9 @@
 Notation: `N` images, `F` features.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 from scipy.special import expit
 
@@ -13,6 +16,7 @@ FOLDS = 5
 NEWTON_STEPS = 50
 NEWTON_TOLERANCE = 1e-9
 BASE_WEIGHTS = (1.0, 0.5)  # of z and Δ, in standard deviations
+CONSTANT = 1e-12  # a feature of this deviation or less tells nothing
 
 
 def grouped_folds(codes: Counts, missed: Flags, folds: int = FOLDS, seed: int = 0) -> Counts:
@@ -89,16 +93,61 @@ def out_of_fold(
     return found
 
 
-def standardised(features: Floats, usual: Flags) -> Floats:
-    """Features `(N, F)` at mean 0 and deviation 1 over the images `usual`; unknown ones are 0."""
+def moments(features: Floats, usual: Flags) -> tuple[Floats, Floats]:
+    """Mean and deviation of features `(N, F)` over the images `usual`, both `(F,)`."""
     inside = features[usual]
     known = np.isfinite(inside)
     count = np.maximum(known.sum(0), 1)
-    mean = np.where(known, inside, 0).sum(0) / count
-    deviation = np.sqrt((np.where(known, inside - mean, 0) ** 2).sum(0) / count)
-    scaled = (features - mean) / np.where(deviation > 1e-12, deviation, 1)
-    result: Floats = np.where(np.isfinite(scaled) & (deviation > 1e-12), scaled, 0.0)
+    mean: Floats = np.where(known, inside, 0).sum(0) / count
+    deviation: Floats = np.sqrt((np.where(known, inside - mean, 0) ** 2).sum(0) / count)
+    return mean, deviation
+
+
+def standardised(features: Floats, usual: Flags) -> Floats:
+    """Features `(N, F)` at mean 0 and deviation 1 over the images `usual`; unknown ones are 0."""
+    mean, deviation = moments(features, usual)
+    scaled = (features - mean) / np.where(deviation > CONSTANT, deviation, 1)
+    result: Floats = np.where(np.isfinite(scaled) & (deviation > CONSTANT), scaled, 0.0)
     return result
+
+
+@dataclass(frozen=True)
+class LinearScore:
+    """A weighted sum of features: what a fit leaves to be applied to images it has not seen.
+
+    Attributes:
+        weights: `(F,)`.
+        intercept: added to the sum.
+    """
+
+    weights: Floats
+    intercept: float
+
+    def __call__(self, features: Floats) -> Floats:
+        """The scores `(N,)` of features `(N, F)`; NaN where one of them is unknown."""
+        known = np.asarray(np.isfinite(features).all(axis=1), dtype=np.bool_)
+        total = np.where(known[:, None], features, 0.0) @ self.weights + self.intercept
+        return np.where(known, total, np.nan)
+
+    def plus(self, other: "LinearScore") -> "LinearScore":
+        """The sum with another score of the same features."""
+        return LinearScore(self.weights + other.weights, self.intercept + other.intercept)
+
+
+def weighted_sum(features: Floats, usual: Flags, weights: Sequence[float] | Floats) -> LinearScore:
+    """The sum of features `(N, F)`, each in standard deviations over `usual`, at these weights."""
+    mean, deviation = moments(features, usual)
+    fixed = np.asarray(weights, dtype=np.float64)
+    slopes = np.where(deviation > CONSTANT, fixed / np.maximum(deviation, CONSTANT), 0.0)
+    return LinearScore(slopes, -float(slopes @ mean))
+
+
+def base_fit(both: Floats, usual: Flags) -> LinearScore:
+    """`base_score` as a score of z and Δ, `(N, 2)`."""
+    total = weighted_sum(both, usual, BASE_WEIGHTS)
+    scale = weighted_sum(total(both)[:, None], usual, [1.0])
+    slope = float(scale.weights[0])
+    return LinearScore(slope * total.weights, slope * total.intercept + scale.intercept)
 
 
 def base_score(log_odds: Floats, delta: Floats, usual: Flags) -> Floats:
@@ -108,6 +157,4 @@ def base_score(log_odds: Floats, delta: Floats, usual: Flags) -> Floats:
     nothing is fitted to misses. NaN where there is no Δ.
     """
     both = np.column_stack([log_odds, delta])
-    total = standardised(both, usual) @ np.array(BASE_WEIGHTS)
-    scaled = standardised(total[:, None], usual)[:, 0]
-    return np.where(np.isfinite(both).all(1), scaled, np.nan)
+    return base_fit(both, usual)(both)

@@ -4,7 +4,7 @@ Notation: `R` reference images, `N` images that are measured, `F` features, `k` 
 An image is never compared with photographs of its own part, itself least of all.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,38 +84,53 @@ def mahalanobis_distance(images: FeatureRows, reference: FeatureRows) -> Floats:
     fold_of = np.random.default_rng(0).permutation(len(names)) % REFERENCE_FOLDS
     fold = np.where(own, fold_of[np.searchsorted(names, images.groups) % len(names)], -1)
     reference_fold = fold_of[np.searchsorted(names, reference.groups)]
-    distances = {}
+    clouds = {}
     for index in np.unique(fold):
         others = reference.take(np.flatnonzero(reference_fold != index))
         if len(others) > 1:
-            distances[index] = _distance_from(others)
+            clouds[index] = fit_cloud(others)
     for part in images.chunks():
         values, folds = images.take(part), fold[part]
-        for index in distances.keys() & set(folds):
-            found[part][folds == index] = distances[index](values[folds == index])
+        for index in clouds.keys() & set(folds):
+            found[part][folds == index] = clouds[index].distance(values[folds == index])
     return found
 
 
-def _distance_from(reference: Features) -> Callable[[Features], Floats]:
+@dataclass(frozen=True)
+class FeatureCloud:
+    """Mean and shrunk covariance of references, by its axes.
+
+    Attributes:
+        centre: `(F,)`.
+        axes: principal axes of the references, `(A, F)`.
+        inside: variance along each, `(A,)`.
+        floor: variance in every other direction.
+    """
+
+    centre: Floats
+    axes: Floats
+    inside: Floats
+    floor: float
+
+    def distance(self, values: Features) -> Floats:
+        """Mahalanobis distance of features `(n, F)`, `(n,)`."""
+        moved: Floats = values.astype(np.float64) - self.centre
+        along: Floats = moved @ self.axes.T
+        beside = ((moved**2).sum(1) - (along**2).sum(1)).clip(0)
+        outside = beside / self.floor if len(self.axes) < len(self.centre) else 0.0
+        result: Floats = np.sqrt((along**2 / self.inside).sum(1) + outside)
+        return result
+
+
+def fit_cloud(reference: Features) -> FeatureCloud:
     """Fit mean and shrunk covariance; the covariance is never formed (F may be thousands)."""
-    count, width = reference.shape
     centre = reference.mean(0, dtype=np.float64)
     centred = reference.astype(np.float64) - centre
     _, singular, axes = np.linalg.svd(centred, full_matrices=False)
-    variances = singular**2 / count
+    variances = singular**2 / len(reference)
     share, mean_variance = ledoit_wolf(centred)
-    floor = max(share * mean_variance, np.finfo(np.float64).tiny)
-    inside = (1 - share) * variances + floor
-
-    def distance(values: Features) -> Floats:
-        moved: Floats = values.astype(np.float64) - centre
-        along: Floats = moved @ axes.T
-        beside = ((moved**2).sum(1) - (along**2).sum(1)).clip(0)
-        outside = beside / floor if len(axes) < width else np.zeros(len(values))
-        result: Floats = np.sqrt((along**2 / inside).sum(1) + outside)
-        return result
-
-    return distance
+    floor = max(share * mean_variance, float(np.finfo(np.float64).tiny))
+    return FeatureCloud(centre, axes, (1 - share) * variances + floor, floor)
 
 
 def _unit(values: Features) -> Features:

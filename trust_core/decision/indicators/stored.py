@@ -18,11 +18,13 @@ from torch.nn.functional import avg_pool2d
 from trust_core.decision.bootstrap import Flags, group_codes, groups_of_rarer
 from trust_core.decision.cross_validation import (
     BASE_WEIGHTS,
-    base_score,
+    LinearScore,
+    base_fit,
     grouped_folds,
     out_of_fold,
     ridge_logistic,
     standardised,
+    weighted_sum,
 )
 from trust_core.decision.indicators.feature_distance import (
     LEAST_REFERENCES,
@@ -97,7 +99,7 @@ class Material:
     @cached_property
     def mahalanobis(self) -> Floats | None:
         """Distance of the passed images from the good references, `(N,)`; None without features."""
-        features = _features(self)
+        features = feature_rows(self)
         return None if features is None else mahalanobis_distance(*features)
 
     @cached_property
@@ -179,7 +181,7 @@ def tta_spread(material: Material) -> Floats | None:
 @RIVALS.register("knn")
 def knn(material: Material) -> Floats | None:
     """Distance to the tenth nearest good reference image, in penultimate features."""
-    features = _features(material)
+    features = feature_rows(material)
     return None if features is None else knn_distance(*features)
 
 
@@ -189,7 +191,7 @@ def mahalanobis(material: Material) -> Floats | None:
     return material.mahalanobis
 
 
-def _features(material: Material) -> tuple[FeatureRows, FeatureRows] | None:
+def feature_rows(material: Material) -> tuple[FeatureRows, FeatureRows] | None:
     """Passed images and references: good ones of `train`, of `tune` when there are too few."""
     path = material.audit.folder / FEATURES
     if not path.exists():
@@ -296,18 +298,38 @@ def combination(material: Material) -> Floats:
     Images of `tune` are scored by fits without their own fold of groups. With few missed parts it
     is z + ½·Δ itself.
     """
-    log_odds, delta = material.column("log_odds"), material.column("iou_difference")
-    score, tune = base_score(log_odds, delta, material.usual), material.tune
-    missed, codes = material.missed[tune], group_codes(material.table["group"][tune])
+    views, tune = overlap_views(material), material.tune
+    score = combination_fit(material)(views)
+    codes, missed = _tuned(material)
     if groups_of_rarer(codes, missed) < LEAST_GROUPS:
         return score
-    features = standardised(np.column_stack([log_odds, delta]), tune)
-    inside, start = features[tune], score[tune]
-    score += features @ ridge_logistic(inside, missed, start, COMBINATION_PENALTY)
-    score[tune] = out_of_fold(
-        inside, missed, start, COMBINATION_PENALTY, grouped_folds(codes, missed)
-    )
+    start = base_fit(views, material.usual)(views)[tune]
+    inside, fold = standardised(views, tune)[tune], grouped_folds(codes, missed)
+    score[tune] = out_of_fold(inside, missed, start, COMBINATION_PENALTY, fold)
     return score
+
+
+def combination_fit(material: Material) -> LinearScore:
+    """The combination as a score of z and Δ, for images that are not of `tune`."""
+    views, tune = overlap_views(material), material.tune
+    base = base_fit(views, material.usual)
+    codes, missed = _tuned(material)
+    if groups_of_rarer(codes, missed) < LEAST_GROUPS:
+        return base
+    inside, start = standardised(views, tune)[tune], base(views)[tune]
+    weights = ridge_logistic(inside, missed, start, COMBINATION_PENALTY)
+    return base.plus(weighted_sum(views, tune, weights))
+
+
+def overlap_views(material: Material) -> Floats:
+    """Z and Δ of the passed images at ε = 0, `(N, 2)`."""
+    return np.column_stack([material.column("log_odds"), material.column("iou_difference")])
+
+
+def _tuned(material: Material) -> tuple[Counts, Flags]:
+    """Groups of the images of `tune`, and which of them are missed."""
+    tune = material.tune
+    return group_codes(material.table["group"][tune]), material.missed[tune]
 
 
 @RIVALS.register("consensus")
@@ -316,24 +338,33 @@ def consensus(material: Material) -> Floats | None:
 
     Each in standard deviations over `tune`, at fixed weights: nothing is fitted to misses.
     """
-    return _opinions(material, ("log_odds", "iou_difference"), BASE_WEIGHTS)
+    return _opinions(material, heatmaps=True)
 
 
 @RIVALS.register("consensus_blind")
 def consensus_blind(material: Material) -> Floats | None:
     """The consensus without any heatmap: z + ½·Mahalanobis distance."""
-    return _opinions(material, ("log_odds",), BASE_WEIGHTS[:1])
+    return _opinions(material, heatmaps=False)
 
 
-def _opinions(
-    material: Material, names: tuple[str, ...], weights: tuple[float, ...]
-) -> Floats | None:
+def _opinions(material: Material, *, heatmaps: bool) -> Floats | None:
+    views = consensus_views(material, heatmaps=heatmaps)
+    return None if views is None else consensus_fit(material, views)(views)
+
+
+def consensus_views(material: Material, *, heatmaps: bool) -> Floats | None:
+    """z, Δ (with heatmaps) and Mahalanobis distance of the passed images; None without features."""
     distance = material.mahalanobis
     if distance is None:
         return None
-    views = np.column_stack([*(material.column(name) for name in names), distance])
-    total = standardised(views, material.usual) @ np.array([*weights, DISTANCE_WEIGHT])
-    return np.where(np.isfinite(views).all(1), total, np.nan)
+    views = overlap_views(material)[:, : 2 if heatmaps else 1]
+    return np.column_stack([views, distance])
+
+
+def consensus_fit(material: Material, views: Floats) -> LinearScore:
+    """The consensus as a score of its views."""
+    weights = (*BASE_WEIGHTS[: views.shape[1] - 1], DISTANCE_WEIGHT)
+    return weighted_sum(views, material.usual, weights)
 
 
 @RIVALS.register("probe")

@@ -12,11 +12,14 @@ import numpy as np
 from trust_core.decision.auroc import held_out_auroc
 from trust_core.decision.bootstrap import Flags, group_codes, groups_of_rarer
 from trust_core.decision.cross_validation import (
-    base_score,
+    LinearScore,
+    base_fit,
     grouped_folds,
+    moments,
     out_of_fold,
     ridge_logistic,
     standardised,
+    weighted_sum,
 )
 from trust_core.decision.tradeoff import Counts, Floats
 from trust_core.decision.tuning.candidates import OverlapTable
@@ -38,6 +41,10 @@ class OverlapProfile:
         parts: parts with a miss in `tune`.
         auroc: by penalty, inside held-out folds of `tune`; ∞ is z + ½·Δ.
         sentence: the same in words.
+        base: z + ½·Δ, of z and Δ `(N, 2)`.
+        correction: of `profile_features`, added to it for images that are not of `tune`; None when
+            not fitted.
+        usual: mean of each feature, which stands for one that is unknown.
     """
 
     scores: Floats
@@ -46,6 +53,9 @@ class OverlapProfile:
     parts: int
     auroc: dict[float, float]
     sentence: str
+    base: LinearScore
+    correction: LinearScore | None = None
+    usual: Floats | None = None
 
 
 def overlap_profile(overlaps: OverlapTable) -> OverlapProfile:
@@ -54,16 +64,20 @@ def overlap_profile(overlaps: OverlapTable) -> OverlapProfile:
     tune = overlaps.role("tune") & np.isfinite(delta)
     missed, codes = overlaps.missed[tune], group_codes(overlaps.table["group"][tune])
     usual = tune if tune.any() else np.isfinite(delta)
-    base = base_score(overlaps.log_odds[0], delta, usual)
+    both = np.column_stack([overlaps.log_odds[0], delta])
+    fit = base_fit(both, usual)
+    base = fit(both)
     parts = groups_of_rarer(codes, missed)
     if parts < LEAST_PARTS:
         sentence = (
             f"Not fitted: {parts} parts with a miss (or without) in tune, {LEAST_PARTS} are "
             "needed; evidence plus half the IoU difference stands in."
         )
-        return OverlapProfile(base, False, np.inf, parts, {}, sentence)
-    directions = _directions(_features(overlaps), tune)
-    inside, start = directions[tune], base[tune]
+        return OverlapProfile(base, False, np.inf, parts, {}, sentence, fit)
+    features = profile_features(overlaps.iou_defect, overlaps.iou_good, overlaps.log_odds)
+    scaled = standardised(features, tune)
+    axes = _axes(scaled[tune])
+    inside, start = scaled[tune] @ axes, base[tune]
     auroc = _cross_validated(inside, missed, start, codes)
     penalty = max(auroc, key=lambda p: (auroc[p], p))
     if penalty == np.inf:
@@ -72,32 +86,39 @@ def overlap_profile(overlaps: OverlapTable) -> OverlapProfile:
             f"Not taken: fitted overlaps reach AUROC {best:.3f} in held-out parts of tune, "
             f"evidence plus half the IoU difference {auroc[np.inf]:.3f}, which stands in."
         )
-        return OverlapProfile(base, False, penalty, parts, auroc, sentence)
-    scores = base + directions @ ridge_logistic(inside, missed, start, penalty)
+        return OverlapProfile(base, False, penalty, parts, auroc, sentence, fit)
+    weights = axes @ ridge_logistic(inside, missed, start, penalty)
+    scores = base + scaled @ weights
     scores[tune] = out_of_fold(inside, missed, start, penalty, grouped_folds(codes, missed))
     sentence = (
         f"Fitted on {parts} parts with a miss, ridge {penalty:g}: AUROC {auroc[penalty]:.3f} in "
         f"held-out parts of tune, {auroc[np.inf]:.3f} without it."
     )
-    return OverlapProfile(scores, True, penalty, parts, auroc, sentence)
-
-
-def _features(overlaps: OverlapTable) -> Floats:
-    """All IoUs and log-odds of each image, `(N, F)`."""
-    count = overlaps.log_odds.shape[1]
-    ious = (
-        a.transpose(1, 0, 2).reshape(count, -1) for a in (overlaps.iou_defect, overlaps.iou_good)
+    return OverlapProfile(
+        scores,
+        True,
+        penalty,
+        parts,
+        auroc,
+        sentence,
+        fit,
+        weighted_sum(features, tune, weights),
+        moments(features, tune)[0],
     )
-    return np.column_stack([*ious, overlaps.log_odds.T])
 
 
-def _directions(features: Floats, tune: Flags) -> Floats:
-    """Principal directions of the features of `tune`, total variance 1, `(N, D)`.
+def profile_features(iou_defect: Floats, iou_good: Floats, log_odds: Floats) -> Floats:
+    """All IoUs `(E, N, R)` and log-odds `(E, N)` of each image in a row, `(N, F)`."""
+    count = log_odds.shape[1]
+    ious = (a.transpose(1, 0, 2).reshape(count, -1) for a in (iou_defect, iou_good))
+    return np.column_stack([*ious, log_odds.T])
+
+
+def _axes(inside: Floats) -> Floats:
+    """Principal directions of features `(n, F)`, as columns that give total variance 1, `(F, D)`.
 
     A ridge sees no difference between features and their directions; fewer are faster.
     """
-    scaled = standardised(features, tune)
-    inside = scaled[tune]
     if inside.shape[1] <= inside.shape[0]:
         _, axes = np.linalg.eigh(inside.T @ inside)
         axes = axes[:, ::-1][:, :PRINCIPAL_DIRECTIONS]
@@ -105,7 +126,7 @@ def _directions(features: Floats, tune: Flags) -> Floats:
         values, left = np.linalg.eigh(inside @ inside.T)
         kept = np.flatnonzero(values > values[-1] * 1e-10)[::-1][:PRINCIPAL_DIRECTIONS]
         axes = inside.T @ left[:, kept] / np.sqrt(values[kept])
-    result: Floats = scaled @ axes / np.sqrt(features.shape[1])
+    result: Floats = axes / np.sqrt(inside.shape[1])
     return result
 
 

@@ -1,0 +1,159 @@
+"""The job `guard`: export one, check it, run it over images of the line.
+
+Like all jobs they import what they need when they run: `--help` and a wrong option answer at once.
+"""
+
+import argparse
+import json
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from trust_core.errors import NotMet
+
+if TYPE_CHECKING:
+    from trust_core.deploy.guard import Inspection
+
+DECISION_WORDS = {
+    "defective": "called defective by the detector",
+    "re_inspect": "to be re-inspected",
+    "good": "good",
+}
+
+
+def add_export(part: argparse.ArgumentParser) -> None:
+    """Options of the task `export`."""
+    part.add_argument("audit", type=Path, metavar="AUDIT")
+    part.add_argument("--out", type=Path, required=True, metavar="DIR", help="a new folder")
+    point = part.add_argument_group(
+        "operating point", "the last one of `decide` unless said; else what certify proves"
+    )
+    point.add_argument("--threshold", type=float)
+    point.add_argument("--strength", type=float)
+    point.add_argument("--indicator")
+    point.add_argument("--recall", type=float, default=0.95, help="what is to be proven")
+    point.add_argument("--confidence", type=float, default=0.95)
+    part.add_argument(
+        "--audit-rate",
+        type=float,
+        default=0.0,
+        help="share of the parts passed as good that is inspected at random all the same",
+    )
+
+
+def run_export(options: argparse.Namespace) -> dict[str, Any]:
+    """Write the guard of an audit into a folder, and try it there."""
+    from trust_core.decision.certificate import Demand
+    from trust_core.deploy.export import export_guard
+    from trust_core.deploy.operating_point import point_to_deploy
+    from trust_core.storage.audit_files import open_audit
+    from trust_core.storage.manifest import as_json
+
+    audit = open_audit(options.audit)
+    demand = Demand(options.recall, options.confidence)
+    point = point_to_deploy(audit, options.indicator, options.strength, options.threshold, demand)
+    policy = export_guard(audit, options.out, point, demand=demand, audit_rate=options.audit_rate)
+    return {"guard": str(options.out.resolve()), "policy": as_json(policy)}
+
+
+def show_export(result: dict[str, Any]) -> None:
+    """Where the guard lies, and what it decides by."""
+    policy = result["policy"]
+    print(f"Guard: {result['guard']}")
+    print(
+        f"{policy['indicator']} at strength {policy['strength']:g}, "
+        f"threshold {policy['threshold']:g} ({policy['chosen_by']})."
+    )
+    print(policy["certificate"]["sentence"])
+
+
+def add_check(part: argparse.ArgumentParser) -> None:
+    """Options of the task `check`."""
+    _add_folder(part)
+
+
+def run_check(options: argparse.Namespace) -> dict[str, Any]:
+    """Whether a guard is what was exported, and gives the same numbers here."""
+    from trust_core.deploy.guard import check_guard
+
+    check = check_guard(options.folder, options.device)
+    return {"guard": str(options.folder), "ok": check.ok, "differences": list(check.differences)}
+
+
+def show_check(result: dict[str, Any]) -> None:
+    """That it is, or what differs."""
+    if result["ok"]:
+        print(f"{result['guard']} is as it was exported, and its golden parts give their numbers.")
+    for sentence in result["differences"]:
+        print(sentence)
+
+
+def must_agree(result: dict[str, Any]) -> None:
+    """Exit 3 when something differs.
+
+    Raises:
+        NotMet: it does.
+    """
+    if not result["ok"]:
+        raise NotMet(f"The guard in {result['guard']} is not the one that was exported.")
+
+
+def add_run(part: argparse.ArgumentParser) -> None:
+    """Options of the task `run`."""
+    _add_folder(part)
+    part.add_argument("images", type=Path, nargs="+", metavar="IMAGES", help="files or folders")
+    part.add_argument("--out", type=Path, metavar="FILE", help="a row a part: .csv or .parquet")
+    part.add_argument("--log", type=Path, metavar="FILE", help="a JSON line a part is added to it")
+    part.add_argument(
+        "--watch", action="store_true", help="go on with what arrives in the folders, until stopped"
+    )
+
+
+def run_run(options: argparse.Namespace) -> dict[str, Any]:
+    """Decide on new images."""
+    from trust_core.deploy.folders import decision_table, find_images, inspect_files, watch
+    from trust_core.deploy.guard import Guard
+    from trust_core.deploy.log import guard_log
+
+    images = [] if options.watch else find_images(options.images)
+    guard = Guard.load(options.folder, device=options.device)
+    log = guard_log(options.log, options.folder) if options.log else None
+    with decision_table(options.out) as table:
+
+        def write(inspections: Sequence["Inspection"]) -> None:
+            table(inspections)
+            if options.watch:
+                for part in inspections:
+                    print(json.dumps(part.as_json()), file=sys.stderr, flush=True)
+
+        if options.watch:
+            counts = watch(guard, options.images, write, log, stop=_stopper())
+        else:
+            counts = inspect_files(guard, images, write, log)
+    return {
+        "guard": str(options.folder),
+        "decisions": dict(counts),
+        "out": options.out and str(options.out),
+        "log": options.log and str(options.log),
+    }
+
+
+def show_run(result: dict[str, Any]) -> None:
+    """How many parts have each decision."""
+    for name, words in DECISION_WORDS.items():
+        print(f"{result['decisions'][name]:8,} {words}")
+
+
+def _stopper() -> Any:  # noqa: ANN401 - a function
+    """Says whether the user has asked to stop: what is in the network is finished first."""
+    asked = []
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, lambda *_: asked.append(True))
+    return lambda: bool(asked)
+
+
+def _add_folder(part: argparse.ArgumentParser) -> None:
+    part.add_argument("folder", type=Path, metavar="DIR", help="of the guard")
+    part.add_argument("--device", default="cpu", help="cpu or cuda")

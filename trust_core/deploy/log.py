@@ -1,0 +1,108 @@
+"""The log of a guard: one JSON line a part, no images.
+
+`{"time": "2026-05-04T03:02:01.250+00:00", "policy": "9f2c…", "path": "a.png", "decision": "good",
+"p_defect": 0.12, "indicator": 0.03, "reason": "", "audit_sample": false}`. A part without a number
+has `null` there. The file is opened for every write, so that it may be rotated meanwhile.
+"""
+
+import hashlib
+import json
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from trust_core.deploy.guard import Inspection
+from trust_core.deploy.policy import POLICY
+from trust_core.errors import StoreError
+
+LOG_COLUMNS = ("path", "decision", "p_defect", "indicator", "reason", "audit_sample")
+
+
+@dataclass(frozen=True)
+class GuardLog:
+    """Where a guard notes what it decided; any number of threads may write.
+
+    Attributes:
+        path: of the file.
+        policy: the hash of the policy that decided, 12 digits.
+    """
+
+    path: Path
+    policy: str
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def write(self, inspections: Sequence[Inspection]) -> None:
+        """Note some parts, with the time.
+
+        Raises:
+            StoreError: the file cannot be written.
+        """
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        lines = []
+        for part in inspections:
+            told = part.as_json()
+            entry = {"time": now, "policy": self.policy} | {n: told[n] for n in LOG_COLUMNS}
+            lines.append(json.dumps(entry, allow_nan=False) + "\n")
+        try:
+            with self._lock, self.path.open("a", encoding="utf-8") as file:
+                file.write("".join(lines))
+        except OSError as error:
+            raise StoreError(
+                f"Cannot write the log {self.path}: {error.strerror or error}; what the guard "
+                "decides has to be noted there."
+            ) from error
+
+
+def guard_log(path: Path, folder: Path) -> GuardLog:
+    """The log of the guard in a folder."""
+    return GuardLog(path, policy_hash(folder))
+
+
+def policy_hash(folder: Path) -> str:
+    """The first 12 digits of the sha256 of a guard's policy."""
+    return hashlib.sha256((folder / POLICY).read_bytes()).hexdigest()[:12]
+
+
+def read_log(path: Path) -> pd.DataFrame:
+    """The parts of a log, in order.
+
+    Returns:
+        `time` (UTC), `policy` and `LOG_COLUMNS`; NaN where a part has no number. A last line that
+        was torn is left out.
+
+    Raises:
+        StoreError: the file cannot be read, or is no log of a guard.
+    """
+    table = pd.DataFrame(list(_entries(path)), columns=["time", "policy", *LOG_COLUMNS])
+    for name in ("p_defect", "indicator"):
+        table[name] = pd.to_numeric(table[name])
+    table["time"] = pd.to_datetime(table["time"], utc=True, format="ISO8601")
+    table["audit_sample"] = table["audit_sample"].astype(bool)
+    return table
+
+
+def _entries(path: Path) -> Iterator[dict[str, Any]]:
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise StoreError(
+            f"{path} cannot be read as the log of a guard; give the file that --log named."
+        ) from error
+    for number, line in enumerate(lines):
+        if not line:
+            continue
+        try:
+            entry = json.loads(line)
+            yield {name: entry[name] for name in ("time", "policy", *LOG_COLUMNS)}
+        except (ValueError, KeyError, TypeError) as error:
+            if number == len(lines) - 1:
+                return
+            raise StoreError(
+                f"Line {number + 1} of {path} is no entry of a guard's log; give the file that "
+                "--log named."
+            ) from error

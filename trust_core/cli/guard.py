@@ -8,10 +8,11 @@ import json
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trust_core.errors import NotMet
+from trust_core.errors import NotMet, SettingsError
 
 if TYPE_CHECKING:
     from trust_core.deploy.guard import Inspection
@@ -144,6 +145,39 @@ def show_run(result: dict[str, Any]) -> None:
     """How many parts have each decision."""
     for name, words in DECISION_WORDS.items():
         print(f"{result['decisions'][name]:8,} {words}")
+
+
+def add_serve(part: argparse.ArgumentParser) -> None:
+    """Options of the task `serve`."""
+    _add_folder(part)
+    part.add_argument("--host", default="127.0.0.1", help="0.0.0.0: from other machines too")
+    part.add_argument("--port", type=int, default=8000)
+    part.add_argument("--queue", type=int, default=64, help="images that may wait")
+    part.add_argument("--max-megabytes", type=float, default=16.0, help="of a request")
+    part.add_argument("--log", type=Path, metavar="FILE", help="a JSON line a part is added to it")
+
+
+def run_serve(options: argparse.Namespace) -> dict[str, Any]:
+    """Answer requests until stopped."""
+    from trust_core.deploy.guard import Guard
+    from trust_core.deploy.log import guard_log
+    from trust_core.deploy.server import Limits, create_app, serve
+
+    if options.queue < 1 or options.max_megabytes <= 0:
+        raise SettingsError("--queue and --max-megabytes must be above 0.")
+    guard = Guard.load(options.folder, device=options.device)
+    log = guard_log(options.log, options.folder) if options.log else None
+    app = create_app(guard, Limits(options.queue, int(options.max_megabytes * 2**20)), log)
+    address = f"http://{options.host}:{options.port}"
+    print(f"Serving {options.folder} on {address} ({address}/docs)", file=sys.stderr, flush=True)
+    with suppress(KeyboardInterrupt):  # how it is stopped
+        serve(app, options.host, options.port)
+    return {"guard": str(options.folder), "address": address}
+
+
+def show_serve(result: dict[str, Any]) -> None:
+    """That it has stopped."""
+    print(f"{result['address']} has stopped.")
 
 
 def _stopper() -> Any:  # noqa: ANN401 - a function

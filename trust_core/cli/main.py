@@ -17,7 +17,7 @@ from trust_core.cli import audit, decisions, evidence, guard, report, train
 from trust_core.cli.options import Parser
 from trust_core.errors import TrustError
 
-FAMILIES = {"guard": "what goes to the line: export, check, run"}
+FAMILIES = {"guard": "what goes to the line: export, check, run, serve"}
 STOPPED = 130  # what shells report for a job that was interrupted
 
 
@@ -59,6 +59,7 @@ GUARD_TASKS = {
     "run": Job(
         "decide on new images, without labels", guard.add_run, guard.run_run, guard.show_run
     ),
+    "serve": Job("answer requests over HTTP", guard.add_serve, guard.run_serve, guard.show_serve),
 }
 
 JOBS: dict[str, Job | dict[str, Job]] = {

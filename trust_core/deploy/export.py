@@ -308,6 +308,7 @@ reaches {threshold:.6g}.
 ```
 python -m trust_core guard check .                           # is this still what was exported?
 python -m trust_core guard run . IMAGES --out decisions.csv  # new images, without labels
+python -m trust_core guard serve .                           # http://127.0.0.1:8000/docs
 ```
 
 ```python

@@ -8,12 +8,10 @@ import streamlit as st
 from dashboard.csv_export import csv
 from dashboard.home.audit_list import audit_list
 from dashboard.home.demo_start import demo_start
+from dashboard.home.standing import point_query, show_standing
 from dashboard.shell import HOME, RUN, link, page, show_finding
-from dashboard.url_state import read_point
-from trust_core.decision.curves import tradeoff
-from trust_core.decision.operating_point import count_flags
+from trust_core.decision.operating_point import OperatingPoint
 from trust_core.figures.words import audit as audit_words
-from trust_core.figures.words import point as words
 from trust_core.storage import workspace
 from trust_core.storage.audit_files import Audit
 from trust_core.storage.manifest import FINISHED
@@ -54,16 +52,9 @@ def draw(audit: Audit | None) -> None:
     """Draw the page."""
     entries = workspace.list_audits()
     if audit:
-        point = read_point(audit)
-        scores = tradeoff(audit, point.indicator)
-        counts = count_flags(scores.curves[point.strength], scores.shift, point)
+        point = show_standing(audit)
         st.html(f'<p class="purpose">{escape(PURPOSE)}</p>')
-        text, bars = st.columns((3, 2), gap="large")
-        with text:
-            show_finding(words.finding_sentence(counts), words.shift_sentence(counts))
-            st.html(f'<p class="purpose">{escape(words.finding_basis(point))}</p>')
-        bars.html(words.finding_bars(counts, point.indicator))
-        ways()
+        ways(point)
         st.space("small")
         what_is_audited(audit)
         st.space("small")
@@ -94,11 +85,11 @@ def welcome(entries: list[workspace.AuditEntry]) -> None:
             demo_start()
 
 
-def ways() -> None:
-    """Three big ways on."""
+def ways(point: OperatingPoint | None) -> None:
+    """Three big ways on; the first two lead to the same operating point."""
     for column, (file, label, text) in zip(st.columns(len(WAYS)), WAYS, strict=True):
         with column, st.container(key=f"way-{Path(file).stem}", height="stretch", gap="xsmall"):
-            link(f"{label} →", file)
+            link(f"{label} →", file, query={} if file == RUN else point_query(point))
             st.html(f"<p>{escape(text)}</p>")
 
 

@@ -38,6 +38,8 @@ GLOSSARY = {
     "as it is.",
     "Predicted mask": "Where the network, or its heatmap, reaches the mask threshold; the true "
     "mask is what the data marks as the defect.",
+    "Threshold shift": "The rival that costs nothing: just lowering the decision threshold, so "
+    "that what has the highest defect probability is looked at again. Every verdict is against it.",
     "Operating point": "The flagging threshold and the strength that you chose.",
     "Evidence, bits": "How far a piece of the photograph moves the detector's odds, for a defect "
     "(+) or for a good part (−): one bit doubles them.",

@@ -6,6 +6,8 @@ from typing import Literal
 
 import streamlit as st
 
+from dashboard.attention import note_change
+from dashboard.person import ask_person, signature
 from dashboard.shell import errors_shown, show_finding
 from trust_core.decision.journal import open_seals, seals
 from trust_core.figures.words.numbers import ROLE_NAMES, moment
@@ -46,12 +48,14 @@ def seal_button(
     key: str,
     sure: str,
     button: str,
-    act: Callable[[], object],
+    act: Callable[..., object],
     kind: Literal["primary", "secondary"] = "primary",
 ) -> None:
-    """A button that opens a seal by `act`, dead until a box beside it (`sure`) is ticked."""
+    """A button that opens a seal by `act(who=…)`, dead until a box (`sure`) is ticked."""
+    ask_person(key)
     ticked = st.checkbox(sure, key=f"{key}-sure")
     if st.button(button, disabled=not ticked, key=f"{key}-open", type=kind):
         with errors_shown():
-            act()
+            act(who=signature())
+            note_change(key)
             st.rerun()

@@ -158,7 +158,14 @@ def show_error(problem: TrustError) -> None:
     st.html(f'<div class="{kind}" role="alert"><p>{escape(page_text(problem))}</p></div>')
 
 
-def link(label: str, file: str, *, primary: bool = False, **query: object) -> None:
+def link(
+    label: str,
+    file: str,
+    *,
+    primary: bool = False,
+    query: Mapping[str, object] | None = None,
+    **changes: object,
+) -> None:
     """A link to a page, looking like a button, that keeps the open audit and operating point.
 
     Args:
@@ -166,11 +173,12 @@ def link(label: str, file: str, *, primary: bool = False, **query: object) -> No
         file: a key of `PAGES`.
         primary: the one thing to do next.
         query: query parameters to change; None leaves one out.
+        changes: the same, by name.
     """
     kind = "primary" if primary else "secondary"
     slug = Path(file).stem
     with st.container(key=f"go-{kind}-{slug}-{_slug(label)}", width="content"):
-        st.page_link(file, label=label, query_params=link_query(**query))
+        st.page_link(file, label=label, query_params=link_query(**dict(query or {}), **changes))
 
 
 @st.cache_data(max_entries=64, show_spinner=False, hash_funcs=BY_KEY)

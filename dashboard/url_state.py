@@ -17,6 +17,7 @@ from trust_core.decision.operating_point import (
     default_threshold,
     noted_point,
 )
+from trust_core.decision.standing import leading_point
 from trust_core.storage.audit_files import Audit
 
 AUDIT = "audit"
@@ -87,6 +88,15 @@ def read_point(audit: Audit) -> OperatingPoint:
             threshold = default_threshold(audit, indicator, strength)
     role = query.get("role", TUNE)
     return OperatingPoint(indicator, strength, threshold, role if role in ROLE_CHOICES else TUNE)
+
+
+def leading_in_url(audit: Audit) -> OperatingPoint:
+    """The operating point in the URL; where it says nothing of one, what the audit leads with.
+
+    That is the last point noted, else what is proposed on `tune`: Home and Decide begin with it.
+    """
+    silent = not any(key in st.query_params for key in POINT.values())
+    return leading_point(audit) if silent else read_point(audit)
 
 
 def write_point(point: OperatingPoint) -> None:

@@ -1,13 +1,17 @@
 """Decide: is the indicator worth it, what is wanted, what is proven, and what is chosen."""
 
+from html import escape
+
 import streamlit as st
 
+from dashboard.attention import lead_eye
 from dashboard.decide.choice import choose_point
 from dashboard.decide.comparison import ALONE, show_comparison
 from dashboard.decide.indicators import (
     TEST,
     ask_for_verdict,
     cached_verdict,
+    chosen_verdicts,
     draw_indicators,
     verdict_basis,
 )
@@ -31,18 +35,22 @@ from dashboard.decide.sensitivity import show_trial
 from dashboard.other_audit import choose_other
 from dashboard.point_controls import choose_indicator, choose_strength
 from dashboard.shell import audit_page, fragment, link, show_finding
-from dashboard.url_state import read_point
+from dashboard.url_state import leading_in_url, read_point, write_point
+from dashboard.wording import page_text
 from trust_core.decision.certify import missed_groups
 from trust_core.decision.curves import tradeoff
-from trust_core.decision.indicator_verdicts import indicator_verdicts
+from trust_core.decision.indicators.registry import THRESHOLD_SHIFT
 from trust_core.decision.journal import closed_seals, entries
 from trust_core.decision.line_costs import detector_rates, threshold_options
+from trust_core.decision.standing import standing
 from trust_core.figures.words import proof as words
+from trust_core.figures.words import standing as standing_words
 from trust_core.figures.words import verdict as verdict_words
 from trust_core.figures.words.markup import quiet, section
+from trust_core.figures.words.recommendation import recommend
 from trust_core.storage.audit_files import Audit
 
-AUTOTUNE = "“Try every choice”, below, adds them once test is opened"
+EVERY = "all-indicators"
 
 
 @fragment
@@ -56,19 +64,37 @@ def show(audit: Audit) -> None:
     proof = certificate(audit, demand, chosen)
     affordable = certificate(audit, required.budget, chosen)
 
+    stands = standing(audit, point)
+    lead_eye("decided")
+    decided = (
+        f'<p class="statement">{escape(said)}</p>'
+        if (said := standing_words.chosen_sentence(stands.chosen))
+        else ""
+    )
+    lead_eye("verdict")
     st.html(verdict_words.badge(judged, role))
     detail = f"{verdict_words.cost_sentence(judged)} {verdict_words.ranking_sentence(judged)}"
+    detail = "" if point.indicator == THRESHOLD_SHIFT else detail  # it would be beside itself
     show_finding(verdict_words.verdict_sentence(judged, point.indicator), detail.strip())
+    advice = recommend(point, judged, proof)
+    action = escape(advice.sentence if proof else standing_words.action_sentence(stands))
+    why = quiet(escape(advice.reason)) if proof else ""
+    st.html(f'<p class="action">{action}</p>{why}{decided}')
+    st.html(quiet(escape(standing_words.proposal_sentence(stands))))
     st.html(quiet(verdict_basis(audit, role)))
 
     legend = (
-        "Each row is an indicator. Right of the dashed line it tells missed from good parts "
-        "better than just lowering the decision threshold; the bar is the 95 % interval."
+        "Each row is an indicator: the one shown, the one proposed, the IoU difference, and the "
+        "best of all others on these photos, which is flattered by being picked here. Right of the "
+        "dashed line it tells missed from good parts better than threshold shift (just lowering "
+        "the decision threshold); the bar is the 95 % interval."
     )
     st.html(section("1 Is it worth it?", legend))
     left, right = st.columns([5, 2], gap="large")
+    every = bool(st.session_state.get(EVERY))
     with left:
-        draw_indicators(audit, role, point, demand.recall)
+        draw_indicators(audit, role, point, demand.recall, every=every)
+        st.toggle("All indicators", key=EVERY)
     with right:
         choose_indicator(audit, point, "Indicator")
         choose_strength(audit, point, disabled=False)
@@ -77,9 +103,9 @@ def show(audit: Audit) -> None:
         if role != TEST:
             ask_for_verdict(audit)
     with st.expander("All numbers"):
-        verdicts = indicator_verdicts(audit, role, point.strength)
+        verdicts = chosen_verdicts(audit, role, point, every=every)
         st.html(verdict_words.indicator_table(verdicts, point.indicator, demand.recall))
-        st.html("".join(map(quiet, verdict_words.absent_sentences(audit, AUTOTUNE))))
+        st.html("".join(map(quiet, verdict_words.absent_sentences(audit, page_text))))
     with st.expander("Would another layer, mask or strength change the verdict?"):
         show_trial(audit, role)
 
@@ -90,6 +116,7 @@ def show(audit: Audit) -> None:
 
     legend = "" if proof else "Nothing yet: the proof needs the sealed images."
     st.html(section("3 What is proven?", legend))
+    lead_eye("proof")
     if proof and affordable:
         price = words.price_sentence(proof)
         st.html(f'<p class="statement">{proof.sentence} <span>{price}</span></p>')
@@ -130,6 +157,7 @@ def show(audit: Audit) -> None:
 def draw(audit: Audit) -> None:
     """Draw the page."""
     fill_url()
+    write_point(leading_in_url(audit))
     show(audit)
 
 

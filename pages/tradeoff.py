@@ -53,7 +53,8 @@ def show(audit: Audit) -> None:
         draw_tradeoff(audit, scores, point, choose)
         legend = (
             "Each curve is an adversarial strength, each point on it a threshold; up and left is "
-            "better. Dashed: just lowering the decision threshold. Click a point to go there."
+            "better. Dashed: threshold shift, that is, just lowering the decision threshold. Click "
+            "a point to go there."
         )
         st.html(section("", legend))
     with right:

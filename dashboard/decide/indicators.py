@@ -8,11 +8,18 @@ from dashboard.cache import BY_KEY
 from dashboard.chart import Drawing, chart, drawing
 from dashboard.sealed_roles import opened_sentence, seal_button
 from trust_core.decision.curves import scored
-from trust_core.decision.indicator_verdicts import indicator_verdicts, is_computed
+from trust_core.decision.indicator_verdicts import (
+    IndicatorVerdict,
+    indicator_verdicts,
+    is_computed,
+)
+from trust_core.decision.indicators.registry import DEFAULT_INDICATOR
 from trust_core.decision.journal import open_seals
 from trust_core.decision.operating_point import OperatingPoint
+from trust_core.decision.proposal import propose_indicator
 from trust_core.decision.verdict import Verdict, verdict
 from trust_core.figures import decide
+from trust_core.figures.decide import few_verdicts
 from trust_core.figures.words.numbers import share
 from trust_core.storage.audit_files import Audit
 
@@ -41,28 +48,40 @@ def ask_for_verdict(audit: Audit) -> None:
     """Open the seal of the images that judge, on a deliberate click."""
     with st.container(border=True, key="seal-verdict"):
         act = partial(open_seals, audit, [TEST], "the verdict on the indicator was looked at")
-        sure, button = "I have chosen, and want test opened", "Open the seal for the verdict"
+        sure, button = "My choice is made: open the photos of test", "Open the seal for the verdict"
         seal_button("verdict", sure, button, act, "secondary")
         st.caption("Opening is noted in the audit, with your name and the time.")
 
 
-def draw_indicators(audit: Audit, role: str, point: OperatingPoint, recall: float) -> None:
-    """All indicators on one chart; its place is held while they are compared for the first time."""
+def chosen_verdicts(
+    audit: Audit, role: str, point: OperatingPoint, *, every: bool
+) -> list[IndicatorVerdict]:
+    """Every indicator, or the few: shown, proposed, IoU difference, best of the others."""
+    verdicts = indicator_verdicts(audit, role, point.strength)
+    named = (point.indicator, propose_indicator(audit).indicator, DEFAULT_INDICATOR)
+    return verdicts if every else few_verdicts(verdicts, named)
+
+
+def draw_indicators(
+    audit: Audit, role: str, point: OperatingPoint, recall: float, *, every: bool
+) -> None:
+    """Indicators on one chart; its place is held while they are compared for the first time."""
     place = st.empty()
     if not is_computed(audit, role, point.strength):
         place.html(WAITING)
-    figure = _figure(audit, role, point.indicator, point.strength, recall)
+    figure = _figure(audit, role, point, recall, every)
     with place.container():
         chart(
             figure,
             key="contenders",
-            alt="How much better than just lowering the decision threshold each indicator ranks "
+            alt="How much better than threshold shift each indicator ranks "
             "missed defects, with its 95 % interval, and the good parts it re-inspects.",
         )
 
 
 @st.cache_data(max_entries=64, show_spinner=False, hash_funcs=BY_KEY)
-def _figure(audit: Audit, role: str, indicator: str, strength: float, recall: float) -> Drawing:
-    rows = list(decide.indicator_rows(indicator_verdicts(audit, role, strength), indicator, recall))
+def _figure(audit: Audit, role: str, point: OperatingPoint, recall: float, every: bool) -> Drawing:
+    verdicts = chosen_verdicts(audit, role, point, every=every)
+    rows = list(decide.indicator_rows(verdicts, point.indicator, recall))
     title = f"Good parts re-inspected<br>to catch {share(recall)}"
     return drawing(decide.contenders(rows, title))

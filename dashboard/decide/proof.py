@@ -76,7 +76,7 @@ def ask_for_proof(audit: Audit, demand: Demand, chosen: ChosenIndicator) -> None
             f"the images kept for {roles} is noted in the audit, with your name and the time, and "
             "stands on the certificate.</p>"
         )
-        sure = f"I have chosen, and want {roles} opened"
+        sure = f"My choice is made: open the photos of {roles}"
         seal_button("proof", sure, "Prove it", partial(certify, audit, demand, chosen))
 
 
@@ -110,7 +110,7 @@ def draw_costs(
         _costs(audit, point.indicator, point.strength, marks, line),
         key="costs",
         alt="Expected cost a part over re-inspections a shift; the lowest point is the cheapest "
-        "threshold. Dashed: just lowering the decision threshold.",
+        "threshold. Dashed: threshold shift.",
     )
 
 

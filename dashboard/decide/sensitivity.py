@@ -67,16 +67,15 @@ def show_trial(audit: Audit, role: str) -> None:
 
 
 def _show(trial: Trial) -> None:
-    sentence = trial.sentence.replace("threshold shift", SHIFT_NAME)
     st.html(
-        f"<p>{escape(sentence)} {round(trial.better * trial.choices):,} of {trial.choices:,} "
+        f"<p>{escape(trial.sentence)} {round(trial.better * trial.choices):,} of {trial.choices:,} "
         f"choices rank the images for choosing better than {SHIFT_NAME}.</p>"
         + quiet(_sensitivity_sentence(trial.sensitivity))
     )
     chart(
         drawing(decide.contenders(decide.neighbour_rows(trial.sensitivity.points), "")),
         key="tried",
-        alt="Lead over just lowering the decision threshold, with 95 % intervals, of every choice "
+        alt="Lead over threshold shift, with 95 % intervals, of every choice "
         "that differs in one thing.",
     )
 

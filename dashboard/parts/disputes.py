@@ -10,6 +10,8 @@ import streamlit as st
 
 from dashboard.csv_export import audit_csv
 from dashboard.parts import words
+from dashboard.person import ask_person, signature
+from dashboard.shell import errors_shown
 from trust_core.decision.journal import Dispute, dispute, disputes
 from trust_core.figures.words.markup import escape_markdown
 from trust_core.figures.words.numbers import moment
@@ -21,6 +23,7 @@ LONGEST_NOTE = 500
 def dispute_button(audit: Audit, row: Mapping[str, Any]) -> None:
     """A form that notes why the label of a part is wrong. The label itself stays."""
     with st.popover("This label is wrong", icon=":material/flag:", width="content"):
+        ask_person("dispute")
         with st.form(f"dispute-{row['sample_id']}", border=False, clear_on_submit=True):
             note = st.text_area(
                 f"It is labelled {escape_markdown(words.label_text(row))}. What is it really?",
@@ -31,9 +34,10 @@ def dispute_button(audit: Audit, row: Mapping[str, Any]) -> None:
             st.caption("Noted with your name and the time. The label is not changed.")
             sent = st.form_submit_button("Note it", type="primary")
         if sent and note.strip():
-            dispute(audit, str(row["sample_id"]), note)
-            st.rerun()
-        if sent:
+            with errors_shown():
+                dispute(audit, str(row["sample_id"]), note, signature())
+                st.rerun()
+        elif sent:
             st.html('<p class="parts-note">Say in a few words what is wrong with it.</p>')
 
 

@@ -26,7 +26,7 @@ def draw_tradeoff(audit: Audit, scores: Tradeoff, point: OperatingPoint, choose:
         figure,
         key="tradeoff",
         alt="Missed defects caught over good parts re-inspected: a curve for each strength, and a "
-        "dashed one for just lowering the decision threshold. The operating point is marked.",
+        "dashed one for threshold shift. The operating point is marked.",
         moving=tradeoff.mark_tradeoff(points, point.threshold, shift, names),
         revision=f"{audit.key} {point.role}",
         on_choose=choose,

@@ -6,6 +6,7 @@ import streamlit as st
 
 from dashboard.glossary import HELP
 from dashboard.parts.url_state import before_in_url
+from dashboard.person import ask_person, signature
 from dashboard.point_controls import CLICK, field_moved, last_point, move_point
 from dashboard.shell import errors_shown, link
 from dashboard.url_state import read_point, sync_widget
@@ -67,13 +68,14 @@ def part_links(audit: Audit, point: OperatingPoint, scores: Tradeoff) -> None:
 
 def note_point(audit: Audit, point: OperatingPoint) -> None:
     """Note the operating point in the audit, with a reason."""
+    ask_person("keep")
     with st.form("keep", border=False, clear_on_submit=True):
         why = st.text_input(
             "Why this point?", key="why", placeholder="Six re-inspections a shift are fine"
         )
         if st.form_submit_button("Keep this operating point", type="primary"):
             with errors_shown():
-                decide(audit, point.indicator, point.threshold, point.strength, why)
+                decide(audit, point.indicator, point.threshold, point.strength, why, signature())
     if noted := noted_point(audit):
         what = f"{indicator_name(noted.indicator)} of {threshold_text(noted.threshold)} or more"
         st.caption(f"Kept so far: {what}, at adversarial strength {noted.strength:g}.")

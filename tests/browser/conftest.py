@@ -94,3 +94,15 @@ def _no_browser(reason: str) -> NoReturn:
     if os.environ.get("CI"):
         pytest.fail(reason)
     pytest.skip(reason)
+
+
+def sign(page: Page, name: str = "Ada") -> None:
+    """Say who is at the screen, where the page asks for it and the browser does not know yet."""
+    field = page.get_by_role("textbox", name="Your name").first
+    signed = page.get_by_text("You sign as").first
+    expect(field.or_(signed).first).to_be_visible()
+    if field.is_visible():
+        field.fill(name)
+        field.press("Enter")
+        expect(signed).to_be_visible()
+    settled(page)

@@ -9,6 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.browser.conftest import sign
 from tests.browser.server import settled
 from tests.fakes import random_parts, write_fake_audit
 from trust_core.decision.journal import entries
@@ -36,22 +37,27 @@ def test_from_the_preview_to_a_decision(visit: Visit, fresh: Path) -> None:
     recall.press("Enter")
     expect(page).to_have_url(re.compile("recall=70"))
     settled(page)
-    page.get_by_text("I have chosen, and want certify and test opened").click()
+    sign(page)
+    page.get_by_text("My choice is made: open the photos of certify and test").click()
     prove = page.get_by_role("button", name="Prove it")
     expect(prove).to_be_enabled()
     prove.click()
-    expect(page.get_by_text("Certified: at least 70 %")).to_be_visible()
+    certified = page.get_by_text("Certified: at least 70 %")
+    expect(certified).to_be_in_viewport()  # the eye is led to what changed
     expect(page.get_by_text("Preview: ")).to_have_count(0)
     settled(page)
     page.get_by_label("Why this one?").fill("the night shift can do it")
     page.get_by_role("button", name="Decide on it").click()
     expect(page.locator(".history").get_by_text("the night shift can do it")).to_be_visible()
+    expect(page.get_by_text("Decided: IoU difference")).to_be_visible()
     decided = entries(open_audit(fresh))[-1]
+    assert decided["who"] == "Ada"
     at = {key: values[0] for key, values in parse_qs(urlsplit(page.url).query).items()}
     assert float(at["tau"]) == decided["threshold"]
     page.reload()
     settled(page)
     expect(page.get_by_text("Certified: at least 70 %")).to_be_visible()
+    expect(page.get_by_text("You sign as Ada")).to_be_visible()  # the browser has kept it
 
 
 def test_it_fits_and_holds_still(visit: Visit) -> None:

@@ -16,11 +16,14 @@ from trust_core.storage.workspace import delete, display_name
 
 Visit = Callable[..., Page]
 BAR = ".st-key-topbar"
+VERDICT = re.compile("econd look .*(is worth it|is not worth it|cannot be told yet)")
 
 
-def test_home_tells_the_finding_and_everything_fits(visit: Visit):
+def test_home_tells_the_verdict_and_everything_fits(visit: Visit):
     page = visit()
-    expect(page.get_by_role("heading", level=1)).to_contain_text("parts good.")
+    expect(page.get_by_role("heading", level=1)).to_contain_text(VERDICT)
+    expect(page.locator(".finding .action")).to_be_visible()
+    expect(page.locator(".proof")).to_contain_text("Picking at random")
     expect(page).to_have_title("Home · Second Look")
     expect(page).to_have_url(re.compile(r"\?audit=demo$"))
     expect(page.locator("[data-testid=stSidebar]")).to_have_count(0)
@@ -49,11 +52,11 @@ def test_the_ways_on_and_back_keep_audit_and_operating_point(visit: Visit):
     settled(page)
     expect(page.locator(f"{BAR} [class*='-here']")).to_have_text("Trade-off")
     page.locator(f"{BAR} a", has_text="Parts").click()
-    expect(page).to_have_url(re.compile(r"/parts\?audit=demo&eps=1&tau=0.25"))
+    expect(page).to_have_url(re.compile(r"/parts\?audit=demo&ind=iou_difference&eps=1&tau=0.25"))
     settled(page)
     page.locator(f"{BAR} a", has_text="Second Look").click()
-    expect(page).to_have_url(re.compile(r"/\?audit=demo&eps=1&tau=0.25"))
-    expect(page.get_by_role("heading", level=1)).to_contain_text("parts good.")
+    expect(page).to_have_url(re.compile(r"/\?audit=demo&ind=iou_difference&eps=1&tau=0.25"))
+    expect(page.get_by_role("heading", level=1)).to_contain_text(VERDICT)
 
 
 def test_a_deep_link_is_the_first_request_to_a_fresh_server_and_nothing_flashes(
@@ -85,10 +88,10 @@ def test_the_switcher_opens_another_audit(visit: Visit, workspace: Path):
         page = visit("?audit=demo&tau=0.25")
         page.locator(f"{BAR} [data-testid=stSelectbox]").click()
         page.get_by_role("option", name="line 3").click()
-        expect(page.get_by_role("heading", level=1)).to_contain_text("calls 3 parts good")
+        expect(page.locator(".finding")).to_contain_text("calls 3 photos good")
         expect(page).to_have_url(re.compile(r"\?audit=line(\+|%20)3$"))
         page.reload()
-        expect(page.get_by_role("heading", level=1)).to_contain_text("calls 3 parts good")
+        expect(page.locator(".finding")).to_contain_text("calls 3 photos good")
     finally:
         library_delete(workspace, "line 3")
 

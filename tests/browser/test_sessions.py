@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
-from tests.browser.conftest import FAULT
+from tests.browser.conftest import FAULT, sign
 from tests.browser.server import Server, serve, settled
 from tests.browser.test_run import drop, name_in
 from tests.browser.test_tradeoff import address, counts, drawn
@@ -160,6 +160,7 @@ def test_what_one_session_notes_the_other_sees(visit: Visit, server: Server) -> 
     before = journal.read_bytes() if journal.exists() else b""
     try:
         for tab, why in ((page, "first"), (other, "second <b>")):
+            sign(tab)
             tab.get_by_label("Why this point?").fill(why)
             tab.get_by_role("button", name="Keep this operating point").click()
             expect(tab.get_by_text("Kept so far")).to_be_visible()

@@ -5,17 +5,21 @@ from pathlib import Path
 
 from streamlit.testing.v1 import AppTest
 
+from dashboard.person import PERSON
+
 APP = Path(__file__).parents[2] / "app.py"
 SECONDS = 60  # that a run may take
+READER = "Ada"  # who sits at the screen
 
 
 def open_page(name: str = "", **query: str) -> AppTest:
-    """The page `pages/NAME.py`, or Home, with these query parameters, after its first run."""
+    """The page `pages/NAME.py`, or Home, with this query, after its first run for `READER`."""
     app = AppTest.from_file(APP, default_timeout=SECONDS)
     if name:
         app.switch_page(f"pages/{name}.py")
     for key, value in query.items():
         app.query_params[key] = value
+    app.session_state[PERSON] = READER
     return again(app)
 
 

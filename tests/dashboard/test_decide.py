@@ -7,13 +7,19 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from dashboard.decide.indicators import chosen_verdicts
+from dashboard.wording import page_text
 from tests.dashboard.app import fine, open_page, texts
 from tests.fakes import Part, passed_parts, random_parts, write_fake_audit
 from trust_core.decision.certificate import Budget, Demand
 from trust_core.decision.certify import ChosenIndicator, certify
 from trust_core.decision.curves import scored
 from trust_core.decision.journal import JOURNAL, decide, entries, open_seals
+from trust_core.decision.operating_point import OperatingPoint
+from trust_core.decision.proposal import propose_indicator
 from trust_core.decision.verdict import verdict
+from trust_core.figures.words.proof import OPTION_NAMES
+from trust_core.figures.words.verdict import absent_sentences
 from trust_core.storage.audit_files import Audit
 
 
@@ -24,7 +30,9 @@ def audit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Audit:
 
 
 def opened(**query: str) -> AppTest:
-    return open_page("decide", **({"audit": "mine", "eps": "0", "tau": "0.1"} | query))
+    return open_page(
+        "decide", **({"audit": "mine", "ind": "iou_difference", "eps": "0", "tau": "0.1"} | query)
+    )
 
 
 def query(app: AppTest, key: str) -> str:
@@ -232,3 +240,66 @@ def test_little_data_is_said_plainly(
         open_seals(audit, ["certify", "test"], "a test")
     told = texts(opened())
     assert "too few" in told or "cannot tell" in told or "better" in told
+
+
+def test_the_name_is_asked_once_and_signs_what_is_decided(audit: Audit) -> None:
+    app = opened()
+    assert "You sign as Ada" in texts(app)
+    fine(app.button("person-other-decide").click().run())
+    app.text_input("decide-why").set_value("six a shift")
+    fine(button(app, "Decide on it").click().run())
+    assert "Write your name first" in texts(app)
+    assert entries(audit) == []
+    fine(app.text_input("person-name-decide").set_value(" Grace  Hopper ").run())
+    fine(button(app, "Decide on it").click().run())
+    assert [entry["who"] for entry in entries(audit)] == ["Grace Hopper"]
+    fine(app.checkbox("proof-sure").check().run())
+    fine(app.button("proof-open").click().run())
+    assert {entry["who"] for entry in entries(audit)} == {"Grace Hopper"}
+
+
+def test_what_was_decided_stays_chosen_and_is_told_on_top(audit: Audit) -> None:
+    open_seals(audit, ["certify", "test"], "a test")
+    app = opened()
+    app.radio("decide-which").set_value("cheapest")
+    app.text_input("decide-why").set_value("cheapest for us")
+    fine(button(app, "Decide on it").click().run())
+    assert app.radio("decide-which").value == "cheapest"
+    assert app.text_input("decide-why").value == ""
+    decided = entries(audit)[-1]
+    told = f"Decided: IoU difference, τ {decided['threshold']:.4g}, by Ada, on"
+    assert told.replace("-", "−") in texts(app)
+    later = open_page("decide", audit="mine")
+    assert OPTION_NAMES[later.radio("decide-which").value].startswith(("Cheapest", "Your own"))
+
+
+def test_few_indicators_are_shown_until_all_are_wanted(audit: Audit) -> None:
+    point = OperatingPoint("iou_difference", 0.0, 0.1, "tune")
+    proposed = propose_indicator(audit).indicator
+    few, every = (chosen_verdicts(audit, "tune", point, every=flag) for flag in (False, True))
+    names = {one.indicator for one in few}
+    assert {"iou_difference", "p_defect", proposed} <= names
+    lead = {one.indicator: (one.verdict.difference, one.verdict.interval) for one in every}
+    shown_already = [lead[name] for name in ("iou_difference", "p_defect", proposed)]
+    others = [one for one in every if lead[one.indicator] not in shown_already]
+    best = max(others, key=lambda one: one.verdict.difference)
+    assert names == {"iou_difference", "p_defect", proposed, best.indicator}
+    app = opened()
+    shown = texts(app)
+    assert "Distance from the cloud of good parts" not in shown or best.indicator == "mahalanobis"
+    fine(app.toggle("all-indicators").set_value(True).run())
+    assert "Distance from the cloud of good parts" in texts(app)
+
+
+def test_no_reason_names_an_option_of_the_command_line(audit: Audit, tmp_path: Path) -> None:
+    (audit.folder / "indicators.parquet").unlink()
+    told = " ".join(absent_sentences(audit, page_text))
+    assert "it needs an audit that asks about flipped images too" in told
+    assert "“Try every choice” on Decide adds it" in told
+    assert "--" not in told
+    assert "python" not in told
+
+
+def test_every_indicator_has_one_name_in_the_history_too(audit: Audit) -> None:
+    open_seals(audit, ["certify", "test"], "certify p_defect at strength 0")
+    assert "certify threshold shift at strength 0" in texts(opened())

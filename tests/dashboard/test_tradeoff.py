@@ -109,7 +109,9 @@ def test_the_rival_stands_beside(audit: Audit) -> None:
     rival = next(p["flagged_tn"] for p in shift if p["flagged_fn"] >= caught)
     told = f"would re-inspect {rival} good parts for the same catch, {abs(rival - again)} "
     assert told in texts(app)
-    assert told in texts(open_page(audit="mine", eps="0", tau="0.1"))  # Home says the same
+    home = texts(open_page(audit="mine", ind="iou_difference", eps="0", tau="0.1"))
+    assert f"Looking again at {caught + again} of them by IoU difference" in home
+    assert f"catches {caught} of {missed} " in home  # the same counts
     assert "would re-inspect" not in texts(opened(ind="p_defect"))
     assert 0 < caught < missed
     assert again != rival

@@ -78,7 +78,7 @@ def test_the_mark_stands_on_the_point_and_the_rival_at_the_same_catch() -> None:
     assert (rival["xanchor"], rival["yanchor"], rival["fillcolor"]) == (1.0, 0.5, GREY)
     assert (line["x0"], line["x1"], line["y0"], line["y1"]) == (0.5, 1.0, 0.5, 0.5)
     texts = [note["text"] for note in layout["annotations"]]
-    assert texts == ["2 by the lowered threshold", "<b>Operating point</b><br>1 re-inspected"]
+    assert texts == ["2 by threshold shift", "<b>Operating point</b><br>1 re-inspected"]
     go.Layout(layout)  # what Plotly does not know, it refuses
 
 

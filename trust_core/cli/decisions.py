@@ -61,14 +61,14 @@ def run_tradeoff(options: argparse.Namespace) -> dict[str, Any]:
 
 def show_tradeoff(result: dict[str, Any]) -> None:
     """AUROC and TN loss at some recalls, for each strength and for threshold shift."""
-    counts = result["counts"]
+    from trust_core.decision.indicators.registry import indicator_name
+
+    counts, name = result["counts"], indicator_name(result["indicator"])
     print(
         f"{counts['fn']:,} missed defects among {counts['fn'] + counts['tn']:,} parts called good "
         f"(role {result['role']})."
     )
-    print(
-        f"Good parts re-inspected to catch a share of the missed defects, by {result['indicator']}:"
-    )
+    print(f"Good parts re-inspected to catch a share of the missed defects, by {name}:")
     wanted = list(result["threshold_shift"]["tn_loss_at"])
     heads = "".join(f"{float(recall):>9.0%}" for recall in wanted)
     print(f"  {'':<18}{'AUROC':>7}{heads}")
@@ -105,7 +105,12 @@ def run_certify(options: argparse.Namespace) -> dict[str, Any]:
 
 def show_certify(result: dict[str, Any]) -> None:
     """What is proven, beside what threshold shift can prove, and the seals."""
-    print(f"{result['indicator']} at strength {result['strength']:g} ({result['chosen_by']}).")
+    from trust_core.decision.indicators.registry import indicator_name
+
+    name = indicator_name(result["indicator"])
+    print(
+        f"{name[:1].upper()}{name[1:]} at strength {result['strength']:g} ({result['chosen_by']})."
+    )
     print(f"Verdict: {result['verdict']['colour']}. {result['verdict']['sentence']}")
     if result["same_ranking"]:
         print(result["same_ranking"])

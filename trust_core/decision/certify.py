@@ -233,7 +233,10 @@ def indicator_to_certify(
 
 
 def certify(
-    audit: Audit, wanted: Demand | Budget, chosen: ChosenIndicator | None = None
+    audit: Audit,
+    wanted: Demand | Budget,
+    chosen: ChosenIndicator | None = None,
+    who: str = "",
 ) -> Certificate:
     """Certify a threshold. Opens the seals of `certify` and `test`; the first time is logged.
 
@@ -241,6 +244,7 @@ def certify(
         audit: a finished audit.
         wanted: a recall of missed parts, or a budget of good parts; either with a confidence.
         chosen: of `indicator_to_certify`; as it chooses without a word when None.
+        who: opens the seals, as the journal is to say.
 
     Raises:
         SettingsError: an indicator that this audit does not have; no seal is opened for it.
@@ -248,7 +252,7 @@ def certify(
     """
     chosen = chosen or indicator_to_certify(audit)
     scored(audit, ["tune"], chosen.indicator, chosen.strength)  # or no look at all
-    open_seals(audit, SEALED, _why(chosen))
+    open_seals(audit, SEALED, _why(chosen), who)
     return compute_certificate(audit, wanted, chosen)
 
 

@@ -65,15 +65,21 @@ def _read(path: Path, changed: int, size: int) -> tuple[dict[str, Any], ...]:
     return tuple(found)
 
 
-def append(audit: Audit, what: str, **content: object) -> dict[str, Any]:
-    """Add one entry with the time, the user and the audit's hashes; one write, one line.
+def append(audit: Audit, what: str, who: str = "", **content: object) -> dict[str, Any]:
+    """Add one entry with the time, the person and the audit's hashes; one write, one line.
+
+    Args:
+        audit: the audit.
+        what: happened.
+        who: did it; the account that the program runs under when empty.
+        content: more of it.
 
     Raises:
         StoreError: the journal cannot be written.
     """
     entry = {
         "when": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-        "who": current_user(),
+        "who": who or current_user(),
         "what": what,
         "audit": audit.id,
         **content,
@@ -120,22 +126,22 @@ def require_open(audit: Audit, roles: Sequence[str]) -> None:
         )
 
 
-def open_seals(audit: Audit, roles: Sequence[str], why: str) -> tuple[str, ...]:
-    """Log that sealed roles are looked at; each seal is opened once.
+def open_seals(audit: Audit, roles: Sequence[str], why: str, who: str = "") -> tuple[str, ...]:
+    """Log that sealed roles are looked at, and who looks; each seal is opened once.
 
     Returns:
         The roles whose seal this opened.
     """
     closed = closed_seals(audit, roles)
     for role in closed:
-        append(audit, SEAL_OPENED, role=role, why=why)
+        append(audit, SEAL_OPENED, who, role=role, why=why)
     return closed
 
 
 def decide(
-    audit: Audit, indicator: str, threshold: float, strength: float, why: str
+    audit: Audit, indicator: str, threshold: float, strength: float, why: str, who: str = ""
 ) -> dict[str, Any]:
-    """Choose an operating point.
+    """Choose an operating point, for a reason, by somebody.
 
     Raises:
         SettingsError: an indicator or strength that the audit does not have, a threshold that is no
@@ -157,6 +163,7 @@ def decide(
     return append(
         audit,
         OPERATING_POINT,
+        who,
         indicator=indicator,
         threshold=threshold,
         strength=strength,
@@ -181,9 +188,9 @@ class Dispute:
     note: str
 
 
-def dispute(audit: Audit, sample_id: str, note: str) -> None:
+def dispute(audit: Audit, sample_id: str, note: str, who: str = "") -> None:
     """Note that a label is wrong. The label itself stays: only the data set can change it."""
-    append(audit, LABEL_DISPUTED, sample_id=sample_id, note=note.strip())
+    append(audit, LABEL_DISPUTED, who, sample_id=sample_id, note=note.strip())
 
 
 def disputes(audit: Audit) -> list[Dispute]:

@@ -44,6 +44,7 @@ class FlagCounts:
         flagged_tn: good parts that are flagged.
         shift_tn: good parts that threshold shift flags to catch at least as many missed defects;
             None when that is no comparison: nothing is caught, or the indicator is threshold shift.
+        shift_fn: missed defects that threshold shift flags within as many re-inspections.
     """
 
     fn: int
@@ -51,6 +52,18 @@ class FlagCounts:
     flagged_fn: int
     flagged_tn: int
     shift_tn: int | None = None
+    shift_fn: int = 0
+
+    @property
+    def flagged(self) -> int:
+        """Images that go to re-inspection."""
+        return self.flagged_fn + self.flagged_tn
+
+    @property
+    def random_fn(self) -> float:
+        """Missed defects that as many re-inspections of any passed images find, on average."""
+        passed = self.fn + self.tn
+        return self.flagged * self.fn / passed if passed else 0.0
 
 
 def count_flags(points: Curve, shift: Curve, point: OperatingPoint) -> FlagCounts:
@@ -65,7 +78,8 @@ def count_flags(points: Curve, shift: Curve, point: OperatingPoint) -> FlagCount
     caught, lost = int(points.flagged_fn[index]), int(points.flagged_tn[index])
     same = shift.at_caught(caught) if caught and point.indicator != THRESHOLD_SHIFT else None
     shift_tn = None if same is None else int(shift.flagged_tn[same])
-    return FlagCounts(points.fn, points.tn, caught, lost, shift_tn)
+    as_many = shift.flagged_fn[shift.flagged_fn + shift.flagged_tn <= caught + lost]
+    return FlagCounts(points.fn, points.tn, caught, lost, shift_tn, int(as_many.max(initial=0)))
 
 
 def changed_sides(

@@ -21,9 +21,13 @@ from trust_core.decision.operating_point import default_strength
 from trust_core.decision.tradeoff import Counts, Floats, curve
 from trust_core.decision.verdict import LEAST_GROUPS
 from trust_core.storage.audit_files import Audit
+from trust_core.storage.memory_cache import MemoryCache
 
 CANDIDATES = (THRESHOLD_SHIFT, DEFAULT_INDICATOR, "consensus", "probe_combination")  # by simplicity
 RESAMPLES = 500
+PROPOSAL_MEMORY = 1_000_000  # bytes
+
+_cache = MemoryCache(PROPOSAL_MEMORY)
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,23 @@ class Proposal:
 
 
 def propose_indicator(audit: Audit) -> Proposal:
-    """The indicator to be judged; threshold shift where nothing is shown to beat it."""
+    """The indicator to be judged; threshold shift where nothing is shown to beat it.
+
+    Computed once, then kept; a million images take some seconds.
+    """
+    return _cache.get(_key(audit), lambda: _propose(audit))
+
+
+def is_proposed(audit: Audit) -> bool:
+    """Whether `propose_indicator` answers at once."""
+    return _key(audit) in _cache
+
+
+def _key(audit: Audit) -> tuple[str, str]:
+    return str(audit.folder), audit.key
+
+
+def _propose(audit: Audit) -> Proposal:
     names = [name for name in CANDIDATES if name in available(audit)]
     strengths = {
         name: default_strength(audit, name) if name == DEFAULT_INDICATOR else 0.0 for name in names

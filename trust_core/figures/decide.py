@@ -49,16 +49,10 @@ LEFT = {"xanchor": "left", "xshift": 10}
 OVERLAPS = (DEFAULT_INDICATOR, "iou_difference_shift", "best_overlap", "overlap_profile")
 
 # What is left of the IoU difference when a piece of it is taken away.
-ABLATIONS = {
-    "iou_difference_clean": "without the perturbation",
-    "log_odds": "without the heatmaps, perturbed",
-    "log_odds_shift": "without the heatmaps, change only",
-    "iou_defect": "without the good map",
-    "good_disagreement": "without the defect map",
-    "iou_random": "with a random map instead",
-    "defect_area": "area of the defect map only",
-    "defect_entropy": "scatter of the defect map only",
-}
+ABLATIONS = (
+    *("iou_difference_clean", "log_odds", "log_odds_shift", "iou_defect", "good_disagreement"),
+    *("iou_random", "defect_area", "defect_entropy"),
+)
 AXIS_NAMES = {
     "layer": "Layer",
     "specific": "Map for one class",
@@ -92,6 +86,26 @@ class Contender:
     chosen: bool = False
 
 
+def few_verdicts(
+    verdicts: Sequence[IndicatorVerdict], named: Sequence[str]
+) -> list[IndicatorVerdict]:
+    """The few that matter: those named, threshold shift, and the best of all others.
+
+    Args:
+        verdicts: of all indicators.
+        named: keys of indicators that are always among them.
+    """
+    always = {*named, THRESHOLD_SHIFT}
+    there = {_lead(one) for one in verdicts if one.indicator in always}  # another name of one
+    others = [o for o in verdicts if o.indicator not in always and _lead(o) not in there]
+    best = max(others, key=lambda one: np.nan_to_num(one.verdict.difference, nan=-1), default=None)
+    return [one for one in verdicts if one.indicator in always or one is best]
+
+
+def _lead(one: IndicatorVerdict) -> tuple[float, float, float]:
+    return (one.verdict.difference, *one.verdict.interval)
+
+
 def indicator_rows(
     verdicts: Sequence[IndicatorVerdict], indicator: str, recall: float
 ) -> Iterator[Contender]:
@@ -108,7 +122,7 @@ def indicator_rows(
             yield Contender(heading)
         for one in members:
             yield Contender(
-                capital(ABLATIONS.get(one.indicator, indicator_name(one.indicator))),
+                capital(indicator_name(one.indicator)),
                 one.verdict.colour,
                 one.verdict.difference,
                 *one.verdict.interval,
@@ -328,7 +342,7 @@ def costs(
         marks: thresholds to name.
     """
     styles = (
-        (shift, SHIFT_LINE, "lowered decision threshold"),
+        (shift, SHIFT_LINE, SHIFT_NAME),
         (ours, {"color": ACCENT, "width": 3}, "indicator"),
     )
     lines = [

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
+from trust_core.decision.indicators.registry import SHIFT_NAME
 from trust_core.decision.tradeoff import DRAWN_POINTS, Counts, Curve, Floats
 from trust_core.figures.elements import (
     ACCENT,
@@ -93,7 +94,7 @@ def mark_tradeoff(
         between = segment((x, rival_x), (y, y), color=GREY, width=1.5, dash="dot")
         shapes += [between, diamond(rival_x, rival_y, 6, GREY)]
         if abs(rival_x - x) > ROOM:
-            told = f"{shift.flagged_tn[rival]:,} by the lowered threshold"
+            told = f"{shift.flagged_tn[rival]:,} by {SHIFT_NAME}"
             texts.append(label(rival_x, rival_y, told, GREY, side="above"))
     shapes.append(spot(x, y, 8, ACCENT))
     own = f"<b>Operating point</b><br>{points.flagged_tn[index]:,} re-inspected"
@@ -213,7 +214,7 @@ def kind_bars(rows: Sequence[tuple[str, int, int]]) -> go.Figure:
 def _curve_labels(curves: Mapping[float, Curve], shift: Curve, chosen: float) -> list[Layout]:
     """Names beside the curves, where there is room; the others are named by their hover."""
     named = [(f"<b>ε {e:g}</b>", ACCENT, curves[e]) for e in curves if e == chosen]
-    named.append(("just lowering the decision threshold", GREY, shift))
+    named.append((SHIFT_NAME, GREY, shift))
     named += [(f"ε {e:g}", ACCENT, points) for e, points in sorted(curves.items()) if e != chosen]
     if not (shift.fn and shift.tn):
         return []

@@ -47,7 +47,7 @@ def test_sealed_it_waits(proven: Certificate) -> None:
 def test_worse_than_the_rival_it_stops(proven: Certificate) -> None:
     found = recommend(point(-1.0), replace(proven.verdict, colour="red"), proven)
     assert found.way == STOP
-    assert "just lowering the decision threshold does better" in found.sentence
+    assert "threshold shift does better" in found.sentence
 
 
 def test_green_and_proven_it_goes(proven: Certificate) -> None:
@@ -66,7 +66,7 @@ def test_not_decided_the_cheaper_of_both(proven: Certificate) -> None:
     assert recommend(point(tau), amber, changed(proven, 1, 5)).way == GO
     dearer = recommend(point(tau), amber, changed(proven, 5, 5))
     assert dearer.way == WAIT
-    assert "Take just lowering the decision threshold instead" in dearer.sentence
+    assert "Take threshold shift instead" in dearer.sentence
 
 
 def test_what_flags_everything_proves_nothing(proven: Certificate) -> None:

@@ -25,9 +25,12 @@ def judged(**changes: object) -> Verdict:
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"colour": GREEN}, "IoU difference is better than just lowering the decision threshold."),
-        ({"colour": RED}, "IoU difference is worse than just lowering the decision threshold."),
-        ({"colour": AMBER, "groups": 44}, "44 missed parts cannot tell IoU difference from just "),
+        ({"colour": GREEN}, "IoU difference is better than threshold shift."),
+        ({"colour": RED}, "IoU difference is worse than threshold shift."),
+        (
+            {"colour": AMBER, "groups": 44},
+            "44 missed parts cannot tell IoU difference from threshold",
+        ),
         ({"colour": AMBER, "groups": 1}, "1 missed part and 30 good parts are too few"),
         ({"colour": AMBER, "groups": 0}, "No missed parts and 30 good parts are too few"),
     ],

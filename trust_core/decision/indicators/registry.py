@@ -59,7 +59,7 @@ def iou_difference_shift(at: Columns, clean: Columns) -> Floats:
     return _column(at, "iou_difference") - _column(clean, "iou_difference")
 
 
-@register(THRESHOLD_SHIFT, "just lowering the decision threshold")
+@register(THRESHOLD_SHIFT, "threshold shift")
 def p_defect(at: Columns, clean: Columns) -> Floats:
     """`p` of the clean image: flagging by it is moving the decision threshold. The rival."""
     return _column(clean, "p_defect")
@@ -89,7 +89,10 @@ _NO_PROBES = (
     "it needs the activations that audits keep now (run the audit again, into a new folder) "
     "and, in tune, 5 groups with a defect, 5 with a good part and 20 good images passed"
 )
-_AUTOTUNE = "run `python -m trust_core autotune AUDIT` first"
+_AUTOTUNE = Message(
+    "run `python -m trust_core autotune AUDIT` first",
+    "“Try every choice” on Decide adds it once test is opened",
+)
 
 # The columns of `indicators.parquet`: what each is called, and why an audit may not have it.
 STORED: dict[str, tuple[str, str]] = {
@@ -98,7 +101,7 @@ STORED: dict[str, tuple[str, str]] = {
     "gradient_norm": ("sensitivity to the pixels", "audit at a strength above 0 too"),
     "tta_spread": (
         "change of the evidence when the image is flipped",
-        Message("run the audit with {tta}"),
+        Message("run the audit with {tta}", "it needs an audit that asks about flipped images too"),
     ),
     "knn": ("distance to the nearest good parts", _NO_REFERENCE),
     "mahalanobis": ("distance from the cloud of good parts", _NO_REFERENCE),

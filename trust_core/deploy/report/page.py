@@ -241,7 +241,7 @@ def _figures(content: ReportContent) -> dict[str, Markup]:
     drawn = {
         "tradeoff": svg(
             curves, WIDTH, "Missed defects caught over good parts re-inspected, a curve for each "
-            "adversarial strength; dashed: just lowering the decision threshold.", marks
+            "adversarial strength; dashed: threshold shift.", marks
         ),
     }  # fmt: skip
     recall = content.settings.demand.recall

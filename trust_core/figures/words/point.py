@@ -9,7 +9,6 @@ from trust_core.figures.words.numbers import (
     count,
     counted,
     interval,
-    number_text,
     of,
     percent,
 )
@@ -56,7 +55,7 @@ def counts_table(counts: FlagCounts) -> str:
         ("ours", "Good parts re-inspected", counts.flagged_tn, counts.tn),
     ]
     if counts.shift_tn is not None:
-        rows.append(("rival", "by the lowered threshold instead", counts.shift_tn, counts.tn))
+        rows.append(("rival", f"by {SHIFT_NAME} instead", counts.shift_tn, counts.tn))
     return table(
         "counts",
         [
@@ -84,63 +83,3 @@ def sides_sentence(gained: tuple[int, int], lost: tuple[int, int]) -> str:
         named = ", ".join(counted(n, what) for n, what in pair if n)
         ways += [f"{verb}: {named}"] if named else []
     return "; ".join(ways)
-
-
-def finding_sentence(counts: FlagCounts) -> str:
-    """What is called good, how much of it is wrong, and what re-inspection would catch."""
-    fn, caught, flagged = counts.fn, counts.flagged_fn, counts.flagged_fn + counts.flagged_tn
-    passed = counted(fn + counts.tn, "parts")
-    if not fn:
-        return f"The detector calls {passed} good. None of them is a defect."
-    wrong = "1 of them is a defect" if fn == 1 else f"{count(fn)} of them are defects"
-    start = f"The detector calls {passed} good. {wrong} it missed."
-    if not flagged:
-        return f"{start} None is sent to re-inspection yet."
-    again = f"the {count(flagged)} most suspicious parts"
-    again = "the most suspicious part" if flagged == 1 else again
-    found = f"{count(caught) if caught else 'none'} of the {count(fn)}"
-    if caught == fn:
-        found = "it" if fn == 1 else f"all {count(fn)}"
-    return f"{start} Re-inspecting {again} would catch {found}."
-
-
-def finding_basis(point: OperatingPoint) -> str:
-    """What the finding was measured on, and by which operating point."""
-    return (
-        f"On the images for choosing the threshold (tune), flagging by "
-        f"{indicator_name(point.indicator)} from {number_text(point.threshold)} "
-        f"at adversarial strength {point.strength:g}. Chosen on these same images, it looks "
-        "better here than it may elsewhere; Decide judges it on sealed ones."
-    )
-
-
-def finding_bars(counts: FlagCounts, indicator: str) -> str:
-    """The finding as bars: missed defects caught, and the good parts re-inspected for them."""
-    if not counts.fn:
-        return ""
-    overlooked = counts.fn - counts.flagged_fn
-    shift = "Lowering the threshold"
-    ways = [("Second Look", counts.flagged_tn, "ours")]
-    if indicator == THRESHOLD_SHIFT:
-        ways = [(shift, counts.flagged_tn, "rival")]
-    elif counts.shift_tn is not None:
-        ways.append((shift, counts.shift_tn, "rival"))
-    most = max(1, *(parts for _, parts, _ in ways))
-    rows = "".join(
-        f'<tr><th scope="row">{name}</th><td><div class="bar thin">{_bar(kind, parts, most)}</div>'
-        f"</td><td>{count(parts)}</td></tr>"
-        for name, parts, kind in ways
-    )
-    return (
-        f'<figure class="proof"><figcaption>{counted(counts.fn, "missed defects")}</figcaption>'
-        f'<div class="bar">{_bar("caught", counts.flagged_fn, counts.fn)}'
-        f"{_bar('missed', overlooked, counts.fn)}</div>"
-        f'<p><span class="key caught">▲ {count(counts.flagged_fn)} caught</span>'
-        f'<span class="key missed">✕ {count(overlooked)} still overlooked</span></p></figure>'
-        '<figure class="proof"><figcaption>Good parts re-inspected for that</figcaption>'
-        f"<table>{rows}</table></figure>"
-    )
-
-
-def _bar(kind: str, value: int, whole: int) -> str:
-    return f'<i class="{kind}" style="width:{value / whole:.2%}"></i>'

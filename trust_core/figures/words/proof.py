@@ -1,6 +1,7 @@
 """What is proven, what it costs on the line, and what was decided, as sentences and HTML."""
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from typing import Any
@@ -8,7 +9,12 @@ from typing import Any
 from trust_core.decision.bootstrap import Interval
 from trust_core.decision.certificate import Demand, plan, proven
 from trust_core.decision.certify import Certificate, IndicatorProof, ThresholdEffect
-from trust_core.decision.indicators.registry import SHIFT_NAME, THRESHOLD_SHIFT, indicator_name
+from trust_core.decision.indicators.registry import (
+    INDICATOR_NAMES,
+    SHIFT_NAME,
+    THRESHOLD_SHIFT,
+    indicator_name,
+)
 from trust_core.decision.journal import OPERATING_POINT, SEAL_OPENED
 from trust_core.decision.line_costs import (
     CERTIFIED,
@@ -47,8 +53,9 @@ OPTION_NAMES = {
     CERTIFIED: "Certified",
     CHEAPEST: "Cheapest on your line",
     OWN: "Your own",
-    CERTIFIED_SHIFT: "Lowered decision threshold, certified",
+    CERTIFIED_SHIFT: f"{capital(SHIFT_NAME)}, certified",
 }
+KEYS = re.compile(rf"\b({'|'.join(INDICATOR_NAMES)})\b")
 
 LineValues = Mapping[str, LineValue]
 
@@ -172,7 +179,7 @@ def line_basis(role: str, missed: float, rejected: float) -> str:
         f"Measured on {where}, where the detector misses {percent(missed)} of the defects and "
         f"rejects {percent(rejected)} of the good parts, and weighted to your line's defect rate. "
         "Small: 95 % intervals. The chart is drawn on the images for choosing, where the cheapest "
-        "threshold comes from; dashed: just lowering the decision threshold."
+        f"threshold comes from; dashed: {SHIFT_NAME}."
     )
 
 
@@ -240,5 +247,7 @@ def _entry(entry: Mapping[str, object]) -> str:
     else:
         return ""
     who, why = (str(entry.get(key, "")) for key in ("who", "why"))
+    if entry.get("what") == SEAL_OPENED:  # the journal names an indicator by its key
+        why = KEYS.sub(lambda key: indicator_name(key[0]), why)
     cells = (moment(str(entry.get("when", ""))), who, what, why)
     return f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in cells)}</tr>"

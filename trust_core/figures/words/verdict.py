@@ -1,7 +1,7 @@
 """The verdict on an indicator, and all indicators beside each other, as sentences and HTML."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from html import escape
 
 from trust_core.decision.certify import has_same_ranking
@@ -20,7 +20,7 @@ from trust_core.figures.words.numbers import capital, count, counted, good_parts
 from trust_core.storage.audit_files import Audit
 
 # Colour, sign and word: a verdict is never told by one of them alone.
-VERDICT_SIGNS = {GREEN: ("▲", "Better"), AMBER: ("●", "Not decided"), RED: ("▼", "Worse")}
+VERDICT_SIGNS = {GREEN: ("▲", "Better"), AMBER: ("●", "Cannot be told"), RED: ("▼", "Worse")}
 ALWAYS = (0.8, 0.9, 1.0)  # recalls of the table, beside the wanted one
 
 
@@ -94,7 +94,7 @@ def cost_table(scores: Tradeoff, point: OperatingPoint, recall: float) -> str:
 def indicator_table(verdicts: Sequence[IndicatorVerdict], indicator: str, recall: float) -> str:
     """All numbers of all indicators as HTML."""
     heads = (
-        "", "Against the lowered threshold", "Pairs ranked right (AUROC)", "Lead, 95 % interval",
+        "", f"Against {SHIFT_NAME}", "Pairs ranked right (AUROC)", "Lead, 95 % interval",
         *(f"Good parts for {share(r)}" for r in (recall, *ALWAYS)),
         "Average precision", "AURC", "AUGRC",
     )  # fmt: skip
@@ -102,12 +102,16 @@ def indicator_table(verdicts: Sequence[IndicatorVerdict], indicator: str, recall
     return f'<div class="wide">{table("numbers", rows, heads)}</div>'
 
 
-def absent_sentences(audit: Audit, autotune: str) -> list[str]:
-    """Why some indicators are not among them; `autotune` is the way to those it finds."""
+def absent_sentences(audit: Audit, say: Callable[[str], str] = str) -> list[str]:
+    """Why some indicators are not among them.
+
+    Args:
+        audit: the audit.
+        say: a reason in the reader's words; a page has fields where a terminal has options.
+    """
     names: dict[str, list[str]] = {}
     for name, reason in absent(audit).items():
-        reason = autotune if "autotune" in reason else reason.replace("`", "")
-        names.setdefault(reason, []).append(indicator_name(name))
+        names.setdefault(say(reason), []).append(indicator_name(name))
     sentences = [f"Not in this audit: {', '.join(of)} ({why})." for why, of in names.items()]
     return [SAME_RANKING] * has_same_ranking(audit) + sentences
 

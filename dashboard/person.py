@@ -1,0 +1,83 @@
+"""Who is at the screen: asked once, kept by their browser, and noted with what they decide.
+
+The account that the server runs under says nothing of who sits there.
+"""
+
+from collections.abc import Callable
+from html import escape
+from typing import Any
+
+import streamlit as st
+
+from dashboard.shell import STATIC
+from trust_core.errors import SettingsError
+from trust_core.figures.words.markup import quiet
+
+PERSON, FORGOTTEN = "person", "person-forgotten"
+LONGEST_NAME = 80
+NAMELESS = "Write your name first: it is noted with what you decide."
+
+
+def person() -> str:
+    """The name of who is at the screen; "" while nobody has said it."""
+    return str(st.session_state.get(PERSON, ""))
+
+
+def signature() -> str:
+    """The same, for what has to be signed.
+
+    Raises:
+        SettingsError: nobody has said their name.
+    """
+    if not person():
+        raise SettingsError(NAMELESS)
+    return person()
+
+
+def ask_person(place: str) -> None:
+    """A field for the name; once it is known, who signs and a way to be somebody else.
+
+    Args:
+        place: where on the page, as a part of keys.
+    """
+    forgotten = bool(st.session_state.get(FORGOTTEN))
+    answer = _component()(
+        data={"name": person(), "forget": forgotten},
+        key=f"person-browser-{place}",
+        on_name_change=lambda: None,
+    )
+    if not person() and not forgotten and answer and answer.get("name"):
+        _remember(str(answer["name"]))
+    if person():
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            st.html(quiet(f"You sign as <b>{escape(person())}</b>."), width="content")
+            key = f"person-other-{place}"
+            st.button("Somebody else", key=key, type="tertiary", on_click=_forget)
+        return
+    key = f"person-name-{place}"
+    st.text_input(
+        "Your name",
+        key=key,
+        max_chars=LONGEST_NAME,
+        placeholder="as it is to stand in the audit",
+        on_change=lambda: _remember(st.session_state[key]),
+    )
+
+
+def _remember(name: str) -> None:
+    st.session_state[PERSON] = " ".join(name.split())[:LONGEST_NAME]
+    st.session_state[FORGOTTEN] = False
+
+
+def _forget() -> None:
+    st.session_state[PERSON] = ""
+    st.session_state[FORGOTTEN] = True
+
+
+@st.cache_resource(show_spinner=False)
+def _component() -> Callable[..., Any]:
+    return st.components.v2.component(
+        "trust_core.person",
+        html="<span></span>",
+        js=(STATIC / "person.js").read_text(encoding="utf-8"),
+    )

@@ -14,7 +14,6 @@ from dashboard.localization.url_state import MaskSettings, part_query, write_mas
 from dashboard.localization.words import LEGEND, contradiction_sentences, iou_text
 from dashboard.shell import link
 from dashboard.url_state import link_query, sync_widget
-from trust_core.data.images import read_image
 from trust_core.decision.localization.metrics import Masks
 from trust_core.decision.localization.pixel_counts import cells_of
 from trust_core.decision.localization.report import (
@@ -34,7 +33,7 @@ from trust_core.figures.part_maps import MaskedPhoto, fitted, masks_picture, tru
 from trust_core.figures.thumbnails import PLACEHOLDER
 from trust_core.figures.words.markup import escape_markdown
 from trust_core.figures.words.numbers import count
-from trust_core.model.placement import audit_box
+from trust_core.model.placement import audit_box, audit_picture
 from trust_core.storage.audit_files import Audit
 
 SHOWN, SIDE, LINE = 8, 220, 2
@@ -128,7 +127,7 @@ def _picture(audit: Audit, part: pd.Series, settings: MaskSettings) -> bytes | N
 @st.cache_data(max_entries=256, show_spinner=False, hash_funcs=BY_KEY)
 def _masked(audit: Audit, source: str, sample_id: str, path: str, mask_path: str) -> MaskedPhoto:
     """A part at the size of a small picture; a slider only cuts its mask anew."""
-    original = read_image(audit.data_file(path))
+    original = audit_picture(audit, path)
     photo = fitted(original, SIDE)
     truth = truth_mask(audit.data_root, mask_path, photo.size) if mask_path else None
     box = audit_box(audit, original.size)

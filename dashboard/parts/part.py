@@ -28,7 +28,6 @@ from dashboard.sealed_roles import ask_to_open
 from dashboard.shell import show_error, show_finding
 from dashboard.url_state import sync_widget
 from dashboard.wording import page_text
-from trust_core.data.images import read_image
 from trust_core.decision.journal import closed_seals
 from trust_core.decision.operating_point import OperatingPoint
 from trust_core.decision.part_filter import Filters, GridPosition, grid_position, part_rows
@@ -36,6 +35,7 @@ from trust_core.errors import StoreError, UnreadableImage
 from trust_core.figures.part_maps import PANEL_SIDE, fitted
 from trust_core.figures.thumbnails import PLACEHOLDER, jpeg, thumbnails
 from trust_core.figures.words.numbers import counted
+from trust_core.model.placement import audit_picture
 from trust_core.storage.audit_files import Audit
 
 GROUP_SHOWN = 24
@@ -190,7 +190,7 @@ def _photo(audit: Audit, path: str) -> Image.Image | str:
 
 @st.cache_data(max_entries=16, show_spinner=False, hash_funcs=BY_KEY)
 def _decoded(audit: Audit, path: str) -> Image.Image:
-    return fitted(read_image(audit.data_file(path)), PANEL_SIDE)
+    return fitted(audit_picture(audit, path), PANEL_SIDE)
 
 
 @st.cache_data(max_entries=256, show_spinner=False, hash_funcs=BY_KEY)

@@ -18,7 +18,7 @@ from trust_core.audit.settings import AuditSettings
 from trust_core.data.samples import Dataset
 from trust_core.errors import TrustError
 from trust_core.figures.words.numbers import count, counted, percent
-from trust_core.model.checks.predictions import try_expected
+from trust_core.model.checks.predictions import Expectation, read_expected, try_expected
 from trust_core.model.checks.preflight import Preflight, preflight
 from trust_core.model.checks.sample_images import MaskPreview, Preview, mask_previews, previews
 from trust_core.model.detector import Detector
@@ -96,7 +96,7 @@ def show_findings(checked: Check, data: Dataset, settings: AuditSettings) -> Non
             st.caption(f"{meaning(checked.detector.convention)}: step 1 has the switch.")
         bullets(found.findings)
         if checked.expect:  # the user's own predictions: is it really the same detector?
-            result = try_expected(checked.expect, checked.detector, data)
+            result = _expectation(checked.identity, checked.expect, checked.detector, data)
             same = result.reproduced == result.compared
             bullets([result.sentence], "notes" if same else "warnings")
 
@@ -113,6 +113,13 @@ def _preflight(
     identity: Identity, strengths: int, _detector: Detector, _data: Dataset
 ) -> Preflight:
     return preflight(_detector, _data, strengths=strengths)
+
+
+@st.cache_data(max_entries=16, ttl=HOUR, show_spinner="Comparing with your predictions …")
+def _expectation(
+    identity: Identity, expect: Path, _detector: Detector, _data: Dataset
+) -> Expectation:
+    return try_expected(read_expected(expect, _data), _detector, _data)
 
 
 def _masks(data: Dataset) -> None:

@@ -12,7 +12,7 @@ from PIL import Image
 
 from tests.data.pictures import encode, photo, png
 from trust_core.data import images
-from trust_core.data.images import FORMATS, image_size, read_image
+from trust_core.data.images import FORMATS, image_size, read_image, used_bits
 from trust_core.data.mask_decoding import read_mask
 from trust_core.errors import UnreadableImage
 
@@ -229,3 +229,14 @@ def test_a_fault_of_the_program_is_no_damaged_file(file, monkeypatch, fault):
     for read in (read_image, read_mask):
         with pytest.raises(fault, match="of ours"):
             read(deep)
+
+
+@pytest.mark.parametrize(("most", "bits"), [(255, 8), (256, 10), (4095, 12), (4096, 14),
+                                            (65535, 16)])  # fmt: skip
+def test_bits_that_cameras_fill(tmp_path, most, bits):
+    for name, value in (("a.png", 3), ("b.png", most)):
+        (tmp_path / name).write_bytes(encode(np.full((2, 2), value, np.uint16), "PNG"))
+    (tmp_path / "c.png").write_bytes(png(200))
+    (tmp_path / "d.png").write_bytes(b"no picture")
+    assert used_bits([tmp_path / name for name in ("a.png", "b.png", "c.png", "d.png")]) == bits
+    assert used_bits([tmp_path / "c.png", tmp_path / "d.png"]) is None

@@ -44,9 +44,14 @@ def test_defaults_are_the_published_ones_and_said(tmp_path):
     detector = open_detector(tmp_path / "net.safetensors")
     assert detector.preprocessing.size == (224, 224)
     assert detector.preprocessing.mean == (0.485, 0.456, 0.406)
-    assert "size 224x224; mean 0.485,0.456,0.406; std 0.229,0.224,0.225" in detector.notes[-1]
+    assert "size 224x224; mean 0.485,0.456,0.406; std 0.229,0.224,0.225" in detector.notes[-2]
+    assert detector.notes[-1] == (
+        "Not told, so by default: resize stretch; interpolation bilinear; antialias yes (published "
+        "with crop:256, bicubic). If the network was trained otherwise, say --resize, "
+        "--interpolation, --antialias no."
+    )
     told = open_detector(tmp_path / "net.safetensors", ModelOptions(size=(128, 96)))
-    assert "size" not in told.notes[-1].split(";")[0]
+    assert "size" not in told.notes[-2].split(";")[0]
     assert told.grids == {"blocks": (4, 3)}
 
 
@@ -108,3 +113,23 @@ def test_an_audit_opens_the_architecture_that_its_images_speak_for(tmp_path):
     told = ModelOptions(**vars(options) | {"arch": "mobilenetv3_small_075"})
     audited = open_for_audit(tmp_path / "net.safetensors", told, dataset)
     assert audited.architecture == "timm/mobilenetv3_small_075"  # the user has said so
+
+
+def test_sixteen_bit_pictures_are_read_by_the_bits_they_use(tmp_path):
+    """12 bits in 16: the picture, not a sixteenth of its brightness; unless it is told."""
+    save_file(build("timm/test_resnet").state_dict(), tmp_path / "net.safetensors")
+    rng = np.random.default_rng(0)
+    for name in ("good", "bad"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        for n in range(3):
+            values = rng.integers(0, 4096, (32, 32), dtype=np.uint16)
+            Image.fromarray(values).save(tmp_path / "data" / name / f"{n}.png")
+    data = read_dataset(tmp_path / "data")
+    detector = open_for_audit(tmp_path / "net.safetensors", ModelOptions(size=(32, 32)), data)
+    assert detector.preprocessing.bits == 12
+    assert (
+        "of which 12 are used (6 looked at): their values are read from 0 to 4,095"
+        in (detector.notes[-1])
+    )
+    told = open_for_audit(tmp_path / "net.safetensors", ModelOptions(size=(32, 32), bits=16), data)
+    assert told.preprocessing.bits == 16

@@ -1,3 +1,4 @@
+import cv2
 import numpy as np
 import pytest
 import torchvision.transforms.functional as reference
@@ -5,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from trust_core.errors import SettingsError
+from trust_core.errors import SettingsError, UnreadableImage
 from trust_core.model.preprocessing import Preprocessing
 
 
@@ -56,7 +57,7 @@ def test_letterbox_keeps_the_aspect_and_fills_with_the_mean():
         ({"resize": "squash"}, "--resize is stretch"),
         ({"resize": "crop:x"}, "crop:256"),
         ({"resize": "crop:4"}, "at least crop:8"),
-        ({"interpolation": "lanczos"}, "--interpolation"),
+        ({"interpolation": "sinc"}, "--interpolation"),
         ({"channels": "cmyk"}, "--channels"),
         ({"mean": (0.5, 0.5)}, "--mean"),
         ({"std": (0.0,)}, "--std must be greater"),
@@ -66,3 +67,44 @@ def test_letterbox_keeps_the_aspect_and_fills_with_the_mean():
 def test_settings_that_mean_nothing(wrong, sentence):
     with pytest.raises(SettingsError, match=sentence):
         Preprocessing(**({"size": (8, 8)} | wrong))
+
+
+def test_opencvs_pipeline_without_antialiasing():
+    image = picture(640, 512)
+    wanted = cv2.resize(np.asarray(image), (64, 48), interpolation=cv2.INTER_LINEAR)
+    found = Preprocessing((48, 64), antialias="no").pixels(image).transpose(1, 2, 0)
+    assert np.abs(found.astype(int) - wanted).max() <= 1
+    assert np.abs(Preprocessing((48, 64)).pixels(image).transpose(1, 2, 0) - wanted).mean() > 20
+
+
+def test_torchvisions_crop_of_a_tensor_without_antialiasing():
+    image = picture(90, 70)
+    tensor = reference.pil_to_tensor(image)
+    resized = reference.resize(tensor, [40], antialias=False)
+    wanted = reference.center_crop(resized, [24, 16]).numpy()
+    found = Preprocessing((24, 16), resize="crop:40", antialias="no").pixels(image)
+    assert np.abs(found.astype(int) - wanted).max() <= 1
+
+
+@pytest.mark.parametrize(("values", "sentence"), [
+    ({"antialias": "maybe"}, "--antialias is one of yes, no"),
+    ({"exif": "turn"}, "--exif is one of upright, ignore"),
+    ({"bits": 7}, "--bits is a number from 8 to 16"),
+    ({"antialias": "no", "interpolation": "lanczos"}, "--interpolation lanczos is PIL's alone"),
+])  # fmt: skip
+def test_settings_of_decoding_that_mean_nothing(values, sentence):
+    with pytest.raises(SettingsError, match=sentence):
+        Preprocessing((8, 8), **values)
+
+
+def test_bits_and_exif_are_applied_when_a_file_is_read(tmp_path):
+    values = np.array([[0, 2048, 4095]], np.uint16)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(values).save(tmp_path / "x.png", exif=exif)
+    upright = Preprocessing((8, 8), bits=12).read(tmp_path / "x.png")
+    assert np.asarray(upright).ravel().tolist() == [0, 128, 255]
+    assert upright.size == (1, 3)
+    assert Preprocessing((8, 8), bits=12, exif="ignore").read(tmp_path / "x.png").size == (3, 1)
+    with pytest.raises(UnreadableImage, match=r"up to 4,095, more than 10 bits; .*--bits"):
+        Preprocessing((8, 8), bits=10).read(tmp_path / "x.png")

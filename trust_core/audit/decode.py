@@ -24,7 +24,6 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 import numpy.typing as npt
 
-from trust_core.data.images import read_image
 from trust_core.errors import EngineError, UnreadableImage
 from trust_core.model.preprocessing import Preprocessing
 
@@ -200,7 +199,7 @@ def _decode(
     for index, path in enumerate(paths):
         try:
             pixels[index] = preprocessing.pixels(
-                read_image(root / path, contents[index] if contents else None)
+                preprocessing.read(root / path, contents[index] if contents else None)
             )
         except UnreadableImage as error:
             reasons[index] = str(error)

@@ -6,7 +6,7 @@ import os
 import platform
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from importlib.metadata import version
 from typing import Any
 
@@ -21,6 +21,7 @@ from trust_core.explanation.evidence.heatmaps import EVIDENCE_FORM
 from trust_core.explanation.heatmaps import map_forms
 from trust_core.explanation.overlap import COMPARISON_GRID
 from trust_core.model.detector import Detector
+from trust_core.model.preprocessing import Preprocessing
 from trust_core.storage.manifest import (
     RUNNING,
     SCHEMA_VERSION,
@@ -30,6 +31,7 @@ from trust_core.storage.manifest import (
 )
 
 DIGEST_ROWS = 20_000
+LATER_SETTINGS = ("antialias", "bits", "exif")
 LIBRARIES = ("torch", "torchvision", "timm", "numpy", "pandas", "pillow")
 OUTCOMES = {(1, 1): "TP", (1, 0): "FN", (0, 0): "TN", (0, 1): "FP"}  # (label, predicted)
 
@@ -55,7 +57,13 @@ def identify(detector: Detector, dataset: Dataset, settings: AuditSettings) -> I
     data = _digest(dataset.samples[["path", "sha256"]])
     scoring = asdict(settings)
     del scoring["mask"]  # applied to the kept maps, whenever
-    content = [SCHEMA_VERSION, describe(detector), list(detector.layers), scoring, images]
+    content = [
+        SCHEMA_VERSION,
+        _described_for_hash(detector),
+        list(detector.layers),
+        scoring,
+        images,
+    ]
     if settings.evidence:  # its maps depend on the images that surroundings are learnt from
         content.append(unsealed_paths(dataset.samples)[:MOST_FITTED_IMAGES])
     model_pass = _digest(content)
@@ -71,6 +79,18 @@ def describe(detector: Detector) -> dict[str, Any]:
         "convention": asdict(detector.convention),
         "preprocessing": asdict(detector.preprocessing),
     }
+
+
+def _described_for_hash(detector: Detector) -> dict[str, Any]:
+    """The same without settings that came later and say nothing: older audits keep their hash."""
+    found = describe(detector)
+    later = {f.name: f.default for f in fields(Preprocessing) if f.name in LATER_SETTINGS}
+    found["preprocessing"] = {
+        name: value
+        for name, value in found["preprocessing"].items()
+        if name not in later or value != later[name]
+    }
+    return found
 
 
 def describe_audit(

@@ -254,6 +254,34 @@ OPTIONS = {  # by group: the audit's, then what training has besides
             key="interpolation",
             label="Interpolation",
         ),
+        Option(
+            "antialias",
+            key="antialias",
+            label="Antialiasing",
+            choices={
+                "yes": "yes, as PIL resizes",
+                "no": "no, as OpenCV or tensors",
+            },
+            help="yes: as PIL and torchvision resize pictures. no: as OpenCV, albumentations and "
+            "torchvision without antialiasing do.",
+        ),
+        Option(
+            "bits",
+            whole,
+            "12",
+            key="bits",
+            label="Bits of 16-bit pictures",
+            metavar="N",
+            help="How many of 16 bits the camera fills, as 12; by rule as many as the images use.",
+        ),
+        Option(
+            "exif",
+            key="exif",
+            label="EXIF orientation",
+            choices={"upright": "turn upright", "ignore": "ignore, as ImageFolder"},
+            help="upright: turned as the camera noted, as OpenCV does. ignore: as it is stored, as "
+            "torchvision's ImageFolder does.",
+        ),
     ),
     "data": (
         Option(

@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from trust_core.data.images import read_image
 from trust_core.errors import ModelError
 from trust_core.explanation.evidence.fit import audited_preprocessing
 from trust_core.model.detector import Detector
@@ -79,5 +78,5 @@ def network_input(audit: Audit, detector: Detector, path: str) -> Tensor:
     Raises:
         UnreadableImage: the file is gone or cannot be decoded.
     """
-    pixels = detector.preprocessing.pixels(read_image(audit.data_file(path)))
+    pixels = detector.preprocessing.pixels(detector.preprocessing.read(audit.data_file(path)))
     return (torch.from_numpy(pixels).float() / 255).to(detector.device)

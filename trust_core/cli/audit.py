@@ -27,18 +27,22 @@ def add_audit(part: argparse.ArgumentParser) -> None:
 def run_audit(options: argparse.Namespace) -> dict[str, Any]:
     """Score every part; the findings of a first look are told before."""
     from trust_core.audit.run import run_audit
-    from trust_core.model.checks.predictions import compare_expected
+    from trust_core.model.checks.predictions import compare_expected, read_expected, try_expected
     from trust_core.model.checks.preflight import preflight
     from trust_core.model.open import open_for_audit
 
     values, where = vars(options), cluster(options)
     settings, opening = audit_settings(values), model_options(values)
     images = dataset(options)
+    theirs = read_expected(options.expect, images) if options.expect else None
     detector = open_for_audit(Path(options.model), opening, images)
     print_notes([*detector.notes, *images.notes])
     check = preflight(detector, images, strengths=len(settings.strengths) - 1)
     findings = [*check.findings, *check.warnings]
     print_notes(findings)
+    if theirs and (trial := try_expected(theirs, detector, images)).reproduced < trial.compared:
+        print_notes([trial.sentence])
+        findings.append(trial.sentence)
     audit = run_audit(
         detector,
         images,
@@ -68,9 +72,9 @@ def run_audit(options: argparse.Namespace) -> dict[str, Any]:
         "precision": written["precision"],
         "notes": [*detector.notes, *images.notes, *findings],
     }
-    if options.expect:
+    if theirs:
         table = audit.query("SELECT path, p_defect FROM samples")
-        expected = compare_expected(options.expect, table)
+        expected = compare_expected(theirs, table)
         print_notes([expected.sentence])
         result["expected"] = {
             "compared": expected.compared,

@@ -45,7 +45,6 @@ def run_evidence(options: argparse.Namespace) -> dict[str, Any]:
     from PIL import Image
 
     from trust_core.audit.reopen import reopen_detector
-    from trust_core.data.images import read_image
     from trust_core.decision.json_object import json_object
     from trust_core.explanation.evidence.fit import as_pixels
     from trust_core.explanation.evidence.forms import FORMS, evidence
@@ -106,7 +105,7 @@ def run_evidence(options: argparse.Namespace) -> dict[str, Any]:
         )
     scale = max(scales)
     for entry in done:  # in a second round: one scale for all of them
-        image = read_image(Path(entry["image"]))
+        image = detector.preprocessing.read(Path(entry["image"]))
         seen = detector.preprocessing.pixels(image).mean(0)
         photo = Image.fromarray(np.rint(seen).astype(np.uint8))
         picture = evidence_pixels(photo, WHOLE, np.load(entry["array"]), scale)

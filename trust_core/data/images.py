@@ -5,6 +5,7 @@ import struct
 import threading
 import warnings
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from trust_core.errors import UnreadableImage
 
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
+SIXTEEN = 16  # bits
 MAX_PIXELS = 80_000_000
 """Largest picture that is decoded; below Pillow's own limit, and checked from the header."""
 
@@ -21,6 +23,7 @@ _READABLE = frozenset(
     ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", *_SIXTEEN_BIT)
 )
 _ANY_RANGE = ("I", "F")
+_CAMERA_BITS = (8, 10, 12, 14, 16)
 _TURNED = (5, 6, 7, 8)  # EXIF orientations that swap width and height
 _MALFORMED = (
     OSError,
@@ -36,28 +39,59 @@ _MALFORMED = (
     struct.error,
     zlib.error,
 )
+_TOO_LARGE = (Image.DecompressionBombWarning, Image.DecompressionBombError)
 _warnings_lock = threading.Lock()  # warning filters belong to the process, not to a thread
 
 
-def read_image(path: Path, content: bytes | None = None) -> Image.Image:
-    """Decode the first frame of an image file, upright, as mode "L" (grey) or "RGB".
+def read_image(
+    path: Path, content: bytes | None = None, *, bits: int = SIXTEEN, upright: bool = True
+) -> Image.Image:
+    """Decode the first frame of an image file as mode "L" (grey) or "RGB".
 
-    EXIF orientation is applied. 16-bit grey is scaled by the range of its type (value / 257), never
-    clipped or stretched. A palette becomes its colours. Alpha is dropped, not composited, because
-    that is what `convert("RGB")` and OpenCV do in nearly every training pipeline: the detector has
-    to see here what it sees there.
+    16-bit grey is scaled by its range (value / 257 for 16 bits), never clipped or stretched. A
+    palette becomes its colours. Alpha is dropped, not composited, because that is what
+    `convert("RGB")` and OpenCV do in nearly every training pipeline: the detector has to see here
+    what it sees there.
 
     Args:
         path: of the file.
         content: its bytes, where they were read already; `path` is then only its name.
+        bits: that a 16-bit picture uses: 12 are values up to 4095. A larger value has no place.
+        upright: apply the EXIF orientation.
 
     Raises:
         UnreadableImage: with the file name and the reason.
     """
-    return _as_eight_bit(decode(path, content))
+    image = decode(path, content, upright=upright)
+    if image.mode in _SIXTEEN_BIT and (most := _largest(image)) >> bits:
+        raise UnreadableImage(
+            f"{path.name}: it holds values up to {most:,}, more than {bits} bits; say how many the "
+            "camera fills (--bits)."
+        )
+    return _as_eight_bit(image, bits)
 
 
-def image_size(path: Path) -> tuple[int, int]:
+def used_bits(paths: Sequence[Path]) -> int | None:
+    """How many bits some 16-bit pictures use together; None where none has 16 bits.
+
+    Cameras fill 8, 10, 12, 14 or 16 of them.
+
+    Args:
+        paths: of the pictures; unreadable ones count for nothing.
+    """
+    most = None
+    for path in paths:
+        try:
+            with _open(path) as image:
+                deep = image.mode in _SIXTEEN_BIT
+            if deep:
+                most = max(most or 0, _largest(decode(path)))
+        except (UnreadableImage, *_TOO_LARGE, *_MALFORMED):
+            continue  # the audit says which, and why
+    return None if most is None else next(bits for bits in _CAMERA_BITS if not most >> bits)
+
+
+def image_size(path: Path, *, upright: bool = True) -> tuple[int, int]:
     """(width, height) of the picture that `read_image` gives, from the header alone.
 
     Raises:
@@ -65,14 +99,16 @@ def image_size(path: Path) -> tuple[int, int]:
     """
     try:
         with _open(path) as image:
-            turned = image.getexif().get(ExifTags.Base.Orientation, 1) in _TURNED
+            turned = upright and image.getexif().get(ExifTags.Base.Orientation, 1) in _TURNED
             return image.size[::-1] if turned else image.size
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError, *_MALFORMED) as error:
+    except (*_TOO_LARGE, *_MALFORMED) as error:
         raise UnreadableImage(f"{path.name}: {_reason(error)}.") from error
 
 
-def decode(path: Path, content: bytes | None = None, *, any_range: bool = False) -> Image.Image:
-    """The first frame, loaded and upright, in a mode of `_READABLE`.
+def decode(
+    path: Path, content: bytes | None = None, *, any_range: bool = False, upright: bool = True
+) -> Image.Image:
+    """The first frame, loaded and turned as EXIF says, in a mode of `_READABLE`.
 
     With `any_range` also numbers without an agreed range (32 bits, floating point), as a mask may
     hold them.
@@ -94,10 +130,10 @@ def decode(path: Path, content: bytes | None = None, *, any_range: bool = False)
                     f"{path.name}: pixels of type {image.mode} have no agreed range; "
                     "save it with 8 or 16 bits."
                 )
-            upright = ImageOps.exif_transpose(image)
-            upright.format = image.format
-            return upright
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+            found = ImageOps.exif_transpose(image) if upright else image.copy()
+            found.format = image.format
+            return found
+    except _TOO_LARGE as error:
         raise UnreadableImage(
             f"{path.name}: more than {MAX_PIXELS // 1_000_000} million pixels; scale or crop it."
         ) from error
@@ -112,11 +148,15 @@ def _open(file: Path | io.BytesIO) -> Image.Image:
         return Image.open(file, formats=FORMATS)
 
 
-def _as_eight_bit(image: Image.Image) -> Image.Image:
+def _largest(image: Image.Image) -> int:
+    return int(np.asarray(image).max(initial=0))
+
+
+def _as_eight_bit(image: Image.Image, bits: int) -> Image.Image:
     image.info.pop("transparency", None)  # dropped with alpha; `convert` would read it
     if image.mode in _SIXTEEN_BIT:
-        values = np.asarray(image).astype(np.uint32)
-        return Image.fromarray(((values + 128) // 257).astype(np.uint8))
+        values, top = np.asarray(image).astype(np.uint32), (1 << bits) - 1
+        return Image.fromarray(((values * 255 + top // 2) // top).astype(np.uint8))
     if image.mode in ("1", "L", "LA", "La"):
         return image.convert("L")
     if image.mode == "P":

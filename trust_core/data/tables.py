@@ -28,13 +28,26 @@ from trust_core.errors import DataError, SettingsError
 from trust_core.messages import Message
 
 ALIASES = {
-    "path": ("path", "image_path", "file_path", "filepath", "image", "file", "filename"),
+    "path": (
+        "path",
+        "image_path",
+        "file_path",
+        "filepath",
+        "image",
+        "file",
+        "filename",
+        "image_name",
+    ),
     "label": ("label", "is_defective", "defective", "target"),
     "mask_path": ("mask", "mask_path", "ground_truth", "gt", "mask_file"),
     "group": ("group", "group_id"),
     "split": ("split", "subset"),
     "kind": ("kind", "defect_type", "defect_kind"),
     "role": ("role",),
+    "p": (
+        *("p", "p_defect", "p_defective", "probability", "prob", "proba", "score", "prediction"),
+        *("pred", "confidence"),
+    ),
 }
 _NUMBERS = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "false": 0, "true": 1}
 _ENCODINGS = ("utf-8-sig", "cp1252")
@@ -262,6 +275,55 @@ def resolve_paths(root: Path, paths: pd.Series, table: str, *, what: str) -> lis
             f"in {root} ({first_few(missing, 3)}); paths have to be relative to the data folder."
         )
     return [path or "" for path in found]
+
+
+def read_numbers(values: pd.Series, table: str) -> pd.Series:
+    """A column of numbers, with decimal points or commas.
+
+    Raises:
+        DataError: a cell that is no number.
+    """
+    numbers = pd.to_numeric(values.str.replace(",", ".", regex=False), errors="coerce")
+    wrong = values.index[numbers.isna()]
+    if len(wrong):
+        raise DataError(
+            f"{table}, line {wrong[0]}: {values[wrong[0]]!r} is no number (in {len(wrong):,} rows)."
+        )
+    return numbers
+
+
+def match_paths(given: Sequence[str], known: Sequence[str]) -> list[str]:
+    r"""Paths as another program wrote them, as a data set has them; "" where that is not clear.
+
+    Absolute paths of another machine end like one of the data set, and a bare file name is one that
+    only one image has.
+
+    >>> match_paths([r"C:\parts\a\1.png", "2.png", "9.png"], ["a/1.png", "b/1.png", "b/2.png"])
+    ['a/1.png', 'b/2.png', '']
+    """
+    by_name: dict[str, list[tuple[list[str], str]]] = {}
+    for path in known:
+        steps = _steps(path)
+        by_name.setdefault(steps[-1], []).append((steps, path))
+    found = []
+    for path in given:
+        steps = _steps(path)
+        near = by_name.get(steps[-1], [])
+        ends = {
+            own
+            for own_steps, own in near
+            if (least := min(len(steps), len(own_steps))) and steps[-least:] == own_steps[-least:]
+        }
+        exact = [own for own_steps, own in near if own_steps == steps]
+        longest = max((len(_steps(own)) for own in ends), default=0)
+        ends = {own for own in ends if len(_steps(own)) == longest}
+        found.append((exact or (list(ends) if len(ends) == 1 else [""]))[0])
+    return found
+
+
+def _steps(path: str) -> list[str]:
+    normal = unicodedata.normalize("NFC", posixpath.normpath(path.replace("\\", "/")))
+    return normal.split("/")
 
 
 def _given_masks(root: Path, cells: pd.Series, table: str) -> list[str]:

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from trust_core.data.images import read_image
 from trust_core.errors import UnreadableImage
+from trust_core.model.placement import audit_picture
 from trust_core.storage.atomic import replacing
 from trust_core.storage.audit_files import Audit
 from trust_core.storage.workspace import cache_folder
@@ -75,7 +75,7 @@ def _thumbnail(audit: Audit, sample_id: str, path: str) -> Thumbnail:
     except OSError:
         pass  # not made yet, or not readable: make it
     try:
-        picture = jpeg(scaled(read_image(audit.data_file(path)), SIDE))
+        picture = jpeg(scaled(audit_picture(audit, path), SIDE))
     except UnreadableImage as error:
         return Thumbnail(None, str(error))
     _keep(kept, picture)

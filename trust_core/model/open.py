@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
+from copy import copy
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from safetensors.torch import save
 from torch import nn
 
 from trust_core.data.files import file_sha256
+from trust_core.data.images import used_bits
 from trust_core.data.samples import Dataset
 from trust_core.errors import ModelError, SettingsError, StoreError
 from trust_core.messages import Message
@@ -25,7 +27,13 @@ from trust_core.model.weights import read_weights
 from trust_core.storage.atomic import replacing
 
 LARGEST_CARD = 2**16
+MOST_MEASURED = 64  # images whose bits are counted
 LARGEST = 2**31  # no number of a card is as large
+
+
+_CARD_TEXTS = frozenset(
+    ("architecture", "layer", "resize", "interpolation", "channels", "antialias", "exif")
+)
 
 
 @dataclass(frozen=True)
@@ -40,10 +48,13 @@ class ModelOptions:
         one_logit: "defect" or "good": what a positive single output means.
         size: (H, W).
         resize: "stretch", "crop:S" or "letterbox".
-        interpolation: "bilinear", "bicubic" or "nearest".
+        interpolation: "bilinear", "bicubic", "nearest", "lanczos" or "area".
         channels: "rgb", "bgr" or "grey".
         mean: one value or one for each channel.
         std: as `mean`.
+        antialias: "yes" (as PIL) or "no" (as OpenCV and torchvision on tensors).
+        bits: that 16-bit pictures use; None without a card = by the pictures (`open_for_audit`).
+        exif: "upright" or "ignore".
     """
 
     arch: str | None = None
@@ -57,6 +68,9 @@ class ModelOptions:
     channels: str | None = None
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
+    antialias: str | None = None
+    bits: int | None = None
+    exif: str | None = None
 
 
 @dataclass(frozen=True)
@@ -171,7 +185,34 @@ def open_for_audit(
         SettingsError: as `open_detector`.
         DataError: there are several architectures, and none of the images can be read.
     """
-    return choose_architecture(opening(path, options), dataset)
+    detector = opening(path, options)
+    if options.bits is None and read_card(path) is None:
+        detector = _with_bits_of(dataset, detector)
+    return choose_architecture(detector, dataset)
+
+
+def _with_bits_of(dataset: Dataset, detector: Detector) -> Detector:
+    """The same detector that reads 16-bit pictures by the bits that those of a data set use."""
+    paths = sorted(dataset.samples["path"])
+    some = paths[:: max(1, -(-len(paths) // MOST_MEASURED))]
+    bits = used_bits([dataset.root / path for path in some])
+    if bits in (None, detector.preprocessing.bits):
+        return detector
+    found = copy(detector)
+    found.preprocessing = replace(detector.preprocessing, bits=bits)
+    found.notes = (
+        *detector.notes,
+        Message(
+            "The images have 16 bits, of which {used} are used ({count} looked at): their values "
+            "are read from 0 to {top:,}. If the network was trained otherwise, say {bits:16}.",
+            "The images have 16 bits, of which {used} are used ({count} looked at): their values "
+            "are read from 0 to {top:,}. If the network was trained otherwise, say so at {bits}.",
+            used=bits,
+            count=len(some),
+            top=2**bits - 1,
+        ),
+    )
+    return found
 
 
 def read_facts(path: Path, arch: str | None = None) -> ModelFacts:
@@ -354,13 +395,28 @@ def _preprocessing(
         for key, value in defaults.items()
         if key not in given
     ]
+    rule = Preprocessing(**(defaults | given))
     note = Message(
         "Not told, so taken as {architecture} was published: {taken}. If the network was trained "
         "otherwise, say {size}, {mean}, {std}.",
         architecture=network.architecture,
         taken="; ".join(taken),
     )
-    return Preprocessing(**(defaults | given)), [note] if taken else []
+    notes: list[str] = [note] if taken else []
+    resized = [key for key in ("resize", "interpolation", "antialias") if key not in given]
+    if resized:
+        source = ", ".join(
+            filter(None, (network.published.resize, network.published.interpolation))
+        )
+        notes.append(
+            Message(
+                "Not told, so by default: {resized}{source}. If the network was trained "
+                "otherwise, say {resize}, {interpolation}, {antialias:no}.",
+                resized="; ".join(f"{key} {getattr(rule, key)}" for key in resized),
+                source=f" (published with {source})" if source else "",
+            )
+        )
+    return rule, notes
 
 
 def _card(content: Mapping[str, object]) -> ModelCard:
@@ -373,7 +429,7 @@ def _card(content: Mapping[str, object]) -> ModelCard:
     unknown = content.keys() - settings - {"architecture", "convention", "layer"}
     if unknown:
         raise SettingsError(f"unknown entry {min(unknown)}.")
-    for key in {"architecture", "layer", "resize", "interpolation", "channels"} & content.keys():
+    for key in _CARD_TEXTS & content.keys():
         if not isinstance(content[key], str):
             raise SettingsError(f"{key} must be text.")
     values: dict[str, Any] = {

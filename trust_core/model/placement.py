@@ -7,7 +7,9 @@ letterbox more. What it did not see holds nothing.
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
+from trust_core.data.images import read_image
 from trust_core.model.preprocessing import resized_window
 from trust_core.storage.audit_files import Audit
 
@@ -35,6 +37,17 @@ def audit_box(audit: Audit, image: tuple[int, int]) -> Box:
     """What the network of an audit saw of a photograph of this (width, height)."""
     rule = audit.manifest.model.preprocessing
     return seen_box(image, rule.size, rule.resize)
+
+
+def audit_picture(audit: Audit, path: str) -> Image.Image:
+    """A photograph of an audit, decoded as for its network.
+
+    Raises:
+        UnreadableImage: with the file name and the reason.
+    """
+    rule = audit.manifest.model.preprocessing
+    upright = rule.exif == "upright"
+    return read_image(audit.data_file(path), bits=rule.bits, upright=upright)
 
 
 def spread(cells: npt.NDArray[np.floating], box: Box, size: tuple[int, int]) -> Values:

@@ -4,19 +4,27 @@ Notation: c channels of the network input, H, W its size.
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from trust_core.data.images import SIXTEEN, read_image
 from trust_core.errors import SettingsError
 from trust_core.messages import Message, none_of, option
+from trust_core.model.resampling import KERNELS, resampled
 
-INTERPOLATIONS = {
+_PIL = {
     "bilinear": Image.Resampling.BILINEAR,
     "bicubic": Image.Resampling.BICUBIC,
     "nearest": Image.Resampling.NEAREST,
+    "lanczos": Image.Resampling.LANCZOS,
 }
+INTERPOLATIONS = tuple(dict.fromkeys((*_PIL, *KERNELS)))
+ANTIALIAS = ("yes", "no")
+EXIF = ("upright", "ignore")
+BITS = range(8, SIXTEEN + 1)
 CHANNELS = ("rgb", "bgr", "grey")
 LARGEST_SIDE = 4096
 
@@ -25,8 +33,8 @@ LARGEST_SIDE = 4096
 class Preprocessing:
     """How an image becomes the network's input.
 
-    The decoded 8-bit image is first brought to the channels, then resized with PIL (antialiased);
-    pixels in [0, 1] are later normalised as `(x - mean) / std` inside the Detector.
+    The decoded 8-bit image is first brought to the channels, then resized; pixels in [0, 1] are
+    later normalised as `(x - mean) / std` inside the Detector.
 
     Attributes:
         size: (H, W) of the network input.
@@ -34,10 +42,15 @@ class Preprocessing:
             then the centre of `size`, black where the image ends before), or "letterbox" (the
             whole image with its aspect ratio, centred; the rest is filled with `mean`, which is
             0 after normalisation).
-        interpolation: "bilinear", "bicubic" or "nearest".
+        interpolation: "bilinear", "bicubic", "nearest", "lanczos" or "area".
         channels: "rgb", "bgr", or "grey": one channel (repeated for a network that reads three).
         mean: one value, or one for each channel in the order the network sees them; of [0, 1].
         std: as `mean`; greater than 0.
+        antialias: "yes": as PIL resizes; "no": as OpenCV, albumentations and torchvision on tensors
+            do (`resampled`).
+        bits: of a 16-bit picture that its camera fills: 12 bits are values up to 4095.
+        exif: "upright": turned as its EXIF orientation says; "ignore": as it is stored, which is
+            what torchvision's ImageFolder gives.
     """
 
     size: tuple[int, int]
@@ -46,6 +59,9 @@ class Preprocessing:
     channels: str = "rgb"
     mean: tuple[float, ...] = (0.0,)
     std: tuple[float, ...] = (1.0,)
+    antialias: str = "yes"
+    bits: int = SIXTEEN
+    exif: str = "upright"
 
     def __post_init__(self) -> None:
         """Refuse values that mean nothing.
@@ -63,8 +79,25 @@ class Preprocessing:
             )
         if self.interpolation not in INTERPOLATIONS:
             raise SettingsError(none_of("interpolation", self.interpolation, INTERPOLATIONS))
-        if self.channels not in CHANNELS:
-            raise SettingsError(none_of("channels", self.channels, CHANNELS))
+        for name, value, known in (
+            ("channels", self.channels, CHANNELS),
+            ("antialias", self.antialias, ANTIALIAS),
+            ("exif", self.exif, EXIF),
+        ):
+            if value not in known:
+                raise SettingsError(none_of(name, value, known))
+        if self.antialias == "no" and self.interpolation not in KERNELS:
+            raise SettingsError(
+                Message(
+                    "{interpolation} {value} is PIL's alone, which is antialiased; leave "
+                    "{antialias:no} out, or choose another.",
+                    value=self.interpolation,
+                )
+            )
+        if self.bits not in BITS:
+            raise SettingsError(
+                Message("{bits} is a number from 8 to 16; it cannot be {value}.", value=self.bits)
+            )
         for name, values in (("mean", self.mean), ("std", self.std)):
             if len(values) not in (1, 3) or not np.isfinite(values).all():
                 raise SettingsError(
@@ -111,6 +144,14 @@ class Preprocessing:
         """Number of channels c of the network input: 1 for grey, otherwise 3."""
         return 1 if self.channels == "grey" else 3
 
+    def read(self, path: Path, content: bytes | None = None) -> Image.Image:
+        """Decode an image file by these rules, as `read_image`.
+
+        Raises:
+            UnreadableImage: with the file name and the reason.
+        """
+        return read_image(path, content, bits=self.bits, upright=self.exif == "upright")
+
     def pixels(self, image: Image.Image) -> npt.NDArray[np.uint8]:
         """The network's input before scaling and normalisation.
 
@@ -130,7 +171,10 @@ class Preprocessing:
 
     def _resized(self, image: Image.Image) -> Image.Image:
         scaled, (left, top) = resized_window(image.size, self.size, self.resize)
-        image = image.resize(scaled, INTERPOLATIONS[self.interpolation])
+        if self.antialias == "yes" and self.interpolation in _PIL:
+            image = image.resize(scaled, _PIL[self.interpolation])
+        else:
+            image = Image.fromarray(resampled(np.asarray(image), scaled[::-1], self.interpolation))
         if self.resize != "letterbox":
             return image.crop((left, top, left + self.size[1], top + self.size[0]))
         fill = [round(255 * min(max(value, 0.0), 1.0)) for value in self.mean]

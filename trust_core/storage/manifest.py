@@ -70,6 +70,9 @@ class PreprocessingRecord(Record):
     channels: str = "rgb"
     mean: tuple[float, ...] = (0.0,)
     std: tuple[float, ...] = (1.0,)
+    antialias: str = "yes"
+    bits: int = 16
+    exif: str = "upright"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,22 +1,39 @@
+import numpy as np
 import pandas as pd
 import pytest
 import torch
+from PIL import Image
 
+from tests.data.pictures import write_all
 from tests.small import small_dataset, small_detector
-from trust_core.data.images import read_image
+from trust_core.data.samples import Dataset
 from trust_core.errors import DataError
-from trust_core.model.checks.predictions import compare_expected, try_expected
+from trust_core.model.checks.predictions import compare_expected, read_expected, try_expected
+from trust_core.model.detector import Detector
+from trust_core.model.outputs import choose_convention
+from trust_core.model.preprocessing import Preprocessing
 
 TABLE = pd.DataFrame({"path": ["a/1.png", "a/2.png", "b/3.png"], "p_defect": [0.1, 0.9, None]})
 
 
 def compare(tmp_path, text):
-    (tmp_path / "mine.csv").write_text(text)
-    return compare_expected(tmp_path / "mine.csv", TABLE)
+    (tmp_path / "mine.csv").write_bytes(text.encode())
+    data = Dataset(tmp_path, TABLE[["path"]], "CSV", (), ())
+    return compare_expected(read_expected(tmp_path / "mine.csv", data), TABLE)
 
 
-def test_reproduced(tmp_path):
-    found = compare(tmp_path, "path,p\n./a/1.png,0.105\na\\2.png,0.9\n")
+@pytest.mark.parametrize(
+    "text",
+    [
+        "path,p\n./a/1.png,0.105\na\\2.png,0.9\n",
+        "\ufeffpath;p\r\na\\1.png;0,105\r\na\\2.png;0,9\r\n",
+        "image,p_defect\na/1.png,0.105\na/2.png,0.9\n",
+        "filename\tprobability\n1.png\t0.105\n2.png\t0.9\n",
+        "path,p\n/home/me/parts/a/1.png,0.105\nD:\\x\\a\\2.png,0.9\n",
+    ],
+)
+def test_reproduced_however_the_table_was_written(tmp_path, text):
+    found = compare(tmp_path, text)
     assert (found.compared, found.reproduced) == (2, 2)
     assert found.largest == pytest.approx(0.005)
     assert found.sentence == "All 2 expected predictions are reproduced (largest Δp 0.005)."
@@ -33,12 +50,13 @@ def test_not_reproduced(tmp_path):
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("path,score\na/1.png,1\n", "no column p"),
-        ("path,p\na/1.png,high\n", "number from 0 to 1"),
+        ("path,value\na/1.png,1\n", "no column p"),
+        ("path,p\na/1.png,high\n", r"line 2: 'high' is no number \(in 1 rows?\)"),
         ("path,p\na/1.png,3.5\n", "number from 0 to 1"),
-        ("path,p\nelsewhere.png,0.5\n", "none of its 1 paths"),
-        ("path,p\n", "none of its 0 paths"),
-        ("", "cannot be read"),
+        ("path,p\nelsewhere.png,0.5\n", "none of its 1 path is"),
+        ("path,p\n1.png,0.5\na/1.png,0.5\n", "several predictions of a/1.png"),
+        ("path,p\n", "no rows"),
+        ("", "empty"),
     ],
 )
 def test_wrong_files(tmp_path, text, sentence):
@@ -51,28 +69,82 @@ def small(tmp_path):
     return small_detector(), small_dataset(tmp_path / "data")
 
 
+def tried(file, detector, dataset, **options):
+    return try_expected(read_expected(file, dataset), detector, dataset, **options)
+
+
 def test_a_few_images_are_tried_before_an_audit(tmp_path, small):
     detector, dataset = small
-    paths = dataset.samples["path"].tolist()
-    images = [detector.preprocessing.pixels(read_image(dataset.root / path)) for path in paths]
+    paths, rule = dataset.samples["path"].tolist(), detector.preprocessing
+    images = [rule.pixels(rule.read(dataset.root / path)) for path in paths]
     answers = [torch.from_numpy(image)[None].float() / 255 for image in images]
     truth = {p: float(detector.log_odds(x).sigmoid()) for p, x in zip(paths, answers, strict=True)}
     (tmp_path / "mine.csv").write_text("path,p\n" + "".join(f"{p},{q}\n" for p, q in truth.items()))
-    found = try_expected(tmp_path / "mine.csv", detector, dataset, images=5)
+    found = tried(tmp_path / "mine.csv", detector, dataset, images=5)
     assert 3 <= found.compared <= 5
     assert found.reproduced == found.compared
-    (tmp_path / "mine.csv").write_text(f"path,p\n{paths[0]},{1 - truth[paths[0]]}\n")
-    found = try_expected(tmp_path / "mine.csv", detector, dataset)
-    assert found.largest == pytest.approx(abs(1 - 2 * truth[paths[0]]), abs=1e-5)
+    (tmp_path / "mine.csv").write_text(
+        "path,p\n" + "".join(f"{p},{1 - q}\n" for p, q in truth.items())
+    )
+    found = tried(tmp_path / "mine.csv", detector, dataset)
+    assert f"With {detector.convention.inverted().option()} they are: say so." in found.sentence
 
 
 def test_images_that_cannot_be_tried_say_so(tmp_path, small):
     detector, dataset = small
     path = dataset.samples["path"].iloc[0]
-    (tmp_path / "mine.csv").write_text("path,p\nelsewhere.png,0.5\n")
-    with pytest.raises(DataError, match="none of its 1 paths"):
-        try_expected(tmp_path / "mine.csv", detector, dataset)
     (dataset.root / path).write_bytes(b"no image")
     (tmp_path / "mine.csv").write_text(f"path,p\n{path},0.5\n")
-    with pytest.raises(DataError, match="none of the 1 images tried can be read"):
-        try_expected(tmp_path / "mine.csv", detector, dataset)
+    with pytest.raises(DataError, match="none of the 1 image tried can be read"):
+        tried(tmp_path / "mine.csv", detector, dataset)
+
+
+def fine_network():
+    """Sees how much neighbouring pixels differ, in red more than in blue: any way shows."""
+    network = torch.nn.Sequential(
+        torch.nn.Conv2d(3, 2, 3), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(1),
+        torch.nn.Flatten(), torch.nn.Linear(2, 2),
+    )  # fmt: skip
+    with torch.no_grad():
+        network[0].bias.zero_()
+        network[0].weight[0] = torch.tensor([0.3, 0.1, 0.0])[:, None, None] / 9
+        across = torch.tensor([[-1.0, 2.0, -1.0]] * 3)
+        network[0].weight[1] = torch.tensor([1.0, 0.4, 0.1])[:, None, None] * across
+        network[4].weight.copy_(torch.tensor([[4.0, 0.0], [0.0, 4.0]]))
+        network[4].bias.copy_(torch.tensor([0.0, -0.5]))
+    return network.eval()
+
+
+@pytest.mark.parametrize(("theirs", "options"), [
+    ({"antialias": "no"}, "--antialias no"),
+    ({"interpolation": "bicubic", "antialias": "no"}, "--interpolation bicubic --antialias no"),
+    ({"resize": "crop:18"}, "--resize crop:18"),
+    ({"antialias": "no", "channels": "bgr"}, "--antialias no --channels bgr"),
+    ({"size": (9, 9)}, "No usual way"),
+])  # fmt: skip
+def test_what_reproduces_them_is_found(tmp_path, theirs, options):
+    rng = np.random.default_rng(0)
+    paths = [f"{n}.png" for n in range(6)]
+    for path in paths:
+        Image.fromarray(rng.integers(0, 256, (75, 60, 3), dtype=np.uint8)).save(tmp_path / path)
+    data = Dataset(tmp_path, pd.DataFrame({"path": paths}), "CSV", (), ())
+
+    def answers(**changes):
+        rule = Preprocessing(**{"size": (16, 16), **changes})
+        detector = Detector(fine_network(), rule, choose_convention(2))
+        pixels = np.stack([rule.pixels(rule.read(tmp_path / path)) for path in paths])
+        z = detector.log_odds(torch.from_numpy(pixels).float() / 255)
+        return detector, z.double().sigmoid().tolist()
+
+    _, wanted = answers(**theirs)
+    write_all(
+        tmp_path,
+        {
+            "mine.csv": (
+                "path,p\n" + "".join(f"{a},{b}\n" for a, b in zip(paths, wanted, strict=True))
+            ).encode()
+        },
+    )
+    found = tried(tmp_path / "mine.csv", answers()[0], data)
+    assert found.reproduced < 6
+    assert options in found.sentence

@@ -204,7 +204,8 @@ def _count(audit: Audit, values: npt.NDArray[np.float16], picture: _Picture) -> 
             height, width = truth.shape
         else:
             truth = None
-            width, height = image_size(audit.data_file(picture.path))
+            upright = audit.manifest.model.preprocessing.exif == "upright"
+            width, height = image_size(audit.data_file(picture.path), upright=upright)
     except UnreadableImage:
         return column
     if truth is None and not picture.label:

@@ -14,7 +14,6 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from trust_core.data.images import read_image
 from trust_core.data.samples import Dataset
 from trust_core.errors import DataError, StoreError, UnreadableImage
 from trust_core.explanation.evidence.heatmaps import PAD, evidence_window
@@ -38,7 +37,7 @@ def as_pixels(preprocessing: Preprocessing, path: Path) -> Tensor:
     Raises:
         UnreadableImage: it cannot be decoded.
     """
-    return torch.from_numpy(preprocessing.pixels(read_image(path))).float() / 255
+    return torch.from_numpy(preprocessing.pixels(preprocessing.read(path))).float() / 255
 
 
 def fit_to_files(root: Path, paths: list[str], preprocessing: Preprocessing) -> PatchGaussian:

@@ -181,7 +181,7 @@ def readable_pixels(
     pixels = {}
     for path in paths:
         with suppress(UnreadableImage):  # the audit lists it
-            pixels[path] = preprocessing.pixels(read_image(root / path))
+            pixels[path] = preprocessing.pixels(preprocessing.read(root / path))
     return pixels
 
 

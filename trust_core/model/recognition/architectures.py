@@ -78,11 +78,21 @@ class Blueprint:
 
 @dataclass(frozen=True)
 class PublishedInput:
-    """The input an architecture was published with: (H, W) and the normalisation of RGB."""
+    """The input an architecture was published with.
+
+    Attributes:
+        size: (H, W).
+        mean: of RGB.
+        std: of RGB.
+        resize: as `Preprocessing.resize`; "" where nothing is said of it.
+        interpolation: as `Preprocessing.interpolation`; "" likewise.
+    """
 
     size: tuple[int, int]
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    resize: str = ""
+    interpolation: str = ""
 
 
 @functools.cache
@@ -143,15 +153,21 @@ def published_input(blueprint: Blueprint, module: nn.Module) -> PublishedInput:
     """Size and normalisation that the architecture was published with (ImageNet where unsaid)."""
     library, _, name = blueprint.name.partition("/")
     size, mean, std = (224, 224), IMAGENET_MEAN, IMAGENET_STD
+    resize = interpolation = ""
     if library == "torchvision":
         transforms = torchvision.models.get_model_weights(name).DEFAULT.transforms()
         size = (transforms.crop_size[0], transforms.crop_size[0])
         mean, std = tuple(transforms.mean), tuple(transforms.std)
+        resize, interpolation = f"crop:{transforms.resize_size[0]}", transforms.interpolation.value
     elif library == "timm":
         published = getattr(module, "pretrained_cfg", {})
         size = tuple(published.get("input_size", (3, *size))[1:])
         mean, std = tuple(published.get("mean", mean)), tuple(published.get("std", std))
-    return PublishedInput(blueprint.size or size, mean, std)
+        if share := published.get("crop_pct"):
+            resize = f"crop:{int(min(size) / share)}"
+        interpolation = published.get("interpolation", "")
+    resize = "" if blueprint.size else resize
+    return PublishedInput(blueprint.size or size, mean, std, resize, interpolation)
 
 
 def _build_torchvision(blueprint: Blueprint, name: str) -> nn.Module:

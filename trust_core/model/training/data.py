@@ -20,7 +20,6 @@ import torch
 from torch import Tensor
 from torch.nn.functional import adaptive_max_pool2d
 
-from trust_core.data.images import read_image
 from trust_core.data.mask_decoding import read_masks
 from trust_core.data.names import first_few
 from trust_core.data.samples import Dataset
@@ -267,7 +266,7 @@ def _read(root: Path, samples: pd.DataFrame, preprocessing: Preprocessing) -> It
         path, mask_path, label = place
         none = np.zeros(preprocessing.size, np.uint8)
         try:
-            image = read_image(root / path)
+            image = preprocessing.read(root / path)
         except UnreadableImage as error:
             return _Decoded(None, none, known=False, reason=str(error))
         pixels = preprocessing.pixels(image)

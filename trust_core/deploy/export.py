@@ -13,7 +13,6 @@ from safetensors.numpy import save_file
 from safetensors.torch import save_file as save_tensors
 
 from trust_core.audit.reopen import model_path, reopen_detector
-from trust_core.data.images import read_image
 from trust_core.decision.certificate import Demand, check_share
 from trust_core.decision.curves import scored
 from trust_core.decision.indicators.stored import Material
@@ -269,7 +268,7 @@ def _golden_parts(audit: Audit, detector: Detector) -> tuple[pd.DataFrame, npt.N
         for place in np.unique(np.linspace(0, len(part) - 1, min(wanted, len(part))).round()):
             row = part.iloc[int(place)]
             try:
-                image = read_image(audit.data_file(row["path"]))
+                image = detector.preprocessing.read(audit.data_file(row["path"]))
             except UnreadableImage:
                 continue  # of those that are there, enough are left
             chosen.append(row)

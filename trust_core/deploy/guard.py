@@ -23,7 +23,6 @@ from torch import nn
 from trust_core.audit.engine import fitting_batch
 from trust_core.audit.score import map_key
 from trust_core.audit.settings import AuditSettings
-from trust_core.data.images import read_image
 from trust_core.decision.tradeoff import Floats
 from trust_core.deploy.check import file_differences, golden_differences, read_golden
 from trust_core.deploy.indicators import score_parts
@@ -197,18 +196,19 @@ class Guard:
 
     def pixels(self, image: Picture, name: str = "image") -> Read:
         """The network's input of an image, `(c, H, W)`, or why it cannot be read."""
+        rule = self.detector.preprocessing
         try:
             if isinstance(image, np.ndarray):
                 image = Image.fromarray(image)
             elif isinstance(image, bytes):
-                image = read_image(Path(name), image)
+                image = rule.read(Path(name), image)
             elif not isinstance(image, Image.Image):
-                image = read_image(Path(image))
+                image = rule.read(Path(image))
         except UnreadableImage as error:
             return str(error)
         except (TypeError, ValueError):
             return f"{name}: an array must be (H, W) or (H, W, 3) of uint8."
-        return self.detector.preprocessing.pixels(image)
+        return rule.pixels(image)
 
     def inspect_pixels(
         self, pixels: npt.NDArray[np.uint8], names: list[str], *, maps: bool = False

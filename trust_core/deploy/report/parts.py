@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from trust_core.data.images import read_image
 from trust_core.decision.operating_point import OperatingPoint
 from trust_core.decision.part_filter import Filters, Parts
 from trust_core.errors import UnreadableImage
@@ -22,7 +21,7 @@ from trust_core.figures.part_maps import (
     photo_panel,
     truth_mask,
 )
-from trust_core.model.placement import audit_box
+from trust_core.model.placement import audit_box, audit_picture
 from trust_core.storage.audit_files import Audit
 
 SIDE = 240  # pixels along the longer side
@@ -93,7 +92,7 @@ def _shown(audit: Audit, point: OperatingPoint, row: dict[str, object]) -> Shown
 
 
 def _pictures(audit: Audit, point: OperatingPoint, row: dict[str, object]) -> tuple[str, ...]:
-    original = read_image(audit.data_file(str(row["path"])))
+    original = audit_picture(audit, str(row["path"]))
     photo = fitted(original, SIDE)
     box = audit_box(audit, original.size)
     mask = str(row["mask_path"] or "")

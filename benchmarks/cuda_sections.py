@@ -244,7 +244,7 @@ def audit_in_memory(given: Ware, settings: AuditSettings) -> list[Shard]:
         ids = np.array([f"{start + i:06d}" for i in range(len(pixels))], dtype=object)
         if DEVICE == "cuda":
             pixels = torch.from_numpy(pixels).pin_memory()
-        batch = Batch(ids, np.full(len(ids), "", dtype=object), pixels)
+        batch = Batch(ids, np.full(len(ids), "", dtype=object), pixels, np.zeros(len(ids), bool))
         return upload(batch, detector.device) if DEVICE == "cuda" else batch
 
     starts = range(0, len(given.images), given.batch)
@@ -325,7 +325,7 @@ def memory(note: Note, quick: bool) -> None:
     images = photographs(32 if quick else 128, SIDE)
     given = ware(MORE["ResNet-50"], images, len(images), DEVICE)
     ids = np.array([f"{i:06d}" for i in range(len(images))], dtype=object)
-    batch = Batch(ids, np.full(len(ids), "", dtype=object), images)
+    batch = Batch(ids, np.full(len(ids), "", dtype=object), images, np.zeros(len(ids), bool))
     settings = replace(SETTINGS, strengths=(0.0, 1.0, 4.0))
     note("fitting_batch", fitting_batch(given.detector))
     whole = score_batch(given.detector, settings, batch)

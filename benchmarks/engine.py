@@ -92,7 +92,9 @@ def audit(given: Ware, settings: AuditSettings) -> list[Shard]:
         pixels = given.images[start : start + given.batch]
         ids = np.array([f"{start + i:06d}" for i in range(len(pixels))], dtype=object)
         unread = np.full(len(ids), "", dtype=object)
-        shards.append(score_batch(given.detector, settings, Batch(ids, unread, pixels)))
+        shards.append(
+            score_batch(given.detector, settings, Batch(ids, unread, pixels, unread != ""))
+        )
     return shards
 
 

@@ -16,7 +16,15 @@ class DataError(TrustError):
 
 
 class UnreadableImage(DataError):
-    """One image cannot be decoded. The audit keeps it as a row with this reason and goes on."""
+    """One image cannot be decoded. The audit keeps it as a row with this reason and goes on.
+
+    Attributes:
+        passing: another try may read it: the file is sound, as far as anybody knows.
+    """
+
+    def __init__(self, message: str, *, passing: bool = False) -> None:
+        super().__init__(message)
+        self.passing = passing
 
 
 class LabelsNeeded(DataError):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import errno
+import hashlib
 import itertools
 import json
 import shutil
@@ -253,10 +254,10 @@ def test_nothing_is_left_when_no_image_can_be_read(dataset, tmp_path):
     root.mkdir()
     for path in dataset.samples["path"]:
         (root / path).write_bytes(b"")
+    samples = dataset.samples.assign(sha256=hashlib.sha256(b"").hexdigest())
+    empty = dataclasses.replace(dataset, root=root, samples=samples)
     with pytest.raises(DataError, match="None of the 40 images"):
-        run_audit(
-            small_detector(), dataclasses.replace(dataset, root=root), SETTINGS, tmp_path / "a"
-        )
+        run_audit(small_detector(), empty, SETTINGS, tmp_path / "a")
     assert not (tmp_path / "a").exists()
 
 

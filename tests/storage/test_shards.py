@@ -1,11 +1,13 @@
 """An audit on disk while it is written: whole shards or none, and a merge that changes nothing."""
 
+import errno
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from trust_core.errors import StoreError
 from trust_core.storage import shards
 from trust_core.storage.audit_files import FEATURES, MAPS, SAMPLES, SCORES
 from trust_core.storage.shards import Shard, merge, read_shard, shard_path, write_shard, write_table
@@ -74,7 +76,7 @@ def test_values_that_are_not_finite_survive(tmp_path: Path):
     assert_same(read_shard(tmp_path, 0), shard)
 
 
-@pytest.mark.parametrize("step", ["to_parquet", "savez"])
+@pytest.mark.parametrize("step", ["write_table", "savez"])
 def test_an_unfinished_shard_is_not_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ):
@@ -84,7 +86,7 @@ def test_an_unfinished_shard_is_not_there(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(*(pd.DataFrame, step) if step == "to_parquet" else (np, step), killed)
+        patch.setattr(shards.pq if step == "write_table" else np, step, killed)
         with pytest.raises(KeyboardInterrupt):
             write_shard(tmp_path, 0, make_shard(0))
     assert not shard_path(tmp_path, 0).exists()
@@ -192,3 +194,42 @@ def test_a_table_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch: py
     assert pd.read_parquet(path)["a"].tolist() == [1, 2]
     write_table(path, pd.DataFrame({"a": [3]}))
     assert pd.read_parquet(path)["a"].tolist() == [3]
+
+
+def test_an_array_asks_for_its_room_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A full disk is an error before the first row, not a signal that kills."""
+    asked = []
+
+    def full(_: int, start: int, size: int) -> None:
+        asked.append(size)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(shards.os, "posix_fallocate", full)
+    with (
+        pytest.raises(OSError, match="No space left"),
+        shards.array_writer(tmp_path / "a.npy", (5, 3)),
+    ):
+        raise AssertionError
+    assert asked == [30]
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_array_is_what_numpy_would_have_saved(tmp_path: Path):
+    values = np.random.default_rng(0).normal(size=(7, 2, 3)).astype(np.float16)
+    with shards.array_writer(tmp_path / "a.npy", values.shape) as append:
+        for start in (0, 2, 3):
+            append(values[start : (2, 3, 7)[(0, 2, 3).index(start)]])
+    np.save(tmp_path / "b.npy", values)
+    assert (tmp_path / "a.npy").read_bytes() == (tmp_path / "b.npy").read_bytes()
+
+
+def test_a_damaged_shard_is_one_sentence(tmp_path: Path):
+    write_shard(tmp_path, 0, make_shard(0))
+    path = shard_path(tmp_path, 0) / SCORES
+    content = bytearray(path.read_bytes())
+    for place in range(0, len(content), 97):
+        content[place] ^= 1 << place % 8
+        path.write_bytes(content)
+        with pytest.raises(StoreError, match="is damaged; run the same command again"):
+            read_shard(tmp_path, 0)
+        content[place] ^= 1 << place % 8

@@ -100,7 +100,9 @@ class Scorer:
             order = self.order
             contents = changed_contents(order.root, order.source, paths, hashes)
             preprocessing = self.detector.preprocessing
-            batch = read_images(self.order.root, sample_ids, paths, preprocessing, contents)
+            batch = read_images(
+                order.root, sample_ids, paths, preprocessing, contents, hashes=list(hashes)
+            )
             packed = pickle.dumps(self.score(batch), protocol=5)
         except DataError as error:
             machine = f"{platform.node()}, a machine of the cluster,"

@@ -7,6 +7,7 @@ program without a `__main__` guard may audit, and they end when their input does
 of the audit.
 """
 
+import hashlib
 import io
 import os
 import pickle
@@ -24,6 +25,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 import numpy.typing as npt
 
+from trust_core.data.images import image_bytes, no_memory
 from trust_core.errors import EngineError, UnreadableImage
 from trust_core.model.preprocessing import Preprocessing
 
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from trust_core.data.samples import Dataset
 
 Pixels = npt.NDArray[np.uint8]
+Failure = tuple[str, bool]  # why an image could not be read, "" where it could; whether it may pass
 
 CHUNK = 16  # images that a process decodes at a time, at most
 PIPE_BYTES = 1 << 20  # the most that Linux gives a user
@@ -52,11 +55,14 @@ class Batch:
         reasons: why an image cannot be read, "" where it can, `(n,)` text.
         pixels: `(n, c, H, W)` uint8; black where an image cannot be read: rows stay aligned. On a
             GPU when it was uploaded ahead.
+        passing: whether an image could not be read for a reason that may pass, so that another try
+            is worth while, `(n,)`.
     """
 
     sample_ids: npt.NDArray[np.object_]
     reasons: npt.NDArray[np.object_]
     pixels: "Pixels | Tensor"
+    passing: npt.NDArray[np.bool_]
 
 
 class DecodingPool:
@@ -75,31 +81,33 @@ class DecodingPool:
         paths: Sequence[str],
         preprocessing: Preprocessing,
         contents: Sequence[bytes] | None,
+        hashes: Sequence[str] | None,
         pixels: Pixels,
-    ) -> list[str]:
-        """Fill `pixels`, `(n, c, H, W)`; why an image could not be read, or ""."""
+    ) -> list[Failure]:
+        """Fill `pixels`, `(n, c, H, W)`; the failure, or none, of each image."""
         size = max(1, min(CHUNK, -(-len(paths) // self.size)))
 
-        def chunk(start: int) -> list[str]:
+        def chunk(start: int) -> list[Failure]:
             part = slice(start, start + size)
-            job = root, paths[part], preprocessing, contents[part] if contents else None
+            given = (values[part] if values else None for values in (contents, hashes))
+            job = root, paths[part], preprocessing, *given
             return self._chunk(job, pixels[part])
 
         found = self._threads.map(chunk, range(0, len(paths), size))
-        return [reason for part in found for reason in part]
+        return [failure for part in found for failure in part]
 
     def close(self) -> None:
         """End the threads; nothing must be reading."""
         self._threads.shutdown()
 
-    def _chunk(self, job: tuple[object, ...], pixels: Pixels) -> list[str]:
+    def _chunk(self, job: tuple[object, ...], pixels: Pixels) -> list[Failure]:
         process = self._idle.get()
         assert process.stdin
         assert process.stdout
         try:
             pickle.dump(job, process.stdin)
             process.stdin.flush()
-            reasons: list[str] = pickle.load(process.stdout)  # noqa: S301 - from `serve` below
+            failures: list[Failure] = pickle.load(process.stdout)  # noqa: S301 - from `serve`
             got = cast(io.BufferedReader, process.stdout).readinto(pixels.data.cast("B"))
         except (OSError, EOFError, pickle.UnpicklingError) as error:
             raise EngineError(DIED) from error
@@ -107,7 +115,7 @@ class DecodingPool:
             self._idle.put(process)
         if got < pixels.nbytes:
             raise EngineError(DIED)
-        return reasons
+        return failures
 
 
 @contextmanager
@@ -147,8 +155,10 @@ def read_batch(
 ) -> Batch:
     """Decode and resize some images of the sample table; what cannot be read gets its reason."""
     samples = dataset.samples.iloc[rows]
-    ids, paths = (samples[name].tolist() for name in ("sample_id", "path"))
-    return read_images(dataset.root, ids, paths, preprocessing, pool=pool, pinned=pinned)
+    ids, paths, hashes = (samples[name].tolist() for name in ("sample_id", "path", "sha256"))
+    return read_images(
+        dataset.root, ids, paths, preprocessing, hashes=hashes, pool=pool, pinned=pinned
+    )
 
 
 def read_images(
@@ -158,6 +168,7 @@ def read_images(
     preprocessing: Preprocessing,
     contents: Sequence[bytes] | None = None,
     pool: DecodingPool | None = None,
+    hashes: Sequence[str] | None = None,
     *,
     pinned: bool = False,
 ) -> Batch:
@@ -170,12 +181,19 @@ def read_images(
         preprocessing: to the network's input.
         contents: bytes of the files, where they were read already.
         pool: who decodes; None: this thread.
+        hashes: sha256 of each file as it was listed ("": could not be read then); a picture whose
+            bytes have another is not scored. None: whatever is there.
         pinned: into memory that a GPU reads by itself.
     """
     pixels = _blank((len(paths), preprocessing.input_channels, *preprocessing.size), pinned=pinned)
     decode = pool.read if pool else _decode
-    reasons = decode(root, paths, preprocessing, contents, pixels)
-    return Batch(np.array(sample_ids, dtype=object), np.array(reasons, dtype=object), pixels)
+    failures = decode(root, paths, preprocessing, contents, hashes, pixels)
+    return Batch(
+        sample_ids=np.array(sample_ids, dtype=object),
+        reasons=np.array([reason for reason, _ in failures], dtype=object),
+        pixels=pixels,
+        passing=np.array([passing for _, passing in failures], dtype=bool),
+    )
 
 
 def _blank(shape: tuple[int, ...], *, pinned: bool) -> Pixels:
@@ -192,31 +210,49 @@ def _decode(
     paths: Sequence[str],
     preprocessing: Preprocessing,
     contents: Sequence[bytes] | None,
+    hashes: Sequence[str] | None,
     pixels: Pixels,
-) -> list[str]:
+) -> list[Failure]:
     """As `DecodingPool.read`, here."""
-    reasons = [""] * len(paths)
+    failures = [("", False)] * len(paths)
     for index, path in enumerate(paths):
+        listed = hashes[index] if hashes else None
         try:
-            pixels[index] = preprocessing.pixels(
-                preprocessing.read(root / path, contents[index] if contents else None)
-            )
+            content = contents[index] if contents else image_bytes(root / path)
+            if listed is not None:
+                _check_listed(root / path, content, listed)
+            pixels[index] = preprocessing.pixels(preprocessing.read(root / path, content))
+        except MemoryError:
+            failures[index] = (str(no_memory(root / path)), True)
         except UnreadableImage as error:
-            reasons[index] = str(error)
-    return reasons
+            # What was not readable when it was listed makes another audit once it is.
+            failures[index] = (str(error), error.passing and listed != "")
+    return failures
+
+
+def _check_listed(path: Path, content: bytes, listed: str) -> None:
+    """Refuse bytes other than those that the audit says it is of."""
+    if not listed:
+        raise UnreadableImage(f"{path.name}: it could not be read when the images were listed.")
+    if hashlib.sha256(content).hexdigest() != listed:
+        raise UnreadableImage(
+            f"{path.name}: the file has changed since the images were listed.", passing=True
+        )
 
 
 def serve() -> None:
-    """A process of the pool: jobs from standard input, reasons and pixels to standard output."""
+    """A process of the pool: jobs from standard input, failures and pixels to standard output."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a keyboard's reaches the audit, which ends this
     jobs, answers = sys.stdin.buffer, sys.stdout.buffer
     sys.stdout = sys.stderr  # whoever prints
     while True:
         try:
-            root, paths, preprocessing, contents = pickle.load(jobs)  # noqa: S301 - from the audit
+            job = pickle.load(jobs)  # noqa: S301 - from the audit
+            root, paths, preprocessing, contents, hashes = job
             shape = (len(paths), preprocessing.input_channels, *preprocessing.size)
             pixels = _blank(shape, pinned=False)
-            pickle.dump(_decode(root, paths, preprocessing, contents, pixels), answers)
+            failures = _decode(root, paths, preprocessing, contents, hashes, pixels)
+            pickle.dump(failures, answers)
             answers.write(pixels.data.cast("B"))
             answers.flush()
         except (EOFError, BrokenPipeError):

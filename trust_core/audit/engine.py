@@ -167,7 +167,10 @@ class Halving:
 
 def _pieces(batch: Batch, size: int) -> list[Batch]:
     parts = [slice(start, start + size) for start in range(0, len(batch.sample_ids), size)]
-    return [Batch(batch.sample_ids[p], batch.reasons[p], batch.pixels[p]) for p in parts]
+    return [
+        Batch(batch.sample_ids[p], batch.reasons[p], batch.pixels[p], batch.passing[p])
+        for p in parts
+    ]
 
 
 def _joined(parts: list[Shard]) -> Shard:

@@ -6,7 +6,7 @@ Data gives decoded images, the model its responses, explanation the maps and the
 
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -61,11 +61,12 @@ from trust_core.storage.manifest import (
 )
 from trust_core.storage.progress import PROGRESS, Progress, progress_writer, stopwatch
 from trust_core.storage.shards import (
+    RETRY,
     SHARDS,
     Shard,
+    count_retries,
     merge,
     read_shard_samples,
-    shard_path,
     table_writer,
     write_shard,
     write_table,
@@ -75,6 +76,7 @@ if TYPE_CHECKING:
     from trust_core.audit.cluster import Cluster
 
 RESCORE_ROWS = 2048
+LOST_IMAGES = 32  # one after the other that were listed and cannot be read: the drive has gone
 # What the manifest says of the model pass itself, whatever is applied to it later.
 OF_MODEL_PASS = (
     *("maps", "depths", "timings", "batch_size", "created", "libraries", "machine", "precision"),
@@ -179,10 +181,11 @@ def _run_model(
     )
     total = len(dataset.samples)
     starts = range(0, total, batch_size)
-    missing = [i for i in range(len(starts)) if not shard_path(folder, i).is_dir()]
+    retries = {i: count_retries(folder, i) for i in range(len(starts))}  # of shards that are there
+    missing = [i for i, count in retries.items() if count != 0]
     finished = total - sum(min(batch_size, total - starts[i]) for i in missing)
     measure, note = stopwatch(finished), progress_writer(folder)
-    began, done = time.monotonic(), 0
+    began, done, lost = time.monotonic(), 0, 0
 
     def scorer(settings: AuditSettings) -> Halving:
         return Halving(lambda batch: score_batch(detector, settings, batch, surroundings))
@@ -194,8 +197,19 @@ def _run_model(
         return index, score(batch)
 
     def save(worked: tuple[int, Shard]) -> int:
+        nonlocal lost
         index, shard = worked
-        write_shard(folder, index, shard)
+        failed, before = int(shard.samples[RETRY].sum()), retries[index]
+        if before is None or failed < before:
+            write_shard(folder, index, shard)
+            retries[index] = failed
+        lost = lost + failed if failed == len(shard.samples) else 0
+        if lost >= LOST_IMAGES or (lost and not dataset.root.is_dir()):
+            raise DataError(
+                f"The images in {dataset.root} are no longer there as they were listed (the last "
+                f"of them: {str(shard.samples['reason'].iloc[-1]).rstrip('.')}); what is finished "
+                "is kept: put them back and run the same command again, which goes on from there."
+            )
         return len(shard.samples)
 
     with batch_reader(detector, dataset) as read:
@@ -211,18 +225,23 @@ def _run_model(
             )
             manifest = replace(manifest, precision=check)
             write_manifest(folder, manifest)
-        if cluster is None:
-            results = run_local(missing, load, work)
-        else:
+
+        def results(indices: Sequence[int]) -> Iterator[tuple[int, Shard]]:
+            if cluster is None:
+                return run_local(indices, load, work)
             from trust_core.audit.cluster import run_on_cluster
 
-            jobs = {i: slice(starts[i], starts[i] + batch_size) for i in missing}
-            results = run_on_cluster(cluster, detector, dataset, settings, surroundings, jobs)
-        for count in run_behind(results, save):
+            jobs = {i: slice(starts[i], starts[i] + batch_size) for i in indices}
+            return run_on_cluster(cluster, detector, dataset, settings, surroundings, jobs)
+
+        for count in run_behind(results(missing), save):
             done += count
             state = measure(finished + done, total)
             progress(state)
             note(state)
+        again = [i for i in missing if retries[i]]  # a drive may be back by now
+        for _ in run_behind(results(again), save):
+            pass
     answers = (read_shard_samples(folder, index) for index in range(len(starts)))
     if all((part["status"] == UNREADABLE).all() for part in answers):  # ends at the first other
         reason = read_shard_samples(folder, 0)["reason"].iloc[0]

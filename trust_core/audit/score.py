@@ -26,7 +26,7 @@ from trust_core.explanation.uncertainty import (
     uncertainty_scores,
 )
 from trust_core.model.detector import Detector, Response
-from trust_core.storage.shards import Half, Shard
+from trust_core.storage.shards import RETRY, Half, Shard
 
 UNREADABLE, NO_SCORE = "unreadable", "no score"
 OVERLAP_COLUMNS = ["iou_defect", "iou_good", "iou_difference", "status"]
@@ -290,6 +290,7 @@ def _sample_table(
             "p_defect": clean["p_defect"],
             "predicted": pd.array(defective.astype(np.int8), dtype="Int8"),
             "reason": batch.reasons,
+            RETRY: batch.passing,
             **uncertainty,
         }
     )

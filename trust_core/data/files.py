@@ -1,16 +1,32 @@
-"""Listing the files below a folder, and the sha256 of files."""
+"""Listing the files below a folder, reading them with patience, and their sha256."""
 
-import hashlib
+import errno
 import os
-from collections.abc import Sequence
+import threading
+import time
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from pathlib import Path
+from typing import TypeVar
 
 from trust_core.errors import DataError
+from trust_core.storage.checksums import file_sha256 as file_sha256
+
+Content = TypeVar("Content")
 
 IMAGE_SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".jfif", ".bmp", ".tif", ".tiff", ".webp"))
+PAUSES = (0.05, 0.25, 1.0)  # seconds, each before another try to read a file
+LASTING = frozenset(
+    (
+        *(errno.ENOENT, errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOTDIR),
+        *(errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL),
+    )
+)
+"""Errors that waiting does not mend."""
+
 _BATCH = 256
+_in_vain = threading.Event()  # the last file failed at every try: the next ones get one each
 
 
 def is_junk(name: str) -> bool:
@@ -70,10 +86,30 @@ def list_files(root: Path) -> list[str]:
     return sorted(found)
 
 
-def file_sha256(path: str | Path) -> str:
-    """The sha256 of a file as hex digits."""
-    with open(path, "rb", buffering=0) as file:  # noqa: PTH123 (100,000 times)
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def patiently(read: Callable[[], Content]) -> Content:
+    """What `read` gives of a file; an error that may pass is followed by a pause and another try.
+
+    Where nothing can be read any more, each file is tried once: a drive that is gone must not cost
+    a pause for each of a million images.
+
+    Raises:
+        OSError: of the last try.
+    """
+    pauses = iter(() if _in_vain.is_set() else PAUSES)
+    while True:
+        try:
+            content = read()
+        except OSError as error:
+            if error.errno in LASTING:
+                raise
+            pause = next(pauses, None)
+            if pause is None:
+                _in_vain.set()
+                raise
+            time.sleep(pause)
+        else:
+            _in_vain.clear()
+            return content
 
 
 def hash_files(root: Path, paths: Sequence[str]) -> list[str]:
@@ -89,6 +125,6 @@ def _hash_batch(root: Path, paths: Sequence[str]) -> list[str]:
 
 def _hash(path: str) -> str:
     try:
-        return file_sha256(path)
+        return patiently(lambda: file_sha256(path))
     except OSError:
         return ""

@@ -1,6 +1,7 @@
 """Safe decoding of image files: an 8-bit picture, or the reason why there is none."""
 
 import io
+import os
 import struct
 import threading
 import warnings
@@ -11,12 +12,16 @@ from pathlib import Path
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
+from trust_core.data.files import patiently
 from trust_core.errors import UnreadableImage
 
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
 SIXTEEN = 16  # bits
 MAX_PIXELS = 80_000_000
 """Largest picture that is decoded; below Pillow's own limit, and checked from the header."""
+
+MAX_BYTES = 1 << 30
+"""Largest file that is read: more than the largest picture takes with no compression at all."""
 
 _SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N")
 _READABLE = frozenset(
@@ -34,7 +39,6 @@ _MALFORMED = (
     ArithmeticError,
     AttributeError,
     EOFError,
-    MemoryError,
     NotImplementedError,
     struct.error,
     zlib.error,
@@ -91,6 +95,28 @@ def used_bits(paths: Sequence[Path]) -> int | None:
     return None if most is None else next(bits for bits in _CAMERA_BITS if not most >> bits)
 
 
+def image_bytes(path: Path) -> bytes:
+    """The bytes of an image file, to be hashed and decoded: both speak of the very same picture.
+
+    Raises:
+        UnreadableImage: with the file name and the reason; `passing`.
+    """
+
+    def read() -> bytes:
+        with path.open("rb") as file:
+            if os.fstat(file.fileno()).st_size > MAX_BYTES:
+                raise UnreadableImage(
+                    f"{path.name}: the file is larger than {MAX_BYTES >> 30} GB; save the picture "
+                    "alone."
+                )
+            return file.read()
+
+    try:
+        return patiently(read)
+    except OSError as error:
+        raise UnreadableImage(f"{path.name}: {_reason(error)}.", passing=True) from error
+
+
 def image_size(path: Path, *, upright: bool = True) -> tuple[int, int]:
     """(width, height) of the picture that `read_image` gives, from the header alone.
 
@@ -101,6 +127,8 @@ def image_size(path: Path, *, upright: bool = True) -> tuple[int, int]:
         with _open(path) as image:
             turned = upright and image.getexif().get(ExifTags.Base.Orientation, 1) in _TURNED
             return image.size[::-1] if turned else image.size
+    except MemoryError as error:
+        raise no_memory(path) from error
     except (*_TOO_LARGE, *_MALFORMED) as error:
         raise UnreadableImage(f"{path.name}: {_reason(error)}.") from error
 
@@ -137,8 +165,15 @@ def decode(
         raise UnreadableImage(
             f"{path.name}: more than {MAX_PIXELS // 1_000_000} million pixels; scale or crop it."
         ) from error
+    except MemoryError as error:
+        raise no_memory(path) from error
     except _MALFORMED as error:
         raise UnreadableImage(f"{path.name}: {_reason(error)}.") from error
+
+
+def no_memory(path: Path) -> UnreadableImage:
+    """The reason of an image that needs more memory than there is just now."""
+    return UnreadableImage(f"{path.name}: there is not enough memory to decode it.", passing=True)
 
 
 def _open(file: Path | io.BytesIO) -> Image.Image:

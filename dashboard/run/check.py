@@ -15,17 +15,25 @@ from dashboard.run.settings import choose_input
 from trust_core.audit.identity import Identity, identify
 from trust_core.audit.options import find
 from trust_core.audit.settings import AuditSettings
+from trust_core.data.duplicates import NearDuplicates, near_duplicates
 from trust_core.data.samples import Dataset
 from trust_core.errors import TrustError
 from trust_core.figures.words.numbers import count, counted, percent
 from trust_core.model.checks.predictions import Expectation, read_expected, try_expected
 from trust_core.model.checks.preflight import Preflight, preflight
-from trust_core.model.checks.sample_images import MaskPreview, Preview, mask_previews, previews
+from trust_core.model.checks.sample_images import (
+    MaskPreview,
+    Preview,
+    mask_previews,
+    previews,
+    small_pictures,
+)
 from trust_core.model.detector import Detector
 from trust_core.model.open import ModelFacts, ModelOptions
 
 LABELS = ("good", "defective")
 THUMBNAIL = 128
+PAIRS = 4  # of near duplicates that are shown
 EXPECT = find("expect")
 
 
@@ -95,6 +103,7 @@ def show_findings(checked: Check, data: Dataset, settings: AuditSettings) -> Non
         if found.inverted:
             st.caption(f"{meaning(checked.detector.convention)}: step 1 has the switch.")
         bullets(found.findings)
+        _near_duplicates(data)
         if checked.expect:  # the user's own predictions: is it really the same detector?
             result = _expectation(checked.identity, checked.expect, checked.detector, data)
             same = result.reproduced == result.compared
@@ -120,6 +129,24 @@ def _expectation(
     identity: Identity, expect: Path, _detector: Detector, _data: Dataset
 ) -> Expectation:
     return try_expected(read_expected(expect, _data), _detector, _data)
+
+
+def _near_duplicates(data: Dataset) -> None:
+    """Pictures that are nearly those of another role, side by side."""
+    found, pictures = _near_pairs(data)
+    if not found.pairs:
+        return
+    bullets([found.sentence], "warnings")
+    for pair, column in zip(pictures, st.columns(PAIRS), strict=False):
+        with column.container(horizontal=True, gap="small"):
+            for picture in pair:
+                st.image(picture, width=THUMBNAIL // 2)
+
+
+@st.cache_data(max_entries=8, ttl=HOUR, show_spinner="Looking for copies …", hash_funcs=KEYS)
+def _near_pairs(data: Dataset) -> tuple[NearDuplicates, list[list[bytes]]]:
+    found = near_duplicates(data)
+    return found, [small_pictures(data.root, pair) for pair in found.pairs[:PAIRS]]
 
 
 def _masks(data: Dataset) -> None:

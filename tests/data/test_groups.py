@@ -32,6 +32,17 @@ def test_a_pattern_that_is_none():
         groups_by_pattern(["x"], "(")
 
 
+@pytest.mark.parametrize("pattern", [r"(?<=lot)\d+", r"(\w)\1", r"a(?!b)"])
+def test_a_pattern_that_looks_around_or_back(pattern):
+    with pytest.raises(SettingsError, match=r"looks ahead or behind, or back.*cannot"):
+        groups_by_pattern(["x"], pattern)
+
+
+def test_no_pattern_takes_forever():
+    paths = ["a" * 5000 + ".png"] * 20
+    assert groups_by_pattern(paths, r"(.+)+X") == [""] * 20  # `re` would take 2^5000 steps
+
+
 def test_copies_share_a_group_with_all_that_hang_on_them():
     table = samples(("x", "d", 0), ("x", "b", 0), ("y", "b", 0), ("y", "c", 0), ("z", "e", 0))
     groups, notes = merge_identical(table)

@@ -27,6 +27,7 @@ def add_audit(part: argparse.ArgumentParser) -> None:
 def run_audit(options: argparse.Namespace) -> dict[str, Any]:
     """Score every part; the findings of a first look are told before."""
     from trust_core.audit.run import run_audit
+    from trust_core.data.duplicates import near_duplicates
     from trust_core.model.checks.predictions import compare_expected, read_expected, try_expected
     from trust_core.model.checks.preflight import preflight
     from trust_core.model.open import open_for_audit
@@ -39,6 +40,8 @@ def run_audit(options: argparse.Namespace) -> dict[str, Any]:
     print_notes([*detector.notes, *images.notes])
     check = preflight(detector, images, strengths=len(settings.strengths) - 1)
     findings = [*check.findings, *check.warnings]
+    if near := near_duplicates(images).sentence:
+        findings.append(near)
     print_notes(findings)
     if theirs and (trial := try_expected(theirs, detector, images)).reproduced < trial.compared:
         print_notes([trial.sentence])

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from trust_core.data.duplicates import copies_across_splits
 from trust_core.data.files import hash_files
 from trust_core.data.folders import samples_of_folders
 from trust_core.data.groups import groups_by_pattern, merge_identical
@@ -63,14 +64,18 @@ def read_dataset(
     table["group"], merged = merge_identical(table)
     if roles is not None:
         table["role"] = override_roles(source, table, roles)
-    table, derived = assign_roles(table)
+    copies = copies_across_splits(table)
+    try:
+        table, derived = assign_roles(table)
+    except DataError as error:
+        raise DataError(" ".join(filter(None, (copies, str(error))))) from error
     table = table.sort_values("sample_id", ignore_index=True)[list(SAMPLE_COLUMNS)]
     return Dataset(
         root=source,
         samples=table.astype({"label": "int8"}),
         layout=labelled.layout,
         good=labelled.good,
-        notes=(*labelled.notes, *grouped, *merged, *derived),
+        notes=(*([copies] if copies else []), *labelled.notes, *grouped, *merged, *derived),
     )
 
 

@@ -171,7 +171,7 @@ def class_pictures(
     for path, name in zip(files, names, strict=True):
         if name in by_class:
             by_class[name].append(path)
-    return {name: _pictures(root, _evenly(by_class[name], each)) for name in classes}
+    return {name: small_pictures(root, _evenly(by_class[name], each)) for name in classes}
 
 
 def readable_pixels(
@@ -195,7 +195,8 @@ def _evenly(paths: Sequence[str], most: int) -> Sequence[str]:
     return paths[:: max(1, len(paths) // most)][:most]
 
 
-def _pictures(root: Path, paths: Iterable[str]) -> list[bytes]:
+def small_pictures(root: Path, paths: Iterable[str]) -> list[bytes]:
+    """Small PNGs of image files; unreadable ones are left out."""
     pictures = []
     for path in paths:
         with suppress(UnreadableImage):

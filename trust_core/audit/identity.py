@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from importlib.metadata import version
 from typing import Any
+from urllib.parse import quote
 
 import pandas as pd
 
@@ -116,7 +117,7 @@ def describe_audit(
             "name": map_key(detector, layer, name),
             "layer": layer,
             "map": name,
-            "file": f"{layer}.{name}.npy",
+            "file": quote(f"{layer}.{name}.npy", safe=""),  # a layer may be called "a/b"
             "grid": [COMPARISON_GRID] * 2 if form == EVIDENCE_FORM else list(detector.grids[layer]),
         }
         for layer in detector.layers

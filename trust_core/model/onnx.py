@@ -1,18 +1,31 @@
-"""ONNX networks, converted to PyTorch so that gradients reach the image (extra `onnx`)."""
+"""ONNX networks, converted to PyTorch so that gradients reach the image.
 
+What an exporter writes differently is brought to one form first (`onnx_graph`). Where onnxruntime
+is installed, the converted network has to give its numbers before it is used.
+"""
+
+import hashlib
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from trust_core.data.files import file_sha256
 from trust_core.errors import ModelError, first_line
-from trust_core.model.modules import eval_mode
 from trust_core.model.outputs import logits_of
-from trust_core.model.weights import check_size
+from trust_core.model.weights import LARGEST_FILE, check_size
 
-NEWEST_OPSET = 17  # what onnx2torch converts for certain; newer graphs are brought down to it
+USUAL = (224, 224)
+LARGEST_BATCH = 64
+DTYPES = {10: np.float16, 11: np.float64}  # of an input, by its number in ONNX
+CLOSE = 1e-3  # of the outputs' size: what rounding in another order may differ by
+REDUCED = 5e-2  # the same where the file computes in half precision and we do not
 
 
 @dataclass(frozen=True)
@@ -20,68 +33,231 @@ class OnnxNetwork:
     """A converted network.
 
     Attributes:
-        module: (N, c, H, W) to logits.
+        module: (N, c, H, W) to logits, whatever N.
         outputs: number of outputs K.
         channels: c.
-        size: (H, W); 224x224 where the graph leaves it open.
+        size: (H, W); 224x224 where neither the graph nor the user says.
+        sha256: of the file, and of the weights beside it where there are any.
+        notes: sentences the user should read.
     """
 
     module: nn.Module
     outputs: int
     channels: int
     size: tuple[int, int]
+    sha256: str
+    notes: tuple[str, ...]
 
 
-def read_onnx(path: Path) -> OnnxNetwork:
-    """Read and convert an ONNX graph that carries all of its weights itself.
+def read_onnx(path: Path, size: tuple[int, int] | None = None) -> OnnxNetwork:
+    """Read and convert an ONNX graph.
 
     Args:
-        path: `.onnx`.
+        path: `.onnx`; weights in a second file are read from its own folder alone.
+        size: (H, W) of the input, where the graph leaves it open.
 
     Raises:
-        ModelError: the extra is not installed, or the graph cannot be read or converted.
+        ModelError: ONNX is not installed, or the graph cannot be read or converted.
     """
     try:
         import onnx
-        import onnx2torch
+        import onnx2torch  # noqa: F401 - that it is there
         from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
-        from onnx import version_converter
-        from onnx.external_data_helper import uses_external_data
     except ImportError as error:
         raise ModelError(
             f"{path.name}: reading ONNX needs two packages more: pip install onnx onnx2torch."
         ) from error
+    from trust_core.model import onnx_graph
+
     check_size(path)
     try:
-        graph = onnx.load(path, load_external_data=False)
-        if any(uses_external_data(tensor) for tensor in graph.graph.initializer):
-            raise ModelError(
-                f"{path.name} keeps its weights in another file, which is not read; "
-                "export it again with the weights inside (external_data=False)."
-            )
-        onnx.checker.check_model(graph)
+        model = onnx.load(path, load_external_data=False)
+        files = _read_weights_beside(path, model)
+        with onnx_graph.without_weights(model):
+            onnx.checker.check_model(model)
     except (DecodeError, onnx.checker.ValidationError) as error:
         raise ModelError(f"{path.name} is no valid ONNX file: {first_line(error)}") from error
     try:
-        if max(entry.version for entry in graph.opset_import if not entry.domain) > NEWEST_OPSET:
-            graph = version_converter.convert_version(graph, NEWEST_OPSET)
-        module = onnx2torch.convert(graph).eval()
-        channels, size = _input(graph)
-        with torch.no_grad(), eval_mode(module):
-            outputs = logits_of(module(torch.zeros(2, channels, *size))).shape[1]
-    except (RuntimeError, NotImplementedError, ValueError, KeyError, TypeError) as error:
+        module, channels, size, notes = _convert(path, model, size)
+        with torch.no_grad():
+            outputs = logits_of(module(_noise(channels, size))).shape[1]
+    except (
+        RuntimeError,
+        NotImplementedError,
+        ValueError,
+        KeyError,
+        TypeError,
+        IndexError,
+    ) as error:
         raise ModelError(
             f"{path.name} cannot be converted with gradients: {first_line(error)} "
-            "Export it with torch.onnx.export(..., dynamo=False, opset_version=17)."
+            "Where you have the PyTorch module, hand that to the library instead."
         ) from error
-    return OnnxNetwork(module, outputs, channels, size)
+    return OnnxNetwork(module, outputs, channels, size, _sha256(path, files), tuple(notes))
 
 
-def _input(graph: Any) -> tuple[int, tuple[int, int]]:  # noqa: ANN401  an onnx.ModelProto
-    """Channels and (H, W) of the graph's one image input."""
-    weights = {tensor.name for tensor in graph.graph.initializer}
-    images = [entry for entry in graph.graph.input if entry.name not in weights]
-    sides = [side.dim_value for side in images[0].type.tensor_type.shape.dim]
-    if len(images) != 1 or len(sides) != 4 or sides[1] not in (1, 3):
-        raise ValueError("its input must be one image batch (N, 3 or 1, H, W).")
-    return sides[1], (sides[2] or 224, sides[3] or 224)
+def _convert(
+    path: Path,
+    model: Any,  # noqa: ANN401  an onnx.ModelProto
+    size: tuple[int, int] | None,
+) -> tuple[nn.Module, int, tuple[int, int], list[str]]:
+    """Module for any number of images, channels, (H, W) and notes.
+
+    Raises:
+        ValueError: it cannot be converted; the cause.
+    """
+    from trust_core.model import onnx_graph, onnx_operators
+
+    batch, channels, sides, channels_last = onnx_graph.image_input(model)
+    if batch > LARGEST_BATCH:
+        raise ValueError(f"it was exported for batches of {batch:,} images.")
+    size = (sides[0] or (size or USUAL)[0], sides[1] or (size or USUAL)[1])
+    noise = _noise(channels, size)
+    kind = model.graph.input[0].type.tensor_type.elem_type
+    notes = onnx_graph.prepare(model)
+    if channels_last:
+        onnx_graph.channels_first(model)
+    images = noise.permute(0, 2, 3, 1) if channels_last else noise
+    wanted = _original_outputs(path, images.numpy().astype(DTYPES.get(kind, np.float32)), batch)
+    close = REDUCED if notes else CLOSE
+    module = onnx_operators.converted(model)
+    if not batch and _answers(module, noise, wanted, close):
+        return module, channels, size, notes
+    batch = batch or 1
+    shapes = onnx_operators.value_shapes(model, module, noise[:1].repeat(batch, 1, 1, 1))
+    onnx_graph.any_batch(model, batch, shapes)
+    module = onnx_operators.converted(model)
+    if not _answers(module, noise, wanted, close):
+        raise ValueError(
+            f"it was exported for a batch of {batch}, and its shapes allow no other; export it "
+            "again with a batch axis that is dynamic."
+        )
+    return module, channels, size, notes
+
+
+def _noise(channels: int, size: tuple[int, int]) -> Tensor:
+    return torch.rand((2, channels, *size), generator=torch.Generator().manual_seed(0))
+
+
+def _original_outputs(path: Path, images: npt.NDArray[Any], batch: int) -> list[Tensor] | None:
+    """What onnxruntime makes of each image, all outputs that are numbers; None = unknown."""
+    try:
+        import onnxruntime
+    except ImportError:
+        return None
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.intra_op_num_threads = 1
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    try:
+        session = onnxruntime.InferenceSession(str(path), options, ["CPUExecutionProvider"])
+        name = session.get_inputs()[0].name
+        answers = [
+            session.run(None, {name: np.repeat(image[None], max(batch, 1), 0)}) for image in images
+        ]
+    except Exception:
+        return None  # a newer format than it knows, for instance
+    return [
+        torch.from_numpy(np.concatenate([each[:1] for each in part]).astype(np.float32))
+        for part in zip(*answers, strict=True)
+        if np.issubdtype(part[0].dtype, np.floating) and part[0].ndim
+    ]
+
+
+def _answers(module: nn.Module, noise: Tensor, wanted: list[Tensor] | None, close: float) -> bool:
+    """Whether the converted graph answers a batch as it answers each image alone.
+
+    Raises:
+        ValueError: its answers are not those of onnxruntime.
+    """
+    with torch.no_grad():
+        try:
+            found = _listed(module(noise))
+            wanted_here = wanted or [
+                torch.cat(parts)
+                for parts in zip(*(_listed(module(image[None])) for image in noise), strict=True)
+            ]
+        except (RuntimeError, ValueError, TypeError, IndexError):
+            return False
+    if [part.shape for part in found] != [part.shape for part in wanted_here]:
+        return False
+    apart = max(
+        ((one - other).abs().max() / (1 + other.abs().max())).item()
+        for one, other in zip(found, wanted_here, strict=True)
+    )
+    if not apart < close:
+        raise ValueError(
+            f"converted, it answers otherwise than before (by {apart:.1g} of the largest output)."
+        )
+    return True
+
+
+def _listed(output: object) -> list[Tensor]:
+    parts = output if isinstance(output, (list, tuple)) else [output]
+    return [part for part in parts if isinstance(part, Tensor)]
+
+
+def _read_weights_beside(path: Path, model: Any) -> list[Path]:  # noqa: ANN401  an onnx.ModelProto
+    """Take weights from the files that a graph names, if they lie right beside it.
+
+    Every span is held against the file, and no byte is read twice.
+
+    Raises:
+        ModelError: a file is absent or elsewhere, or is not as the graph says.
+    """
+    from onnx import helper
+    from onnx.external_data_helper import ExternalDataInfo, uses_external_data
+
+    contents: dict[str, bytes] = {}
+    left: dict[str, int] = {}
+    for tensor in _tensors(model):
+        if not uses_external_data(tensor):
+            continue
+        info = ExternalDataInfo(tensor)
+        name = info.location
+        file = path.parent / name
+        if Path(name).name != name or "\\" in name or file.is_symlink():
+            raise ModelError(
+                f"{path.name} keeps its weights in another folder ({name[:80]}), which is not "
+                "read; save it again with the weights beside it or inside."
+            )
+        if name not in contents:
+            if not file.is_file():
+                raise ModelError(
+                    f"{path.name} keeps its weights in {name}, which is not beside it; put both "
+                    "into one folder, or export again with the weights inside "
+                    "(external_data=False)."
+                )
+            check_size(file)
+            contents[name] = file.read_bytes()
+            left[name] = len(contents[name])
+        kind = helper.tensor_dtype_to_np_dtype(tensor.data_type)
+        length = math.prod(tensor.dims) * kind.itemsize
+        start = info.offset or 0
+        left[name] -= length
+        data = contents[name][start : start + length]
+        if info.length not in (None, length) or len(data) != length or left[name] < 0:
+            raise ModelError(
+                f"{name} is not the file that {path.name} was saved with: {tensor.name[:80]} does "
+                "not fit into it. Copy or export both again."
+            )
+        tensor.ClearField("external_data")
+        tensor.data_location = type(tensor).DEFAULT
+        tensor.raw_data = data
+    if sum(map(len, contents.values())) > LARGEST_FILE:
+        raise ModelError(f"{path.name} has more than {LARGEST_FILE // 2**30} GiB of weights.")
+    return [path.parent / name for name in contents]
+
+
+def _tensors(model: Any) -> Iterator[Any]:  # noqa: ANN401  an onnx.ModelProto, its TensorProtos
+    yield from model.graph.initializer
+    for node in model.graph.node:
+        for attribute in node.attribute:
+            if attribute.HasField("t"):
+                yield attribute.t
+
+
+def _sha256(path: Path, beside: list[Path]) -> str:
+    """Of the file; with weights beside it, of the hashes of all."""
+    hashes = [file_sha256(file) for file in (path, *beside)]
+    return hashes[0] if not beside else hashlib.sha256("".join(hashes).encode()).hexdigest()

@@ -11,7 +11,6 @@ import torch
 from safetensors.torch import save
 from torch import nn
 
-from trust_core.data.files import file_sha256
 from trust_core.data.images import used_bits
 from trust_core.data.samples import Dataset
 from trust_core.errors import ModelError, SettingsError, StoreError
@@ -146,7 +145,7 @@ def open_detector(
         )
     size = options.size or (card.preprocessing.size if card else None)
     if path.suffix.lower() == ".onnx":
-        network = _open_onnx(path)
+        network = _open_onnx(path, size)
     else:
         network = _open_weights(path, architectures[0] if architectures else None, size)
     preprocessing, taken = _preprocessing(options, card, network)
@@ -342,11 +341,11 @@ def _no_decision(name: str, named: str | None) -> list[str]:
     ]
 
 
-def _open_onnx(path: Path) -> _Network:
-    onnx = read_onnx(path)
+def _open_onnx(path: Path, size: tuple[int, int] | None) -> _Network:
+    onnx = read_onnx(path, size)
     published = PublishedInput(onnx.size, (0.0,), (1.0,))
     return _Network(
-        onnx.module, "ONNX", onnx.outputs, onnx.channels, published, file_sha256(path), ()
+        onnx.module, "ONNX", onnx.outputs, onnx.channels, published, onnx.sha256, onnx.notes
     )
 
 

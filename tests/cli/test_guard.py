@@ -2,7 +2,10 @@
 
 import csv
 import json
+import shutil
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -10,6 +13,8 @@ from torchvision.models import resnet18
 
 from tests.small import write_images
 from trust_core.cli.main import main
+from trust_core.deploy.log import read_log
+from trust_core.deploy.reference import NUMBERS, Reference, save_reference
 from trust_core.storage.audit_files import open_audit
 
 
@@ -108,3 +113,53 @@ def test_an_audit_whose_model_has_gone_is_said_so(folders, capsys, tmp_path):
         assert not (tmp_path / "g").exists()
     finally:
         save_file(torn, model)
+
+
+@pytest.fixture
+def line(folders, capsys, tmp_path):
+    """A guard whose audit was like its log, and that log."""
+    _, guard, images = folders
+    mine, log = tmp_path / "guard", tmp_path / "log.jsonl"
+    shutil.copytree(guard, mine)
+    assert told(capsys, "guard", "run", guard, images, "--log", log)[0] == 0
+    seen = read_log(log)
+    columns = (seen[name].to_numpy() for name in NUMBERS)
+    save_reference(Reference(*columns, np.zeros(len(seen), dtype=bool), 2.0), mine)
+    return mine, log
+
+
+def test_the_line_is_compared_with_the_audit(line, capsys, tmp_path):
+    guard, log = line
+    code, result = told(capsys, "guard", "drift", guard, log)
+    assert (code, result["alarm"], result["images"], result["every"]) == (0, False, 24, 2)
+    assert [shift["name"] for shift in result["shifts"]][-1] == "the sharpness of the images"
+    assert result["recall_sentence"] == ""
+    labels = tmp_path / "labels.csv"
+    labels.write_text("path,label\npart000_0.png,0\n")
+    code, result = told(capsys, "guard", "drift", guard, log, "--labels", labels)
+    assert "Export the guard with an audit rate" in result["recall_sentence"]
+    assert main(["guard", "drift", str(guard), str(log)]) == 0
+    assert "No drift to be seen in 24 images" in capsys.readouterr().out
+
+
+def test_a_line_that_drifted_exits_3(line, capsys, tmp_path):
+    guard, log = line
+    out = tmp_path / "many.csv"
+    odd = read_log(log).nlargest(1, "p_defect")[["path", "decision", "p_defect", "indicator"]]
+    pd.concat([odd.assign(reason="")] * 300).to_csv(out, index=False)
+    code, result = told(capsys, "guard", "drift", guard, out)
+    assert (code, result["alarm"]) == (3, True)
+    out.write_text("a,b\n1,2\n")
+    assert main(["guard", "drift", str(guard), str(out)]) == 2
+    assert "no file of decisions" in capsys.readouterr().err
+
+
+def test_what_cannot_be_compared_is_said(folders, line, capsys):
+    _, bare, _ = folders
+    guard, log = line
+    assert main(["guard", "drift", str(bare), str(log)]) == 2  # no image of it is in tune
+    assert "no image for choosing" in capsys.readouterr().err
+    policy = json.loads(log.read_text().splitlines()[0])["policy"]
+    log.write_text(log.read_text().replace(policy, "0" * 12))
+    assert main(["guard", "drift", str(guard), str(log)]) == 2
+    assert "log of another guard" in capsys.readouterr().err

@@ -180,6 +180,68 @@ def show_serve(result: dict[str, Any]) -> None:
     print(f"{result['address']} has stopped.")
 
 
+def add_drift(part: argparse.ArgumentParser) -> None:
+    """Options of the task `drift`."""
+    part.add_argument("folder", type=Path, metavar="DIR", help="of the guard")
+    part.add_argument("log", type=Path, metavar="LOG", help="its log, or a file of --out")
+    part.add_argument("--labels", type=Path, metavar="CSV", help="that came back: path,label")
+    part.add_argument(
+        "--alpha", type=float, default=0.05, help="chance of ever calling a drift where none is"
+    )
+    part.add_argument(
+        "--every",
+        type=int,
+        metavar="N",
+        help="photographs of one part in a row, of which one counts; default: as in the audit",
+    )
+
+
+def run_drift(options: argparse.Namespace) -> dict[str, Any]:
+    """Whether the line still is what was audited."""
+    from trust_core.deploy.drift import drift
+    from trust_core.deploy.line_log import read_labels, read_line
+    from trust_core.deploy.policy import read_policy
+    from trust_core.deploy.reference import load_reference
+
+    policy = read_policy(options.folder)
+    reference = load_reference(options.folder)
+    found = drift(
+        reference,
+        read_line(options.log, options.folder),
+        threshold=policy.threshold - policy.tolerance,
+        labels=read_labels(options.labels) if options.labels else None,
+        alpha=options.alpha,
+        every=options.every,
+    )
+    return {"guard": str(options.folder), "log": str(options.log), **found.as_json()}
+
+
+def show_drift(result: dict[str, Any]) -> None:
+    """What the log shows, beside the audit."""
+    print(result["sentence"])
+    rows = {
+        "called defective": ("defective", "defective_audit"),
+        "of the rest, to be re-inspected": ("flagged", "flagged_audit"),
+    }
+    for words, names in rows.items():
+        line, audit = ("–" if result[n] is None else f"{result[n]:.1%}" for n in names)
+        print(f"  {words:<34}{line:>8} on the line, {audit:>8} in the audit")
+    if result["unreadable"]:
+        print(f"  {result['unreadable']:,} images could not be read.")
+    if result["recall_sentence"]:
+        print(result["recall_sentence"])
+
+
+def must_not_drift(result: dict[str, Any]) -> None:
+    """Exit 3 when the line has drifted.
+
+    Raises:
+        NotMet: it has.
+    """
+    if result["alarm"]:
+        raise NotMet("The line has drifted from what was audited.")
+
+
 def _stopper() -> Any:  # noqa: ANN401 - a function
     """Says whether the user has asked to stop: what is in the network is finished first."""
     asked = []

@@ -17,7 +17,7 @@ from trust_core.cli import audit, decisions, evidence, guard, report, train
 from trust_core.cli.options import Parser
 from trust_core.errors import TrustError
 
-FAMILIES = {"guard": "what goes to the line: export, check, run, serve"}
+FAMILIES = {"guard": "what goes to the line: export, check, run, serve, drift"}
 STOPPED = 130  # what shells report for a job that was interrupted
 
 
@@ -60,6 +60,13 @@ GUARD_TASKS = {
         "decide on new images, without labels", guard.add_run, guard.run_run, guard.show_run
     ),
     "serve": Job("answer requests over HTTP", guard.add_serve, guard.run_serve, guard.show_serve),
+    "drift": Job(
+        "is the line still what was audited? exit 3 when not",
+        guard.add_drift,
+        guard.run_drift,
+        guard.show_drift,
+        guard.must_not_drift,
+    ),
 }
 
 JOBS: dict[str, Job | dict[str, Job]] = {

@@ -52,6 +52,7 @@ from trust_core.deploy.policy import (
     policy_text,
     write_sums,
 )
+from trust_core.deploy.reference import line_reference, save_reference
 from trust_core.errors import DataError, ModelError, StoreError, UnreadableImage
 from trust_core.explanation.evidence.fit import UNSEALED_ROLES, audit_patch_gaussian
 from trust_core.explanation.evidence.heatmaps import EVIDENCE_FORM, evidence_window
@@ -121,6 +122,10 @@ def export_guard(
             if EVIDENCE_FORM in (*policy.maps.specific, *policy.maps.agnostic):
                 audit_patch_gaussian(audit, evidence_window(detector.preprocessing.size))
                 shutil.copy(audit.folder / EVIDENCE, folder / EVIDENCE)
+            reference = line_reference(
+                audit, point.indicator, point.strength, detector.preprocessing
+            )
+            save_reference(reference, folder)
             text = policy_text(policy)
             (folder / POLICY).write_text(text, encoding="utf-8")
             guard = open_guard(folder, module=own)

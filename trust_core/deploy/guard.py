@@ -27,6 +27,7 @@ from trust_core.decision.tradeoff import Floats
 from trust_core.deploy.check import file_differences, golden_differences, read_golden
 from trust_core.deploy.indicators import score_parts
 from trust_core.deploy.measure import MAPS, Arrays, Measurement, measure
+from trust_core.deploy.photometry import photometry
 from trust_core.deploy.policy import (
     DEFECTIVE,
     FITTED,
@@ -75,6 +76,8 @@ class Inspection:
         indicator: of a passed part; None without a score, and for parts called defective.
         reason: why, in words; "" for a good part that nothing speaks against.
         audit_sample: a good part that is inspected at random all the same.
+        brightness: of the network's input, as `photometry`; None where it cannot be read.
+        sharpness: the same.
         maps: heatmaps by name, `(h, w)` float32, when they were asked for.
     """
 
@@ -85,6 +88,8 @@ class Inspection:
     indicator: float | None
     reason: str
     audit_sample: bool = False
+    brightness: float | None = None
+    sharpness: float | None = None
     maps: Mapping[str, npt.NDArray[np.float32]] | None = None
 
     def as_json(self) -> dict[str, Any]:
@@ -93,6 +98,7 @@ class Inspection:
             "path": self.name,
             **{name: getattr(self, name) for name in ("decision", "p_defect", "log_odds")},
             **{name: getattr(self, name) for name in ("indicator", "reason", "audit_sample")},
+            **{name: getattr(self, name) for name in ("brightness", "sharpness")},
         }
         if self.maps is not None:
             told["maps"] = {name: values.tolist() for name, values in self.maps.items()}
@@ -220,6 +226,7 @@ class Guard:
         clean = measured.columns[0.0]
         suspicious = dict(zip(measured.passed.tolist(), flagged.tolist(), strict=True))
         indicator = dict(zip(measured.passed.tolist(), values.tolist(), strict=True))
+        brightness, sharpness = photometry(pixels)
         found = []
         for row, name in enumerate(names):
             value, p = indicator.get(row, np.nan), float(clean["p_defect"][row])
@@ -240,6 +247,8 @@ class Guard:
                     _known(value),
                     reason,
                     sampled,
+                    float(brightness[row]),
+                    float(sharpness[row]),
                     _maps(measured, row) if maps else None,
                 )
             )

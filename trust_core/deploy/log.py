@@ -1,8 +1,9 @@
 """The log of a guard: one JSON line a part, no images.
 
 `{"time": "2026-05-04T03:02:01.250+00:00", "policy": "9f2c…", "path": "a.png", "decision": "good",
-"p_defect": 0.12, "indicator": 0.03, "reason": "", "audit_sample": false}`. A part without a number
-has `null` there. The file is opened for every write, so that it may be rotated meanwhile.
+"p_defect": 0.12, "indicator": 0.03, "reason": "", "audit_sample": false, "brightness": 104.2,
+"sharpness": 3.1}`. A part without a number has `null` there. The file is opened for every write, so
+that it may be rotated meanwhile.
 """
 
 import hashlib
@@ -20,7 +21,11 @@ from trust_core.deploy.guard import Inspection
 from trust_core.deploy.policy import POLICY
 from trust_core.errors import StoreError
 
-LOG_COLUMNS = ("path", "decision", "p_defect", "indicator", "reason", "audit_sample")
+LOG_COLUMNS = (
+    *("path", "decision", "p_defect", "indicator", "reason", "audit_sample"),
+    *("brightness", "sharpness"),
+)
+NUMBERS = ("p_defect", "indicator", "brightness", "sharpness")
 
 
 @dataclass(frozen=True)
@@ -79,7 +84,7 @@ def read_log(path: Path) -> pd.DataFrame:
         StoreError: the file cannot be read, or is no log of a guard.
     """
     table = pd.DataFrame(list(_entries(path)), columns=["time", "policy", *LOG_COLUMNS])
-    for name in ("p_defect", "indicator"):
+    for name in NUMBERS:
         table[name] = pd.to_numeric(table[name])
     table["time"] = pd.to_datetime(table["time"], utc=True, format="ISO8601")
     table["audit_sample"] = table["audit_sample"].astype(bool)

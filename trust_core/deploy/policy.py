@@ -31,11 +31,12 @@ POLICY_VERSION = 1
 POLICY = "policy.json"
 WEIGHTS, ONNX_NETWORK = "model.safetensors", "model.onnx"
 FITTED = "indicator.safetensors"  # what the indicator was fitted to; absent where nothing was
+REFERENCE = "reference.safetensors"  # what the line is compared with
 GOLDEN = "golden.safetensors"
 ONNX_GUARD = "guard.onnx"
 README = "README.md"
 SUMS = "SHA256SUMS"
-FILES = {POLICY, WEIGHTS, ONNX_NETWORK, FITTED, GOLDEN, ONNX_GUARD, README}
+FILES = {POLICY, WEIGHTS, ONNX_NETWORK, FITTED, REFERENCE, GOLDEN, ONNX_GUARD, README}
 
 BY_THRESHOLD, BY_ARGMAX = "threshold", "argmax"
 DEFECTIVE, GOOD, RE_INSPECT = "defective", "good", "re_inspect"

@@ -126,7 +126,7 @@ def collect(audit: Audit, settings: ReportSettings) -> ReportContent:
     chosen = _chosen_indicator(audit, noted)
     sealed = closed_seals(audit, SEALED)
     if settings.open_seals and sealed:
-        certify(audit, settings.demand, chosen)
+        certify(audit, settings.demand, chosen, settings.person)
         sealed = closed_seals(audit, SEALED)
     certificate = None if sealed else compute_certificate(audit, settings.demand, chosen)
     role = "tune" if "test" in sealed else "test"

@@ -69,7 +69,7 @@ def test_copies_with_both_labels_are_told():
     table = samples(("a", "a", 0), ("a", "a", 0), ("x", "a", 0), ("x", "b", 1))
     _, notes = merge_identical(table)
     assert notes[1] == (
-        "1 pictures are labelled both good and defective, for one 2.png and 3.png: "
+        "1 picture is labelled both good and defective, for one 2.png and 3.png: "
         "correct the labels."
     )
 

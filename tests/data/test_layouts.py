@@ -148,7 +148,7 @@ def test_what_is_left_out_is_told(tmp_path):
     dataset = read_dataset(tmp_path)
     assert len(dataset.samples) == 2
     notes = " ".join(dataset.notes)
-    assert "1 images lie outside of the class folders and were left out (preview.png)." in notes
+    assert "1 image lies outside of the class folders and was left out (preview.png)." in notes
     assert "Tables beside the images were not read (a.csv)" in notes
     assert "Files that are no images were left out (.txt 2)." in notes
 
@@ -507,7 +507,7 @@ def test_a_photo_of_a_label_is_an_image(tmp_path):
 
 def test_images_without_mask_and_class_are_not_guessed(tmp_path):
     write_all(tmp_path, {"1.jpg": photo(1), "1_mask.png": mask(True), "2.jpg": photo(2)})
-    with pytest.raises(DataError, match=r"1 of 2 images have no mask \(2\.jpg\)"):
+    with pytest.raises(DataError, match=r"1 of 2 images has no mask \(2\.jpg\)"):
         read_dataset(tmp_path)
 
 
@@ -539,7 +539,7 @@ def test_identical_images_are_one_group(tmp_path):
     assert rows["test/good/2.png"]["role"] == "train"
     notes = " ".join(dataset.notes)
     assert "2 images are byte-identical copies" in notes
-    assert "1 images moved (1 from test)" in notes
+    assert "1 image moved (1 from test)" in notes
 
 
 def test_without_groups_the_user_is_told(tmp_path):
@@ -571,8 +571,8 @@ def test_roles_file(tmp_path):
     [
         ("path\ngood/1.png\n", r"roles\.csv has no column role; its columns are path\."),
         ("path,role\ngood/1.png,seen\n", r"roles\.csv: unknown role 'seen'; use train"),
-        ("path,role\ngood/9.png,train\n", r"1 of 1 images that roles\.csv names are not in"),
-        ("path,role\npreview.png,train\n", "names 1 images that are not part of the data set"),
+        ("path,role\ngood/9.png,train\n", r"1 of 1 image that roles\.csv names is not in"),
+        ("path,role\npreview.png,train\n", "names 1 image not part of the data set"),
         ("path,role\ngood/1.png,train\ngood/1.png,test\n", "more than once"),
     ],
 )

@@ -120,7 +120,7 @@ def test_a_torn_group_goes_to_the_earliest_and_is_told():
     )
     assert table["role"].tolist() == ["train"] * 3 + ["tune", "certify", "test"]
     assert notes == (
-        "1 groups lay in several roles and went whole to the earliest: 2 images moved "
+        "1 group lay in several roles and went whole to the earliest: 2 images moved "
         "(1 from tune, 1 from test).",
     )
 

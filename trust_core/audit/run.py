@@ -39,7 +39,7 @@ from trust_core.decision.indicators.stored import write_indicators
 from trust_core.errors import DataError, StoreError
 from trust_core.explanation.evidence.fit import running_patch_gaussian
 from trust_core.explanation.uncertainty import UNCERTAINTY_COLUMNS
-from trust_core.messages import Message
+from trust_core.messages import Message, amount
 from trust_core.model.detector import Detector
 from trust_core.storage.audit_files import (
     EVIDENCE,
@@ -247,8 +247,8 @@ def _run_model(
         reason = read_shard_samples(folder, 0)["reason"].iloc[0]
         shutil.rmtree(folder)
         raise DataError(
-            f"None of the {total} images in {dataset.root} can be read (the first: {reason}); "
-            "check the files and run again."
+            f"Of {amount(total, 'image', 'images')} in {dataset.root} none can be read (the first: "
+            f"{reason}); check the files and run again."
         )
     scales = merge(folder, len(starts), {entry.name: entry.file for entry in manifest.maps})
     return replace(

@@ -12,6 +12,7 @@ from trust_core.audit.options import audit_settings, model_options
 from trust_core.cli.options import absolute, add_options, cluster, dataset
 from trust_core.cli.printing import print_notes, progress
 from trust_core.data.remote import is_remote
+from trust_core.messages import amount
 from trust_core.storage.manifest import as_json
 
 
@@ -99,10 +100,11 @@ def show_audit(result: dict[str, Any]) -> None:
     counts = result["counts"]
     passed, missed = counts["fn"] + counts["tn"], counts["fn"]
     print(f"Audit: {result['audit']}")
-    print(
-        f"The detector calls {passed:,} parts good; {missed:,} of them are missed defects. "
-        f"It catches {counts['tp']:,} defects and raises {counts['fp']:,} false alarms."
-    )
+    of_them = amount(missed, "of them is a missed defect", "of them are missed defects")
+    caught = amount(counts["tp"], "defect", "defects")
+    false = amount(counts["fp"], "false alarm", "false alarms")
+    called = f"The detector calls {amount(passed, 'part', 'parts')} good"
+    print(f"{called}; {of_them}. It catches {caught} and raises {false}.")
     for role, part in result["counts_by_role"].items():
         outcomes = ", ".join(f"{value:,} {name.upper()}" for name, value in part.items())
         print(f"  {role:<8} {outcomes}")

@@ -52,7 +52,10 @@ def run_tradeoff(options: argparse.Namespace) -> dict[str, Any]:
     result = tradeoff(audit, options.indicator, options.role)
     if not len(result.missed):
         raise SettingsError(
-            f"No image of role '{options.role}' was called good, so there is nothing to draw; "
+            "No image was called good, so there is nothing to draw; look at what the outputs mean "
+            "and at the decision threshold."
+            if options.role == "all"
+            else f"No image of role '{options.role}' was called good, so there is nothing to draw; "
             "try --role all."
         )
     _open_seals(audit, roles_of(options.role), f"tradeoff --role {options.role}")

@@ -11,7 +11,7 @@ from trust_core.data.masks import Pairing, defective_by_mask, mask_notes, pair_m
 from trust_core.data.names import IMAGE_FOLDERS, choose_good, first_few, is_good, role_of_split
 from trust_core.data.samples import LabelTable, sample_table
 from trust_core.errors import DataError
-from trust_core.messages import Message
+from trust_core.messages import Message, amount
 
 _KOLEKTOR_PART = r"(?:^|/)(kos\d+)/"
 
@@ -41,7 +41,7 @@ def samples_of_folders(root: Path, good: Sequence[str]) -> LabelTable:
     if not images:
         raise DataError(
             f"{root} holds no images ({', '.join(sorted(IMAGE_SUFFIXES))}) among its "
-            f"{len(files):,} files."
+            f"{amount(len(files), 'file', 'files')}."
         )
     folders = class_folders(images, good)
     classes = Counter(folder.name for folder in folders if folder.name)
@@ -52,22 +52,21 @@ def samples_of_folders(root: Path, good: Sequence[str]) -> LabelTable:
         if not classes:
             raise DataError(
                 Message(
-                    "{unmasked:,} of {images:,} images have no mask ({some}) and no folder tells "
+                    "{unmasked} no mask ({some}) and no folder tells "
                     "their class; add empty masks for good parts, or give labels in a table "
                     "({samples:CSV}).",
-                    unmasked=len(unmasked),
-                    images=len(images),
+                    unmasked=_share(len(unmasked), len(images), "has", "have"),
                     some=first_few(unmasked, 3),
                 )
             )
     if not classes and not good:
         raise DataError(
             Message(
-                "{root} has no class folders and no masks, so nothing tells which of its "
-                "{images:,} images are good; sort them into folders, or give their labels in a "
+                "{root} has no class folders and no masks, so nothing tells which of {images} "
+                "in it are good; sort them into folders, or give their labels in a "
                 "table ({samples:CSV}).",
                 root=root,
-                images=len(images),
+                images=amount(len(images), "image", "images"),
             )
         )
     return _by_class(root, pairing, folders, classes, choose_good(classes, good), _left_out(files))
@@ -150,8 +149,8 @@ def _by_class(
     ]
     if outside:
         notes.append(
-            f"{len(outside):,} images lie outside of the class folders and were left out "
-            f"({first_few(outside, 3)})."
+            f"{amount(len(outside), 'image lies', 'images lie')} outside of the class folders and "
+            f"{'was' if len(outside) == 1 else 'were'} left out ({first_few(outside, 3)})."
         )
     table = sample_table(
         [path for path, _ in inside],
@@ -183,10 +182,15 @@ def _by_mask(
         mask_path=masks,
     )
     note = (
-        f"Labels come from the masks: {sum(labels):,} of {len(labels):,} images have a mask that "
-        "is not empty and are defective."
+        f"Labels come from the masks: {_share(sum(labels), len(labels), 'has', 'have')} a mask "
+        f"that is not empty and {'is' if sum(labels) == 1 else 'are'} defective."
     )
     return LabelTable(table, "image beside mask", (), (note, *doubts, *pairing.notes, *left_out))
+
+
+def _share(part: int, whole: int, one: str, several: str) -> str:
+    """`1 of 6 images has`, `3 of 6 images have`."""
+    return f"{part:,} of {amount(whole, 'image', 'images')} {one if part == 1 else several}"
 
 
 def _left_out(files: Sequence[str]) -> list[str]:

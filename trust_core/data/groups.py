@@ -11,7 +11,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from trust_core.errors import SettingsError
-from trust_core.messages import Message
+from trust_core.messages import Message, amount
 
 _OPTIONS = re2.Options()
 _OPTIONS.log_errors = False  # they are told in a sentence
@@ -90,14 +90,14 @@ def merge_identical(samples: pd.DataFrame) -> tuple[pd.Series, tuple[str, ...]]:
     renamed = sum(old != new for old, new in new_names.items())
     notes = [
         f"{len(copies):,} images are byte-identical copies of one another "
-        f"({files.max() + 1:,} different pictures); {renamed:,} groups were merged with the group "
-        "of their copy."
+        f"({amount(int(files.max()) + 1, 'different picture', 'different pictures')}); "
+        f"{amount(renamed, 'group was', 'groups were')} merged with the group of their copy."
     ]
     torn = np.flatnonzero(copies.groupby(files)["label"].nunique() > 1)
     if torn.size:
         example = copies.loc[files == torn[0], "path"]
         notes.append(
-            f"{torn.size:,} pictures are labelled both good and defective, "
+            f"{amount(torn.size, 'picture is', 'pictures are')} labelled both good and defective, "
             f"for one {' and '.join(sorted(example)[:2])}: correct the labels."
         )
     merged = [new_names.get(group, group) for group in samples["group"]]

@@ -14,7 +14,7 @@ from trust_core.data.roles import assign_roles
 from trust_core.data.samples import SAMPLE_COLUMNS, Dataset, sample_id
 from trust_core.data.tables import override_roles, samples_of_csv
 from trust_core.errors import DataError, SettingsError
-from trust_core.messages import Message
+from trust_core.messages import Message, amount
 
 
 def read_dataset(
@@ -90,9 +90,13 @@ def _check(root: Path, table: pd.DataFrame) -> None:
     if table["label"].nunique() < 2:
         which = "defective" if table["label"].any() else "good"
         raise DataError(
-            f"All {len(table):,} images of {root} are {which}; an audit needs good and defective "
-            "ones."
+            f"{_all(len(table))} of {root} {'is' if len(table) == 1 else 'are'} {which}; an audit "
+            "needs good and defective ones."
         )
+
+
+def _all(images: int) -> str:
+    return "The only image" if images == 1 else f"All {images:,} images"
 
 
 def _group(table: pd.DataFrame, pattern: str | None) -> list[str]:
@@ -105,8 +109,9 @@ def _group(table: pd.DataFrame, pattern: str | None) -> list[str]:
         unmatched = int((table["group"] == "").sum())
         if unmatched:
             notes.append(
-                f"The group pattern is not found in {unmatched:,} of {len(table):,} paths; each of "
-                "these images is a group of its own."
+                f"The group pattern is not found in {unmatched:,} of "
+                f"{amount(len(table), 'path', 'paths')}; each of these images is a group of its "
+                "own."
             )
     elif (table["group"] == "").all():
         notes.append(

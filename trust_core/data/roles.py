@@ -12,7 +12,7 @@ import pandas as pd
 
 from trust_core.data.names import first_few, role_of_split
 from trust_core.errors import DataError
-from trust_core.messages import Message
+from trust_core.messages import Message, amount
 
 ROLES = ("train", "tune", "certify", "test")
 _TRAIN, _TUNE, _CERTIFY, _TEST = range(4)
@@ -85,10 +85,9 @@ def _moved(
         f"{count:,} from {ROLES[source]}"
         for source, count in zip(sources.tolist(), counts.tolist(), strict=True)
     )
-    return [
-        f"{len(set(codes[moved].tolist())):,} groups lay in several roles and went whole to the "
-        f"earliest: {moved.sum():,} images moved ({came})."
-    ]
+    lay = amount(len(set(codes[moved].tolist())), "group lay", "groups lay")
+    images = amount(int(moved.sum()), "image", "images")
+    return [f"{lay} in several roles and went whole to the earliest: {images} moved ({came})."]
 
 
 def _derive(
@@ -100,7 +99,7 @@ def _derive(
     notes: list[str] = []
     if (rank == _NONE).any():
         derived = np.where(rank == _NONE, thirds, derived)
-        unnamed = f"{(rank == _NONE).sum():,} groups have no split"
+        unnamed = amount(int((rank == _NONE).sum()), "group has no split", "groups have no split")
         who = "No image has a split" if present == {_NONE} else unnamed
         notes.append(
             Message(
@@ -129,8 +128,9 @@ def _share(group: str) -> float:
 
 
 def _counts(rank: npt.NDArray[np.int64], codes: npt.NDArray[np.int64]) -> str:
-    return ", ".join(
-        f"{role} {np.isin(codes, np.flatnonzero(rank == index)).sum():,} images in "
-        f"{(rank == index).sum():,} groups"
-        for index, role in enumerate(ROLES)
-    )
+    parts = []
+    for index, role in enumerate(ROLES):
+        groups = np.flatnonzero(rank == index)
+        images = amount(int(np.isin(codes, groups).sum()), "image", "images")
+        parts.append(f"{role} {images} in {amount(len(groups), 'group', 'groups')}")
+    return ", ".join(parts)

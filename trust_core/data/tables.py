@@ -6,7 +6,7 @@ import os
 import posixpath
 import unicodedata
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Sized
 from pathlib import Path
 
 import pandas as pd
@@ -25,7 +25,7 @@ from trust_core.data.names import (
 )
 from trust_core.data.samples import LabelTable, sample_table
 from trust_core.errors import DataError, SettingsError
-from trust_core.messages import Message
+from trust_core.messages import Message, amount
 
 ALIASES = {
     "path": (
@@ -106,7 +106,8 @@ def samples_of_csv(
     else:
         columns["mask_path"] = found = _masks_by_name(root, paths)
         if any(found):
-            notes.append(f"Masks were found by their names for {sum(map(bool, found)):,} images.")
+            number = amount(sum(map(bool, found)), "image", "images")
+            notes.append(f"Masks were found by their names for {number}.")
     if "kind" in given:
         kinds = given["kind"].tolist()
     elif not any(kinds):
@@ -134,7 +135,7 @@ def override_roles(root: Path, table: pd.DataFrame, file: Path) -> list[str]:
     stray = sorted(set(paths).difference(table["path"]))
     if stray:
         raise DataError(
-            f"{file.name} names {len(stray):,} images that are not part of the data set "
+            f"{file.name} names {amount(len(stray), 'image', 'images')} not part of the data set "
             f"({first_few(stray, 3)})."
         )
     over = dict(zip(paths, given["role"], strict=True))
@@ -230,12 +231,13 @@ def image_paths(root: Path, table: pd.DataFrame, name: str) -> list[str]:
     """
     empty = table.index[table["path"] == ""]
     if len(empty):
-        raise DataError(f"{name}, line {empty[0]}: no path (in {len(empty):,} rows).")
+        raise DataError(f"{name}, line {empty[0]}: no path (in {_rows_of(empty)}).")
     paths = resolve_paths(root, table["path"], name, what="images")
     twice = [path for path, count in Counter(paths).items() if count > 1]
     if twice:
         raise DataError(
-            f"{name} names {len(twice):,} images more than once ({first_few(twice, 3)}); keep one "
+            f"{name} names {amount(len(twice), 'image', 'images')} more than once "
+            f"({first_few(twice, 3)}); keep one "
             "row for each."
         )
     return paths
@@ -264,14 +266,16 @@ def resolve_paths(root: Path, paths: pd.Series, table: str, *, what: str) -> lis
     outside = [path for path in resolved if path.startswith(("../", "/")) or path == ".."]
     if outside:
         raise DataError(
-            f"{table} names {len(outside):,} {what} outside of {root} ({first_few(outside, 3)}); "
+            f"{table} names {amount(len(outside), what[:-1], what)} outside of {root} "
+            f"({first_few(outside, 3)}); "
             "paths have to be relative to the data folder."
         )
     found = [_as_on_disk(base, path) for path in resolved]
     missing = [path for path, there in zip(resolved, found, strict=True) if there is None]
     if missing:
         raise DataError(
-            f"{len(missing):,} of {sum(map(bool, resolved)):,} {what} that {table} names are not "
+            f"{len(missing):,} of {amount(sum(map(bool, resolved)), what[:-1], what)} that {table} "
+            f"names {'is' if len(missing) == 1 else 'are'} not "
             f"in {root} ({first_few(missing, 3)}); paths have to be relative to the data folder."
         )
     return [path or "" for path in found]
@@ -287,7 +291,7 @@ def read_numbers(values: pd.Series, table: str) -> pd.Series:
     wrong = values.index[numbers.isna()]
     if len(wrong):
         raise DataError(
-            f"{table}, line {wrong[0]}: {values[wrong[0]]!r} is no number (in {len(wrong):,} rows)."
+            f"{table}, line {wrong[0]}: {values[wrong[0]]!r} is no number (in {_rows_of(wrong)})."
         )
     return numbers
 
@@ -341,6 +345,10 @@ def _masks_by_name(root: Path, paths: Sequence[str]) -> list[str]:
     return [mask if listed.isdisjoint(mask_paths(mask)) else "" for mask in found]
 
 
+def _rows_of(rows: Sized) -> str:
+    return amount(len(rows), "row", "rows")
+
+
 def _folder_names(paths: Sequence[str]) -> list[str]:
     """The class each path's folder names; "" where folders name none."""
     try:
@@ -363,7 +371,7 @@ def _refuse_numbers(values: pd.Series, meaning: Mapping[str, int | None], table:
         if label is None and (not word or not any(map(str.isalpha, word))):
             rows = values.index[values.str.casefold() == word]
             raise DataError(
-                f"{table}, line {rows[0]}: the label {word!r} (in {len(rows):,} rows) is "
+                f"{table}, line {rows[0]}: the label {word!r} (in {_rows_of(rows)}) is "
                 "neither 0 (good) nor 1 (defective)."
             )
 

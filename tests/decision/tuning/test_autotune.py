@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -111,3 +112,12 @@ def test_tuning_writes_nothing_and_opens_no_seal(tmp_path):
     assert tuned.profile.sentence
     assert entries(made) == []
     assert (made.folder / INDICATORS).read_bytes() == before
+
+
+def test_nothing_called_good_is_one_sentence(tmp_path, capsys):
+    parts = [replace(part, p=0.9) for part in random_parts(20, seed=3)]
+    write_fake_audit(tmp_path / "a", parts)
+    assert main(["autotune", str(tmp_path / "a")]) == 2
+    assert "calls no image good" in capsys.readouterr().err
+    assert main(["tradeoff", str(tmp_path / "a"), "--role", "all"]) == 2
+    assert "try --role all" not in capsys.readouterr().err

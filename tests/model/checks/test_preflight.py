@@ -70,6 +70,15 @@ def test_an_inverted_convention_is_named(dataset):
     assert "try --defect-index 1" in found.warnings[0]
 
 
+def test_a_few_wrong_images_are_no_finding(dataset):
+    """3 of 3 pairs the wrong way round may be chance (1 in 20); 5 of 5 is not (1 in 252)."""
+    swapped = detector_of(Brightness(), defect_index=0)
+    assert not preflight(swapped, dataset, images=6).inverted
+    assert preflight(swapped, dataset, images=10).inverted
+    always = detector_of(Brightness(bias=40.0))
+    assert not any("called" in text for text in preflight(always, dataset, images=6).warnings)
+
+
 def test_all_of_one_class_and_a_coarse_grid(dataset):
     found = preflight(detector_of(Brightness(bias=40.0)), dataset)
     assert "All 32 images are called defective" in found.warnings[0]
@@ -106,5 +115,5 @@ def test_unreadable_images(dataset):
     assert sum(found.counts.values()) == 4
     for path in dataset.root.iterdir():
         path.write_bytes(b"")
-    with pytest.raises(DataError, match="can be read"):
+    with pytest.raises(DataError, match=r"Of 32 images .* none can be read; the first: .*png"):
         preflight(detector_of(Brightness()), dataset)

@@ -14,6 +14,7 @@ from trust_core.decision.bootstrap import Flags, group_codes
 from trust_core.decision.indicators.registry import INDICATORS
 from trust_core.decision.tradeoff import Counts, Floats
 from trust_core.decision.tuning.mask_grid import Recipe, overlaps, recipes_of
+from trust_core.errors import DataError
 from trust_core.storage.audit_files import Audit
 
 # The indicators that are made of the overlaps of an image alone, at ε and at ε = 0.
@@ -113,8 +114,17 @@ class OverlapTable:
 
 
 def overlap_table(audit: Audit) -> OverlapTable:
-    """Compute every overlap of every passed image; some 0.1 ms for each map and row."""
+    """Compute every overlap of every passed image; some 0.1 ms for each map and row.
+
+    Raises:
+        DataError: no image was called good.
+    """
     passed = audit.passed(ROLES)
+    if passed.empty:
+        raise DataError(
+            "The detector of this audit calls no image good, so there are no overlaps to choose "
+            "from; look at what its outputs mean and at the decision threshold."
+        )
     roles = audit.query("SELECT sample_id, role FROM samples")
     recipes = recipes_of(audit.manifest)
     log_odds = passed["log_odds"].to_numpy(dtype=np.float64)

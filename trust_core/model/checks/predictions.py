@@ -92,7 +92,7 @@ def read_expected(file: Path, dataset: Dataset) -> Expected:
     known = table[table["path"] != ""].reset_index(drop=True)
     if known.empty:
         raise DataError(
-            f"{file.name}: none of its {amount(len(given), 'path', 'paths')} is an image of the "
+            f"{file.name}: of its {amount(len(given), 'path', 'paths')} none is an image of the "
             f"data set, e.g. {given['path'].iloc[0]}; paths are relative to its folder."
         )
     twice = known["path"][known["path"].duplicated()]
@@ -145,8 +145,8 @@ def _compare(expected: Expected, ours: Floats) -> Expectation:
     known = ~np.isnan(ours)
     if not known.any():
         raise DataError(
-            f"{expected.name}: none of the {amount(len(ours), 'image', 'images')} tried can be "
-            "read."
+            f"{expected.name}: of {amount(len(ours), 'image', 'images')} tried, such as "
+            f"{paths.iloc[0]}, none can be read."
         )
     gaps = np.abs(ours - wanted)[known]
     worst, largest = paths[known].iloc[int(gaps.argmax())], float(gaps.max())

@@ -14,13 +14,16 @@ from scipy.stats import mannwhitneyu
 from torch import Tensor
 
 from trust_core.data.samples import Dataset
-from trust_core.messages import Message, duration
+from trust_core.messages import Message, amount, duration
 from trust_core.model.checks.alternatives import better_alternative
 from trust_core.model.checks.batchnorm import norm_mismatch
 from trust_core.model.checks.sample_images import sample_images
 from trust_core.model.detector import Detector
 
 COARSE_GRID = 6  # cells a side: fewer can hardly carry an overlap
+CHANCE = 0.01  # of seeing as much with outputs that mean what they should
+SURELY_WRONG = 5  # images of one label called the other, from which that is no accident
+FEW = 10  # images: what they show is a hint
 CLEARLY_BELOW = 0.4  # AUROC of a detector whose outputs are read the wrong way round
 STRANGE_MISMATCH = 0.5
 NAN = float("nan")
@@ -34,7 +37,7 @@ class Preflight:
         counts: `tp, fn, tn, fp` at p ≥ 0.5 of the images that were read.
         mean_log_odds: of the good and of the defective images; NaN where there is none.
         auroc: of the log-odds at telling defective from good; NaN with one label.
-        inverted: the outputs look as if read the wrong way round.
+        inverted: the outputs look as if read the wrong way round, which is no chance.
         grids: explanation layer -> (h, w).
         images_per_second: of the clean pass with both gradients, decoding included.
         seconds: estimated for the audit of the whole data set.
@@ -86,7 +89,8 @@ def preflight(
     clean, again = decoding + clean / count, again / count
     good, defective = (log_odds[read.labels == label] for label in (0, 1))
     both = len(good) and len(defective)
-    auroc = mannwhitneyu(defective, good).statistic / len(good) / len(defective) if both else NAN
+    ranks = mannwhitneyu(defective, good, alternative="less") if both else None
+    auroc = ranks.statistic / len(good) / len(defective) if ranks else NAN
     found = Preflight(
         counts={
             "tp": int((defective >= 0).sum()),
@@ -96,7 +100,7 @@ def preflight(
         },
         mean_log_odds=(_mean(good), _mean(defective)),
         auroc=float(auroc),
-        inverted=auroc < CLEARLY_BELOW,
+        inverted=bool(ranks and auroc < CLEARLY_BELOW and ranks.pvalue < CHANCE),
         grids=detector.grids,
         images_per_second=1 / clean,
         seconds=len(dataset.samples) * (clean + strengths * float((log_odds < 0).mean()) * again),
@@ -147,7 +151,7 @@ def _warnings(
             wrong=wrong,
             option=detector.convention.inverted().option(),
         )
-    elif len(set(log_odds >= 0)) == 1 and not np.isnan(found.auroc):
+    elif len(set(log_odds >= 0)) == 1 and not np.isnan(found.auroc) and wrong >= SURELY_WRONG:
         yield Message(
             "All {images} images are called {label}; check {size}, {mean}, {std} and what the "
             "outputs mean.",
@@ -169,16 +173,19 @@ def _warnings(
                 name=name,
             )
     if found.unreadable:
-        yield f"{found.unreadable} of the images looked at cannot be read."
+        yield f"{amount(found.unreadable, 'image', 'images')} looked at cannot be read."
     if found.mismatch is None:
         return
+    few = len(pixels) < FEW
+    hint = f" Only {amount(len(pixels), 'image', 'images')} could be looked at: take it as a hint."
     better = better_alternative(detector, pixels, found.mismatch)
     if better is not None:
         yield Message(
             "The BatchNorm statistics agree clearly better with {choice}: {mismatch:.2f} standard "
-            "deviations from training instead of {own:.2f}.",
+            "deviations from training instead of {own:.2f}.{hint}",
             "The images fit the network clearly better with {choice}: {mismatch:.2f} away from "
-            "what it was trained on, instead of {own:.2f}.",
+            "what it was trained on, instead of {own:.2f}.{hint}",
+            hint=hint * few,
             choice=better.choice,
             mismatch=better.mismatch,
             own=found.mismatch,
@@ -186,9 +193,11 @@ def _warnings(
     elif found.mismatch > STRANGE_MISMATCH:
         differ = "the images or their preprocessing differ from what the network was trained on"
         yield Message(
-            "The BatchNorm statistics are {own:.2f} standard deviations from training: {differ}.",
+            "The BatchNorm statistics are {own:.2f} standard deviations from training: {differ}."
+            "{hint}",
             "Inside the network these images are {own:.2f} away from those it was trained on: "
-            "{differ}.",
+            "{differ}.{hint}",
+            hint=hint * few,
             own=found.mismatch,
             differ=differ,
         )

@@ -21,6 +21,7 @@ from trust_core.data.masks import pair_masks
 from trust_core.data.samples import Dataset
 from trust_core.data.tables import read_table
 from trust_core.errors import DataError, UnreadableImage
+from trust_core.messages import amount
 from trust_core.model.detector import Detector
 from trust_core.model.preprocessing import Preprocessing
 
@@ -98,7 +99,8 @@ def sample_images(dataset: Dataset, preprocessing: Preprocessing, images: int = 
     pixels = readable_pixels(dataset.root, chosen["path"], preprocessing)
     if not pixels:
         raise DataError(
-            f"None of the {len(chosen)} images looked at in {dataset.root} can be read."
+            f"Of {amount(len(chosen), 'image', 'images')} looked at in {dataset.root} none can be "
+            f"read; the first: {_reason(dataset.root / chosen['path'].iloc[0])}"
         )
     return SampleImages(
         _scaled(pixels.values()),
@@ -183,6 +185,15 @@ def readable_pixels(
         with suppress(UnreadableImage):  # the audit lists it
             pixels[path] = preprocessing.pixels(preprocessing.read(root / path))
     return pixels
+
+
+def _reason(path: Path) -> str:
+    """Why an image cannot be read."""
+    try:
+        read_image(path)
+    except UnreadableImage as error:
+        return str(error)
+    return f"{path.name}: it holds more bits than were named."
 
 
 def _scaled(pixels: Iterable[npt.NDArray[np.uint8]]) -> Tensor:

@@ -95,7 +95,7 @@ def test_images_that_cannot_be_tried_say_so(tmp_path, small):
     path = dataset.samples["path"].iloc[0]
     (dataset.root / path).write_bytes(b"no image")
     (tmp_path / "mine.csv").write_text(f"path,p\n{path},0.5\n")
-    with pytest.raises(DataError, match="of 1 image tried, such as .*png, none can be read"):
+    with pytest.raises(DataError, match=r"of 1 image tried, such as .*png, none can be read"):
         tried(tmp_path / "mine.csv", detector, dataset)
 
 

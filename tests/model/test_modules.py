@@ -1,9 +1,20 @@
-"""Arithmetic of a network: what belongs to the process is as before."""
+"""Arithmetic of a network leaves the process as it was; wrappers come off, or are refused."""
 
 import pytest
 import torch
+from torch import nn
 
+from tests.model.networks import Tiny
+from trust_core.errors import ModelError
+from trust_core.model.detector import Detector
 from trust_core.model.modules import tf32
+from trust_core.model.outputs import choose_convention
+from trust_core.model.preprocessing import Preprocessing
+
+
+def compiled_inside(module: nn.Module) -> nn.Module:
+    module.conv = torch.compile(module.conv)
+    return module
 
 
 def rounded() -> tuple[bool, bool]:
@@ -34,3 +45,31 @@ def test_tf32_is_as_told_inside_and_as_before_afterwards(before, allowed, reques
         with pytest.raises(KeyError):
             fail_inside(device, allowed, expected)
         assert rounded() == before
+
+
+@pytest.mark.parametrize("wrap", [torch.compile, nn.DataParallel, compiled_inside])
+def test_a_wrapped_network_has_the_gradients_of_the_bare_one(wrap):
+    bare = Tiny()
+    pixels = torch.rand(2, 3, 32, 32)
+    wanted, found = (
+        Detector(module, Preprocessing((32, 32)), choose_convention(2)).forward_with_gradients(
+            pixels, input_gradient=True
+        )
+        for module in (bare, wrap(Tiny()))
+    )
+    assert torch.equal(found.input_gradient, wanted.input_gradient)
+    assert wanted.input_gradient.abs().max() > 0
+    assert found.gradients.keys() == wanted.gradients.keys()
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda m: torch.jit.trace(m, torch.zeros(1, 3, 32, 32)), "is TorchScript"),
+        (lambda m: torch.ao.quantization.quantize_dynamic(m, {nn.Linear}), "is quantised"),
+    ],
+)
+def test_what_has_no_gradients_is_refused(change, sentence):
+    with pytest.raises(ModelError, match=sentence):
+        Detector(change(Tiny().eval()), Preprocessing((32, 32)), choose_convention(2))

@@ -19,6 +19,7 @@ from trust_core.model.layers import Layer, Trace, choose_layer, trace_layers
 from trust_core.model.modules import arithmetic, dtype_of, frozen_copy, graph_bytes, input_channels
 from trust_core.model.outputs import Convention, logits_of, mask_logits_of
 from trust_core.model.preprocessing import Preprocessing
+from trust_core.model.probabilities import LastStep, watched
 
 CLOSE = 1e-4  # relative; fp32 gradients of one network agree to about 1e-6
 
@@ -116,6 +117,7 @@ class Detector:
         self.channels = input_channels(module) or preprocessing.input_channels
         self.mask_grid: tuple[int, int] | None = None
         self.bytes_per_image = 0
+        self._last_step = LastStep()
         self._format: torch.memory_format
         self._mean: Tensor
         self._std: Tensor
@@ -133,7 +135,7 @@ class Detector:
         self.explained = {name: choose_layer(trace, name) for name in names}
         self.layers = tuple(self.explained)
         self.grids = {name: layer.grid for name, layer in self.explained.items()}
-        self.notes = tuple(notes)
+        self.notes = (*notes, *filter(None, [self._last_step.note]))
         if not layers and not trace.activated:
             self.notes += (
                 f"The explanation layer {trace.default} is the last one with a grid; this "
@@ -246,7 +248,7 @@ class Detector:
             with torch.enable_grad():
                 x = x.requires_grad_() if input_gradient else x
                 output = self._output(x, masks=masks)
-                logits = logits_of(output).to(self._dtype)
+                logits = self._last_step.logits(logits_of(output)).to(self._dtype)
                 z = self.convention.log_odds(logits)
                 leaves = [inputs[name] for name in averages.values()] or [*outputs.values()]
                 gradients = torch.autograd.grad(
@@ -334,7 +336,7 @@ class Detector:
         return pixels.to(self.device, self._dtype, memory_format=self._format)
 
     def _forward(self, pixels: Tensor) -> Tensor:
-        return logits_of(self._output(pixels, masks=False))
+        return self._last_step.logits(logits_of(self._output(pixels, masks=False)))
 
     def _output(self, pixels: Tensor, *, masks: bool = True) -> object:
         """What the network returns; without `masks`, a network that can decides without one."""
@@ -342,7 +344,8 @@ class Detector:
             pixels = pixels.expand(-1, self.channels, -1, -1)
         x = (pixels - self._mean) / self._std
         run = self.module if masks else getattr(self.module, "decide", self.module)
-        return run(x.contiguous(memory_format=self._format))
+        with self._last_step.left_out():
+            return run(x.contiguous(memory_format=self._format))
 
     def _arithmetic(self, precision: str = "fp32") -> AbstractContextManager[None]:
         if self.device.type == "cuda":
@@ -381,7 +384,9 @@ class Detector:
         noise = self._noise()
 
         def log_odds(x: Tensor) -> Tensor:
-            output = self._output(x)
+            self._last_step = LastStep()
+            with watched() as last_step:
+                output = self._output(x)
             masks = mask_logits_of(output, self.convention)
             self.mask_grid = None if masks is None else (masks.shape[2], masks.shape[3])
             logits = logits_of(output)
@@ -390,6 +395,7 @@ class Detector:
                     f"The convention is for {self.convention.outputs} outputs, but the network "
                     f"returned {tuple(logits.shape)} for two images."
                 )
+            self._last_step, logits = last_step(logits)
             return self.convention.log_odds(logits)
 
         try:

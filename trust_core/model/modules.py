@@ -86,8 +86,10 @@ def frozen_copy(module: nn.Module, device: str) -> nn.Module:
     changed by a failure, and neither side can disturb the other from another thread.
 
     Raises:
-        ModelError: the module cannot be copied.
+        ModelError: the module cannot be copied, or has no gradients at its layers.
     """
+    module = unwrapped(module)
+    _refuse_without_gradients(module)
     try:
         own = copy.deepcopy(module)
     except (RuntimeError, TypeError, NotImplementedError) as error:
@@ -95,7 +97,40 @@ def frozen_copy(module: nn.Module, device: str) -> nn.Module:
             f"The network cannot be copied ({first_line(error)}); remove its weight_norm or "
             "spectral_norm, and whatever else copy.deepcopy refuses."
         ) from error
+    for name, part in list(own.named_modules()):
+        if name and (inner := unwrapped(part)) is not part:
+            own.set_submodule(name, inner)
     return own.eval().requires_grad_(False).to(device)
+
+
+def unwrapped(module: nn.Module) -> nn.Module:
+    """The network inside `torch.compile`, DataParallel and their like.
+
+    Compiled code knows neither hooks nor the gradients of single layers.
+    """
+    while True:
+        # By name: importing torch._dynamo for its class takes a second.
+        inner = getattr(module, "_orig_mod", None)
+        if type(module).__name__ == "OptimizedModule" and isinstance(inner, nn.Module):
+            module = inner
+        elif isinstance(module, (nn.DataParallel, nn.parallel.DistributedDataParallel)):
+            module = module.module
+        else:
+            return module
+
+
+def _refuse_without_gradients(module: nn.Module) -> None:
+    for part in module.modules():
+        if isinstance(part, torch.jit.ScriptModule):
+            raise ModelError(
+                "The network is TorchScript (torch.jit.trace or torch.jit.script), whose layers "
+                "cannot be looked into; hand over the Python module that it was made from."
+            )
+        if ".quantized" in type(part).__module__ or ".quantizable" in type(part).__module__:
+            raise ModelError(
+                f"The network is quantised ({type(part).__name__}), and rounded numbers have no "
+                "gradients; hand over the floating-point network from before."
+            )
 
 
 @contextmanager

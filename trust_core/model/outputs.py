@@ -173,7 +173,9 @@ def logits_of(output: object) -> Tensor:
         ModelError: there is no such tensor, or there are several.
     """
     parts = [output["logits"]] if _named(output, "logits") else _parts(output)
-    found = [part for part in parts if isinstance(part, Tensor) and _is_vector(part)]
+    found = [part for part in parts if isinstance(part, Tensor) and is_vector(part)]
+    # Labels (an argmax) may stand beside the logits.
+    found = [part for part in found if part.is_floating_point()] or found
     if len(found) != 1:
         shapes = ", ".join(str(tuple(p.shape)) for p in parts if isinstance(p, Tensor)) or "none"
         raise ModelError(
@@ -201,7 +203,7 @@ def mask_logits_of(output: object, convention: Convention) -> Tensor | None:
     grids = [
         part
         for part in parts
-        if isinstance(part, Tensor) and part.ndim == 4 and not _is_vector(part)
+        if isinstance(part, Tensor) and part.ndim == 4 and not is_vector(part)
     ]
     if len(grids) != 1 or grids[0].shape[1] not in (1, convention.outputs):
         return None
@@ -219,5 +221,6 @@ def _parts(output: object) -> list[object]:
     return list(output) if isinstance(output, (tuple, list)) else [output]
 
 
-def _is_vector(tensor: Tensor) -> bool:
+def is_vector(tensor: Tensor) -> bool:
+    """Whether a tensor holds one vector an image: (N,), (N, K) or (N, K, 1, 1)."""
     return tensor.ndim in (1, 2) or (tensor.ndim == 4 and tensor.shape[2:] == (1, 1))

@@ -133,3 +133,20 @@ def test_sixteen_bit_pictures_are_read_by_the_bits_they_use(tmp_path):
     )
     told = open_for_audit(tmp_path / "net.safetensors", ModelOptions(size=(32, 32), bits=16), data)
     assert told.preprocessing.bits == 16
+
+
+def test_turned_pictures_are_told(tmp_path):
+    save_file(build("timm/test_resnet").state_dict(), tmp_path / "net.safetensors")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for name in ("good", "bad"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        picture = Image.new("RGB", (32, 24), (90, 90, 9 * len(name)))
+        picture.save(tmp_path / "data" / name / "0.jpg", exif=exif if name == "bad" else b"")
+    data = read_dataset(tmp_path / "data")
+    options = ModelOptions(size=(32, 32))
+    notes = open_for_audit(tmp_path / "net.safetensors", options, data).notes
+    assert notes[-1].startswith("1 of 2 images looked at has an EXIF orientation")
+    assert "--exif ignore" in notes[-1]
+    told = ModelOptions(size=(32, 32), exif="upright")
+    assert "EXIF" not in " ".join(open_for_audit(tmp_path / "net.safetensors", told, data).notes)

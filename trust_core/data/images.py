@@ -117,6 +117,15 @@ def image_bytes(path: Path) -> bytes:
         raise UnreadableImage(f"{path.name}: {_reason(error)}.", passing=True) from error
 
 
+def is_turned(path: Path) -> bool:
+    """Whether the EXIF orientation of a file changes its picture; from the header alone."""
+    try:
+        with _open(path) as image:
+            return image.getexif().get(ExifTags.Base.Orientation, 1) in range(2, 9)
+    except (*_TOO_LARGE, *_MALFORMED):
+        return False  # the audit says why it cannot be read
+
+
 def image_size(path: Path, *, upright: bool = True) -> tuple[int, int]:
     """(width, height) of the picture that `read_image` gives, from the header alone.
 

@@ -1,7 +1,7 @@
 """Opening a model file: its weights, the card beside it and the user's options make a detector."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -11,10 +11,10 @@ import torch
 from safetensors.torch import save
 from torch import nn
 
-from trust_core.data.images import used_bits
+from trust_core.data.images import is_turned, used_bits
 from trust_core.data.samples import Dataset
 from trust_core.errors import ModelError, SettingsError, StoreError
-from trust_core.messages import Message
+from trust_core.messages import Message, amount
 from trust_core.model.checks.alternatives import choose_architecture
 from trust_core.model.detector import Detector
 from trust_core.model.onnx import read_onnx
@@ -185,16 +185,35 @@ def open_for_audit(
         DataError: there are several architectures, and none of the images can be read.
     """
     detector = opening(path, options)
-    if options.bits is None and read_card(path) is None:
-        detector = _with_bits_of(dataset, detector)
+    if read_card(path) is None:
+        paths = sorted(dataset.samples["path"])
+        some = [dataset.root / p for p in paths[:: max(1, -(-len(paths) // MOST_MEASURED))]]
+        if options.bits is None:
+            detector = _with_bits_of(some, detector)
+        if options.exif is None:
+            detector = _with_orientation_note(some, detector)
     return choose_architecture(detector, dataset)
 
 
-def _with_bits_of(dataset: Dataset, detector: Detector) -> Detector:
-    """The same detector that reads 16-bit pictures by the bits that those of a data set use."""
-    paths = sorted(dataset.samples["path"])
-    some = paths[:: max(1, -(-len(paths) // MOST_MEASURED))]
-    bits = used_bits([dataset.root / path for path in some])
+def _with_orientation_note(some: Sequence[Path], detector: Detector) -> Detector:
+    """The same detector with a note where cameras were turned: programs read that differently."""
+    turned = sum(map(is_turned, some))
+    if not turned:
+        return detector
+    found = copy(detector)
+    note = Message(
+        "{turned} an EXIF orientation, by which pictures are turned upright, as OpenCV does. "
+        "torchvision's ImageFolder does not: if the network was trained so, say {exif:ignore}.",
+        turned=f"{turned} of {amount(len(some), 'image', 'images')} looked at "
+        f"{'has' if turned == 1 else 'have'}",
+    )
+    found.notes = (*detector.notes, note)
+    return found
+
+
+def _with_bits_of(some: Sequence[Path], detector: Detector) -> Detector:
+    """The same detector that reads 16-bit pictures by the bits that these use."""
+    bits = used_bits(some)
     if bits in (None, detector.preprocessing.bits):
         return detector
     found = copy(detector)

@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import torch
-from PIL import Image
 
+from trust_core.data.images import is_turned
 from trust_core.data.samples import Dataset
 from trust_core.data.tables import match_paths, read_numbers, read_table
 from trust_core.errors import DataError, SettingsError
@@ -213,7 +213,7 @@ def _others(now: Preprocessing, paths: list[Path]) -> Iterator[tuple[Message, Pr
         yield from _changed(now, {"resize": resize})
     if now.input_channels == 3:
         yield from _changed(now, {"channels": "rgb" if now.channels == "bgr" else "bgr"})
-    if any(map(_turned, paths)):
+    if any(map(is_turned, paths)):
         yield from _changed(now, {"exif": "ignore" if now.exif == "upright" else "upright"})
     for mean, std in NORMALISATIONS:
         if len(mean) <= now.input_channels:
@@ -268,12 +268,3 @@ def _answers(detector: Detector, paths: list[Path]) -> Floats:
         known = [place for place, path in enumerate(paths) if str(path) in pixels]
         found[known] = detector.log_odds(batch).double().sigmoid().cpu().numpy()
     return found
-
-
-def _turned(path: Path) -> bool:
-    """Whether a camera noted an orientation that changes the picture."""
-    try:
-        with Image.open(path) as image:
-            return image.getexif().get(0x0112, 1) != 1
-    except (OSError, ValueError, SyntaxError):
-        return False

@@ -123,8 +123,8 @@ def _findings(found: Preflight, strengths: int) -> Iterator[str]:
     for name, (rows, columns) in found.grids.items():
         yield f"Explanations come from the layer {name}, a grid of {rows}x{columns} cells."
     yield (
-        f"{found.images_per_second:.0f} images a second; the audit at {strengths + 1} strengths "
-        f"takes about {duration(found.seconds)}."
+        f"{amount(round(found.images_per_second), 'image', 'images')} a second; the audit at "
+        f"{amount(strengths + 1, 'strength', 'strengths')} takes about {duration(found.seconds)}."
     )
     if found.mismatch is not None:
         yield Message(

@@ -203,3 +203,12 @@ def test_the_index_agrees_with_the_installed_libraries():
         shapes = meta_shapes(Blueprint(name, 1000))
         assert name in candidates(shapes)[:4]
         assert (fingerprint(shapes) == fingerprint(dict(reversed(shapes.items())))).all()
+
+
+@pytest.mark.parametrize("channels", [2, 4, 6])
+def test_networks_of_other_channels_hear_about_channels(tmp_path, channels):
+    network = build("torchvision/resnet18")
+    network.conv1 = torch.nn.Conv2d(channels, 64, 7, 2, 3, bias=False)
+    torch.save(network.state_dict(), tmp_path / "net.pth")
+    with pytest.raises(ModelError, match=f"resnet18, but it reads {channels} channels; pictures"):
+        open_detector(tmp_path / "net.pth")

@@ -36,12 +36,21 @@ class Fit:
 
 @dataclass(frozen=True)
 class Miss:
-    """An architecture that a state dict does not fit, and why."""
+    """An architecture that a state dict does not fit, and why.
+
+    Attributes:
+        name: full name of the architecture.
+        matched: keys that fit.
+        expected: keys it has.
+        difference: in words.
+        channels: that the first layer reads, where these alone differ; 0 otherwise.
+    """
 
     name: str
     matched: int
     expected: int
     difference: str
+    channels: int = 0
 
 
 def fit(name: str, shapes: Shapes, size: tuple[int, int] | None = None) -> Fit | Miss:
@@ -98,7 +107,11 @@ def _fit_at(probe: Blueprint, shapes: Shapes) -> Fit | Miss:
     parts += [f"{len(missing)} missing, e.g. {min(missing)}"] if missing else []
     parts += [f"{len(surplus)} unknown, e.g. {min(surplus)}"] if surplus else []
     matched = len(common) - len(wrong)
-    return Miss(probe.name, matched, len(expected), "; ".join(parts) or "no classification head")
+    difference = "; ".join(parts) or "no classification head"
+    first = expected[wrong[0]] if len(wrong) == 1 and not missing and not surplus else ()
+    other = shapes[wrong[0]] if first else ()
+    channels = other[1] if len(first) == len(other) == 4 and first[1] == 3 else 0
+    return Miss(probe.name, matched, len(expected), difference, channels)
 
 
 def _variable_sizes(expected: Shapes, shapes: Shapes) -> list[tuple[str, int]]:

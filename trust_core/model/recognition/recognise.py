@@ -228,8 +228,8 @@ def _nothing_fits(path: Path, arch: str | None, count: int, misses: list[Miss]) 
     if misses and misses[0].channels:
         return (
             f"{path.name} is {misses[0].name}, but it reads {misses[0].channels} channels; "
-            "pictures have one (grey) or three (RGB), so a network with further ones, as depth or infrared, "
-            "cannot be audited. Audit one that reads three."
+            "pictures have one (grey) or three (RGB), so a network with further ones, as depth or "
+            "infrared, cannot be audited. Audit one that reads three."
         )
     listed = " · ".join(
         f"{miss.name} ({miss.matched} of {miss.expected} keys: {miss.difference})"

@@ -17,6 +17,9 @@ from trust_core.deploy.log import read_log
 from trust_core.deploy.reference import NUMBERS, Reference, save_reference
 from trust_core.storage.audit_files import open_audit
 
+for _package in ("onnx", "onnxruntime"):
+    pytest.importorskip(_package, reason="the extra onnx is not installed")
+
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
@@ -32,7 +35,7 @@ def folders(tmp_path_factory):
                  f"--out={audit}"]) == 0  # fmt: skip
     why = ["--why", "tried on tune"]
     assert main(["decide", str(audit), "--threshold=-0.2", "--strength=0", *why]) == 0
-    assert main(["guard", "export", str(audit), "--out", str(guard)]) == 0
+    assert main(["guard", "export", str(audit), "--out", str(guard), "--onnx"]) == 0
     return audit, guard, images
 
 
@@ -55,10 +58,11 @@ def test_the_policy_says_what_was_decided(folders):
     assert policy["model_sha256"] == open_audit(audit).manifest.model.sha256
 
 
-def test_run_decides_as_the_audit_and_writes_a_row_a_part(folders, capsys, tmp_path):
+@pytest.mark.parametrize("engine", [[], ["--onnx"]], ids=["torch", "onnx"])
+def test_run_decides_as_the_audit_and_writes_a_row_a_part(folders, capsys, tmp_path, engine):
     audit, guard, images = folders
     out = tmp_path / "out.csv"
-    code, result = told(capsys, "guard", "run", guard, images, "--out", out)
+    code, result = told(capsys, "guard", "run", guard, images, "--out", out, *engine)
     assert code == 0
     passed = open_audit(audit).query(
         """SELECT path, iou_difference FROM samples JOIN scores USING (sample_id)
@@ -79,7 +83,7 @@ def test_run_decides_as_the_audit_and_writes_a_row_a_part(folders, capsys, tmp_p
 
 def test_check_is_ok_or_exits_3(folders, capsys, tmp_path):
     _, guard, images = folders
-    assert told(capsys, "guard", "check", guard) == (
+    assert told(capsys, "guard", "check", guard, "--onnx") == (
         0,
         {"guard": str(guard), "ok": True, "differences": []},
     )

@@ -1,11 +1,13 @@
 """A small audit of a network with a file of its own architecture, and guards of it."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from torch import nn
 
-from tests.small import small_dataset, small_detector
+from tests.small import small_dataset, small_detector, small_network
 from trust_core.audit.run import run_audit
 from trust_core.audit.settings import AuditSettings
 from trust_core.decision.curves import scored
@@ -13,6 +15,7 @@ from trust_core.deploy.export import export_guard
 from trust_core.deploy.guard import Guard
 from trust_core.deploy.operating_point import DeployedPoint
 from trust_core.model.detector import Detector
+from trust_core.model.outputs import choose_convention
 from trust_core.storage.audit_files import Audit
 
 SETTINGS = AuditSettings(
@@ -55,8 +58,34 @@ class Ware:
         return [self.audit.data_file(path) for path in paths]
 
 
-def make_ware(folder: Path, images: int = 240, **choices: object) -> Ware:
-    """Audit a small network."""
-    detector = small_detector(**choices)
+def make_ware(
+    folder: Path,
+    images: int = 240,
+    *,
+    outputs: int = 2,
+    convention: dict[str, object] | None = None,
+    layers: tuple[str, ...] = (),
+    settings: dict[str, object] | None = None,
+    wrap: Callable[[nn.Module], nn.Module] = lambda module: module,
+) -> Ware:
+    """Audit a small network.
+
+    Args:
+        folder: for images and audit.
+        images: how many.
+        outputs: of the network.
+        convention: what `choose_convention` is told.
+        layers: to explain.
+        settings: that are not as in `SETTINGS`.
+        wrap: makes another network of it.
+    """
+    plain = small_detector()
+    detector = Detector(
+        wrap(small_network(outputs)),
+        plain.preprocessing,
+        choose_convention(outputs, **(convention or {})),
+        layers,
+    )
     dataset = small_dataset(folder / "images", images)
-    return Ware(run_audit(detector, dataset, SETTINGS, folder / "audit"), detector)
+    chosen = replace(SETTINGS, **(settings or {}))
+    return Ware(run_audit(detector, dataset, chosen, folder / "audit"), detector)

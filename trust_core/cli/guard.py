@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from trust_core.errors import NotMet, SettingsError
 
 if TYPE_CHECKING:
-    from trust_core.deploy.guard import Inspection
+    from trust_core.deploy.inspection import Inspection, Inspector
 
 DECISION_WORDS = {
     "defective": "called defective by the detector",
@@ -37,6 +37,9 @@ def add_export(part: argparse.ArgumentParser) -> None:
     point.add_argument("--recall", type=float, default=0.95, help="what is to be proven")
     point.add_argument("--confidence", type=float, default=0.95)
     part.add_argument(
+        "--onnx", action="store_true", help="also the whole guard as one ONNX graph, at strength 0"
+    )
+    part.add_argument(
         "--audit-rate",
         type=float,
         default=0.0,
@@ -55,7 +58,14 @@ def run_export(options: argparse.Namespace) -> dict[str, Any]:
     audit = open_audit(options.audit)
     demand = Demand(options.recall, options.confidence)
     point = point_to_deploy(audit, options.indicator, options.strength, options.threshold, demand)
-    policy = export_guard(audit, options.out, point, demand=demand, audit_rate=options.audit_rate)
+    policy = export_guard(
+        audit,
+        options.out,
+        point,
+        demand=demand,
+        audit_rate=options.audit_rate,
+        onnx=options.onnx,
+    )
     return {"guard": str(options.out.resolve()), "policy": as_json(policy)}
 
 
@@ -79,8 +89,12 @@ def run_check(options: argparse.Namespace) -> dict[str, Any]:
     """Whether a guard is what was exported, and gives the same numbers here."""
     from trust_core.deploy.guard import check_guard
 
-    check = check_guard(options.folder, options.device)
-    return {"guard": str(options.folder), "ok": check.ok, "differences": list(check.differences)}
+    found = list(check_guard(options.folder, options.device).differences)
+    if options.onnx:
+        from trust_core.deploy.onnx_guard import load_onnx_guard, onnx_differences
+
+        found += onnx_differences(load_onnx_guard(options.folder, verify=False))
+    return {"guard": str(options.folder), "ok": not found, "differences": found}
 
 
 def show_check(result: dict[str, Any]) -> None:
@@ -115,11 +129,10 @@ def add_run(part: argparse.ArgumentParser) -> None:
 def run_run(options: argparse.Namespace) -> dict[str, Any]:
     """Decide on new images."""
     from trust_core.deploy.folders import decision_table, find_images, inspect_files, watch
-    from trust_core.deploy.guard import Guard
     from trust_core.deploy.log import guard_log
 
     images = [] if options.watch else find_images(options.images)
-    guard = Guard.load(options.folder, device=options.device)
+    guard = _loaded(options)
     log = guard_log(options.log, options.folder) if options.log else None
     with decision_table(options.out) as table:
 
@@ -159,13 +172,12 @@ def add_serve(part: argparse.ArgumentParser) -> None:
 
 def run_serve(options: argparse.Namespace) -> dict[str, Any]:
     """Answer requests until stopped."""
-    from trust_core.deploy.guard import Guard
     from trust_core.deploy.log import guard_log
     from trust_core.deploy.server import Limits, create_app, serve
 
     if options.queue < 1 or options.max_megabytes <= 0:
         raise SettingsError("--queue and --max-megabytes must be above 0.")
-    guard = Guard.load(options.folder, device=options.device)
+    guard = _loaded(options)
     log = guard_log(options.log, options.folder) if options.log else None
     app = create_app(guard, Limits(options.queue, int(options.max_megabytes * 2**20)), log)
     address = f"http://{options.host}:{options.port}"
@@ -250,6 +262,18 @@ def _stopper() -> Any:  # noqa: ANN401 - a function
     return lambda: bool(asked)
 
 
+def _loaded(options: argparse.Namespace) -> "Inspector":
+    """The guard that was named, by PyTorch or by onnxruntime."""
+    if options.onnx:
+        from trust_core.deploy.onnx_guard import load_onnx_guard
+
+        return load_onnx_guard(options.folder)
+    from trust_core.deploy.guard import Guard
+
+    return Guard.load(options.folder, device=options.device)
+
+
 def _add_folder(part: argparse.ArgumentParser) -> None:
     part.add_argument("folder", type=Path, metavar="DIR", help="of the guard")
     part.add_argument("--device", default="cpu", help="cpu or cuda")
+    part.add_argument("--onnx", action="store_true", help="by onnxruntime, without PyTorch")

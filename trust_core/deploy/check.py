@@ -10,14 +10,13 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 
-from trust_core.decision.tradeoff import Floats
-from trust_core.deploy.measure import Arrays, Measurement
+from trust_core.deploy.inspection import Arrays
 from trust_core.deploy.policy import (
     GOLDEN,
     POLICY,
@@ -27,11 +26,16 @@ from trust_core.deploy.policy import (
 )
 from trust_core.errors import StoreError
 
+if TYPE_CHECKING:
+    from trust_core.deploy.measure import Measurement
+
 LOG_ODDS = 1e-4  # of 1 + |z|: batch sizes and devices agree to that
 MAP_VALUES = 1e-3  # of the largest value of a map
 INDICATOR = 5e-3  # of 1 + |value|: a flipped cell of a mask moves an overlap by 1e-3 and more
 LOWER_PRECISION = 100.0  # times as much where the audit itself was computed in bf16 or TF32
 ENHANCED = 10.0  # times as much at ε > 0: the sign of a slope near 0 is anybody's
+
+Floats = npt.NDArray[np.float64]
 
 PIXELS, EXPECTED_INDICATOR = "pixels", "indicator"
 POLICY_ENTRY = "policy"  # of the metadata
@@ -44,10 +48,10 @@ class Measuring(Protocol):
     def policy(self) -> Policy:
         """What it decides by."""
 
-    def measure(self, pixels: npt.NDArray[np.uint8], *, maps: bool = False) -> Measurement:
+    def measure(self, pixels: npt.NDArray[np.uint8], *, maps: bool = False) -> "Measurement":
         """What was measured of one batch."""
 
-    def score(self, measured: Measurement, names: list[str]) -> Floats:
+    def score(self, measured: "Measurement", names: list[str]) -> Floats:
         """The indicator of its passed parts."""
 
 
@@ -104,10 +108,14 @@ def file_differences(folder: Path) -> tuple[str, ...]:
 
 def golden_differences(guard: Measuring, golden: Golden) -> tuple[str, ...]:
     """What a guard gives for its golden parts otherwise than it has to, a sentence each."""
-    here = given(guard, golden)
-    factor = 1.0 if guard.policy.precision == "fp32" else LOWER_PRECISION
+    return differences(given(guard, golden), golden.expected, guard.policy.precision)
+
+
+def differences(here: Arrays, expected: Arrays, precision: str = "fp32") -> tuple[str, ...]:
+    """What numbers, under the names of `Golden.expected`, are not as expected, a sentence each."""
+    factor = 1.0 if precision == "fp32" else LOWER_PRECISION
     found = []
-    for what, unit, tolerance, apart in _apart(here, golden.expected):
+    for what, unit, tolerance, apart in _apart(here, expected):
         worst = float(np.max(apart, initial=0.0))
         if not worst <= factor * tolerance:
             found.append(
@@ -126,7 +134,7 @@ def given(guard: Measuring, golden: Golden) -> Arrays:
     return {EXPECTED_INDICATOR: indicator} | measured_by_name(measured)
 
 
-def measured_by_name(measured: Measurement) -> Arrays:
+def measured_by_name(measured: "Measurement") -> Arrays:
     """Log-odds and maps of a measurement, under the names of `Golden.expected`."""
     found: Arrays = {}
     for strength, columns in measured.columns.items():

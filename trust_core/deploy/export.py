@@ -24,15 +24,15 @@ from trust_core.deploy.check import (
     Golden,
     given,
 )
-from trust_core.deploy.guard import check_guard, open_guard
+from trust_core.deploy.guard import Check, check_guard, open_guard
 from trust_core.deploy.indicators import (
     FITTED_INDICATORS,
     needs_of,
     strengths_of,
     takes_all_strengths,
 )
+from trust_core.deploy.inspection import Arrays
 from trust_core.deploy.measure import MAPS as NEEDS_MAPS
-from trust_core.deploy.measure import Arrays
 from trust_core.deploy.operating_point import (
     DeployedPoint,
     certificate_of,
@@ -43,6 +43,7 @@ from trust_core.deploy.policy import (
     BY_THRESHOLD,
     FITTED,
     GOLDEN,
+    ONNX_GUARD,
     ONNX_NETWORK,
     POLICY,
     README,
@@ -74,6 +75,7 @@ def export_guard(
     demand: Demand | None = None,
     audit_rate: float = 0.0,
     detector: Detector | None = None,
+    onnx: bool = False,
 ) -> Policy:
     """Write the guard of an audit into a new folder, and try it there.
 
@@ -85,6 +87,7 @@ def export_guard(
         audit_rate: share of the unflagged passed parts that is inspected all the same.
         detector: what was audited, where its architecture is your own and no file of it is known;
             such a guard is loaded with `Guard.load(folder, module=...)`.
+        onnx: also write the whole guard as one ONNX graph.
 
     Raises:
         StoreError: the folder is taken, or cannot be written.
@@ -135,9 +138,17 @@ def export_guard(
                 folder / GOLDEN,
                 {POLICY_ENTRY: text},
             )
+            if onnx:
+                from trust_core.deploy.onnx_graph import export_graph  # with what only this needs
+
+                export_graph(folder / ONNX_GUARD, policy, guard.detector, fitted)
             (folder / README).write_text(readme(policy), encoding="utf-8")
             write_sums(folder)
             check = check_guard(folder, module=own)
+            if onnx and check.ok:
+                from trust_core.deploy.onnx_guard import load_onnx_guard, onnx_differences
+
+                check = Check(onnx_differences(load_onnx_guard(folder, verify=False)))
             if not check.ok:
                 raise ModelError(
                     "The exported guard does not give what the audit says: "

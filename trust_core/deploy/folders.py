@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from trust_core.audit.engine import run_local
 from trust_core.data.files import is_image, list_files
-from trust_core.deploy.guard import Guard, Inspection, Read
+from trust_core.deploy.inspection import Inspection, Inspector, Read
 from trust_core.deploy.log import GuardLog
 from trust_core.deploy.policy import DEFECTIVE, GOOD, RE_INSPECT
 from trust_core.errors import DataError, SettingsError, StoreError
@@ -61,7 +61,7 @@ def find_images(places: Sequence[Path]) -> list[Found]:
 
 
 def inspect_files(
-    guard: Guard, images: Sequence[Found], write: Write, log: GuardLog | None = None
+    guard: Inspector, images: Sequence[Found], write: Write, log: GuardLog | None = None
 ) -> Counter[str]:
     """Inspect images, reading ahead of the network.
 
@@ -94,7 +94,7 @@ def inspect_files(
 
 
 def watch(
-    guard: Guard,
+    guard: Inspector,
     places: Sequence[Path],
     write: Write,
     log: GuardLog | None = None,

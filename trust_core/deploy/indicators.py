@@ -39,6 +39,7 @@ from trust_core.decision.tradeoff import Floats
 from trust_core.decision.tuning.candidates import overlap_table
 from trust_core.decision.tuning.mask_grid import overlaps, recipes_of
 from trust_core.decision.tuning.overlap_profile import overlap_profile, profile_features
+from trust_core.deploy.inspection import Arrays
 from trust_core.deploy.measure import (
     ACTIVATIONS,
     FEATURES,
@@ -46,7 +47,6 @@ from trust_core.deploy.measure import (
     INPUT_GRADIENT,
     MAPS,
     MASKS,
-    Arrays,
     Measurement,
 )
 from trust_core.storage.audit_files import Audit

@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 
-from trust_core.deploy.guard import AUDIT_SAMPLE
+from trust_core.deploy.inspection import AUDIT_SAMPLE
 from trust_core.deploy.log import NUMBERS, policy_hash, read_log
 from trust_core.errors import DataError, SettingsError, StoreError
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import pandas as pd
 
-from trust_core.deploy.guard import Inspection
+from trust_core.deploy.inspection import Inspection
 from trust_core.deploy.policy import POLICY
 from trust_core.errors import StoreError
 

@@ -20,6 +20,7 @@ from trust_core.audit.score import (
     score_response,
 )
 from trust_core.audit.settings import AuditSettings
+from trust_core.deploy.inspection import Arrays
 from trust_core.explanation.evidence.patch_gaussian import PatchGaussian
 from trust_core.explanation.perturbation import perturb
 from trust_core.explanation.uncertainty import flip_deviation, uncertainty_scores
@@ -29,8 +30,6 @@ from trust_core.model.detector import Detector, Response
 MAPS, FEATURES, ACTIVATIONS, MASKS = "maps", "features", "activations", "masks"
 INPUT_GRADIENT, FLIPS = "input gradient", "flips"
 NEEDS = (MAPS, FEATURES, ACTIVATIONS, MASKS, INPUT_GRADIENT, FLIPS)
-
-Arrays = dict[str, npt.NDArray[Any]]
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,12 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trust_core.audit.settings import AuditSettings
 from trust_core.decision.indicators.registry import indicator_name
 from trust_core.errors import NotMet, StoreError
-from trust_core.model.outputs import Convention
 from trust_core.model.preprocessing import Preprocessing
 from trust_core.storage.manifest import (
     ConventionRecord,
@@ -25,7 +24,9 @@ from trust_core.storage.manifest import (
 )
 
 if TYPE_CHECKING:
+    from trust_core.audit.settings import AuditSettings
     from trust_core.model.open import ModelOptions
+    from trust_core.model.outputs import Convention
 
 POLICY_VERSION = 1
 POLICY = "policy.json"
@@ -144,8 +145,10 @@ class Policy(Record):
         return indicator_name(self.indicator)
 
     @property
-    def settings(self) -> AuditSettings:
+    def settings(self) -> "AuditSettings":
         """How parts are scored, in the audit's own settings."""
+        from trust_core.audit.settings import AuditSettings  # with PyTorch
+
         return AuditSettings(
             strengths=self.strengths,
             direction=self.direction,
@@ -171,7 +174,7 @@ class Policy(Record):
             **vars(self.model_preprocessing),
         )
 
-    @property
+    @cached_property
     def model_preprocessing(self) -> Preprocessing:
         """How an image becomes the network's input."""
         given = self.preprocessing
@@ -180,8 +183,10 @@ class Policy(Record):
         )
 
     @property
-    def outputs(self) -> Convention:
+    def outputs(self) -> "Convention":
         """The meaning of the outputs."""
+        from trust_core.model.outputs import Convention  # with PyTorch
+
         given = self.convention
         return Convention(given.outputs, given.defect, given.good, given.sign)
 

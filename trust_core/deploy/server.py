@@ -28,7 +28,7 @@ from pydantic import BaseModel
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 
-from trust_core.deploy.guard import Guard, Inspection, Read
+from trust_core.deploy.inspection import Inspection, Inspector, Read
 from trust_core.deploy.log import GuardLog, policy_hash
 from trust_core.errors import EngineError
 from trust_core.messages import Message
@@ -91,7 +91,7 @@ class Line:
         limits: of the queue.
     """
 
-    def __init__(self, guard: Guard, limits: Limits) -> None:
+    def __init__(self, guard: Inspector, limits: Limits) -> None:
         self.guard = guard
         self.limits = limits
         self.busy = 0  # images taken in and not yet answered
@@ -187,7 +187,7 @@ class Metrics:
                 self.p_defect.observe(part.p_defect)
 
 
-def create_app(guard: Guard, limits: Limits = Limits(), log: GuardLog | None = None) -> FastAPI:
+def create_app(guard: Inspector, limits: Limits = Limits(), log: GuardLog | None = None) -> FastAPI:
     """The service of a guard.
 
     Args:

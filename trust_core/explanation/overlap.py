@@ -80,9 +80,11 @@ def half(maps: Tensor, argument: str) -> Tensor:
 def top(maps: Tensor, argument: str) -> Tensor:
     """`top:q`: the k = round(q·s²) largest cells, equal cells in index order."""
     flat = maps.flatten(1)
-    count = round(top_share(argument) * flat.shape[1])
-    order = flat.sort(dim=1, descending=True, stable=True).indices[:, :count]
-    return torch.zeros_like(flat, dtype=torch.bool).scatter_(1, order, True).view_as(maps)
+    count = round(top_share(argument) * int(flat.shape[1]))
+    smallest = flat.topk(count, dim=1).values[:, -1:]
+    above, equal = flat > smallest, flat == smallest
+    left = count - above.sum(1, keepdim=True)
+    return (above | (equal & (equal.long().cumsum(1) <= left))).view_as(maps)
 
 
 @MASKS.register("otsu")
@@ -92,7 +94,7 @@ def otsu(maps: Tensor, argument: str) -> Tensor:
     low, high = flat.amin(1, keepdim=True), flat.amax(1, keepdim=True)
     width = (high - low) / OTSU_BINS
     bins = ((flat - low) / width.where(width > 0, torch.ones_like(width))).long()
-    counts = flat.new_zeros(len(flat), OTSU_BINS).scatter_add_(
+    counts = flat.new_zeros(flat.shape[0], OTSU_BINS).scatter_add_(
         1, bins.clamp(max=OTSU_BINS - 1), torch.ones_like(flat)
     )
     centres = low + (torch.arange(OTSU_BINS, device=flat.device) + 0.5) * width

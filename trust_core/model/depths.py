@@ -72,4 +72,4 @@ def pooled(maps: Tensor) -> Tensor:
 
 def top_count(cells: int) -> int:
     """How many of so many cells are the largest 2 %; one at least."""
-    return max(1, round(TOP_SHARE * cells))
+    return max(1, round(TOP_SHARE * int(cells)))

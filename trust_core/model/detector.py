@@ -326,6 +326,11 @@ class Detector:
             part = self.module.get_submodule(layer.name)
             stack.callback(part.register_forward_hook(gather(layer)).remove)
 
+    @property
+    def feature_layer(self) -> str:
+        """Name of the last linear layer, whose input is the features; "" for none."""
+        return self._features
+
     def _checked(self, pixels: Tensor) -> Tensor:
         wanted = (self.preprocessing.input_channels, *self.preprocessing.size)
         if pixels.ndim != 4 or tuple(pixels.shape[1:]) != wanted:

@@ -5,7 +5,7 @@ cannot have (energy of a network with one output) has no column there; `ABSENT` 
 `decision.indicators.registry` says why. All are oriented so that higher is more suspicious.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -262,13 +262,18 @@ def strongest_window(masks: npt.NDArray[np.float16], rows: Counts) -> Floats:
     Returns:
         NaN for a mask that holds one.
     """
-    window = [max(1, round(side / ALARM_WINDOWS)) for side in masks.shape[1:]]
+    window = alarm_window(masks.shape[1:])
     found = [np.empty(0)]
     for start in range(0, len(rows), MASKS_AT_ONCE):
         part = np.asarray(masks[rows[start : start + MASKS_AT_ONCE]], dtype=np.float32)
         means = avg_pool2d(torch.from_numpy(part)[:, None], window, stride=1)
         found.append(means.flatten(1).amax(1).double().numpy())  # a NaN is the largest
     return np.concatenate(found)
+
+
+def alarm_window(grid: Sequence[int]) -> list[int]:
+    """Height and width of the windows on masks of a grid (H', W')."""
+    return [max(1, round(side / ALARM_WINDOWS)) for side in grid]
 
 
 @RIVALS.register("iou_random")

@@ -1,0 +1,398 @@
+"""A whole guard as one ONNX graph: the network's input in; z, p, indicator, decision, maps out.
+
+At ε = 0 the heatmaps need the gradient of z for the activations of one layer. Where the decision
+reads nothing of that layer but the average of its cells through one linear layer, the gradient has
+a closed form: the weights of that linear layer, shared out over the cells. What needs another
+gradient (ε > 0, other heads) cannot be written so.
+
+Notation: N parts, K outputs, F features, C channels and h, w grid of the explanation layer.
+"""
+
+import copy
+import warnings
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d
+
+from trust_core.audit.score import LARGEST_HALF
+from trust_core.decision.indicators.feature_distance import NEIGHBOURS
+from trust_core.decision.indicators.stored import alarm_window
+from trust_core.deploy.inspection import Arrays
+from trust_core.deploy.measure import ACTIVATIONS, FEATURES, MAPS, MASKS
+from trust_core.deploy.policy import Policy
+from trust_core.errors import ModelError
+from trust_core.explanation.cams import AGNOSTIC, SPECIFIC
+from trust_core.explanation.heatmaps import map_names, round_maps
+from trust_core.explanation.overlap import mask_cells, mask_of
+from trust_core.model.depths import pooled
+from trust_core.model.detector import Detector
+from trust_core.model.outputs import logits_of, mask_logits_of
+
+OPSET = 17
+PIXELS = "pixels"
+ANSWERS = ("log_odds", "p_defect", "defective", "indicator", "decision")
+GOOD_CODE, DEFECTIVE_CODE, RE_INSPECT_CODE = 0, 1, 2
+CLOSE = 1e-4  # of 1 + the size: the closed form gives the network's own outputs
+WITHOUT_GRADIENT = ("activation", "norm")  # agnostic maps
+GRAPH_MAPS = (
+    "gradcam",
+    "hirescam",
+    "layercam",
+    "gradcam++",
+    "xgradcam",
+    "gradient",
+    "activation",
+    "norm",
+)
+
+Score = Callable[["GuardGraph", dict[str, Tensor]], Tensor]
+
+
+def why_not(policy: Policy, detector: Detector) -> str:
+    """Why a guard cannot be one ONNX graph, in a sentence; "" where it can."""
+    if policy.strengths:
+        return (
+            f"The indicator is taken at strength {policy.strengths[-1]:g}, which needs the slope "
+            "of the whole network; an ONNX graph holds the forward pass alone. Choose a point at "
+            "strength 0."
+        )
+    if policy.indicator not in SCORES or (policy.variant and policy.variant not in SCORES):
+        return (
+            f"The indicator '{policy.indicator}' needs more than the forward pass, or a random "
+            "map; run it with PyTorch."
+        )
+    if MAPS not in policy.needs:
+        return ""
+    forms = {*policy.maps.specific[:1], *policy.maps.agnostic[:1]}
+    if other := sorted(forms - set(GRAPH_MAPS)):
+        return f"The map '{other[0]}' has no form that ONNX knows; run it with PyTorch."
+    if not _linear_head(detector):
+        return (
+            f"The decision reads more of {policy.layer} than the average of its cells through one "
+            "linear layer, so the heatmaps need a backward pass; run it with PyTorch."
+        )
+    return ""
+
+
+def _linear_head(detector: Detector) -> nn.Linear | None:
+    """The linear layer whose outputs are the network's, for the closed form; None without."""
+    name = detector.averages.get(detector.layers[0])
+    head = detector.module.get_submodule(name) if name else None
+    if not isinstance(head, nn.Linear) or head.out_features != detector.convention.outputs:
+        return None
+    seen: list[Tensor] = []
+    hook = head.register_forward_hook(lambda _, __, output: seen.append(output.detach()))
+    shape = (2, detector.preprocessing.input_channels, *detector.preprocessing.size)
+    noise = torch.rand(shape, generator=torch.Generator().manual_seed(1)).to(detector.device)
+    try:
+        logits = detector.logits(noise)
+    finally:
+        hook.remove()
+    same = len(seen) == 1 and torch.allclose(seen[0], logits, rtol=CLOSE, atol=CLOSE)
+    return head if same else None
+
+
+def export_graph(path: Path, policy: Policy, detector: Detector, fitted: Arrays) -> None:
+    """Write the graph.
+
+    Args:
+        path: `.onnx`.
+        policy: what it decides by.
+        detector: the network, on the CPU.
+        fitted: what the indicator was fitted to.
+
+    Raises:
+        ModelError: this guard cannot be one ONNX graph; in one sentence.
+    """
+    if reason := why_not(policy, detector):
+        raise ModelError(f"No ONNX graph was written. {reason}")
+    graph = GuardGraph(policy, detector, fitted).eval()
+    shape = (2, detector.preprocessing.input_channels, *detector.preprocessing.size)
+    example = torch.randint(0, 256, shape, dtype=torch.uint8)
+    names = [*ANSWERS, *graph.map_outputs]
+    try:
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of constants, which these shapes are
+            torch.onnx.export(
+                graph,
+                (example,),
+                str(path),
+                dynamo=False,
+                opset_version=OPSET,
+                input_names=[PIXELS],
+                output_names=names,
+                dynamic_axes={name: {0: "parts"} for name in (PIXELS, *names)},
+            )
+    except Exception as error:
+        cause = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+        raise ModelError(
+            f"No ONNX graph was written: the network cannot be exported ({cause}); run it with "
+            "PyTorch."
+        ) from error
+
+
+class GuardGraph(nn.Module):
+    """The guard as one module of tensor operations.
+
+    Args:
+        policy: what it decides by.
+        detector: the network.
+        fitted: what the indicator was fitted to.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, policy: Policy, detector: Detector, fitted: Arrays) -> None:
+        super().__init__()
+        self.policy = policy
+        self.convention = detector.convention
+        self.channels = detector.channels
+        self.layers = {name: detector.explained[name] for name in detector.layers[:1]}
+        self.depths = detector.depths
+        self.features = detector.feature_layer
+        self.network = copy.deepcopy(detector.module).to(memory_format=torch.contiguous_format)
+        head = _linear_head(detector) if MAPS in policy.needs else None
+        self.slopes = None if head is None else nn.Parameter(head.weight.detach().clone(), False)
+        for name in ("mean", "std"):
+            values = torch.tensor(getattr(detector.preprocessing, name)).view(1, -1, 1, 1)
+            self.register_buffer(name, values)
+        self.fitted = {name: torch.from_numpy(np.array(v)) for name, v in fitted.items()}
+        forms = policy.maps.specific[:1], policy.maps.agnostic[:1]
+        self.map_names = map_names(*forms) if MAPS in policy.needs else ()
+        self.map_outputs = [f"{part}{name}" for name in self.map_names for part in ("", "scale_")]
+
+    def forward(self, pixels: Tensor) -> tuple[Tensor, ...]:
+        """`ANSWERS` and `map_outputs` of pixels `(N, c, H, W)` uint8."""
+        found = self._network(pixels.float() / 255)
+        log_odds = self.convention.log_odds(found["logits"])
+        found["log_odds"] = log_odds.double()
+        found["p_defect"] = found["log_odds"].sigmoid()
+        maps: dict[str, Tensor] = {}
+        scales: dict[str, Tensor] = {}
+        if self.map_names:
+            gradient = self._gradient(found["logits"], found["layer"])
+            for name, values in zip(
+                self.map_names, self._maps(found["layer"], gradient), strict=True
+            ):
+                maps[name], scales[name] = round_maps(values)
+            found |= self._overlap(maps, log_odds) | maps
+        defective = self._defective(found)
+        value = SCORES[self.policy.variant or self.policy.indicator](self, found)
+        value = torch.where(defective, torch.full_like(value, torch.nan), value)
+        unscored = value != value  # NaN alone is not itself
+        flagged = unscored | (value >= self.policy.threshold - self.policy.tolerance)
+        decision = torch.where(flagged, RE_INSPECT_CODE, GOOD_CODE)
+        decision = torch.where(defective, DEFECTIVE_CODE, decision)
+        outputs = [part for name in self.map_names for part in (maps[name], scales[name])]
+        return (found["log_odds"], found["p_defect"], defective, value, decision, *outputs)
+
+    def _network(self, x: Tensor) -> dict[str, Tensor]:
+        """Logits, activations of the explanation layer, features, pooled depths, masks."""
+        found: dict[str, Tensor] = {}
+        pools: dict[str, Tensor] = {}
+
+        def keep(output: Tensor) -> Tensor:
+            (layer,) = self.layers.values()
+            output = output.relu() if layer.relu else output
+            found["layer"] = layer.maps(output)
+            return output.clone()  # the network may go on in place
+
+        def gather(name: str) -> Callable[..., None]:
+            layer = next(depth for depth in self.depths if depth.name == name)
+
+            def hook(_: nn.Module, __: object, output: Tensor) -> None:
+                maps = layer.maps(output)
+                pools[name] = pooled((maps.relu() if layer.relu else maps).clone())
+
+            return hook
+
+        def note(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+            found[FEATURES] = inputs[0]
+
+        needs, part = self.policy.needs, self.network.get_submodule
+        with ExitStack() as hooks:
+            for depth in self.depths if ACTIVATIONS in needs else ():
+                hooks.callback(part(depth.name).register_forward_hook(gather(depth.name)).remove)
+            if MAPS in needs:
+                (layer,) = self.layers
+                hook = part(layer).register_forward_hook(lambda _, __, output: keep(output))
+                hooks.callback(hook.remove)
+            if FEATURES in needs:
+                hooks.callback(part(self.features).register_forward_pre_hook(note).remove)
+            if x.shape[1] < self.channels:
+                x = x.expand(-1, self.channels, -1, -1)
+            masks = MASKS in needs
+            run = self.network if masks else getattr(self.network, "decide", self.network)
+            output = run((x - self.mean) / self.std)
+        found["logits"] = logits_of(output)
+        if ACTIVATIONS in needs:
+            found[ACTIVATIONS] = _halved(torch.cat([pools[d.name] for d in self.depths], 1))
+        if FEATURES in needs:
+            found[FEATURES] = _halved(found[FEATURES])
+        if masks:
+            marked = mask_logits_of(output, self.convention)
+            assert marked is not None
+            found[MASKS] = marked[:, 0].sigmoid().half()
+        return found
+
+    def _gradient(self, logits: Tensor, activations: Tensor) -> Tensor:
+        """∂z/∂A, `(N, C, h, w)`: the head's weights by ∂z/∂logit, shared out over the cells."""
+        assert self.slopes is not None
+        convention = self.convention
+        if convention.outputs == 1:
+            slope = torch.full_like(logits, float(convention.sign))
+        else:
+            slope = torch.zeros_like(logits)
+            for indices, sign in ((convention.defect, 1.0), (convention.good, -1.0)):
+                places = torch.tensor(indices)
+                share = logits.index_select(1, places).softmax(1)
+                side = torch.zeros(len(indices), convention.outputs)
+                side[torch.arange(len(indices)), places] = sign
+                slope = slope + share @ side
+        height, width = activations.shape[2:]
+        gradient = (slope @ self.slopes) / (height * width)
+        return gradient[:, :, None, None].expand_as(activations)
+
+    def _maps(self, activations: Tensor, gradient: Tensor) -> list[Tensor]:
+        specific, agnostic = self.policy.maps.specific[0], self.policy.maps.agnostic[0]
+        return [
+            SPECIFIC[specific](activations, gradient),
+            SPECIFIC[specific](activations, -gradient),
+            AGNOSTIC[agnostic](activations, gradient),
+        ]
+
+    def _overlap(self, maps: dict[str, Tensor], log_odds: Tensor) -> dict[str, Tensor]:
+        """The score columns, float64; NaN where there is no score."""
+        defect, good, agnostic = (maps[name] for name in self.map_names)
+        cells = mask_cells(defect, good, agnostic, self.policy.mask)
+        ious = [_share(cells[:, 0], cells[:, 1]), _share(cells[:, 2], cells[:, 3])]
+        difference = ious[0] - ious[1]
+        sound = (cells[:, 4] > 0) & (cells[:, 5] == 0) & (difference == difference)
+        sound = sound & ((log_odds - log_odds) == 0)
+        columns = dict(zip(("iou_defect", "iou_good"), ious, strict=True))
+        columns["iou_difference"] = difference
+        missing = torch.full_like(difference, torch.nan)
+        return {name: torch.where(sound, values, missing) for name, values in columns.items()}
+
+    def _defective(self, found: dict[str, Tensor]) -> Tensor:
+        threshold = self.policy.decision.threshold
+        if threshold is not None:
+            return found["p_defect"] >= threshold
+        logits = found["logits"]
+        if self.convention.outputs == 1:
+            return self.convention.log_odds(logits) >= 0
+        winner = logits.argmax(1)
+        of_defect = torch.zeros(self.convention.outputs)
+        of_defect[list(self.convention.defect)] = 1.0
+        return of_defect.index_select(0, winner) > 0
+
+    def linear(self, features: Tensor, name: str = "linear") -> Tensor:
+        """A fitted sum of features `(N, F)`."""
+        weights = self.fitted[f"{name}.weights"]
+        return features.double() @ weights + self.fitted[f"{name}.intercept"]
+
+
+def _halved(values: Tensor) -> Tensor:
+    """Rounded as audits keep it."""
+    return values.clamp(-LARGEST_HALF, LARGEST_HALF).half().float()
+
+
+def _share(both: Tensor, either: Tensor) -> Tensor:
+    """In both over in either; NaN where no cell is in either."""
+    share = both.double() / either.clamp(min=1).double()
+    return torch.where(either > 0, share, torch.full_like(share, torch.nan))
+
+
+def _column(name: str) -> Score:
+    return lambda _, found: found[name]
+
+
+def _unit(values: Tensor) -> Tensor:
+    length = torch.linalg.vector_norm(values, dim=1, keepdim=True)
+    return values / torch.where(length > 0, length, torch.ones_like(length))
+
+
+def _knn(graph: GuardGraph, found: dict[str, Tensor]) -> Tensor:
+    references = _unit(graph.fitted["references"].float())
+    squared = 2.0 - 2.0 * (_unit(found[FEATURES]) @ references.T).double()
+    nearest = (-squared).topk(NEIGHBOURS, dim=1).values[:, -1]
+    return (-nearest).clamp(min=0).sqrt()
+
+
+def _distance(graph: GuardGraph, found: dict[str, Tensor]) -> Tensor:
+    fitted = graph.fitted
+    moved = found[FEATURES].double() - fitted["centre"]
+    along = moved @ fitted["axes"].T
+    total = (along**2 / fitted["inside"]).sum(1)
+    if len(fitted["axes"]) < len(fitted["centre"]):
+        beside = ((moved**2).sum(1) - (along**2).sum(1)).clamp(min=0)
+        total = total + beside / fitted["floor"]
+    return total.sqrt()
+
+
+def _views(graph: GuardGraph, found: dict[str, Tensor], *names: str) -> Tensor:
+    return torch.stack([found[name] for name in names], 1)
+
+
+def _consensus(*names: str) -> Score:
+    def score(graph: GuardGraph, found: dict[str, Tensor]) -> Tensor:
+        columns = [*(found[name] for name in names), _distance(graph, found)]
+        return graph.linear(torch.stack(columns, 1))
+
+    return score
+
+
+def _probe(graph: GuardGraph, found: dict[str, Tensor]) -> Tensor:
+    return graph.linear(found[ACTIVATIONS].nan_to_num(), "probe")
+
+
+def _probe_combination(graph: GuardGraph, found: dict[str, Tensor]) -> Tensor:
+    return graph.linear(torch.stack([found["log_odds"], _probe(graph, found)], 1))
+
+
+def _defect_area(graph: GuardGraph, found: dict[str, Tensor]) -> Tensor:
+    return mask_of(found["defect"], graph.policy.mask, specific=True).double().mean((1, 2))
+
+
+def _defect_entropy(_: GuardGraph, found: dict[str, Tensor]) -> Tensor:
+    flat = found["defect"].float().flatten(1).double().clamp(min=0)
+    share = flat / flat.sum(1, keepdim=True).clamp(min=1e-12)
+    return -(share * share.clamp(min=1e-300).log()).sum(1)
+
+
+def _mask_alarm(_: GuardGraph, found: dict[str, Tensor]) -> Tensor:
+    masks = found[MASKS].float()
+    means = avg_pool2d(masks[:, None], alarm_window(masks.shape[1:]), stride=1)
+    return means.flatten(1).amax(1).double()
+
+
+# Every indicator that takes no more than the forward pass. The same formulas as in
+# `decision.indicators`, in tensor operations that a graph can hold; tests hold the two together.
+SCORES: dict[str, Score] = {
+    "iou_difference": _column("iou_difference"),
+    "iou_difference_clean": _column("iou_difference"),
+    "iou_defect": _column("iou_defect"),
+    "good_disagreement": lambda _, found: 1.0 - found["iou_good"],
+    "p_defect": _column("p_defect"),
+    "log_odds": _column("log_odds"),
+    "max_logit": lambda _, found: -found["logits"].double().amax(1),
+    "energy": lambda _, found: -found["logits"].double().logsumexp(1),
+    "knn": _knn,
+    "mahalanobis": _distance,
+    "defect_area": _defect_area,
+    "defect_entropy": _defect_entropy,
+    "mask_alarm": _mask_alarm,
+    "combination": lambda graph, found: graph.linear(
+        _views(graph, found, "log_odds", "iou_difference")
+    ),
+    "consensus": _consensus("log_odds", "iou_difference"),
+    "consensus_blind": _consensus("log_odds"),
+    "probe": _probe,
+    "probe_combination": _probe_combination,
+}

@@ -66,7 +66,8 @@ def test_manifest_has_the_keys_of_a_real_audit(fake: Audit, real: Audit):
         return [keys(item) for item in value[:1]] if isinstance(value, list) else None
 
     first, second = (json.loads((a.folder / MANIFEST).read_text()) for a in (fake, real))
-    assert set(first) == set(second)
+    # Nobody notes the files of a fake: tests change them.
+    assert set(first) | {"files", "sha256"} == set(second)
     for part in ("settings", "model", "data", "maps", "timings", "counts"):
         assert keys(first[part]) == keys(second[part]), part
 

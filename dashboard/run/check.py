@@ -33,7 +33,7 @@ from trust_core.model.open import ModelFacts, ModelOptions
 
 LABELS = ("good", "defective")
 THUMBNAIL = 128
-PAIRS, PAIR_WIDTH = 4, 84  # of near duplicates that are shown; pixels of each picture
+PAIRS = 4  # of near duplicates that are shown
 EXPECT = find("expect")
 
 
@@ -106,7 +106,8 @@ def show_findings(checked: Check, data: Dataset, settings: AuditSettings) -> Non
         _near_duplicates(data)
         if checked.expect:  # the user's own predictions: is it really the same detector?
             result = _expectation(checked.identity, checked.expect, checked.detector, data)
-            bullets([result.sentence], "notes" if result.agrees else "warnings")
+            same = result.reproduced == result.compared
+            bullets([result.sentence], "notes" if same else "warnings")
 
 
 @st.cache_data(max_entries=16, ttl=HOUR, show_spinner="Opening a few images …", hash_funcs=KEYS)
@@ -139,7 +140,7 @@ def _near_duplicates(data: Dataset) -> None:
     for pair, column in zip(pictures, st.columns(PAIRS), strict=False):
         with column.container(horizontal=True, gap="small"):
             for picture in pair:
-                st.image(picture, width=PAIR_WIDTH)
+                st.image(picture, width=THUMBNAIL // 2)
 
 
 @st.cache_data(max_entries=8, ttl=HOUR, show_spinner="Looking for copies …", hash_funcs=KEYS)

@@ -21,7 +21,8 @@ def audit(tmp_path_factory: pytest.TempPathFactory) -> Audit:
 
 
 def changed(audit: Audit, folder: Path, **model: object) -> Audit:
-    manifest = replace(audit.manifest, model=replace(audit.manifest.model, **model))
+    model_record = replace(audit.manifest.model, **model)
+    manifest = replace(audit.manifest, model=model_record, files={})
     for file in ("samples.parquet", "scores.parquet"):
         (folder / file).write_bytes((audit.folder / file).read_bytes())
     write_manifest(folder, manifest)

@@ -256,7 +256,7 @@ def test_nothing_is_left_when_no_image_can_be_read(dataset, tmp_path):
         (root / path).write_bytes(b"")
     samples = dataset.samples.assign(sha256=hashlib.sha256(b"").hexdigest())
     empty = dataclasses.replace(dataset, root=root, samples=samples)
-    with pytest.raises(DataError, match="None of the 40 images"):
+    with pytest.raises(DataError, match=r"Of 40 images .* none can be read"):
         run_audit(small_detector(), empty, SETTINGS, tmp_path / "a")
     assert not (tmp_path / "a").exists()
 

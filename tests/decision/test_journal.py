@@ -98,10 +98,8 @@ def test_a_journal_that_cannot_be_written_stops_the_look(audit: Audit):
 
 def test_the_file_is_read_when_it_has_changed(audit: Audit, monkeypatch: pytest.MonkeyPatch):
     reads = []
-    read = Path.read_text
-    monkeypatch.setattr(
-        Path, "read_text", lambda self, **how: reads.append(self) or read(self, **how)
-    )
+    read = Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", lambda self: reads.append(self) or read(self))
     assert entries(audit) == []
     open_seals(audit, ["test"], "a look")
     for _ in range(3):

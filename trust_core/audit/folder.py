@@ -1,6 +1,8 @@
 """The folder of an audit: its default place, whose it is, and what an earlier run left there."""
 
 import os
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 from trust_core.audit.identity import Identity
@@ -16,8 +18,16 @@ from trust_core.storage.audit_files import (
     SAMPLES,
     SCORES,
 )
+from trust_core.storage.integrity import changed_files
 from trust_core.storage.locks import LOCK
-from trust_core.storage.manifest import FINISHED, MANIFEST, read_manifest, write_manifest
+from trust_core.storage.manifest import (
+    FINISHED,
+    MANIFEST,
+    RUNNING,
+    read_manifest,
+    restore_manifest,
+    write_manifest,
+)
 from trust_core.storage.shards import SHARDS
 from trust_core.storage.workspace import workspace_folder
 
@@ -33,6 +43,7 @@ def claim_folder(folder: Path, identity: Identity) -> bool:
     if not folder.exists() or not any(folder.iterdir()):
         folder.mkdir(parents=True, exist_ok=True)
         return True
+    restore_manifest(folder)
     if (folder / MANIFEST).exists():
         if read_manifest(folder).model_pass != identity.model_pass:
             raise StoreError(
@@ -59,14 +70,27 @@ def adopt_model_pass(folder: Path, identity: Identity) -> None:
         except StoreError:
             continue  # a damaged neighbour is no reason to stop
         same = manifest.model_pass == identity.model_pass and manifest.depths
-        if same and manifest.status == FINISHED:
+        if (
+            same
+            and manifest.status == FINISHED
+            and not changed_files(path.parent, manifest, full=True)
+        ):
             (folder / MAPS).mkdir()
             files = [SAMPLES, SCORES, *(f"{MAPS}/{entry.file}" for entry in manifest.maps)]
             for file in [*files, FEATURES, ACTIVATIONS, MASKS, EVIDENCE]:
                 if (path.parent / file).exists():
                     os.link(path.parent / file, folder / file)
-            write_manifest(folder, manifest)
+            write_manifest(folder, replace(manifest, files={}))
             return
+
+
+def reopen_damaged(folder: Path) -> None:
+    """Make a finished audit whose files are not what it wrote an unfinished one, to be computed."""
+    if run_status(folder) == FINISHED:
+        manifest = read_manifest(folder)
+        if changed_files(folder, manifest, full=True):
+            shutil.rmtree(folder / SHARDS, ignore_errors=True)
+            write_manifest(folder, replace(manifest, status=RUNNING, files={}))
 
 
 def can_resume(folder: Path) -> bool:

@@ -22,6 +22,7 @@ from trust_core.audit.folder import (
     can_resume,
     claim_folder,
     default_folder,
+    reopen_damaged,
     run_status,
 )
 from trust_core.audit.identity import OUTCOMES, count_outcomes, describe_audit, identify
@@ -50,10 +51,12 @@ from trust_core.storage.audit_files import (
     Audit,
     open_audit,
 )
+from trust_core.storage.integrity import describe_files
 from trust_core.storage.locks import LOCK, writer_lock
 from trust_core.storage.manifest import (
     FINISHED,
     RUNNING,
+    FileRecord,
     Manifest,
     Timings,
     read_manifest,
@@ -135,6 +138,7 @@ def run_audit(
         with writer_lock(folder / LOCK, busy):
             try:
                 adopt_model_pass(folder, identity)
+                reopen_damaged(folder)
                 if run_status(folder) != FINISHED:
                     size = batch_size or fitting_batch(detector, memory)
                     manifest = _run_model(
@@ -261,8 +265,11 @@ def _run_model(
 def _finish(folder: Path, dataset: Dataset, settings: AuditSettings, manifest: Manifest) -> None:
     """Apply labels, roles and the mask rule to a complete model pass; the manifest says so."""
     outdated = not (folder / INDICATORS).exists()
+    known: Mapping[str, FileRecord] = {}
     if run_status(folder) == FINISHED:
         earlier = read_manifest(folder)
+        known = earlier.files
+        write_manifest(folder, replace(earlier, files={}))  # until they are what it says again
         outdated |= (earlier.table, earlier.mask) != (manifest.table, manifest.mask)
         manifest = replace(manifest, **{name: getattr(earlier, name) for name in OF_MODEL_PASS})
         if earlier.mask != settings.mask:
@@ -289,6 +296,7 @@ def _finish(folder: Path, dataset: Dataset, settings: AuditSettings, manifest: M
         counts_by_split=by_split,
         unreadable=int((samples["status"] == UNREADABLE).sum()),
         unscored=int(unscored.sum()),
+        files=describe_files(folder, known),
     )
     write_manifest(folder, manifest)
     shutil.rmtree(folder / SHARDS, ignore_errors=True)

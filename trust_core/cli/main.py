@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from trust_core.cli import audit, decisions, evidence, guard, report, train
+from trust_core.cli import audit, decisions, doctor, evidence, guard, report, train
 from trust_core.cli.options import Parser
 from trust_core.errors import TrustError
 
@@ -146,6 +146,13 @@ JOBS: dict[str, Job | dict[str, Job]] = {
         train.add_surfaces,
         train.run_surfaces,
         train.show_surfaces,
+    ),
+    "doctor": Job(
+        "check the files of an audit, or of all in a folder, and repair them",
+        doctor.add_doctor,
+        doctor.run_doctor,
+        doctor.show_doctor,
+        doctor.must_be_sound,
     ),
     "demo": Job(
         "make the bundled demo audit, once", audit.add_demo, audit.run_demo, audit.show_demo

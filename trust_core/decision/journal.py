@@ -1,24 +1,33 @@
 """`decisions.jsonl`: what people decided on an audit. Appended to, never changed.
 
 Operating points chosen, seals opened, labels disputed: when, who, what, why.
+
+Every line carries the sha256 of all bytes before it (`previous`), and a file beside the journal the
+sha256 of all of them: a line that was changed or removed, by a fault of the disk or by hand, is
+noticed. Journals of before there was such a chain are read as they are.
 """
 
+import fcntl
 import getpass
+import hashlib
 import json
 import math
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from trust_core.decision.indicators.registry import INDICATORS
 from trust_core.errors import SettingsError, StoreError
 from trust_core.messages import Message
+from trust_core.storage.atomic import read_json, write_json
 from trust_core.storage.audit_files import Audit
 
 JOURNAL = "decisions.jsonl"
+HEAD = "decisions.head.json"  # bytes of the journal after the last entry, and their sha256
 SEALED = ("certify", "test")
 
 OPERATING_POINT, SEAL_OPENED, LABEL_DISPUTED = "operating_point", "seal_opened", "label_disputed"
@@ -56,13 +65,17 @@ def entries(audit: Audit) -> list[dict[str, Any]]:
 
 @lru_cache(maxsize=16)
 def _read(path: Path, changed: int, size: int) -> tuple[dict[str, Any], ...]:
-    found = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            found.append(json.loads(line))
-        except json.JSONDecodeError:
-            continue
-    return tuple(found)
+    found = (_parsed(line) for line in path.read_bytes().split(b"\n"))
+    return tuple(entry for entry in found if entry is not None)
+
+
+def _parsed(line: bytes) -> dict[str, Any] | None:
+    """The entry of a line; None where it is none."""
+    try:
+        entry = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return entry if isinstance(entry, dict) else None
 
 
 def append(audit: Audit, what: str, who: str = "", **content: object) -> dict[str, Any]:
@@ -85,17 +98,71 @@ def append(audit: Audit, what: str, who: str = "", **content: object) -> dict[st
         **content,
     }
     path = audit.folder / JOURNAL
-    line = json.dumps(entry, allow_nan=False) + "\n"
     try:
-        whole = not path.exists() or path.read_bytes()[-1:] in (b"", b"\n")
-        with path.open("a", encoding="utf-8") as file:
-            file.write(line if whole else "\n" + line)  # a torn line must not swallow this one
+        with path.open("a+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)  # until it is closed: nobody writes between
+            file.seek(0)
+            before = file.read()
+            if before[-1:] not in (b"", b"\n"):  # a torn line must not swallow this one
+                before += b"\n"
+            entry["previous"] = hashlib.sha256(before).hexdigest()
+            after = before + json.dumps(entry, allow_nan=False).encode() + b"\n"
+            _add(file, after)
+            write_json(
+                audit.folder / HEAD,
+                {"bytes": len(after), "sha256": hashlib.sha256(after).hexdigest()},
+            )
     except OSError as error:
         raise StoreError(
             f"Cannot write {path}: {error.strerror or error}; what is decided on an audit, and "
             "every look at a sealed role, is noted there."
         ) from error
     return entry
+
+
+def _add(file: IO[bytes], after: bytes) -> None:
+    """Append what makes the file `after`, and bring it to disk; all of it or nothing."""
+    size = os.fstat(file.fileno()).st_size
+    try:
+        file.write(after[size:])
+        file.flush()
+        os.fsync(file.fileno())
+    except OSError:
+        os.ftruncate(file.fileno(), size)
+        raise
+
+
+def journal_faults(folder: Path) -> list[str]:
+    """Sentences on lines of the journal that were changed, removed or cannot be read.
+
+    Args:
+        folder: of the audit.
+    """
+    path = folder / JOURNAL
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        content = b""
+    except OSError as error:
+        return [f"{JOURNAL} cannot be read: {error.strerror}."]
+    if not content and not (folder / HEAD).exists():
+        return []
+    found, so_far = [], hashlib.sha256()
+    lines = [line + b"\n" for line in content.split(b"\n")]
+    for number, line in enumerate(lines[:-1] if content.endswith(b"\n") else lines, 1):
+        entry = _parsed(line)
+        if entry is None:
+            found.append(f"{JOURNAL}: line {number} cannot be read.")
+        elif entry.get("previous", so_far.hexdigest()) != so_far.hexdigest():
+            found.append(f"{JOURNAL}: a line before line {number} was changed or removed.")
+        so_far.update(line)
+    head = read_json(folder / HEAD)
+    if (folder / HEAD).exists():
+        end = head.get("bytes")
+        whole = isinstance(end, int) and 0 <= end <= len(content)
+        if not whole or hashlib.sha256(content[:end]).hexdigest() != head.get("sha256"):
+            found.append(f"{JOURNAL} is not what was written: a line was changed or removed.")
+    return found
 
 
 def seals(audit: Audit) -> tuple[Seal, ...]:

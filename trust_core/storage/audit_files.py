@@ -19,7 +19,8 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow.parquet as pq
 
-from trust_core.errors import StoreError
+from trust_core.errors import StoreError, first_line
+from trust_core.storage.integrity import changed_files
 from trust_core.storage.manifest import FINISHED, Manifest, read_manifest
 
 SAMPLES = "samples.parquet"
@@ -37,6 +38,16 @@ DUCKDB_CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "temp_directory": str(Path(tempfile.gettempdir()) / "trust-core-queries"),
     "enable_external_file_cache": "false",
 }
+
+
+# What DuckDB raises of a query that is wrong; all else it raises of files that are damaged.
+OF_THE_QUERY = (
+    duckdb.ParserException,
+    duckdb.CatalogException,
+    duckdb.BinderException,
+    duckdb.ConversionException,
+    duckdb.OutOfMemoryException,
+)
 
 
 @dataclass(frozen=True)
@@ -83,9 +94,17 @@ class Audit:
         """
         tables = (self.folder / file for file in (SAMPLES, SCORES, INDICATORS))
         files = tuple(file for file in tables if file.exists())
-        connection = _connect(files, tuple(file.stat().st_mtime_ns for file in files))
-        with connection.cursor() as cursor:  # a thread's own; connections are shared
-            return cursor.execute(sql, list(parameters)).df()
+        try:
+            connection = _connect(files, tuple(file.stat().st_mtime_ns for file in files))
+            with connection.cursor() as cursor:  # a thread's own; connections are shared
+                return cursor.execute(sql, list(parameters)).df()
+        except OF_THE_QUERY:
+            raise
+        except duckdb.Error as error:
+            raise StoreError(
+                f"A table of {self.folder} is damaged ({first_line(error)}); "
+                f"`python -m trust_core doctor {self.folder}` says which."
+            ) from error
 
     def passed(self, roles: Sequence[str]) -> pd.DataFrame:
         """A row for each passed image (FN or TN) of these roles and each strength.
@@ -188,7 +207,7 @@ def open_audit(folder: Path) -> Audit:
     """Open the finished audit in `folder`.
 
     Raises:
-        StoreError: no audit there, or one that has not finished.
+        StoreError: no audit there, one that has not finished, or one whose files have changed.
     """
     manifest = read_manifest(folder)
     if manifest.status != FINISHED:
@@ -198,4 +217,9 @@ def open_audit(folder: Path) -> Audit:
     for file in (SAMPLES, SCORES):
         if not (folder / file).is_file():
             raise StoreError(f"{folder / file} is missing; run the audit again into a new folder.")
+    if changed := changed_files(folder, manifest):
+        raise StoreError(
+            f"{folder / changed[0]} is not what the audit wrote; give the command of the audit "
+            f"again, which computes it anew (`python -m trust_core doctor {folder}` says more)."
+        )
     return Audit(folder.resolve(), manifest)

@@ -1,9 +1,11 @@
 """`manifest.json`: what an audit is, how it was made, and what came out, as typed records."""
 
+import hashlib
 import json
 from collections.abc import Container, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, fields
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
@@ -12,9 +14,12 @@ from trust_core.storage.atomic import write_json
 
 SCHEMA_VERSION = 1
 MANIFEST = "manifest.json"
+COPY = "manifest.copy.json"  # written before it: where one of the two is damaged, the other is not
+SEAL = "sha256"  # key: of all other keys
 RUNNING, FINISHED = "running", "finished"
 
-ORIGIN = {"path", "options", "command"}  # left out where it came from no file and no command
+# left out where it came from no file and no command, or where no file is noted yet
+ORIGIN = {"path", "options", "command", "files"}
 RESULTS = (
     *("timings", "counts", "counts_by_role", "counts_by_split", "unreadable", "unscored"),
     "display_scale",
@@ -221,6 +226,15 @@ class PrecisionCheck(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
+class FileRecord(Record):
+    """A result file as it was written: bytes, time of the change in nanoseconds, sha256."""
+
+    size: int
+    changed: int
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Manifest(Record):
     """`manifest.json`.
 
@@ -250,6 +264,8 @@ class Manifest(Record):
         counts_by_split: outcomes by split as given.
         unreadable: images that could not be read.
         unscored: passed images without a score.
+        files: result files by their names in the folder; none in an audit of before they were
+            noted.
     """
 
     schema_version: int
@@ -277,6 +293,7 @@ class Manifest(Record):
     counts_by_split: Mapping[str, OutcomeCounts] = field(default_factory=dict)
     unreadable: int = 0
     unscored: int = 0
+    files: Mapping[str, FileRecord] = field(default_factory=dict)
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -285,17 +302,35 @@ def read_manifest(folder: Path) -> Manifest:
     Raises:
         StoreError: no audit there, a damaged manifest, or one of a newer program.
     """
-    path = folder / MANIFEST
+    return _read(folder / MANIFEST)
+
+
+def _read(path: Path) -> Manifest:
+    """As `read_manifest`; what has not changed is not read again."""
+    try:
+        status = path.stat()
+    except OSError:
+        return _read_file(path, ())  # says what is wrong
+    return _read_file(path, (status.st_ino, status.st_mtime_ns, status.st_size))
+
+
+@lru_cache(maxsize=64)
+def _read_file(path: Path, _: tuple[int, ...]) -> Manifest:
+    folder = path.parent
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         version = content["schema_version"]
+        _check_seal(content)
         manifest = as_record(Manifest, content) if version == SCHEMA_VERSION else None
     except (FileNotFoundError, NotADirectoryError):
         raise StoreError(
             f"{folder} holds no audit (no {MANIFEST}); name the folder that `audit` printed."
         ) from None
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError):
-        raise StoreError(f"{path} is damaged; run the audit again into a new folder.") from None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise StoreError(
+            f"{path} is damaged; `python -m trust_core doctor {folder}` repairs it where there is "
+            "a copy, else run the audit again into a new folder."
+        ) from None
     except OSError as error:
         raise StoreError(f"{path} cannot be read: {error.strerror}; check its rights.") from error
     if manifest is None:
@@ -307,9 +342,40 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
-    """Write the manifest of the audit in `folder`."""
+    """Write the manifest of the audit in `folder`, and its copy."""
     left_out = () if manifest.status == FINISHED else RESULTS
-    write_json(folder / MANIFEST, as_json(manifest, left_out))
+    content = as_json(manifest, left_out)
+    content[SEAL] = _seal(content)
+    for name in (COPY, MANIFEST):
+        write_json(folder / name, content)
+
+
+def restore_manifest(folder: Path) -> bool:
+    """Where manifest or copy is gone or damaged, put the other in its place; whether one was.
+
+    An audit of before there were copies stays as it is.
+    """
+    sound = {}
+    _read_file.cache_clear()  # a disk that forgets changes no time
+    for name in (MANIFEST, COPY):
+        with suppress(StoreError):
+            sound[name] = _read(folder / name)
+    if len(sound) != 1 or (MANIFEST in sound and not (folder / COPY).exists()):
+        return False
+    write_manifest(folder, *sound.values())
+    return True
+
+
+def _check_seal(content: dict[str, Any]) -> None:
+    """Take the seal off; `ValueError` when it is of another content. Old manifests have none."""
+    seal = content.pop(SEAL, None)
+    if seal != _seal(content) and (seal is not None or content.get("files")):
+        raise ValueError("the seal is of another content")
+
+
+def _seal(content: Mapping[str, Any]) -> str:
+    """The sha256 of all keys and values; whatever JSON tells apart, it does."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def as_record(kind: type[AnyRecord], content: Mapping[str, Any]) -> AnyRecord:

@@ -40,6 +40,7 @@ from trust_core.explanation.evidence.heatmaps import EVIDENCE_FORM, concentratio
 from trust_core.explanation.overlap import iou, mask_of
 from trust_core.registry import Registry
 from trust_core.storage.audit_files import FEATURES, INDICATORS, SAMPLES, SCORES, Audit
+from trust_core.storage.integrity import rewriting
 from trust_core.storage.shards import write_table
 
 MAPS_AT_ONCE = 1024
@@ -147,11 +148,12 @@ def write_indicators(audit: Audit) -> None:
 def add_indicators(audit: Audit, columns: pd.DataFrame) -> None:
     """Put further columns, with a `sample_id`, into `indicators.parquet`; the same names go."""
     path = audit.folder / INDICATORS
-    if not path.exists():
-        write_indicators(audit)
-    known = pd.read_parquet(path)
-    kept = known.drop(columns=[n for n in columns if n in known and n != "sample_id"])
-    write_table(path, kept.merge(columns, on="sample_id", how="left", validate="one_to_one"))
+    with rewriting(audit.folder, INDICATORS):
+        if not path.exists():
+            write_indicators(audit)
+        known = pd.read_parquet(path)
+        kept = known.drop(columns=[n for n in columns if n in known and n != "sample_id"])
+        write_table(path, kept.merge(columns, on="sample_id", how="left", validate="one_to_one"))
 
 
 @RIVALS.register("max_logit")

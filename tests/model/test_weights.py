@@ -1,5 +1,7 @@
+import argparse
 import json
 import zipfile
+from collections import OrderedDict
 
 import pytest
 import torch
@@ -70,12 +72,12 @@ def test_other_precisions_become_float32_and_it_is_said(tmp_path, state, dtype, 
 
 
 def refused(path):
-    """The sentence, at most three lines, naming the file."""
+    """The sentence, naming the file, and at most three lines of advice."""
     with pytest.raises(ModelError) as caught:
         read_weights(path)
     message = str(caught.value)
     assert path.name in message
-    assert message.count("\n") <= 2
+    assert message.count("\n") <= 3
     return message
 
 
@@ -83,7 +85,145 @@ def test_a_pickled_module_is_refused_with_the_two_lines(tmp_path):
     torch.save(nn.Linear(2, 2), tmp_path / "net.pt")
     message = refused(tmp_path / "net.pt")
     assert "torch.nn.modules.linear.Linear" in message
-    assert "torch.save(model.state_dict()" in message
+    assert "torch.save(found.state_dict()" in message
+
+
+def follow(message, folder, monkeypatch):
+    """Run the lines of advice, where the file is; the file that they write."""
+    monkeypatch.chdir(folder)
+    before = set(folder.iterdir())
+    scope = {"torch": torch}
+    for line in message.splitlines():
+        if line.startswith("    "):
+            exec(line.strip(), scope)
+    (written,) = set(folder.iterdir()) - before
+    return written
+
+
+def unsafe(state):
+    module = nn.Sequential(OrderedDict(conv=nn.Conv2d(3, 4, 3, bias=False)))
+    module.load_state_dict({"conv.weight": state["conv.weight"]})
+    plain = {"conv.weight": state["conv.weight"]}
+    options = argparse.Namespace(lr=0.1)
+    return {
+        "module": module,
+        "lightning": {"state_dict": plain, "hyper_parameters": options, "epoch": 1},
+        "args": {"model": plain, "args": options},
+        "nested": {"model": {"state_dict": plain}, "args": options},
+        "ultralytics": {"epoch": -1, "model": module.half(), "ema": None, "train_args": {}},
+        "its average": {"model": None, "ema": module, "train_args": {}},
+        "flat": {**plain, "args": options},
+    }
+
+
+@pytest.mark.parametrize(
+    "kind", ["module", "lightning", "args", "nested", "ultralytics", "its average", "flat"]
+)
+def test_the_advice_for_unsafe_files_works(tmp_path, state, kind, monkeypatch):
+    path = tmp_path / "it's mine.ckpt"
+    torch.save(unsafe(state)[kind], path)
+    written = follow(refused(path), tmp_path, monkeypatch)
+    found = read_weights(written).tensors
+    assert torch.allclose(found["conv.weight"], state["conv.weight"], atol=1e-2)
+    assert len(found) == 1
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_advice_for_programs_works(tmp_path, monkeypatch):
+    module = nn.Linear(2, 2)
+    for name, save in (
+        ("a.pt", lambda path: torch.jit.script(module).save(path)),
+        ("b.pt2", lambda path: torch.export.save(
+            torch.export.export(module, (torch.ones(1, 2),)), path)),
+    ):  # fmt: skip
+        save(str(tmp_path / name))
+        written = follow(refused(tmp_path / name), tmp_path, monkeypatch)
+        assert same(read_weights(written).tensors, dict(module.state_dict()))
+
+
+AVERAGES = [
+    ({"state_dict": "raw", "state_dict_ema": "ema"}, "state_dict", "state_dict_ema"),
+    ({"model": "raw", "model_ema": "ema"}, "model", "model_ema"),
+    ({"net": "raw", "swa": "ema"}, "net", "swa"),
+]
+
+
+@pytest.mark.parametrize(("content", "taken", "other"), AVERAGES)
+def test_two_sets_of_weights_are_both_named(tmp_path, state, content, taken, other, monkeypatch):
+    average = {"n_averaged": torch.tensor(5), **{f"module.{k}": v + 1 for k, v in state.items()}}
+    sets = {"raw": state, "ema": average}
+    path = tmp_path / "net.pth"
+    torch.save({key: sets[name] for key, name in content.items()} | {"epoch": 3}, path)
+    weights = read_weights(path)
+    assert same(weights.tensors, state)
+    assert f'"{taken}" and "{other}"' in weights.notes[0]
+    written = follow(weights.notes[0], tmp_path, monkeypatch)
+    assert same(read_weights(written).tensors, {k: v + 1 for k, v in state.items()})
+
+
+def test_the_average_alone_and_beside_in_one_dict(tmp_path, state):
+    torch.save({"ema": state, "epoch": 3}, tmp_path / "net.pth")
+    weights = read_weights(tmp_path / "net.pth")
+    assert same(weights.tensors, state)
+    assert 'under "ema"' in weights.notes[0]
+    both = {f"model.{k}": v for k, v in state.items()}
+    both |= {f"ema_model.module.{k}": v + 1 for k, v in state.items()}
+    torch.save({"state_dict": both | {"ema_model.n_averaged": torch.tensor(5)}}, tmp_path / "n.pt")
+    weights = read_weights(tmp_path / "n.pt")
+    assert same(weights.tensors, state)
+    assert any('under "model"' in note and '"ema_model"' in note for note in weights.notes)
+
+
+def test_several_networks_are_not_chosen_from(tmp_path, state):
+    torch.save({"teacher": state, "student": state}, tmp_path / "net.pth")
+    assert "several networks (teacher, student)" in refused(tmp_path / "net.pth")
+
+
+def test_wrappers_in_the_middle_of_keys(tmp_path, state):
+    keys = {"conv._orig_mod.weight": "conv.weight", "_orig_mod.fc._orig_mod.weight": "fc.weight"}
+    torch.save({key: state[name] for key, name in keys.items()}, tmp_path / "net.pth")
+    assert same(read_weights(tmp_path / "net.pth").tensors, state)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_quantised_weights_are_called_so(tmp_path):
+    net = nn.Sequential(nn.Linear(4, 2)).eval()
+    dynamic = torch.ao.quantization.quantize_dynamic(net, {nn.Linear}, dtype=torch.qint8)
+    torch.save(dynamic.state_dict(), tmp_path / "net.pth")
+    assert "is quantised" in refused(tmp_path / "net.pth")
+    torch.save({"w": torch.quantize_per_tensor(torch.ones(2, 2), 0.1, 0, torch.qint8)},
+               tmp_path / "net.pth")  # fmt: skip
+    assert "is quantised" in refused(tmp_path / "net.pth")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("n.h5", b"\x89HDF\r\n\x1a\n" + bytes(99), "Keras"),
+        ("n.pth", b"version https://git-lfs.github.com/spec/v1\noid", "Git LFS pointer"),
+        ("n.safetensors", b"version https://git-lfs.github.com/spec/v1\n", "Git LFS pointer"),
+        ("n.pt", b"\n<!DOCTYPE html><html>", "web page"),
+        ("n.tflite", b"\x1c\0\0\0TFL3" + bytes(99), "TensorFlow Lite"),
+        ("n.engine", b"ptrt" + bytes(99), "TensorRT"),
+        ("n.engine", bytes(99), "TensorRT"),
+        ("n.xml", b"<?xml version='1.0'?><net name='m'>", "OpenVINO"),
+        ("n.pb", bytes(99), "TensorFlow graph"),
+        ("n.joblib", b"\x80\x04", "pickle"),
+        ("n.pth", b'{"architecture": 1}', "JSON"),
+    ],
+)
+def test_foreign_files_are_called_what_they_are(tmp_path, name, content, words):
+    (tmp_path / name).write_bytes(content)
+    assert words in refused(tmp_path / name)
+
+
+def test_foreign_archives_and_folders(tmp_path):
+    with zipfile.ZipFile(tmp_path / "net.keras", "w") as archive:
+        archive.writestr("model.weights.h5", b"x")
+    assert "Keras" in refused(tmp_path / "net.keras")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "model.safetensors").touch()
+    assert "is a folder; name the model file in it: model.safetensors" in refused(tmp_path / "run")
 
 
 class _Payload:
@@ -189,7 +329,7 @@ def test_files_that_are_none(tmp_path, monkeypatch):
     assert "no model file" in refused(tmp_path / "absent.pth")
     (tmp_path / "empty.pth").touch()
     assert "empty" in refused(tmp_path / "empty.pth")
-    (tmp_path / "noise.pth").write_bytes(b"\x89PNG\r\n" * 100)
+    (tmp_path / "noise.pth").write_bytes(b"\x81PNG\r\n" * 100)
     assert "no PyTorch file" in refused(tmp_path / "noise.pth")
     torch.save({"w": torch.ones(1000)}, tmp_path / "whole.pth")
     (tmp_path / "torn.pth").write_bytes((tmp_path / "whole.pth").read_bytes()[:3000])

@@ -7,6 +7,7 @@ module, TorchScript, an exported program) is refused with the two lines that sav
 
 import pickle
 import re
+import warnings
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from torch import Tensor
 
 from trust_core.data.files import file_sha256
 from trust_core.errors import ModelError
+from trust_core.model.foreign_files import refuse_foreign
 
 LARGEST_FILE = 4 * 2**30
 MOST_TENSORS = 20_000
@@ -25,8 +27,18 @@ LARGEST_HEADER = 16 * 2**20
 SAFETENSORS_TYPES = frozenset(
     """F64 F32 F16 BF16 F8_E4M3 F8_E5M2 I64 I32 I16 I8 U64 U32 U16 U8 BOOL""".split()  # noqa: SIM905
 )
+SUFFIXES = (".safetensors", ".pt", ".pth", ".ckpt", ".bin", ".onnx")
 NESTS = ("state_dict", "model_state_dict", "model", "module", "network", "net", "weights")
-PREFIXES = ("module", "model", "_orig_mod", "network", "net")
+PREFIXES = ("module", "model", "network", "net")
+# What torch.compile, FSDP and checkpointing put into keys, anywhere.
+WRAPPERS = re.compile(r"(?<![^.])(_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
+AVERAGE = re.compile(r"(^|[_.-])(ema|swa|avg|averaged?|shadow)([_.-]|$)", re.IGNORECASE)
+PACKED = ("_packed_params", "_packed_params.dtype")  # of quantised layers
+QUANTISED = (
+    " is quantised, and rounded numbers have no gradients; open the floating-point weights from "
+    "before quantisation."
+)
+UNSAFE_NESTS = ("model", "state_dict", "model_state_dict", "ema")
 # Entries that training frameworks store beside the network's own.
 FOREIGN = re.compile(r"^(criterion|loss|loss_fn|loss_function)\.|^n_averaged$|_extra_state$")
 
@@ -56,6 +68,7 @@ def read_weights(path: Path) -> Weights:
         ModelError: naming the file, what is wrong with it, and what to do.
     """
     check_size(path)
+    refuse_foreign(path)
     if path.suffix.lower() == ".safetensors":
         stored: object = _load_safetensors(path)
     else:
@@ -70,6 +83,10 @@ def check_size(path: Path) -> None:
     Raises:
         ModelError: in one sentence.
     """
+    if path.is_dir():
+        files = sorted(each.name for each in path.iterdir() if each.suffix in SUFFIXES)
+        inside = f": {', '.join(files[:3])}" if files else ""
+        raise ModelError(f"{path.name} is a folder; name the model file in it{inside}.")
     if not path.is_file():
         raise ModelError(f"There is no model file {path}.")
     size = path.stat().st_size
@@ -115,54 +132,62 @@ def _load_safetensors(path: Path) -> dict[str, Tensor]:
 
 def _load_pickled(path: Path) -> object:
     """`torch.load(weights_only=True)` after a look at what kind of file it is."""
-    name, target = path.name, f"{path.stem}_weights.pth"
+    name, target = repr(path.name), repr(f"{path.stem}_weights.pth")
     if path.suffix.lower() == ".pt2":
-        raise _exported(name, target)
+        raise _exported(path, name, target)
     if zipfile.is_zipfile(path):
         try:
             with zipfile.ZipFile(path) as archive:
                 members = archive.infolist()
         except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
-            raise ModelError(f"{name} is a damaged PyTorch file: {error}") from error
+            raise ModelError(f"{path.name} is a damaged PyTorch file: {error}") from error
         inner = [member.filename.partition("/")[2] for member in members]
         if "constants.pkl" in inner or any(part.startswith("code/") for part in inner):
             raise ModelError(
-                f"{name} is TorchScript, which is code and is never run here; save its weights:\n"
-                f'    model = torch.jit.load("{name}")\n'
-                f'    torch.save(model.state_dict(), "{target}")'
+                f"{path.name} is TorchScript, which is code and is never run here; save its "
+                "weights:\n"
+                f"    model = torch.jit.load({name}, map_location='cpu')\n"
+                f"    torch.save(model.state_dict(), {target})"
             )
         if {"archive_format", "serialized_exported_program.json"} & {
             *inner,
             *(member.filename for member in members),
         }:
-            raise _exported(name, target)
+            raise _exported(path, name, target)
         _check_count(path, len(members))
         # torch.save stores without compressing, so nothing may unpack to more than the file.
         if sum(member.file_size for member in members) > path.stat().st_size:
             raise ModelError(
-                f"{name} would unpack to more bytes than it has; PyTorch writes no such file."
+                f"{path.name} would unpack to more bytes than it has; PyTorch writes no such file."
             )
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter(
+                "ignore"
+            )  # of old storages and types: nothing a user could act on
+            return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         found = re.search(r"GLOBAL (\S+)", str(error))
         if found is None:
-            raise ModelError(f"{name} is no PyTorch file, or a damaged one.") from error
+            raise ModelError(f"{path.name} is no PyTorch file, or a damaged one.") from error
         raise ModelError(
-            f"{name} holds Python objects ({found[1]}), which can run code when opened; "
+            f"{path.name} holds Python objects ({found[1]}), which can run code when opened; "
             "save the weights alone, where you trust it:\n"
-            f'    model = torch.load("{name}", weights_only=False)\n'
-            f'    torch.save(model.state_dict(), "{target}")'
+            f"    found = torch.load({name}, map_location='cpu', weights_only=False)\n"
+            f"    for key in {UNSAFE_NESTS}: found = isinstance(found, dict) and found.get(key) or "
+            "found\n"
+            "    torch.save(found.state_dict() if hasattr(found, 'state_dict') else {k: v for k, v "
+            f"in found.items() if torch.is_tensor(v)}}, {target})"
         ) from error
     except (RuntimeError, EOFError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ModelError(f"{name} is no PyTorch file, or a damaged one.") from error
+        raise ModelError(f"{path.name} is no PyTorch file, or a damaged one.") from error
 
 
-def _exported(name: str, target: str) -> ModelError:
+def _exported(path: Path, name: str, target: str) -> ModelError:
     return ModelError(
-        f"{name} is an exported program, which can run code when opened; save its weights:\n"
-        f'    program = torch.export.load("{name}")\n'
-        f'    torch.save(dict(program.state_dict), "{target}")'
+        f"{path.name} is an exported program, which can run code when opened; save its weights:\n"
+        f"    program = torch.export.load({name})\n"
+        f"    torch.save(dict(program.state_dict), {target})"
     )
 
 
@@ -170,14 +195,23 @@ def _state_dict(path: Path, stored: object) -> tuple[dict[str, Tensor], list[str
     """Find the state dict in what was stored, and take off what wrappers put before its keys."""
     notes: list[str] = []
     for _ in range(3):
-        if not isinstance(stored, Mapping) or any(isinstance(v, Tensor) for v in stored.values()):
+        if not isinstance(stored, Mapping) or any(map(_is_weight, stored.values())):
             break
-        nest = next((key for key in NESTS if isinstance(stored.get(key), Mapping)), None)
-        if nest is None:
+        nests = _nests(stored)
+        if not nests:
             break
-        stored = stored[nest]
-        notes.append(f'{path.name}: the weights under "{nest}" were taken.')
-    if not isinstance(stored, Mapping) or not any(isinstance(v, Tensor) for v in stored.values()):
+        if len(nests) > 1 and nests[0] not in NESTS:
+            raise ModelError(
+                f"{path.name} holds several networks ({', '.join(nests[:5])}); save the weights of "
+                "the one that decides into a file of their own."
+            )
+        if averages := [key for key in nests[1:] if AVERAGE.search(key)]:
+            notes.append(_beside(path, nests[0], averages[0]))
+        notes.append(f'{path.name}: the weights under "{nests[0]}" were taken.')
+        stored = stored[nests[0]]
+    if isinstance(stored, Mapping) and any(str(key).endswith(PACKED) for key in stored):
+        raise ModelError(f"{path.name}{QUANTISED}")
+    if not isinstance(stored, Mapping) or not any(map(_is_weight, stored.values())):
         raise ModelError(
             f"{path.name} holds no state dict (a mapping of names to tensors, also under "
             f"{', '.join(NESTS[:3])}); save one with torch.save(model.state_dict(), ...)."
@@ -193,6 +227,8 @@ def _state_dict(path: Path, stored: object) -> tuple[dict[str, Tensor], list[str
             f"({', '.join(ignored[:3])})."
         )
     _check_count(path, len(tensors))
+    tensors = _without_average(path, tensors, notes)
+    tensors = {WRAPPERS.sub("", key): value for key, value in tensors.items()}
     while len(firsts := {key.partition(".")[0] for key in tensors}) == 1:
         (first,) = firsts
         if first not in PREFIXES:
@@ -201,16 +237,65 @@ def _state_dict(path: Path, stored: object) -> tuple[dict[str, Tensor], list[str
     return tensors, notes
 
 
+def _is_weight(value: object) -> bool:
+    """Whether an entry is a tensor of more than one number: an average counts its steps."""
+    return isinstance(value, Tensor) and value.ndim > 0
+
+
+def _nests(stored: Mapping[object, object]) -> list[str]:
+    """Keys under which there are weights, the ones to take first."""
+    found = [
+        str(key)
+        for key, value in stored.items()
+        if isinstance(value, Mapping)
+        and (any(map(_is_weight, value.values())) or (key in NESTS and _nests(value)))
+        and key not in ("optimizer", "optimizer_state_dict", "opt", "lr_scheduler", "scaler")
+    ]
+    rank = {name: number for number, name in enumerate(NESTS)}
+    return sorted(found, key=lambda key: (rank.get(key, len(rank)), bool(AVERAGE.search(key))))
+
+
+def _beside(path: Path, taken: str, average: str) -> str:
+    return (
+        f'{path.name} holds two sets of weights, "{taken}" and "{average}", a running average '
+        f"(EMA) of them; the first was taken. To audit the other, save it alone:\n"
+        f"    saved = torch.load({path.name!r}, map_location='cpu', weights_only=True)\n"
+        f"    torch.save(saved[{average!r}], {path.stem + '_' + average + '.pth'!r})"
+    )
+
+
+def _without_average(path: Path, tensors: dict[str, Tensor], notes: list[str]) -> dict[str, Tensor]:
+    """Leave out a running average that lies beside the weights in one state dict."""
+    groups: dict[str, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        groups.setdefault(key.partition(".")[0], {})[key] = value
+    averages = [name for name in groups if AVERAGE.search(name)]
+    others = [name for name in groups if name not in averages]
+    for name in averages:
+        inside = {_bare(key, name): value.shape for key, value in groups[name].items()}
+        for other in others:
+            own = {_bare(key, other): value.shape for key, value in groups[other].items()}
+            if own.items() <= inside.items():
+                notes.append(
+                    f'{path.name}: the weights under "{other}" were taken; those under "{name}", a '
+                    "running average (EMA) of them, were left out."
+                )
+                return {k: v for k, v in tensors.items() if k not in groups[name]}
+    return tensors
+
+
+def _bare(key: str, group: str) -> str:
+    return key.removeprefix(f"{group}.").removeprefix("module.")
+
+
 def _as_float32(path: Path, tensors: dict[str, Tensor], notes: list[str]) -> dict[str, Tensor]:
     """All floating tensors in float32, if they are dense and as large as the file says."""
-    strange = [
-        key
-        for key, t in tensors.items()
-        if t.layout != torch.strided or t.is_quantized or t.is_meta
-    ]
+    if any(tensor.is_quantized for tensor in tensors.values()):
+        raise ModelError(f"{path.name}{QUANTISED}")
+    strange = [key for key, t in tensors.items() if t.layout != torch.strided or t.is_meta]
     if strange:
         raise ModelError(
-            f"{path.name}: {strange[0]} is sparse, quantised or without data; "
+            f"{path.name}: {strange[0]} is sparse or without data; "
             "save the dense floating-point weights of the network."
         )
     if 4 * sum(tensor.numel() for tensor in tensors.values()) > LARGEST_FILE:

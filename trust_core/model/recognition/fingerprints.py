@@ -63,6 +63,11 @@ def nearest(shapes: Shapes, *, encoders: bool = False) -> list[str]:
     return [names[index] for index in wanted[:SHORT_LIST] if alike[index] >= best]
 
 
+def likeness(shapes: Shapes) -> float:
+    """The share of equal numbers with the most similar architecture, 0 to 1."""
+    return float((_index()[1] == fingerprint(shapes)).mean(axis=1).max())
+
+
 @functools.cache
 def _index() -> tuple[list[str], npt.NDArray[np.uint16]]:
     stored = json.loads(INDEX.read_text())

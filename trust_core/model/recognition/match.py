@@ -7,7 +7,6 @@ Notation: K outputs, H, W input size, T tokens of a position embedding.
 """
 
 import math
-import re
 from dataclasses import dataclass, replace
 
 from trust_core.errors import ModelError
@@ -103,6 +102,10 @@ def _fit_at(probe: Blueprint, shapes: Shapes) -> Fit | Miss:
     if "outputs" in sizes and not missing and not surplus and not wrong:
         return Fit(blueprint, tuple(renames.items()))
     parts = [f"{key} is {_times(shapes[key])}, not {_times(expected[key])}" for key in wrong[:1]]
+    if channels := [
+        shapes[key][1] for key in wrong if expected[key][1:2] == (3,) and len(shapes[key]) == 4
+    ]:
+        parts = [f"it reads {channels[0]} channels, and images have 3 or 1"]
     parts += [f"{len(wrong) - 1} more shapes differ"] if len(wrong) > 1 else []
     parts += [f"{len(missing)} missing, e.g. {min(missing)}"] if missing else []
     parts += [f"{len(surplus)} unknown, e.g. {min(surplus)}"] if surplus else []
@@ -131,18 +134,20 @@ def _variable_sizes(expected: Shapes, shapes: Shapes) -> list[tuple[str, int]]:
 
 
 def _head_renames(expected: Shapes, shapes: Shapes) -> dict[str, str]:
-    """Match a head that was wrapped in (or taken out of) a Sequential with one Linear in it."""
+    """Match a head of one linear layer that has another name than the architecture's own.
+
+    It may be wrapped in a Sequential with dropout, taken out of one, or belong to a class around
+    the network (`backbone.*` beside `classifier.*`).
+    """
     lost = [key for key in expected if key not in shapes and not key.endswith(DERIVED)]
     extra = [key for key in shapes if key not in expected and not key.endswith(DERIVED)]
     old, new = ({key.rpartition(".")[0] for key in keys} for keys in (lost, extra))
     if len(old) != 1 or len(new) != 1:
         return {}
     before, after = old.pop(), new.pop()
-    wrapped = re.fullmatch(rf"{re.escape(before)}(\.\d+)+", after)
-    unwrapped = re.fullmatch(rf"{re.escape(after)}(\.\d+)+", before)
     weight = expected.get(f"{before}.weight", ())
     same_inputs = weight[1:] == shapes.get(f"{after}.weight", ())[1:]
-    if not (wrapped or unwrapped) or weight[:1] != (PROBE_OUTPUTS,) or not same_inputs:
+    if weight[:1] != (PROBE_OUTPUTS,) or not same_inputs:
         return {}
     return {key: before + key.removeprefix(after) for key in extra}
 

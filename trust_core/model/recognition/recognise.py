@@ -25,6 +25,7 @@ from trust_core.model.recognition.architectures import (
     published_input,
 )
 from trust_core.model.recognition.fingerprints import DERIVED, Shapes, nearest
+from trust_core.model.recognition.layouts import Layout, has_heads, read_layout
 from trust_core.model.recognition.match import Fit, Miss, fit
 
 MOST_FITS = 6
@@ -68,6 +69,9 @@ def recognise(
         ModelError: nothing fits; the three nearest are listed with what differs.
     """
     shapes = {key: tuple(tensor.shape) for key, tensor in tensors.items()}
+    layout = read_layout(shapes)
+    shapes = {layout.names[key]: shape for key, shape in shapes.items()}
+    tensors = {layout.names[key]: tensor for key, tensor in tensors.items()}
     names = full_names(arch) if arch else candidates(shapes)
     fits: list[Fit] = []
     misses: list[Miss] = []
@@ -80,7 +84,7 @@ def recognise(
         if len(fits) == MOST_FITS:
             break
     if not fits:
-        raise ModelError(_nothing_fits(path, arch, len(shapes), misses))
+        raise ModelError(_nothing_fits(path, arch, layout, len(shapes), misses))
     fits.sort(key=lambda each: _preference(each.blueprint))
     return _preferred(fits[:1] if arch else fits, tensors, size)
 
@@ -92,7 +96,7 @@ def candidates(shapes: Shapes) -> list[str]:
         for key, shape in shapes.items()
         if key.startswith("encoder.")
     }
-    if encoder and shapes.keys() & {"segmentation_head.0.weight", "classification_head.3.weight"}:
+    if has_heads(shapes):
         names = [name[4:] for name in nearest(encoder, encoders=True)[:2]]
         usual = [f"smp/{decoder}:{name}" for name in names for decoder in SMP_DECODERS]
         return usual + [own for name in names for own in _own(shapes, name)]
@@ -171,8 +175,8 @@ def _preferred(
     if first.renames:
         after, before = first.renames[0]
         notes.append(
-            f"The head {after.rpartition('.')[0]} was read as dropout and the linear layer "
-            f"{before.rpartition('.')[0]}."
+            f"The head {after.rpartition('.')[0]} was read as the linear layer "
+            f"{before.rpartition('.')[0]}, with or without dropout."
         )
     if first.blueprint.name in RESCALING:
         notes.append(
@@ -218,7 +222,9 @@ def _same(one: Tensor, other: Tensor) -> bool:
     return one.shape == other.shape and torch.allclose(one, other, rtol=0, atol=1e-4 * scale)
 
 
-def _nothing_fits(path: Path, arch: str | None, count: int, misses: list[Miss]) -> str:
+def _nothing_fits(
+    path: Path, arch: str | None, layout: Layout, count: int, misses: list[Miss]
+) -> str:
     misses.sort(key=lambda miss: (-miss.matched, miss.expected, miss.name))
     if arch:
         refusal = f"{path.name} does not hold the weights of {arch}"
@@ -236,12 +242,23 @@ def _nothing_fits(path: Path, arch: str | None, count: int, misses: list[Miss]) 
         for miss in misses[:3]
         if miss.matched
     )
+    inside = sum(key.startswith(layout.prefix) for key in layout.names)
+    others = [key for key in layout.names if not key.startswith(layout.prefix)]
+    where = (
+        f"{'All' if not others else inside} keys begin with {layout.prefix.rstrip('.')}; "
+        "below that: "
+        if layout.prefix
+        else ""
+    )
+    rest = f" The rest is {', '.join(others[:3])}." if layout.prefix and others else ""
     return Message(
         "{file} ({tensors} tensors) fits no known architecture exactly; name it with {arch}, or "
-        "hand your module to the library.\nNearest: {nearest}.",
+        "hand your module to the library.\n{where}Nearest: {nearest}.{rest}",
         "{file} ({tensors} tensors) fits no known architecture exactly; name its architecture "
-        "below.\nNearest: {nearest}.",
+        "below.\n{where}Nearest: {nearest}.{rest}",
         file=path.name,
         tensors=count,
+        where=where,
         nearest=listed or "none shares a single key",
+        rest=rest,
     )

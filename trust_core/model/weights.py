@@ -179,7 +179,7 @@ def _load_pickled(path: Path) -> object:
             "    torch.save(found.state_dict() if hasattr(found, 'state_dict') else {k: v for k, v "
             f"in found.items() if torch.is_tensor(v)}}, {target})"
         ) from error
-    except (RuntimeError, EOFError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (RuntimeError, EOFError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise ModelError(f"{path.name} is no PyTorch file, or a damaged one.") from error
 
 

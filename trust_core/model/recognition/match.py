@@ -102,10 +102,6 @@ def _fit_at(probe: Blueprint, shapes: Shapes) -> Fit | Miss:
     if "outputs" in sizes and not missing and not surplus and not wrong:
         return Fit(blueprint, tuple(renames.items()))
     parts = [f"{key} is {_times(shapes[key])}, not {_times(expected[key])}" for key in wrong[:1]]
-    if channels := [
-        shapes[key][1] for key in wrong if expected[key][1:2] == (3,) and len(shapes[key]) == 4
-    ]:
-        parts = [f"it reads {channels[0]} channels, and images have 3 or 1"]
     parts += [f"{len(wrong) - 1} more shapes differ"] if len(wrong) > 1 else []
     parts += [f"{len(missing)} missing, e.g. {min(missing)}"] if missing else []
     parts += [f"{len(surplus)} unknown, e.g. {min(surplus)}"] if surplus else []

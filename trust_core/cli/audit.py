@@ -142,6 +142,28 @@ def run_inspect(options: argparse.Namespace) -> dict[str, Any]:
     return result
 
 
+def add_export(part: argparse.ArgumentParser) -> None:
+    """Options of the job `export`."""
+    part.add_argument("model", metavar="MODEL", help=".safetensors, .pt, .pth or .onnx")
+    part.add_argument("--out", type=Path, required=True, metavar="FILE", help="a .onnx file")
+    add_options(part, "model", "input")
+
+
+def run_export(options: argparse.Namespace) -> dict[str, Any]:
+    """Write the network as ONNX."""
+    from trust_core.model.export import export_onnx
+    from trust_core.model.open import open_detector
+
+    detector = open_detector(Path(options.model), model_options(vars(options)), device="cpu")
+    print_notes(detector.notes)
+    return {"onnx": str(export_onnx(detector, options.out))}
+
+
+def show_export(result: dict[str, Any]) -> None:
+    """Where it is, and what its input is."""
+    print(f"Network: {result['onnx']}; what its input has to be: {result['onnx']}.json")
+
+
 def show_inspect(result: dict[str, Any]) -> None:
     """Architecture, layers with their grids, and what a few images gave."""
     print(f"{result['architecture']}, {result['outputs']} output(s)")

@@ -135,6 +135,12 @@ JOBS: dict[str, Job | dict[str, Job]] = {
         evidence.run_evidence,
         evidence.show_evidence,
     ),
+    "export": Job(
+        "write a network as ONNX, for other runtimes",
+        audit.add_export,
+        audit.run_export,
+        audit.show_export,
+    ),
     "train": Job(
         "train a network that decides and shows where",
         train.add_train,

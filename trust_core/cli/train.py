@@ -58,6 +58,7 @@ def add_train(part: argparse.ArgumentParser) -> None:
     """Options of the job; what is left out is as in `TrainingSettings`."""
     part.add_argument("data", metavar="DATA", help="folder or zip of labelled images with masks")
     part.add_argument("--out", type=Path, required=True, metavar="FILE", help="a .safetensors file")
+    part.add_argument("--onnx", type=Path, metavar="FILE", help="also write it as ONNX")
     add_options(part, "data", "network", "training")
 
 
@@ -69,7 +70,13 @@ def run_train(options: argparse.Namespace) -> dict[str, Any]:
     settings = TrainingSettings(**values_of(vars(options), "network", "training"))
     trained = train(dataset(options), settings, options.out, progress=training_progress())
     print_notes(trained.notes)
-    return {
+    exported = {}
+    if options.onnx:
+        from trust_core.model.export import export_onnx
+        from trust_core.model.open import open_detector
+
+        exported = {"onnx": str(export_onnx(open_detector(trained.model), options.onnx))}
+    return exported | {
         "model": str(trained.model),
         "architecture": settings.blueprint.name,
         "roles": str(trained.roles),

@@ -73,6 +73,7 @@ class Detector:
         bytes_per_image: what the graph of a pass with an input gradient keeps of one image.
         mask_grid: (H', W') of the mask head's answer; None without one.
         explained: the explanation layers by name.
+        last_step: a softmax or sigmoid at the end, and how it is undone.
         averages: explanation layer -> the linear layer that reads the average of its cells, where
             dz/dA is shared out from that; empty where it is not.
         depths: the layers that are pooled for probes, from the first to the last.
@@ -117,7 +118,7 @@ class Detector:
         self.channels = input_channels(module) or preprocessing.input_channels
         self.mask_grid: tuple[int, int] | None = None
         self.bytes_per_image = 0
-        self._last_step = LastStep()
+        self.last_step = LastStep()
         self._format: torch.memory_format
         self._mean: Tensor
         self._std: Tensor
@@ -135,7 +136,7 @@ class Detector:
         self.explained = {name: choose_layer(trace, name) for name in names}
         self.layers = tuple(self.explained)
         self.grids = {name: layer.grid for name, layer in self.explained.items()}
-        self.notes = (*notes, *filter(None, [self._last_step.note]))
+        self.notes = (*notes, *filter(None, [self.last_step.note]))
         if not layers and not trace.activated:
             self.notes += (
                 f"The explanation layer {trace.default} is the last one with a grid; this "
@@ -248,7 +249,7 @@ class Detector:
             with torch.enable_grad():
                 x = x.requires_grad_() if input_gradient else x
                 output = self._output(x, masks=masks)
-                logits = self._last_step.logits(logits_of(output)).to(self._dtype)
+                logits = self.last_step.logits(logits_of(output)).to(self._dtype)
                 z = self.convention.log_odds(logits)
                 leaves = [inputs[name] for name in averages.values()] or [*outputs.values()]
                 gradients = torch.autograd.grad(
@@ -341,7 +342,7 @@ class Detector:
         return pixels.to(self.device, self._dtype, memory_format=self._format)
 
     def _forward(self, pixels: Tensor) -> Tensor:
-        return self._last_step.logits(logits_of(self._output(pixels, masks=False)))
+        return self.last_step.logits(logits_of(self._output(pixels, masks=False)))
 
     def _output(self, pixels: Tensor, *, masks: bool = True) -> object:
         """What the network returns; without `masks`, a network that can decides without one."""
@@ -349,7 +350,7 @@ class Detector:
             pixels = pixels.expand(-1, self.channels, -1, -1)
         x = (pixels - self._mean) / self._std
         run = self.module if masks else getattr(self.module, "decide", self.module)
-        with self._last_step.left_out():
+        with self.last_step.left_out():
             return run(x.contiguous(memory_format=self._format))
 
     def _arithmetic(self, precision: str = "fp32") -> AbstractContextManager[None]:
@@ -389,7 +390,7 @@ class Detector:
         noise = self._noise()
 
         def log_odds(x: Tensor) -> Tensor:
-            self._last_step = LastStep()
+            self.last_step = LastStep()
             with watched() as last_step:
                 output = self._output(x)
             masks = mask_logits_of(output, self.convention)
@@ -400,7 +401,7 @@ class Detector:
                     f"The convention is for {self.convention.outputs} outputs, but the network "
                     f"returned {tuple(logits.shape)} for two images."
                 )
-            self._last_step, logits = last_step(logits)
+            self.last_step, logits = last_step(logits)
             return self.convention.log_odds(logits)
 
         try:

@@ -22,7 +22,7 @@ from trust_core.model.outputs import Convention, choose_convention
 from trust_core.model.preprocessing import Preprocessing
 from trust_core.model.recognition.architectures import PublishedInput, published_input
 from trust_core.model.recognition.recognise import recognise
-from trust_core.model.weights import read_weights
+from trust_core.model.weights import SUFFIXES, read_weights
 from trust_core.storage.atomic import replacing
 
 LARGEST_CARD = 2**16
@@ -269,24 +269,50 @@ def read_card(path: Path) -> ModelCard | None:
     """The card beside a model file, if there is one.
 
     Args:
-        path: the model file. A JSON file of its name that has no key "architecture" is not a card.
+        path: the model file. Its card is `NAME.SUFFIX.json`, or `NAME.json` unless that names
+            another file (`"file"`) or weights stand beside an ONNX file. A JSON file that has no
+            key "architecture" is not a card.
 
     Raises:
         ModelError: there is a card, and it is wrong; in one sentence.
     """
-    file = path.with_suffix(".json")
-    if file == path or not file.is_file() or file.stat().st_size > LARGEST_CARD:
-        return None
-    try:
-        content = json.loads(file.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise ModelError(f"{file.name} beside the model is not readable JSON: {error}.") from error
-    if not isinstance(content, dict) or "architecture" not in content:
-        return None
-    try:
-        return _card(content)
-    except SettingsError as error:
-        raise ModelError(f"{file.name} beside the model is no valid card: {error}") from error
+    for file in (path.with_name(path.name + ".json"), path.with_suffix(".json")):
+        if file == path or not file.is_file() or file.stat().st_size > LARGEST_CARD:
+            continue
+        try:
+            content = json.loads(file.read_bytes())
+        except (ValueError, RecursionError) as error:
+            raise ModelError(
+                f"{file.name} beside the model is not readable JSON: {error}."
+            ) from error
+        if not isinstance(content, dict) or "architecture" not in content:
+            continue
+        if not _belongs(content.pop("file", None), str(content["architecture"]), path):
+            continue
+        try:
+            return _card(content)
+        except SettingsError as error:
+            raise ModelError(f"{file.name} beside the model is no valid card: {error}") from error
+    return None
+
+
+def _belongs(named: object, architecture: str, path: Path) -> bool:
+    """Whether a card is this model file's: by the file it names, also where both were renamed."""
+    if isinstance(named, str):
+        here = path.with_name(Path(named).name)
+        return here == path or (here.suffix == path.suffix and not here.exists())
+    weights = any(path.with_suffix(each).exists() for each in SUFFIXES if each != ".onnx")
+    return path.suffix.lower() != ".onnx" or architecture == "ONNX" or not weights
+
+
+def card_content(card: ModelCard, file: str) -> dict[str, Any]:
+    """A card as it is written beside the file that it belongs to."""
+    content = {"file": file, "architecture": card.architecture, **asdict(card.preprocessing)}
+    if card.convention:
+        content["convention"] = asdict(card.convention)
+    if card.layer:
+        content["layer"] = card.layer
+    return content
 
 
 def write_model(path: Path, module: nn.Module, card: ModelCard) -> None:
@@ -304,12 +330,7 @@ def write_model(path: Path, module: nn.Module, card: ModelCard) -> None:
         key: tensor.detach().cpu().clone().contiguous()
         for key, tensor in module.state_dict().items()
     }
-    settings = asdict(card.preprocessing)
-    content = {"architecture": card.architecture, **settings}
-    if card.convention:
-        content["convention"] = asdict(card.convention)
-    if card.layer:
-        content["layer"] = card.layer
+    content = card_content(card, path.name)
     try:
         for target, data in (
             (path, save(tensors)),

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import warnings
 
 # Threads that wait should sleep: spinning, the usual way, costs a network of small layers most of
 # its time as soon as anything else runs on the machine (measured: 30 images a second instead of
@@ -12,8 +13,19 @@ from trust_core.audit.allocator import keep_freed_memory
 from trust_core.cli.main import main
 
 
+def silence_libraries() -> None:
+    """Keep warnings of libraries, which are meant for programmers, off a user's terminal.
+
+    Processes that this one starts are silent too. `python -W default` shows all.
+    """
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")
+        os.environ["PYTHONWARNINGS"] = "ignore"
+
+
 def run() -> int:
     """The command line as a process of its own."""
+    silence_libraries()
     keep_freed_memory()
     return main()
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from trust_core.cli.printing import counting
 from trust_core.errors import NotMet, SettingsError
+from trust_core.messages import amount
 
 if TYPE_CHECKING:
     from trust_core.storage.audit_files import Audit
@@ -68,8 +69,9 @@ def show_tradeoff(result: dict[str, Any]) -> None:
 
     counts, name = result["counts"], indicator_name(result["indicator"])
     print(
-        f"{counts['fn']:,} missed defects among {counts['fn'] + counts['tn']:,} parts called good "
-        f"(role {result['role']})."
+        f"{amount(counts['fn'], 'missed defect', 'missed defects')} among "
+        f"{amount(counts['fn'] + counts['tn'], 'part', 'parts')} called good (role "
+        f"{result['role']})."
     )
     print(f"Good parts re-inspected to catch a share of the missed defects, by {name}:")
     wanted = list(result["threshold_shift"]["tn_loss_at"])
@@ -228,8 +230,9 @@ def show_localize(result: dict[str, Any]) -> None:
     """The metrics with their intervals, recall by size of the defect, and what was left out."""
     what = "the mask head" if result["source"] == "mask" else f"the heatmap {result['source']}"
     print(
-        f"Masks of {what} from {result['threshold']:g}, {result['images']:,} images in "
-        f"{result['groups']:,} groups (role {result['role']})."
+        f"Masks of {what} from {result['threshold']:g}, "
+        f"{amount(result['images'], 'image', 'images')} in "
+        f"{amount(result['groups'], 'group', 'groups')} (role {result['role']})."
     )
     for name, text in LOCALIZATION_WORDS.items():
         print(f"  {text:<58}{_estimate(result[name])}")

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trust_core.errors import NotMet, SettingsError
+from trust_core.messages import amount
 
 if TYPE_CHECKING:
     from trust_core.deploy.inspection import Inspection, Inspector
@@ -239,7 +240,7 @@ def show_drift(result: dict[str, Any]) -> None:
         line, audit = ("–" if result[n] is None else f"{result[n]:.1%}" for n in names)
         print(f"  {words:<34}{line:>8} on the line, {audit:>8} in the audit")
     if result["unreadable"]:
-        print(f"  {result['unreadable']:,} images could not be read.")
+        print(f"  {amount(result['unreadable'], 'image', 'images')} could not be read.")
     if result["recall_sentence"]:
         print(result["recall_sentence"])
 

@@ -12,6 +12,7 @@ from trust_core.decision.auroc import difference_interval
 from trust_core.decision.bootstrap import Interval, count_groups, group_codes
 from trust_core.decision.indicators.registry import THRESHOLD_SHIFT
 from trust_core.decision.tradeoff import Curve, Metrics, curve, metrics
+from trust_core.messages import amount
 
 GREEN, AMBER, RED = "green", "amber", "red"
 
@@ -141,7 +142,7 @@ def _sentence(
     heads = {
         GREEN: "Better than moving the decision threshold",
         RED: "Worse than moving the decision threshold",
-        AMBER: f"Not decided: {groups[0]:,} missed parts cannot tell the indicator from moving "
-        "the decision threshold",
+        AMBER: f"Not decided: {amount(groups[0], 'missed part', 'missed parts')} cannot tell the "
+        "indicator from moving the decision threshold",
     }
     return f"{heads[colour]}: {areas} ({between}); {cost}."

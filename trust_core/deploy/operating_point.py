@@ -29,6 +29,7 @@ from trust_core.decision.journal import OPERATING_POINT, SEAL_OPENED, closed_sea
 from trust_core.decision.json_object import json_object
 from trust_core.decision.operating_point import noted_point
 from trust_core.errors import NotMet, SettingsError
+from trust_core.messages import amount
 from trust_core.storage.audit_files import Audit
 
 PROVEN = "proven by certify"
@@ -179,7 +180,8 @@ def _sentence(found: Proof, point: DeployedPoint, demand: Demand) -> str:
         return (
             f"Proven of this threshold: at least {percent_floor(found.recall_lower_bound)} of the "
             "parts with a missed defect have all their misses flagged, with "
-            f"{percent_floor(demand.confidence)} confidence, from {found.groups:,} missed parts."
+            f"{percent_floor(demand.confidence)} confidence, from "
+            f"{amount(found.groups, 'missed part', 'missed parts')}."
         )
     if found.certified:
         return proof_sentence(found, demand)

@@ -99,7 +99,7 @@ def test_what_cannot_be_read_is_left_out_and_counted(dataset, tmp_path):
     assert "1 of 24 images cannot be read" in data.notes[0]
     assert image.name in data.notes[0]
     assert "1 masks cannot be read" in data.notes[1]
-    assert "1 defective images have no mask" in data.notes[2]
+    assert "1 defective image has no mask" in data.notes[2]
     assert (~data.table["known"]).sum() == 1
 
 
@@ -202,7 +202,7 @@ def test_parts_count_not_photographs(dataset):
 def test_a_mask_of_another_size_is_refused(dataset, tmp_path):
     _, mask = first(dataset, label=1)
     Image.fromarray(read_mask(mask)[::2, :-3]).save(mask)
-    with pytest.raises(DataError, match=rf"1 masks have another size.*77x40, not {SIDE}x{SIDE}"):
+    with pytest.raises(DataError, match=rf"1 mask has another size.*77x40, not {SIDE}x{SIDE}"):
         prepared(dataset, tmp_path)
     assert not (tmp_path / "cache" / TABLE).exists()
 
@@ -212,9 +212,7 @@ def test_a_marked_mask_of_a_good_part_is_refused(dataset, tmp_path):
     good, _ = first(dataset, label=0)
     row = dataset.samples["path"] == good.relative_to(dataset.root).as_posix()
     dataset.samples.loc[row, "mask_path"] = f"masks/{mask.name}"
-    with pytest.raises(
-        DataError, match=rf"1 images labelled good .*{good.name}.*correct the label"
-    ):
+    with pytest.raises(DataError, match=rf"1 image labelled good .*{good.name}.*correct the label"):
         prepared(dataset, tmp_path)
     Image.new("L", (SIDE, SIDE)).save(dataset.root / "masks" / "none.png")
     dataset.samples.loc[row, "mask_path"] = "masks/none.png"

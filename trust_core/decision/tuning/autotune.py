@@ -25,6 +25,7 @@ from trust_core.decision.tuning.candidates import OverlapCandidate, OverlapTable
 from trust_core.decision.tuning.overlap_profile import OverlapProfile, overlap_profile
 from trust_core.decision.tuning.sensitivity import Sensitivity, sensitivity
 from trust_core.decision.verdict import LEAST_GROUPS, Verdict, verdict
+from trust_core.messages import amount
 from trust_core.storage.audit_files import Audit
 
 SEARCH_PARTITIONS = 5  # into folds
@@ -73,8 +74,9 @@ def search_overlaps(overlaps: OverlapTable) -> OverlapSearch:
     best = int(np.nanargmax(auroc[:-1])) if taken else 0
     if few:
         sentence = (
-            f"The default stands: {parts} parts with a miss (or without) in tune are too few to "
-            f"choose by; {LEAST_GROUPS} of each are the least."
+            f"The default stands: {amount(parts, 'part', 'parts')} with a miss (or without) in "
+            f"tune {'is' if parts == 1 else 'are'} too few to choose by; {LEAST_GROUPS} of each are "
+            "the least."
         )
     else:
         sentence = (

@@ -23,6 +23,7 @@ from trust_core.decision.cross_validation import (
 )
 from trust_core.decision.tradeoff import Counts, Floats
 from trust_core.decision.tuning.candidates import OverlapTable
+from trust_core.messages import amount
 
 LEAST_PARTS = 20  # with a miss; fewer cannot tell a hundred directions from noise
 PENALTIES = (3.0, 10.0, 30.0, 100.0)
@@ -70,8 +71,8 @@ def overlap_profile(overlaps: OverlapTable) -> OverlapProfile:
     parts = groups_of_rarer(codes, missed)
     if parts < LEAST_PARTS:
         sentence = (
-            f"Not fitted: {parts} parts with a miss (or without) in tune, {LEAST_PARTS} are "
-            "needed; evidence plus half the IoU difference stands in."
+            f"Not fitted: {amount(parts, 'part', 'parts')} with a miss (or without) in tune, "
+            f"{LEAST_PARTS} are needed; evidence plus half the IoU difference stands in."
         )
         return OverlapProfile(base, False, np.inf, parts, {}, sentence, fit)
     features = profile_features(overlaps.iou_defect, overlaps.iou_good, overlaps.log_odds)

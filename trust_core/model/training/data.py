@@ -24,7 +24,7 @@ from trust_core.data.mask_decoding import read_masks
 from trust_core.data.names import first_few
 from trust_core.data.samples import Dataset
 from trust_core.errors import DataError, UnreadableImage
-from trust_core.messages import Message
+from trust_core.messages import Message, amount
 from trust_core.model.preprocessing import Preprocessing
 from trust_core.storage.atomic import replacing
 
@@ -114,12 +114,12 @@ def check(samples: pd.DataFrame, *, masks: bool) -> None:
             if found < fewest:
                 raise DataError(
                     Message(
-                        "{role} holds {found} {label} parts and needs at least {fewest}: the data "
+                        "{role} holds {found} {label} and needs at least {fewest}: the data "
                         "set has too few parts ({parts:,}) for its splits. Add parts, or say by "
                         "{roles:FILE} which are train and which are tune.",
                         role=role,
                         found=found,
-                        label=name,
+                        label=f"{name} part" if found == 1 else f"{name} parts",
                         fewest=fewest,
                         parts=samples["group"].nunique(),
                     )
@@ -245,7 +245,8 @@ def _decode(root: Path, samples: pd.DataFrame, preprocessing: Preprocessing, fol
     good = table["path"][marked & (table["label"] == 0)].tolist()
     if good:
         raise DataError(
-            f"{len(good):,} images labelled good have a mask that marks a defect "
+            f"{amount(len(good), 'image labelled good has', 'images labelled good have')} a mask "
+            "that marks a defect "
             f"({first_few(good, 2)}); correct the label, or take the mask away."
         )
     with replacing(folder / TABLE, locked=True) as unfinished:
@@ -256,8 +257,8 @@ def _refuse(wrong: list[tuple[str, str]]) -> None:
     if wrong:
         path, size = wrong[0]
         raise DataError(
-            f"{len(wrong):,} masks have another size than their image, e.g. that of {path}: {size}."
-            " Save each mask at the size of its image."
+            f"{amount(len(wrong), 'mask has', 'masks have')} another size than the image, e.g. "
+            f"that of {path}: {size}. Save each mask at the size of its image."
         )
 
 
@@ -294,18 +295,21 @@ def _notes(table: pd.DataFrame, *, masks: bool) -> tuple[str, ...]:
     lost = table[table["reason"] != ""]
     if len(lost):
         notes.append(
-            f"{len(lost):,} of {len(table):,} images cannot be read and were left out "
+            f"{len(lost):,} of {amount(len(table), 'image', 'images')} cannot be read and "
+            f"{'was' if len(lost) == 1 else 'were'} left out "
             f"(the first: {lost['reason'].iloc[0]})."
         )
     broken = table[table["mask_reason"] != ""]
     if len(broken):
         notes.append(
-            f"{len(broken):,} masks cannot be read (the first: {broken['mask_reason'].iloc[0]})."
+            f"{amount(len(broken), 'mask', 'masks')} cannot be read (the first: "
+            f"{broken['mask_reason'].iloc[0]})."
         )
     unknown = int((~table["known"] & (table["reason"] == "")).sum())
     if masks and unknown:
         notes.append(
-            f"{unknown:,} defective images have no mask that marks anything: they teach the label "
-            "and not the place."
+            f"{amount(unknown, 'defective image has', 'defective images have')} no mask that marks "
+            f"anything: {'it teaches' if unknown == 1 else 'they teach'} the label and not the "
+            "place."
         )
     return tuple(notes)

@@ -75,8 +75,8 @@ def search_overlaps(overlaps: OverlapTable) -> OverlapSearch:
     if few:
         sentence = (
             f"The default stands: {amount(parts, 'part', 'parts')} with a miss (or without) in "
-            f"tune {'is' if parts == 1 else 'are'} too few to choose by; {LEAST_GROUPS} of each are "
-            "the least."
+            f"tune {'is' if parts == 1 else 'are'} too few to choose by; {LEAST_GROUPS} of each "
+            "are the least."
         )
     else:
         sentence = (

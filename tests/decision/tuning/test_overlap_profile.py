@@ -65,7 +65,8 @@ def test_few_missed_parts_abstain_and_say_so(missed_parts: int):
     assert (found.fitted, found.penalty, found.auroc) == (False, math.inf, {})
     assert found.parts == missed_parts
     np.testing.assert_array_equal(found.scores, base_of(overlaps))
-    assert found.sentence.startswith(f"Not fitted: {missed_parts} parts with a miss")
+    parts = "1 part" if missed_parts == 1 else f"{missed_parts} parts"
+    assert found.sentence.startswith(f"Not fitted: {parts} with a miss")
 
 
 def test_many_photographs_of_few_parts_abstain_too():

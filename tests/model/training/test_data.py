@@ -98,7 +98,7 @@ def test_what_cannot_be_read_is_left_out_and_counted(dataset, tmp_path):
     assert len(data.table) == len(data.pixels) == 23
     assert "1 of 24 images cannot be read" in data.notes[0]
     assert image.name in data.notes[0]
-    assert "1 masks cannot be read" in data.notes[1]
+    assert "1 mask cannot be read" in data.notes[1]
     assert "1 defective image has no mask" in data.notes[2]
     assert (~data.table["known"]).sum() == 1
 
@@ -108,7 +108,7 @@ def test_an_empty_mask_teaches_the_label_only(dataset, tmp_path):
     Image.new("L", (SIDE, SIDE)).save(mask)
     data = prepared(dataset, tmp_path)
     assert (~data.table["known"]).sum() == 1
-    assert "teach the label and not the place" in data.notes[0]
+    assert "it teaches the label and not the place" in data.notes[0]
     shown = order(data.table, 400, (0, 0), places=True)
     assert data.table["known"].iloc[shown].all()
     assert not data.table["known"].iloc[order(data.table, 400, (0, 0), places=False)].all()
@@ -195,7 +195,7 @@ def test_parts_count_not_photographs(dataset):
     samples = dataset.samples
     learns = samples["role"] == "train"
     samples.loc[learns & (samples["label"] == 1), "group"] = "one part"
-    with pytest.raises(DataError, match="train holds 1 defective parts"):
+    with pytest.raises(DataError, match="train holds 1 defective part and"):
         check(samples, masks=True)
 
 

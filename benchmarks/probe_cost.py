@@ -164,7 +164,7 @@ def _peak_megabytes() -> float:
 def main() -> None:
     """Print one JSON object."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.probe_cost", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="fewer images, one round")
+    parser.add_argument("--quick", action="store_true", help="fewer images and rounds")
     parser.add_argument("--json", action="store_true", help="the only form there is")
     parser.add_argument("--part", choices=("audit", "fit", "memory"), action="append")
     parser.add_argument("--one", nargs=2, metavar=("COUNT", "FOLDER"), help=argparse.SUPPRESS)
@@ -178,7 +178,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         if "audit" in parts:
-            images, rounds = (64, 1) if options.quick else (128, 3)
+            images, rounds = (64, 2) if options.quick else (128, 3)
             photos = generate(folder / "photos", parts=images, photos=1, size=SIDE)
             dataset = read_dataset(photos, samples=photos / SAMPLES_FILE)
             result["audit"] = {n: audits(n, dataset, folder, rounds) for n in NETWORKS}

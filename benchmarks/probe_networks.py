@@ -36,10 +36,10 @@ from trust_core.storage.audit_files import SAMPLES, Audit, open_audit
 from trust_core.storage.workspace import workspace_folder
 
 SIDE, EPOCHS, PATIENCE = 64, 12, 3
-ENCODERS = {  # name: encoder, first weights
-    "ResNet-18": ("resnet18", None),
-    "EfficientNet-Lite0": ("tu-tf_efficientnet_lite0", "imagenet"),
-    "ConvNeXt-Atto": ("tu-convnext_atto", None),
+ENCODERS = {  # with first weights drawn from the seed
+    "ResNet-18": "resnet18",
+    "EfficientNet-Lite0": "tu-tf_efficientnet_lite0",
+    "ConvNeXt-Atto": "tu-convnext_atto",
 }
 PARTS, FITTED = 1200, 400  # generated surfaces, and how many of them are trained on
 
@@ -84,11 +84,9 @@ DATA: dict[str, Callable[[], Dataset]] = {"tiles": tiles, "surfaces": surfaces}
 
 def audited(network: str, data: str, epochs: int) -> Audit:
     """Train and audit, or open what an earlier run left."""
-    encoder, weights = ENCODERS[network]
     settings = TrainingSettings(
         objective="label",
-        encoder=encoder,
-        weights=weights,
+        encoder=ENCODERS[network],
         size=(SIDE, SIDE),
         channels="grey",
         epochs=epochs,

@@ -28,7 +28,8 @@ def with_probe(folder, lead):
 def test_a_clear_lead_is_proposed(tmp_path):
     found = propose_indicator(with_probe(tmp_path / "audit", 2.0))
     assert (found.indicator, found.strength) == ("probe_combination", 0.0)
-    assert found.candidates[-1].lead > 0.1
+    leads = {each.indicator: each.lead for each in found.candidates}
+    assert leads["probe_combination"] > 0.1
     assert [each.indicator for each in found.candidates] == list(CANDIDATES)
 
 

@@ -1,6 +1,6 @@
 """The indicator that is proposed to be judged, chosen on `tune` alone.
 
-Of threshold shift, the IoU difference, the consensus and the probe combination, the simplest whose
+Of threshold shift, the IoU difference, the probe combination and the consensus, the simplest whose
 lead lies within one standard error of the largest (Breiman et al., Classification and Regression
 Trees, 1984). What is fitted scores `tune` out of fold, so its lead there is cross-validated.
 """
@@ -23,7 +23,8 @@ from trust_core.decision.verdict import LEAST_GROUPS
 from trust_core.storage.audit_files import Audit
 from trust_core.storage.memory_cache import MemoryCache
 
-CANDIDATES = (THRESHOLD_SHIFT, DEFAULT_INDICATOR, "consensus", "probe_combination")  # by simplicity
+# By simplicity: p, the overlap, z and one more reading, z and two more.
+CANDIDATES = (THRESHOLD_SHIFT, DEFAULT_INDICATOR, "probe_combination", "consensus")
 RESAMPLES = 500
 PROPOSAL_MEMORY = 1_000_000  # bytes
 

@@ -3,16 +3,12 @@
 import pandas as pd
 
 from trust_core.storage.audit_files import Audit
-
-FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what begins a formula
+from trust_core.storage.csv_text import csv_text
 
 
 def csv(table: pd.DataFrame) -> bytes:
     """The table as CSV (UTF-8); text that begins like a formula gets an apostrophe before it."""
-    text = table.select_dtypes(include=["object", "string", "category"]).columns
-    safe = {name: table[name].astype(object).map(_harmless) for name in text}
-    content: str = table.assign(**safe).to_csv(index=False)
-    return content.encode("utf-8")
+    return csv_text(table).encode("utf-8")
 
 
 def audit_csv(audit: Audit, table: pd.DataFrame) -> bytes:
@@ -25,7 +21,3 @@ def audit_csv(audit: Audit, table: pd.DataFrame) -> bytes:
             data_sha256=manifest.data.sha256,
         )
     )
-
-
-def _harmless(cell: object) -> object:
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell

@@ -162,9 +162,10 @@ class Campaign:
     def recovered(self, kind: Kind, name: str, folder: Path) -> None:
         """The same command again, without a fault: it has to end as if nothing had been."""
         try:
-            self.compare(kind, name, self.run(folder))
+            audit = self.run(folder)
             if left := [path.name for path in folder.rglob("*.unfinished")]:
                 kind.stuck.append(f"{name}: {left} left behind")
+            self.compare(kind, name, audit)
         except TrustError as error:
             kind.stuck.append(f"{name}: {error}")
         except Exception as error:

@@ -1,18 +1,28 @@
+import hashlib
 import io
 import struct
 import warnings
 import zlib
 from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import ExifTags, Image
 
 from tests.data.pictures import encode, photo, png
 from trust_core.data import images
-from trust_core.data.images import FORMATS, image_size, read_image, used_bits
+from trust_core.data.images import (
+    FORMATS,
+    MAX_BYTES,
+    audited_bytes,
+    image_bytes,
+    image_size,
+    read_image,
+    used_bits,
+)
 from trust_core.data.mask_decoding import read_mask
 from trust_core.errors import UnreadableImage
 
@@ -240,3 +250,49 @@ def test_bits_that_cameras_fill(tmp_path, most, bits):
     (tmp_path / "d.png").write_bytes(b"no picture")
     assert used_bits([tmp_path / name for name in ("a.png", "b.png", "c.png", "d.png")]) == bits
     assert used_bits([tmp_path / "c.png", tmp_path / "d.png"]) is None
+
+
+def _chunk(kind: bytes, content: bytes) -> bytes:
+    return (
+        len(content).to_bytes(4, "big")
+        + kind
+        + content
+        + zlib.crc32(kind + content).to_bytes(4, "big")
+    )
+
+
+@pytest.mark.parametrize("behind", [True, False])
+def test_the_size_of_a_png_is_read_without_its_pixels(tmp_path: Path, behind: bool):
+    """Pillow looks for EXIF data behind the pixels, and decodes them to get there."""
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    turned = _chunk(b"eXIf", exif.tobytes().removeprefix(b"Exif\0\0"))
+    whole = io.BytesIO()
+    Image.new("L", (30, 20)).save(whole, "PNG")
+    content = whole.getvalue()
+    at = content.rindex(b"IEND") - 4 if behind else content.index(b"IDAT") - 4
+    path = tmp_path / "a.png"
+    path.write_bytes(content[:at] + turned + content[at:])
+    assert image_size(path) == read_image(path).size == (20, 30)
+    place = path.read_bytes().index(b"IDAT") + 6
+    path.write_bytes(path.read_bytes()[:place] + b"\xff" + path.read_bytes()[place + 1 :])
+    assert image_size(path) == (20, 30)
+    with pytest.raises(UnreadableImage):
+        read_image(path)
+
+
+def test_only_the_picture_that_was_audited_is_given(tmp_path: Path):
+    path = tmp_path / "a.png"
+    Image.new("L", (3, 2)).save(path)
+    listed = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert audited_bytes(path, listed) == audited_bytes(path, "") == path.read_bytes()
+    Image.new("L", (3, 2), 9).save(path)
+    with pytest.raises(UnreadableImage, match=r"a\.png is not the picture that was audited"):
+        audited_bytes(path, listed)
+
+
+def test_a_file_that_no_picture_needs_is_not_read(tmp_path: Path):
+    with (tmp_path / "a.png").open("wb") as file:
+        file.truncate(MAX_BYTES + 1)
+    with pytest.raises(UnreadableImage, match="larger than 1 GB"):
+        image_bytes(tmp_path / "a.png")

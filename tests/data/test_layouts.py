@@ -581,3 +581,26 @@ def test_roles_files_that_do_not_fit(tmp_path, text, sentence):
     (tmp_path / "roles.csv").write_text(text)
     with pytest.raises(DataError, match=sentence):
         read_dataset(tmp_path / "set", roles=tmp_path / "roles.csv")
+
+
+@pytest.mark.parametrize("linked", ["file", "folder"])
+@pytest.mark.parametrize("by_table", [True, False])
+def test_links_stay_inside_of_the_data_folder(tmp_path: Path, linked: str, by_table: bool):
+    root, other = tmp_path / "data", tmp_path / "other"
+    for folder in (root / "good", root / "bad", other):
+        folder.mkdir(parents=True)
+        (folder / "1.png").write_bytes(photo(len(folder.name), "PNG"))
+    (root / "bad" / "again.png").symlink_to(root / "bad" / "1.png")  # inside: nothing to say
+    target = other / "1.png" if linked == "file" else other
+    name = "2.png" if linked == "file" else "more"
+    (root / "bad" / name).symlink_to(target)
+    table = None
+    if by_table:
+        table = tmp_path / "samples.csv"
+        path = "bad/2.png" if linked == "file" else "bad/more/1.png"
+        table.write_text(f"path,label\ngood/1.png,0\nbad/1.png,1\n{path},1\n")
+    with pytest.raises(DataError, match="link that leads out of the data folder"):
+        read_dataset(root, samples=table)
+    (root / "bad" / name).unlink()
+    if not by_table:
+        assert len(read_dataset(root).samples) == 3

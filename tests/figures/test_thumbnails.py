@@ -44,7 +44,7 @@ def test_it_is_made_once_and_not_within_the_audit(audit: Audit, monkeypatch: pyt
     first = thumbnails(audit, parts(audit))
     assert sorted(audit.folder.rglob("*")) == files
     assert len(list(cache_folder(audit).iterdir())) == len(first) == 3
-    monkeypatch.setattr(module, "read_image", lambda path: pytest.fail("decoded again"))
+    monkeypatch.setattr(module, "audit_picture", lambda *_, **__: pytest.fail("decoded again"))
     assert thumbnails(audit, parts(audit)) == first
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from trust_core.decision.journal import journal_faults
 from trust_core.errors import StoreError
+from trust_core.storage.atomic import remove_unfinished
 from trust_core.storage.audit_files import EVIDENCE, SAMPLES, SCORES
 from trust_core.storage.integrity import changed_files, describe_files
 from trust_core.storage.locks import LOCK, is_locked, writer_lock
@@ -25,7 +26,6 @@ from trust_core.storage.manifest import (
 )
 from trust_core.storage.shards import SHARDS, count_retries
 
-LEFT_BEHIND = (".*.unfinished", "maps/.*.unfinished", f"{SHARDS}/.*.unfinished")
 DELETED = ".*.deleted"  # an audit whose deletion was interrupted
 
 
@@ -90,9 +90,8 @@ def _examine(folder: Path) -> Iterator[Finding]:
 
 def _faults(folder: Path) -> Iterator[tuple[str, bool]]:
     """Sentences, each with whether its fault is repaired."""
-    for path in sorted(path for pattern in LEFT_BEHIND for path in folder.glob(pattern)):
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
-        yield f"{path.name} was left behind by a run that was killed; it is removed.", True
+    for name in remove_unfinished(folder):
+        yield f"{name} was left behind by a run that was killed; it is removed.", True
     if restore_manifest(folder):
         yield f"{MANIFEST} or its copy was damaged; it is as it was again.", True
     try:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from trust_core.data.images import audited_bytes
 from trust_core.errors import ModelError
 from trust_core.explanation.evidence.fit import audited_preprocessing
 from trust_core.model.detector import Detector
@@ -76,7 +77,8 @@ def network_input(audit: Audit, detector: Detector, path: str) -> Tensor:
     """What the detector sees of a photograph of the audit, `(c, H, W)` in [0, 1].
 
     Raises:
-        UnreadableImage: the file is gone or cannot be decoded.
+        UnreadableImage: the file is gone, has changed since, or cannot be decoded.
     """
-    pixels = detector.preprocessing.pixels(detector.preprocessing.read(audit.data_file(path)))
+    file, rule = audit.data_file(path), detector.preprocessing
+    pixels = rule.pixels(rule.read(file, audited_bytes(file, audit.listed_sha256(path))))
     return (torch.from_numpy(pixels).float() / 255).to(detector.device)

@@ -42,6 +42,7 @@ from trust_core.explanation.evidence.fit import running_patch_gaussian
 from trust_core.explanation.uncertainty import UNCERTAINTY_COLUMNS
 from trust_core.messages import Message, amount
 from trust_core.model.detector import Detector
+from trust_core.storage.atomic import remove_unfinished
 from trust_core.storage.audit_files import (
     EVIDENCE,
     INDICATORS,
@@ -137,6 +138,7 @@ def run_audit(
         created = claim_folder(folder, identity)
         with writer_lock(folder / LOCK, busy):
             try:
+                remove_unfinished(folder)
                 adopt_model_pass(folder, identity)
                 reopen_damaged(folder)
                 if run_status(folder) != FINISHED:

@@ -4,7 +4,7 @@ import errno
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from pathlib import Path
@@ -54,9 +54,11 @@ def list_files(root: Path) -> list[str]:
     Links to folders are followed, each folder once, so that a loop of links ends.
 
     Raises:
-        DataError: `root` is no folder, or a file name is not valid text.
+        DataError: `root` is no folder, a file name is not valid text, or a link to a folder or an
+            image leads out of `root`.
     """
     check_folder(root)
+    base = os.path.realpath(root)
     found: list[str] = []
     seen: set[tuple[int, int]] = set()
     waiting = [""]
@@ -73,6 +75,9 @@ def list_files(root: Path) -> list[str]:
             raise DataError(
                 f"The folder {root / folder} cannot be listed: {error.strerror}."
             ) from error
+        for entry in entries:
+            if entry.is_symlink() and (entry.is_dir() or is_image(entry.name)):
+                _check_link(base, entry.path)
         found += [folder + entry.name for entry in entries if entry.is_file()]
         folders = sorted((entry.name for entry in entries if entry.is_dir()), reverse=True)
         waiting += [f"{folder}{name}/" for name in folders]
@@ -84,6 +89,35 @@ def list_files(root: Path) -> list[str]:
             f"(near {error.object[max(0, error.start - 20) : error.end]!a}); rename the file."
         ) from error
     return sorted(found)
+
+
+def check_links(root: Path, paths: Iterable[str]) -> None:
+    """Refuse files that a link takes out of a data folder.
+
+    Args:
+        root: the data folder.
+        paths: of the files, relative to it.
+
+    Raises:
+        DataError: one lies elsewhere.
+    """
+    base = os.path.realpath(root)
+    folders = set()
+    for path in paths:
+        file = os.path.join(root, path)  # noqa: PTH118 (100,000 times)
+        folders.add(os.path.dirname(file))  # noqa: PTH120 (100,000 times)
+        if os.path.islink(file):  # noqa: PTH114 (100,000 times)
+            _check_link(base, file)
+    for folder in folders:
+        _check_link(base, folder)
+
+
+def _check_link(base: str, path: str) -> None:
+    if os.path.commonpath([base, os.path.realpath(path)]) != base:
+        raise DataError(
+            f"{path} is reached by a link that leads out of the data folder; put the files "
+            "themselves in its place."
+        )
 
 
 def patiently(read: Callable[[], Content]) -> Content:

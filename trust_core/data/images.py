@@ -1,5 +1,6 @@
 """Safe decoding of image files: an 8-bit picture, or the reason why there is none."""
 
+import hashlib
 import io
 import os
 import struct
@@ -29,6 +30,8 @@ _READABLE = frozenset(
 )
 _ANY_RANGE = ("I", "F")
 _CAMERA_BITS = (8, 10, 12, 14, 16)
+_PNG = b"\x89PNG\r\n\x1a\n"
+_MOST_TEXT = 1 << 20  # bytes of texts in a PNG that are looked at
 _TURNED = (5, 6, 7, 8)  # EXIF orientations that swap width and height
 _MALFORMED = (
     OSError,
@@ -117,11 +120,29 @@ def image_bytes(path: Path) -> bytes:
         raise UnreadableImage(f"{path.name}: {_reason(error)}.", passing=True) from error
 
 
+def audited_bytes(path: Path, sha256: str) -> bytes:
+    """The bytes of an image that was audited; no others.
+
+    Args:
+        path: of the file.
+        sha256: of the file when it was audited, "" where that is not known.
+
+    Raises:
+        UnreadableImage: it cannot be read, or has changed since.
+    """
+    content = image_bytes(path)
+    if sha256 and hashlib.sha256(content).hexdigest() != sha256:
+        raise UnreadableImage(
+            f"{path.name} is not the picture that was audited: its file has changed since."
+        )
+    return content
+
+
 def is_turned(path: Path) -> bool:
     """Whether the EXIF orientation of a file changes its picture; from the header alone."""
     try:
         with _open(path) as image:
-            return image.getexif().get(ExifTags.Base.Orientation, 1) in range(2, 9)
+            return _orientation(image, path) in range(2, 9)
     except (*_TOO_LARGE, *_MALFORMED):
         return False  # the audit says why it cannot be read
 
@@ -134,12 +155,38 @@ def image_size(path: Path, *, upright: bool = True) -> tuple[int, int]:
     """
     try:
         with _open(path) as image:
-            turned = upright and image.getexif().get(ExifTags.Base.Orientation, 1) in _TURNED
+            turned = upright and _orientation(image, path) in _TURNED
             return image.size[::-1] if turned else image.size
     except MemoryError as error:
         raise no_memory(path) from error
     except (*_TOO_LARGE, *_MALFORMED) as error:
         raise UnreadableImage(f"{path.name}: {_reason(error)}.") from error
+
+
+def _orientation(image: Image.Image, path: Path) -> int:
+    """EXIF orientation. For a PNG Pillow would decode all pixels to see what stands behind them."""
+    if image.format == "PNG":
+        with Image.open(io.BytesIO(_png_texts(path)), formats=("PNG",)) as small:
+            return int(small.getexif().get(ExifTags.Base.Orientation, 1))
+    return int(image.getexif().get(ExifTags.Base.Orientation, 1))
+
+
+def _png_texts(path: Path) -> bytes:
+    """A PNG of one pixel with the EXIF data and texts of another; its pixels are skipped over."""
+    buffer = io.BytesIO()
+    Image.new("L", (1, 1)).save(buffer, "PNG")
+    one = buffer.getvalue()
+    end = one.rindex(b"IEND") - 4
+    texts = b""
+    with path.open("rb") as file:
+        file.seek(len(_PNG))
+        while len(head := file.read(8)) == 8 and len(texts) < _MOST_TEXT:
+            length = int.from_bytes(head[:4], "big")
+            if head[4:] in (b"eXIf", b"tEXt", b"zTXt", b"iTXt") and length < _MOST_TEXT:
+                texts += head + file.read(length + 4)
+            else:
+                file.seek(length + 4, io.SEEK_CUR)
+    return one[:end] + texts + one[end:]
 
 
 def decode(

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from trust_core.data.duplicates import copies_across_splits
-from trust_core.data.files import hash_files
+from trust_core.data.files import check_links, hash_files
 from trust_core.data.folders import samples_of_folders
 from trust_core.data.groups import groups_by_pattern, merge_identical
 from trust_core.data.names import first_few
@@ -56,6 +56,8 @@ def read_dataset(
         labelled = samples_of_folders(source, good)
     else:
         labelled = samples_of_csv(source, samples, good, group_column)
+        named = labelled.table[["path", "mask_path"]].to_numpy().ravel()
+        check_links(source, (path for path in named if path))
     table = labelled.table
     table["sample_id"] = [sample_id(path) for path in table["path"]]
     _check(source, table)

@@ -75,7 +75,8 @@ def _thumbnail(audit: Audit, sample_id: str, path: str) -> Thumbnail:
     except OSError:
         pass  # not made yet, or not readable: make it
     try:
-        picture = jpeg(scaled(audit_picture(audit, path), SIDE))
+        # Whether it is still the audited file, the view of the part says; to ask costs as much.
+        picture = jpeg(scaled(audit_picture(audit, path, check=False), SIDE))
     except UnreadableImage as error:
         return Thumbnail(None, str(error))
     _keep(kept, picture)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from trust_core.data.images import read_image
+from trust_core.data.images import audited_bytes, read_image
 from trust_core.model.preprocessing import resized_window
 from trust_core.storage.audit_files import Audit
 
@@ -39,15 +39,20 @@ def audit_box(audit: Audit, image: tuple[int, int]) -> Box:
     return seen_box(image, rule.size, rule.resize)
 
 
-def audit_picture(audit: Audit, path: str) -> Image.Image:
+def audit_picture(audit: Audit, path: str, *, check: bool = True) -> Image.Image:
     """A photograph of an audit, decoded as for its network.
+
+    Args:
+        audit: the audit.
+        path: in its sample table.
+        check: refuse a file that has changed since it was audited.
 
     Raises:
         UnreadableImage: with the file name and the reason.
     """
-    rule = audit.manifest.model.preprocessing
-    upright = rule.exif == "upright"
-    return read_image(audit.data_file(path), bits=rule.bits, upright=upright)
+    rule, file = audit.manifest.model.preprocessing, audit.data_file(path)
+    content = audited_bytes(file, audit.listed_sha256(path) if check else "")
+    return read_image(file, content, bits=rule.bits, upright=rule.exif == "upright")
 
 
 def spread(cells: npt.NDArray[np.floating], box: Box, size: tuple[int, int]) -> Values:

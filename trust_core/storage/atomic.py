@@ -47,6 +47,18 @@ def publish(unfinished: Path, path: Path) -> None:
     _sync(path.parent)
 
 
+def remove_unfinished(folder: Path) -> list[str]:
+    """Remove what killed processes left in a folder and those in it; nobody must be writing there.
+
+    Returns:
+        Names of the files and folders that are gone.
+    """
+    found = sorted([*folder.glob(".*.unfinished"), *folder.glob("[!.]*/.*.unfinished")])
+    for path in found:
+        _remove(path)
+    return [path.name for path in found]
+
+
 def write_json(path: Path, content: object, *, durable: bool = True) -> None:
     """Write JSON, never NaN; `durable` as in `replacing`."""
     text = json.dumps(content, indent=1, allow_nan=False) + "\n"

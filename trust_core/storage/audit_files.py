@@ -87,6 +87,11 @@ class Audit:
         """The file of a photograph, from its path in the sample table."""
         return self.data_root / path
 
+    def listed_sha256(self, path: str) -> str:
+        """The sha256 of a photograph when it was audited; "" where that is not known."""
+        found = self.query("SELECT sha256 FROM samples WHERE path = ? LIMIT 1", [path])["sha256"]
+        return str(found.iloc[0]) if len(found) else ""
+
     def query(self, sql: str, parameters: Sequence[object] = ()) -> pd.DataFrame:
         """Rows of a SQL query over the tables `samples`, `scores` and `indicators`.
 

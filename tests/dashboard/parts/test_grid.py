@@ -54,7 +54,7 @@ def test_the_overlooked_list_keeps_negative_scores_as_numbers(audit: Audit):
     assert found["indicator"].tolist() == ["-0.2"]
 
 
-@pytest.mark.parametrize("kind", ["=1+2", "+1", "-1", "@SUM(A1)", "\t=1"])
+@pytest.mark.parametrize("kind", ["=1+2", "+1", "-1", "@SUM(A1)", "＝1"])
 def test_text_that_a_spreadsheet_would_run_is_quoted(tmp_path: Path, kind: str):
     parts = [Part(True, 0.2, (0.5,), kind=kind.replace("/", ""))]
     audit = write_fake_audit(tmp_path / "audit", parts)

@@ -5,6 +5,7 @@ import math
 import shutil
 import time
 from collections.abc import Callable
+from csv import QUOTE_NONNUMERIC
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -25,6 +26,7 @@ from trust_core.model.training.loop import CHECKPOINT, TrainingProgress, best_ep
 from trust_core.model.training.network import MultiTask
 from trust_core.model.training.pretrained import load_encoder, weights_file
 from trust_core.model.training.settings import TrainingSettings
+from trust_core.storage.csv_text import harmless_path
 from trust_core.storage.locks import LOCK, writer_lock
 
 IDENTITY = "run.json"
@@ -96,7 +98,9 @@ def train(
                 end = fit(network, data, settings, folder, progress)
                 network.load_state_dict(end.best)
                 roles = out.with_suffix(".roles.csv")
-                dataset.samples[["path", "role"]].to_csv(roles, index=False)
+                table = dataset.samples[["path", "role"]]
+                table = table.assign(path=table["path"].map(harmless_path))
+                table.to_csv(roles, index=False, quoting=QUOTE_NONNUMERIC)
                 pd.DataFrame(end.history).to_csv(out.with_suffix(".history.csv"), index=False)
                 write_model(out, network, settings.card(layer))
             except TrustError:

@@ -36,6 +36,7 @@ PAGES = {  # file: what the link says
     "pages/parts.py": "Parts",
     "pages/decide.py": "Decide",
     LOCALIZATION: "Localization",
+    "pages/deploy.py": "Deploy",
     RUN: "Run",
 }
 LAST_OPENED, SWITCHER, PROBLEM = "last_opened", "open_audit", "problem"

@@ -35,6 +35,7 @@ def addresses(audit: Audit) -> dict[str, str]:
         "evidence-view": f"parts?audit=demo&part={part}&look=evidence",
         "localization": "localization?audit=demo",
         "decide": "decide?audit=demo",
+        "deploy": "deploy?audit=demo",
         "run": "run",
     }
 

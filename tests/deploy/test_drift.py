@@ -13,9 +13,6 @@ from trust_core.deploy.drift import NO_AUDIT_SAMPLE, drift
 from trust_core.deploy.line_log import read_labels
 from trust_core.deploy.reference import Reference, line_reference, load_reference, save_reference
 from trust_core.errors import DataError, SettingsError, StoreError
-from trust_core.model.preprocessing import Preprocessing
-
-SEEN = Preprocessing((48, 48))
 
 
 def numbers(draw: np.random.Generator, count: int, defective: float) -> pd.DataFrame:
@@ -159,7 +156,7 @@ def test_the_reference_is_one_photograph_a_part_and_survives_the_disk(tmp_path: 
         Part(False, 0.1, (0.2,), "test", group="e"),
     ]
     audit = write_fake_audit(tmp_path / "audit", images, strengths=(0.0,))
-    found = line_reference(audit, "iou_difference", 0.0, SEEN)
+    found = line_reference(audit, "iou_difference", 0.0)
     assert len(found.p_defect) == 3
     assert found.images_per_group == pytest.approx(4 / 3)
     assert sorted(found.defective.tolist()) == [False, True, True]
@@ -178,7 +175,7 @@ def test_a_reference_without_photographs(tmp_path: Path) -> None:
 
     audit = write_fake_audit(tmp_path / "audit", random_parts(40))
     shutil.rmtree(audit.manifest.data.root)
-    assert np.isnan(line_reference(audit, "iou_difference", 0.0, SEEN).brightness).all()
+    assert np.isnan(line_reference(audit, "iou_difference", 0.0).brightness).all()
 
 
 def test_a_guard_without_a_reference_says_what_to_do(tmp_path: Path) -> None:

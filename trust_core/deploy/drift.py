@@ -21,7 +21,7 @@ from trust_core.decision.json_object import json_object
 from trust_core.decision.tradeoff import Floats
 from trust_core.deploy.reference import NUMBERS, Reference
 from trust_core.errors import SettingsError
-from trust_core.figures.words.numbers import counted, number_text, percent
+from trust_core.figures.words.numbers import about, counted, number_text, percent
 
 ALPHA = 0.05  # chance that a line without drift ever raises an alarm, at most
 DEFECT_SHARES = (0.0, 0.5, 1.0)  # of the defective parts of the reference that are left in it
@@ -32,6 +32,7 @@ NUMBER_WORDS = {
     "sharpness": "the sharpness of the images",
 }
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+MUCH = 1_000_000  # evidence that needs no number any more
 PATH_POINTS = 400  # of the evidence that are kept to be drawn
 NO_AUDIT_SAMPLE = (
     "Labels of flagged parts alone cannot update the recall: what was overlooked is not among "
@@ -101,7 +102,8 @@ class Drift:
         """What it comes to."""
         if not self.compared:
             return "The log has no readable image yet, so there is nothing to compare."
-        held = f"evidence {self.evidence:,.3g}, {self.limit:g} calls it"
+        much = about(self.evidence) if self.evidence < MUCH else f"over {MUCH:,}"
+        held = f"evidence {much}, {self.limit:g} calls it"
         if not self.alarm:
             return f"No drift to be seen in {counted(self.images, 'images')} ({held})."
         most = max(self.shifts, key=lambda shift: shift.evidence)

@@ -125,9 +125,7 @@ def export_guard(
             if EVIDENCE_FORM in (*policy.maps.specific, *policy.maps.agnostic):
                 audit_patch_gaussian(audit, evidence_window(detector.preprocessing.size))
                 shutil.copy(audit.folder / EVIDENCE, folder / EVIDENCE)
-            reference = line_reference(
-                audit, point.indicator, point.strength, detector.preprocessing
-            )
+            reference = line_reference(audit, point.indicator, point.strength)
             save_reference(reference, folder)
             text = policy_text(policy)
             (folder / POLICY).write_text(text, encoding="utf-8")

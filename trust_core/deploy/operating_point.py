@@ -27,7 +27,7 @@ from trust_core.decision.certify import (
 from trust_core.decision.curves import scored
 from trust_core.decision.journal import OPERATING_POINT, SEAL_OPENED, closed_seals, entries
 from trust_core.decision.json_object import json_object
-from trust_core.decision.operating_point import noted_point
+from trust_core.decision.operating_point import OperatingPoint, noted_point
 from trust_core.errors import NotMet, SettingsError
 from trust_core.messages import amount
 from trust_core.storage.audit_files import Audit
@@ -106,6 +106,12 @@ def point_to_deploy(
             "or say --threshold T."
         )
     return DeployedPoint(chosen.indicator, chosen.strength, found, PROVEN)
+
+
+def promise(audit: Audit, point: OperatingPoint, demand: Demand) -> str:
+    """What is proven of the very threshold of an operating point, in a sentence."""
+    deployed = DeployedPoint(point.indicator, point.strength, point.threshold, ASKED_FOR)
+    return str(certificate_of(audit, deployed, demand)["sentence"])
 
 
 def tolerance_of(audit: Audit, point: DeployedPoint) -> float:

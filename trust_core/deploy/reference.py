@@ -4,7 +4,7 @@ One photograph a group, as many as `MOST`: what is compared with it takes one a 
 photographs of one part resemble each other more than those of two.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -52,16 +52,13 @@ class Reference:
         return ~np.isnan(self.indicator)
 
 
-def line_reference(
-    audit: Audit, indicator: str, strength: float, preprocessing: Preprocessing, seed: int = 0
-) -> Reference:
-    """The reference of an operating point.
+def line_reference(audit: Audit, indicator: str, strength: float, seed: int = 0) -> Reference:
+    """The reference of an operating point; photographs that are gone have no brightness.
 
     Args:
         audit: a finished audit.
         indicator: a key of `INDICATORS`.
         strength: ε.
-        preprocessing: of the detector; photographs that are gone have no brightness.
         seed: of the choice among more than `MOST` groups.
     """
     columns = PassedColumns(audit, ["tune"], [strength])
@@ -76,16 +73,21 @@ def line_reference(
     return Reference(
         number_column(audit, "p_defect")[chosen],
         values[chosen],
-        *_photometry(audit, chosen, preprocessing),
+        *_photometry(audit, chosen),
         text_column(audit, "outcome").equal("FN", "TP")[chosen],
         max(1.0, len(places) / max(1, len(first))),
     )
 
 
-def _photometry(
-    audit: Audit, places: npt.NDArray[np.int64], preprocessing: Preprocessing
-) -> tuple[Floats, Floats]:
+def audit_preprocessing(audit: Audit) -> Preprocessing:
+    """How an image becomes the input of an audit's network, without opening it."""
+    rule = audit.manifest.model.preprocessing
+    return Preprocessing(**{part.name: getattr(rule, part.name) for part in fields(Preprocessing)})
+
+
+def _photometry(audit: Audit, places: npt.NDArray[np.int64]) -> tuple[Floats, Floats]:
     """Brightness and sharpness of the first photographs of these places among all images."""
+    preprocessing = audit_preprocessing(audit)
     paths = audit.query("SELECT path FROM places ORDER BY file_row_number")["path"]
     found = np.full((2, len(places)), np.nan)
     for index, path in enumerate(paths.iloc[places[:MOST_PHOTOGRAPHS]]):

@@ -38,6 +38,7 @@ from trust_core.decision.operating_point import (
     noted_point,
 )
 from trust_core.decision.verdict import Verdict, verdict
+from trust_core.deploy.operating_point import promise
 from trust_core.deploy.report.conditions import Condition
 from trust_core.figures.words.audit import not_scored
 from trust_core.figures.words.recommendation import Recommendation, recommend
@@ -84,6 +85,7 @@ class ReportContent:
         sealed: roles whose seal is closed.
         judged: the indicator against threshold shift, on `role`.
         certificate: None while a seal is closed.
+        promise: what is proven of the very threshold of the point.
         counts: what the point flags on `role`.
         effect: the same with intervals and by kind.
         scores: the trade-off on `role`.
@@ -104,6 +106,7 @@ class ReportContent:
     sealed: tuple[str, ...]
     judged: Verdict
     certificate: Certificate | None
+    promise: str
     counts: FlagCounts
     effect: ThresholdEffect
     scores: Tradeoff
@@ -145,6 +148,7 @@ def collect(audit: Audit, settings: ReportSettings) -> ReportContent:
         sealed=sealed,
         judged=judged,
         certificate=certificate,
+        promise=promise(audit, point, settings.demand),
         counts=count_flags(scores.curves[point.strength], scores.shift, point),
         effect=threshold_effect(passed, point.threshold),
         scores=scores,

@@ -17,7 +17,7 @@ from markupsafe import Markup
 
 from trust_core.audit.jobs import read_job
 from trust_core.decision.curves import caught_by_kind
-from trust_core.decision.indicators.registry import THRESHOLD_SHIFT, indicator_name
+from trust_core.decision.indicators.registry import THRESHOLD_SHIFT
 from trust_core.decision.journal import entries
 from trust_core.decision.line_costs import OWN, detector_rates
 from trust_core.deploy.report.conditions import Outcome, judge, overall
@@ -109,12 +109,7 @@ def render(content: ReportContent) -> bytes:
 
 def rule_sentence(content: ReportContent) -> str:
     """What is flagged on the line, in words, and whether somebody decided so."""
-    point = content.point
-    tau = number_text(point.threshold)
-    by = f"{indicator_name(point.indicator)} of {tau} or more, at strength {point.strength:g},"
-    if point.indicator == THRESHOLD_SHIFT:
-        by = f"a defect probability of {tau} or more"
-    rule = f"Of the parts called good, those with {by} go to re-inspection."
+    rule = point_words.rule_sentence(content.point)
     if content.chosen:
         return rule
     return f"{rule} Nobody has decided on this point yet; it is where one would begin."

@@ -48,6 +48,15 @@ def point_sentence(counts: FlagCounts, point: OperatingPoint) -> str:
     )
 
 
+def rule_sentence(point: OperatingPoint) -> str:
+    """What is flagged on the line."""
+    tau = threshold_text(point.threshold)
+    by = f"{indicator_name(point.indicator)} of {tau} or more, at strength {point.strength:g},"
+    if point.indicator == THRESHOLD_SHIFT:
+        by = f"a defect probability of {tau} or more"
+    return f"Of the parts called good, those with {by} go to re-inspection."
+
+
 def counts_table(counts: FlagCounts) -> str:
     """The counts as an HTML table; numbers only, nothing to escape."""
     rows = [

@@ -1,0 +1,104 @@
+"""Deploy, 3: images dropped in, decided by the guard, with what it saw."""
+
+import tempfile
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from dashboard.deploy.makings import Making, begin, has_failed, is_settled, made
+from dashboard.shell import errors_shown, fragment
+from trust_core.errors import UnreadableImage
+from trust_core.figures.words.markup import quiet
+from trust_core.figures.words.numbers import counted
+
+if TYPE_CHECKING:  # brings PyTorch
+    from trust_core.deploy.guard import Guard
+    from trust_core.deploy.inspection import Inspection
+
+MOST = 12  # images at a time
+SIDE = 320  # pixels of a picture
+POLL_SECONDS = 0.7
+PANELS = ("Photograph", "Evidence for a defect", "Evidence for a good part", "Where it looks")
+DECISIONS = {  # sign, word, class
+    "defective": ("◆", "Defective", "defective"),
+    "re_inspect": ("⚑", "Re-inspect", "re-inspect"),
+    "good": ("●", "Good", "good"),
+}
+
+
+def show_tryout(making: Making) -> None:
+    """The uploader, and what the guard says of each image.
+
+    Args:
+        making: of the guard; begun when images arrive.
+    """
+    files = st.file_uploader(
+        "Drop images of parts",
+        ["png", "jpg", "jpeg", "bmp", "tif", "tiff", "webp"],
+        accept_multiple_files=True,
+        key="deploy-try",
+    )
+    if not files:
+        return
+    if made(making) is None:
+        if has_failed(making):
+            st.html(quiet("The guard could not be made; its card above says why."))
+            return
+        begin(making)
+        fragment(_wait, run_every=POLL_SECONDS)(making)
+        return
+    if len(files) > MOST:
+        st.html(quiet(f"The first {MOST} of {counted(len(files), 'images')}; the guard itself "
+                      "takes whole folders."))  # fmt: skip
+    with errors_shown(), st.spinner("The guard decides …"):
+        guard = _guard(making.key, made(making) or b"")
+        for number, file in enumerate(files[:MOST]):
+            _part(guard, number, file.name, file.getvalue())
+
+
+def _wait(making: Making) -> None:
+    if is_settled(making):
+        st.rerun()
+    st.html('<p class="making" role="status"><i></i>The guard is being made, once.</p>')
+
+
+def _part(guard: "Guard", number: int, name: str, content: bytes) -> None:
+    from trust_core.deploy.pictures import inspection_pictures
+
+    inspection = guard.inspect([content], [name], maps=True)[0]
+    with st.container(key=f"tried-{number}", border=True):
+        st.html(_words(inspection))
+        try:
+            photo = guard.detector.preprocessing.read(Path(name), content)
+        except UnreadableImage:
+            return  # the reason stands in the words
+        pictures = inspection_pictures(guard, inspection, photo, SIDE)
+        with st.container(key=f"tried-panels-{number}", horizontal=True):
+            for title, picture in zip(PANELS, pictures, strict=False):
+                with st.container(width=SIDE // 2 + 60, gap=None):
+                    st.image(picture, width="stretch", alt=f"{title} of {name}")
+                    st.html(quiet(title))
+
+
+def _words(inspection: "Inspection") -> str:
+    sign, word, kind = DECISIONS[inspection.decision]
+    numbers = [
+        f"p {inspection.p_defect:.3f}" if inspection.p_defect is not None else "",
+        f"indicator {inspection.indicator:.3f}" if inspection.indicator is not None else "",
+    ]
+    said = " · ".join(part for part in numbers if part).replace("-", "−")
+    reason = inspection.reason or "nothing speaks against it"
+    return (
+        f'<p class="tried"><span class="decision {kind}"><i>{sign}</i> {word}</span> '
+        f"<b>{escape(inspection.name)}</b> {said}</p>{quiet(escape(reason))}"
+    )
+
+
+@st.cache_resource(max_entries=2, show_spinner=False)
+def _guard(key: str, _content: bytes) -> "Guard":
+    from trust_core.deploy.guard import Guard
+    from trust_core.deploy.package import open_zip
+
+    return Guard.load(open_zip(_content, Path(tempfile.mkdtemp(prefix="trust-core-guard-"))))

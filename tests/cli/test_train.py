@@ -62,7 +62,7 @@ def test_json_is_one_object_and_the_audit_of_it_has_masks(data, tmp_path, capsys
 def test_an_unreadable_image_is_counted_and_the_rest_goes_on(data, tmp_path, capsys):
     (data / "images" / "000.png").write_bytes(b"no picture")
     assert main(command(data, tmp_path / "network.safetensors")) == 0
-    assert "1 of 24 images cannot be read and were left out" in capsys.readouterr().err
+    assert "1 of 24 images cannot be read and was left out" in capsys.readouterr().err
 
 
 def no_masks(data):

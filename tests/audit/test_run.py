@@ -161,6 +161,22 @@ def test_a_stopped_run_resumes_and_computes_only_what_is_missing(
     assert_same_scores(finished, resumed)
 
 
+def test_a_run_that_goes_on_with_another_mask_rule_has_one_rule(finished, dataset, tmp_path):
+    class Stop(Exception):
+        pass
+
+    def stop(state):
+        if state.done >= 16:
+            raise Stop
+
+    before, folder = dataclasses.replace(SETTINGS, mask="otsu"), tmp_path / "a"
+    with pytest.raises(Stop):
+        run_audit(small_detector(), dataset, before, folder, progress=stop, batch_size=8)
+    resumed = run_audit(small_detector(), dataset, SETTINGS, folder)
+    assert resumed.manifest.mask == SETTINGS.mask == "half"
+    assert_same_scores(finished, resumed)
+
+
 def test_a_corrected_label_runs_no_model(finished, dataset, tmp_path, monkeypatch):
     folder = tmp_path / "audit"
     shutil.copytree(finished.folder, folder)

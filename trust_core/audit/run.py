@@ -172,12 +172,16 @@ def _run_model(
     progress: Callable[[Progress], None],
     cluster: "Cluster | None" = None,
 ) -> Manifest:
-    """Score what no shard holds yet, then merge the shards; the manifest with what that gave."""
+    """Score what no shard holds yet, then merge the shards; the manifest with what that gave.
+
+    All shards have the mask rule of the first, which the manifest then names.
+    """
     if run_status(folder) == RUNNING:
         earlier = read_manifest(folder)
         if not earlier.depths:  # its shards hold no activations
             shutil.rmtree(folder / SHARDS, ignore_errors=True)
-        batch_size, manifest = earlier.batch_size, replace(manifest, precision=earlier.precision)
+        batch_size, settings = earlier.batch_size, replace(settings, mask=earlier.mask)
+        manifest = replace(manifest, precision=earlier.precision, mask=earlier.mask)
     manifest = replace(manifest, batch_size=batch_size)
     write_manifest(folder, manifest)
     surroundings = (
@@ -267,15 +271,17 @@ def _run_model(
 def _finish(folder: Path, dataset: Dataset, settings: AuditSettings, manifest: Manifest) -> None:
     """Apply labels, roles and the mask rule to a complete model pass; the manifest says so."""
     outdated = not (folder / INDICATORS).exists()
+    scored_by = manifest.mask
     known: Mapping[str, FileRecord] = {}
     if run_status(folder) == FINISHED:
         earlier = read_manifest(folder)
-        known = earlier.files
+        known, scored_by = earlier.files, earlier.mask
         write_manifest(folder, replace(earlier, files={}))  # until they are what it says again
-        outdated |= (earlier.table, earlier.mask) != (manifest.table, manifest.mask)
+        outdated |= earlier.table != manifest.table
         manifest = replace(manifest, **{name: getattr(earlier, name) for name in OF_MODEL_PASS})
-        if earlier.mask != settings.mask:
-            rescore(folder, manifest, settings.mask)
+    if scored_by != settings.mask:
+        rescore(folder, manifest, settings.mask)
+        manifest, outdated = replace(manifest, mask=settings.mask), True
     passed = pd.read_parquet(folder / SAMPLES)[PASS_COLUMNS]
     samples = dataset.samples.merge(passed, on="sample_id", validate="one_to_one")
     answers = zip(samples["label"], samples["predicted"].fillna(-1), strict=True)

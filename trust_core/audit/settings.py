@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from trust_core.errors import SettingsError
 from trust_core.explanation.evidence.heatmaps import EVIDENCE_FORM
 from trust_core.explanation.heatmaps import check_forms, map_names
-from trust_core.explanation.overlap import check_mask_rule
+from trust_core.explanation.overlap import DEFAULT_MASK, check_mask_rule
 from trust_core.explanation.perturbation import DIRECTIONS
 from trust_core.model.modules import PRECISIONS
 
@@ -39,7 +39,7 @@ class AuditSettings:
     pgd_steps: int = 1
     specific: tuple[str, ...] = ("gradcam",)
     agnostic: tuple[str, ...] = ("gradient",)
-    mask: str = "half"
+    mask: str = DEFAULT_MASK
     decision_threshold: float | None = 0.5
     tta: bool = False
     precision: str = "fp32"

@@ -20,6 +20,7 @@ from trust_core.registry import Registry
 
 COMPARISON_GRID = 64  # cells a side: IoU on a bare 7×7 grid ties all the time
 OTSU_BINS = 256
+DEFAULT_MASK = "half"
 
 SCORED = "scored"
 CONSTANT = "the agnostic map is constant"
@@ -158,7 +159,7 @@ def iou(first: Tensor, second: Tensor) -> npt.NDArray[np.float64]:
     return _share(_cells(first, second).cpu().numpy())
 
 
-def overlap(defect: Tensor, good: Tensor, agnostic: Tensor, rule: str = "half") -> Overlap:
+def overlap(defect: Tensor, good: Tensor, agnostic: Tensor, rule: str = DEFAULT_MASK) -> Overlap:
     """Δ of `N` images from their maps, each `(N, h, w)` on the layer's grid.
 
     An empty specific mask is valid: the network finds nothing for that class, IoU 0. There is no

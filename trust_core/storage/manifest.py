@@ -42,7 +42,10 @@ AnyRecord = TypeVar("AnyRecord", bound=Record)
 
 @dataclass(frozen=True, kw_only=True)
 class SettingsRecord(Record):
-    """Settings of the audit, as `AuditSettings` has them."""
+    """Settings of the audit, as `AuditSettings` has them.
+
+    A default is what an audit means that does not say: it stays when that of `AuditSettings` moves.
+    """
 
     strengths: tuple[float, ...] = (0.0,)
     direction: str = "toward_defect"

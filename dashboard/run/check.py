@@ -33,7 +33,7 @@ from trust_core.model.open import ModelFacts, ModelOptions
 
 LABELS = ("good", "defective")
 THUMBNAIL = 128
-PAIRS = 4  # of near duplicates that are shown
+PAIRS, PAIR_WIDTH = 4, 84  # of near duplicates that are shown; pixels of each picture
 EXPECT = find("expect")
 
 
@@ -140,7 +140,7 @@ def _near_duplicates(data: Dataset) -> None:
     for pair, column in zip(pictures, st.columns(PAIRS), strict=False):
         with column.container(horizontal=True, gap="small"):
             for picture in pair:
-                st.image(picture, width=THUMBNAIL // 2)
+                st.image(picture, width=PAIR_WIDTH)
 
 
 @st.cache_data(max_entries=8, ttl=HOUR, show_spinner="Looking for copies …", hash_funcs=KEYS)

@@ -209,3 +209,11 @@ def test_the_audit_reads_the_data_as_the_training_did(tmp_path):
     assert audit["roles"] == Path("/n/a.roles.csv")
     assert audit["good"] == list(reading.good)
     assert (audit["samples"], audit["group_pattern"]) == (reading.samples, "-x")
+
+
+def test_an_option_of_several_groups_is_said_once():
+    request = AuditRequest(Path("m"), Path("d"), Path("o"), ModelOptions(size=(96, 96), bits=12))
+    words = audit_command(request)
+    assert [word for word in words if word.startswith(("--size", "--bits"))] == [
+        "--size=96x96", "--bits=12",
+    ]  # fmt: skip

@@ -111,9 +111,14 @@ def audit_of_trained(training: Sequence[str], out: Path) -> list[str]:
 
 
 def _words(values: Mapping[str, Any], *groups: str) -> list[str]:
-    """What says these values, by name, of the options of some groups."""
-    options = [option for group in groups for option in OPTIONS[group] if option.name in values]
-    return [word for option in options for word in option.words(values[option.name])]
+    """What says these values, by name, of the options of some groups; each once."""
+    options = {option.name: option for group in groups for option in OPTIONS[group]}
+    return [
+        word
+        for name, option in options.items()
+        if name in values
+        for word in option.words(values[name])
+    ]
 
 
 def start_audit(words: Sequence[str], folder: Path, identity: Identity) -> None:

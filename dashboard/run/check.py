@@ -106,8 +106,7 @@ def show_findings(checked: Check, data: Dataset, settings: AuditSettings) -> Non
         _near_duplicates(data)
         if checked.expect:  # the user's own predictions: is it really the same detector?
             result = _expectation(checked.identity, checked.expect, checked.detector, data)
-            same = result.reproduced == result.compared
-            bullets([result.sentence], "notes" if same else "warnings")
+            bullets([result.sentence], "notes" if result.agrees else "warnings")
 
 
 @st.cache_data(max_entries=16, ttl=HOUR, show_spinner="Opening a few images …", hash_funcs=KEYS)

@@ -44,7 +44,7 @@ def run_audit(options: argparse.Namespace) -> dict[str, Any]:
     if near := near_duplicates(images).sentence:
         findings.append(near)
     print_notes(findings)
-    if theirs and (trial := try_expected(theirs, detector, images)).reproduced < trial.compared:
+    if theirs and not (trial := try_expected(theirs, detector, images)).agrees:
         print_notes([trial.sentence])
         findings.append(trial.sentence)
     audit = run_audit(
@@ -84,6 +84,7 @@ def run_audit(options: argparse.Namespace) -> dict[str, Any]:
             "compared": expected.compared,
             "reproduced": expected.reproduced,
             "largest_difference": expected.largest,
+            "largest_log_odds_difference": expected.log_odds,
         }
     return result
 

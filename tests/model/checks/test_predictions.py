@@ -39,6 +39,23 @@ def test_reproduced_however_the_table_was_written(tmp_path, text):
     assert found.sentence == "All 2 expected predictions are reproduced (largest Δp 0.005)."
 
 
+def test_log_odds_tell_what_p_near_0_hides(tmp_path):
+    table = pd.DataFrame({"path": ["a.png", "b.png"], "p_defect": [1e-7, 0.5]})
+    data = Dataset(tmp_path, table[["path"]], "CSV", (), ())
+
+    def found(p):
+        (tmp_path / "mine.csv").write_text(f"path,p\na.png,{p}\nb.png,0.5\n")
+        return compare_expected(read_expected(tmp_path / "mine.csv", data), table)
+
+    far = found("0.0004")  # log-odds -7.8 against -16.1
+    assert (far.compared, far.reproduced, far.agrees) == (2, 2, False)
+    assert far.log_odds == pytest.approx(8.16, abs=0.01)  # from 0.00035, which the digits may mean
+    assert "differ by up to 8.2" in far.sentence
+    assert found("0.000").agrees  # as far as three digits tell
+    assert found("1.0e-7").agrees
+    assert not found("1.0e-8").agrees
+
+
 def test_not_reproduced(tmp_path):
     found = compare(tmp_path, "path,p\na/1.png,0.1\na/2.png,0.4\nb/3.png,0.5\nc.png,1\n")
     assert (found.compared, found.reproduced, found.worst) == (2, 1, "a/2.png")
@@ -87,7 +104,10 @@ def test_a_few_images_are_tried_before_an_audit(tmp_path, small):
         "path,p\n" + "".join(f"{p},{1 - q}\n" for p, q in truth.items())
     )
     found = tried(tmp_path / "mine.csv", detector, dataset)
-    assert f"With {detector.convention.inverted().option()} they are: say so." in found.sentence
+    assert (
+        f"With {detector.convention.inverted().option()} they are reproduced: say so."
+        in found.sentence
+    )
 
 
 def test_images_that_cannot_be_tried_say_so(tmp_path, small):

@@ -27,6 +27,7 @@ from trust_core.model.detector import Detector
 from trust_core.model.preprocessing import Preprocessing
 
 TOLERANCE = 0.01
+LOG_ODDS_TOLERANCE = 0.3  # p near 0 or 1 hides what ranks the parts called good
 TRIED = 32  # images that are enough to give a wrong crop or normalisation away
 SEARCHED = 8  # of these, on which the usual ways are tried
 ROUNDS, PROMISING = 2, 3  # changes, one on top of the other; of so many of the best
@@ -34,7 +35,10 @@ RESAMPLINGS = (
     *(("bilinear", "yes"), ("bicubic", "yes"), ("bilinear", "no"), ("bicubic", "no")),
     *(("area", "yes"), ("nearest", "no"), ("nearest", "yes"), ("lanczos", "yes")),
 )
+FARTHEST = 10.0  # log-odds; what is farther is simply wrong
 CROP = 0.875  # the usual share of the short side that is cut out
+
+SINGLE, TINY = 2e-7, 1e-30  # precision of p near 1; the least p that is told from 0
 
 Floats = npt.NDArray[np.float64]
 
@@ -48,6 +52,7 @@ class Expectation:
         reproduced: of these, with |Δp| at most 0.01.
         largest: the largest |Δp|.
         worst: path of the image it belongs to.
+        log_odds: the largest difference of log-odds that the digits of the file let one see.
         sentence: the finding in words.
     """
 
@@ -55,7 +60,13 @@ class Expectation:
     reproduced: int
     largest: float
     worst: str
+    log_odds: float
     sentence: str
+
+    @property
+    def agrees(self) -> bool:
+        """Whether it is the same detector, as far as the file tells."""
+        return self.reproduced == self.compared and self.log_odds <= LOG_ODDS_TOLERANCE
 
 
 @dataclass(frozen=True)
@@ -64,7 +75,8 @@ class Expected:
 
     Attributes:
         name: of the file.
-        table: columns `path`, as the data set has it, and `p`; a row an image.
+        table: columns `path`, as the data set has it, `p`, and `half`, the half of its last digit;
+            a row an image.
         absent: paths of the file that are no images of the data set.
     """
 
@@ -88,7 +100,7 @@ def read_expected(file: Path, dataset: Dataset) -> Expected:
     if not p.between(0, 1).all():
         raise DataError(f"{file.name}: every p must be a number from 0 to 1.")
     paths = match_paths(given["path"].tolist(), dataset.samples["path"].tolist())
-    table = pd.DataFrame({"path": paths, "p": p.to_numpy()})
+    table = pd.DataFrame({"path": paths, "p": p.to_numpy(), "half": _half_digit(given["p"])})
     known = table[table["path"] != ""].reset_index(drop=True)
     if known.empty:
         raise DataError(
@@ -134,9 +146,9 @@ def try_expected(
     few = expected.table.iloc[:: max(1, -(-len(expected.table) // images))].reset_index(drop=True)
     paths = [dataset.root / path for path in few["path"]]
     found = _compare(replace(expected, table=few), _answers(detector, paths))
-    if found.reproduced == found.compared:
+    if found.agrees:
         return found
-    remedy = _remedy(detector, paths, few["p"].to_numpy(float))
+    remedy = _remedy(detector, paths, few)
     return replace(found, sentence=Message("{found} {remedy}", found=found.sentence, remedy=remedy))
 
 
@@ -153,7 +165,19 @@ def _compare(expected: Expected, ours: Floats) -> Expectation:
     reproduced, compared = int((gaps <= TOLERANCE).sum()), int(known.sum())
     lost = expected.absent + len(ours) - compared
     absent = f" {amount(lost, 'of its paths is', 'of its paths are')} not in the data." * bool(lost)
-    if reproduced == compared:
+    log_odds = float(_log_odds_gaps(ours, expected.table)[known].max())
+    verdict: str
+    if reproduced == compared and log_odds > LOG_ODDS_TOLERANCE:
+        verdict = Message(
+            "The largest Δp of {compared} is {largest:.3f}, but that is because they are near 0 or "
+            "1: their log-odds, which rank the parts called good, differ by up to {log_odds:.1f}."
+            "{absent}",
+            compared=amount(compared, "expected prediction", "expected predictions"),
+            largest=largest,
+            log_odds=log_odds,
+            absent=absent,
+        )
+    elif reproduced == compared:
         what = (
             "The expected prediction is"
             if compared == 1
@@ -170,13 +194,32 @@ def _compare(expected: Expected, ours: Floats) -> Expectation:
             worst=worst,
             absent=absent,
         )
-    return Expectation(compared, reproduced, largest, worst, verdict)
+    return Expectation(compared, reproduced, largest, worst, log_odds, verdict)
 
 
-def _remedy(detector: Detector, paths: list[Path], wanted: Floats) -> Message:
+def _half_digit(cells: pd.Series) -> float:
+    """Half of the last digit that a column of numbers is written with."""
+    digits = 0
+    for cell in cells:
+        mantissa, _, power = cell.lower().replace(",", ".").partition("e")
+        digits = max(digits, len(mantissa.partition(".")[2]) - int(power or 0))
+    return 0.5 * 10.0**-digits
+
+
+def _log_odds_gaps(ours: Floats, theirs: pd.DataFrame) -> Floats:
+    """How far our log-odds are from all that the digits of a file may mean; NaN where unknown."""
+    p, half = theirs["p"].to_numpy(float), theirs["half"].to_numpy(float)
+    half = np.maximum(half, np.where(p > 0.5, SINGLE, SINGLE * p))  # of single precision
+    ours = np.clip(ours, TINY, 1 - SINGLE)
+    low, high = np.clip(p - half, TINY, 1 - SINGLE), np.clip(p + half, TINY, 1 - SINGLE)
+    z, low, high = (np.log(value) - np.log1p(-value) for value in (ours, low, high))
+    return np.maximum(np.maximum(low - z, z - high), 0)
+
+
+def _remedy(detector: Detector, paths: list[Path], theirs: pd.DataFrame) -> Message:
     """Which of the usual ways to prepare an image reproduces the predictions, in a sentence."""
     few = slice(None, None, max(1, -(-len(paths) // SEARCHED)))
-    paths, wanted = paths[few], wanted[few]
+    paths, theirs = paths[few], theirs.iloc[few]
     swap = detector.convention.inverted().option()
     promising: list[tuple[float, Message, Preprocessing]] = [
         (0.0, Message(""), detector.preprocessing)
@@ -187,12 +230,15 @@ def _remedy(detector: Detector, paths: list[Path], wanted: Floats) -> Message:
             for choice, other in _others(start, paths):
                 ours = _answers(_prepared(detector, other), paths)
                 for answers, swapped in ((ours, ()), (1 - ours, (swap,))):
-                    gaps = np.abs(answers - wanted)
+                    gaps = np.abs(answers - theirs["p"].to_numpy(float))
+                    far = np.minimum(_log_odds_gaps(answers, theirs), FARTHEST)
                     told = _joined(words, choice, *swapped)
-                    if np.nanmax(gaps, initial=0) <= TOLERANCE:
-                        return Message("With {options} they are: say so.", options=told)
+                    same = np.nanmax(far, initial=0) <= LOG_ODDS_TOLERANCE
+                    if same and np.nanmax(gaps, initial=0) <= TOLERANCE:
+                        return Message("With {options} they are reproduced: say so.", options=told)
                     if not swapped:
-                        found.append((float(np.nanmean(gaps)), told, other))
+                        worth = float(np.nanmean(gaps) + np.nanmean(far) / FARTHEST)
+                        found.append((worth, told, other))
         promising = sorted(found, key=lambda each: each[0])[:PROMISING]
     return Message(
         "No usual way to prepare an image reproduces them: resampling ({interpolation}, "

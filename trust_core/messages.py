@@ -53,6 +53,12 @@ def option(name: str, value: str = "") -> Message:
     return Message(f"{{{name}:{value}}}")
 
 
+def joined(*messages: Message) -> Message:
+    """Messages after one another, those that say nothing left out, as a field of another."""
+    fields = {f"part{number}": message for number, message in enumerate(messages) if message}
+    return Message(" ".join(f"{{{name}}}" for name in fields), **fields)
+
+
 def none_of(name: str, value: object, known: Iterable[str]) -> Message:
     """An option has a value that is none of those it knows."""
     return Message(

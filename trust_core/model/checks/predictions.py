@@ -20,7 +20,7 @@ from trust_core.data.images import is_turned
 from trust_core.data.samples import Dataset
 from trust_core.data.tables import match_paths, read_numbers, read_table
 from trust_core.errors import DataError, SettingsError
-from trust_core.messages import Message, amount, option
+from trust_core.messages import Message, amount, joined, option
 from trust_core.model.checks.alternatives import NORMALISATIONS
 from trust_core.model.checks.sample_images import readable_pixels
 from trust_core.model.detector import Detector
@@ -232,7 +232,7 @@ def _remedy(detector: Detector, paths: list[Path], theirs: pd.DataFrame) -> Mess
                 for answers, swapped in ((ours, ()), (1 - ours, (swap,))):
                     gaps = np.abs(answers - theirs["p"].to_numpy(float))
                     far = np.minimum(_log_odds_gaps(answers, theirs), FARTHEST)
-                    told = _joined(words, choice, *swapped)
+                    told = joined(words, choice, *swapped)
                     same = np.nanmax(far, initial=0) <= LOG_ODDS_TOLERANCE
                     if same and np.nanmax(gaps, initial=0) <= TOLERANCE:
                         return Message("With {options} they are reproduced: say so.", options=told)
@@ -273,7 +273,7 @@ def _changed(
     if not new:
         return
     try:
-        words = _joined(*(option(name, _text(value)) for name, value in new.items()))
+        words = joined(*(option(name, _text(value)) for name, value in new.items()))
         yield words, replace(now, **changes)
     except SettingsError:
         return  # of no use with the other settings
@@ -281,12 +281,6 @@ def _changed(
 
 def _text(value: object) -> str:
     return ",".join(f"{v:g}" for v in value) if isinstance(value, tuple) else str(value)
-
-
-def _joined(*choices: Message) -> Message:
-    given = [choice for choice in choices if choice]
-    names = {f"choice{number}": choice for number, choice in enumerate(given)}
-    return Message(" ".join(f"{{{name}}}" for name in names), **names)
 
 
 def _prepared(detector: Detector, preprocessing: Preprocessing) -> Detector:

@@ -15,7 +15,12 @@ from trust_core.errors import SettingsError
 from trust_core.messages import Message, option
 
 PACKAGE = Path(trust_core.__file__).parent
-TERMINAL = ("cli", "audit/cluster.py")  # what only a command line can meet
+TERMINAL = (
+    "cli",
+    "audit/cluster.py",
+    "deploy/folders.py",
+    "deploy/readme.py",
+)  # what only a command line can meet
 JARGON = re.compile(r"(?<![\w/.-])--[a-z]|BatchNorm")
 NO_FIELD = {"tta"}  # options that a page has no field for, and names by their flag
 NAMES = {name for group in OPTIONS.values() for o in group for name in (o.name, o.flag)}

@@ -72,8 +72,8 @@ def read_image(
     image = decode(path, content, upright=upright)
     if image.mode in _SIXTEEN_BIT and (most := _largest(image)) >> bits:
         raise UnreadableImage(
-            f"{path.name}: it holds values up to {most:,}, more than {bits} bits; say how many the "
-            "camera fills (--bits)."
+            f"{path.name}: it holds values up to {most:,}, more than {bits} bits; say how "
+            "many the camera fills."
         )
     return _as_eight_bit(image, bits)
 

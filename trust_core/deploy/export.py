@@ -53,6 +53,7 @@ from trust_core.deploy.policy import (
     policy_text,
     write_sums,
 )
+from trust_core.deploy.readme import readme
 from trust_core.deploy.reference import line_reference, save_reference
 from trust_core.errors import DataError, ModelError, StoreError, UnreadableImage
 from trust_core.explanation.evidence.fit import UNSEALED_ROLES, audit_patch_gaussian
@@ -97,7 +98,7 @@ def export_guard(
     """
     check_share("audit rate", audit_rate)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise StoreError(f"{out} is there already; choose another folder for the guard (--out).")
+        raise StoreError(f"{out} is there already; choose another folder for the guard.")
     material = Material(audit, pd.read_parquet(audit.folder / SAMPLES))
     known = FITTED_INDICATORS.get(point.indicator)
     scored(audit, ["tune"], point.indicator, point.strength)  # or the audit does not have it
@@ -156,7 +157,7 @@ def export_guard(
     except OSError as error:
         raise StoreError(
             f"Cannot write the guard to {out}: {error.strerror or error}; make room there, see to "
-            "its rights, or choose another folder (--out)."
+            "its rights, or choose another folder."
         ) from error
     return policy
 
@@ -309,56 +310,3 @@ def _kept_names(audit: Audit, policy: Policy) -> dict[str, str]:
             key = name if layer == policy.layers[0] else f"{layer}.{name}"
             found[key] = files[layer, in_audit[form, name.rpartition("_")[2]]]
     return found
-
-
-README_TEXT = """# A guard for the line
-
-Called defective: {rule}. A part that is called good is re-inspected when its {indicator}{strength}
-reaches {threshold:.6g}.
-
-{sentence}
-
-```
-python -m trust_core guard check .                           # is this still what was exported?
-python -m trust_core guard run . IMAGES --out decisions.csv  # new images, without labels
-python -m trust_core guard serve .                           # http://127.0.0.1:8000/docs
-```
-
-```python
-from trust_core import Guard
-
-guard = Guard.load(".")
-for part in guard.inspect(["part.png"]):
-    print(part.decision, part.p_defect, part.indicator, part.reason)
-```
-
-| file | content |
-|---|---|
-| `{POLICY}` | what decides |
-| `{weights}` | the network |
-| `{FITTED}` | what the indicator was fitted to, where it was |
-| `{GOLDEN}` | parts with the numbers that they have to give |
-| `SHA256SUMS` | read by `sha256sum --check` too |
-
-A folder that is not as it was exported is refused.
-
-Model {policy.model_sha256}
-Audit {policy.audit_sha256}
-"""
-
-
-def readme(policy: Policy) -> str:
-    """What lies in the folder, and how it is used."""
-    threshold = policy.decision.threshold
-    return README_TEXT.format(
-        rule="the largest output" if threshold is None else f"p >= {threshold:g}",
-        indicator=policy.indicator_name,
-        strength=f" at strength {policy.strength:g}" if policy.strengths else "",
-        threshold=policy.threshold,
-        sentence=policy.certificate["sentence"],
-        weights=policy.weights,
-        policy=policy,
-        POLICY=POLICY,
-        FITTED=FITTED,
-        GOLDEN=GOLDEN,
-    )

@@ -56,7 +56,7 @@ def _decisions(path: Path) -> pd.DataFrame:
         raise StoreError(f"Cannot read {path}: {error.strerror or error}.") from error
     except (ValueError, KeyError, TypeError, pa.ArrowException) as error:
         raise StoreError(
-            f"{path} is no file of decisions; give what `guard run --out` or `--log` wrote."
+            f"{path} is no file of decisions; give the decisions or the log that a guard wrote."
         ) from error
 
 

@@ -96,7 +96,7 @@ def _entries(path: Path) -> Iterator[dict[str, Any]]:
         lines = path.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise StoreError(
-            f"{path} cannot be read as the log of a guard; give the file that --log named."
+            f"{path} cannot be read as the log of a guard; give the log that a guard wrote."
         ) from error
     for number, line in enumerate(lines):
         if not line:
@@ -108,6 +108,6 @@ def _entries(path: Path) -> Iterator[dict[str, Any]]:
             if number == len(lines) - 1:
                 return
             raise StoreError(
-                f"Line {number + 1} of {path} is no entry of a guard's log; give the file that "
-                "--log named."
+                f"Line {number + 1} of {path} is no entry of a guard's log; give the log that "
+                "a guard wrote."
             ) from error

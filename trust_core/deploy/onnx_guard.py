@@ -81,7 +81,9 @@ def load_onnx_guard(folder: Path, *, threads: int = 0, verify: bool = True) -> O
         raise GuardRefused(folder, changed)
     path = folder / ONNX_GUARD
     if not path.is_file():
-        raise ModelError(f"{folder} has no {ONNX_GUARD}; export the guard again with --onnx.")
+        raise ModelError(
+            f"{folder} has no {ONNX_GUARD}; export the guard again, with its ONNX graph."
+        )
     try:
         import onnxruntime
     except ImportError as error:

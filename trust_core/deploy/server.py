@@ -31,7 +31,6 @@ from starlette.exceptions import HTTPException
 from trust_core.deploy.inspection import Inspection, Inspector, Read
 from trust_core.deploy.log import GuardLog, policy_hash
 from trust_core.errors import EngineError
-from trust_core.messages import Message
 from trust_core.storage.manifest import as_json
 
 DECODERS = 2  # threads: a large picture takes some 300 MB while it is decoded
@@ -378,9 +377,5 @@ def serve(app: FastAPI, host: str, port: int) -> None:
         server.run()
     except SystemExit as error:
         raise EngineError(
-            Message(
-                "Cannot serve on {host}:{number}; is the port taken? Choose another ({port}).",
-                host=host,
-                number=port,
-            )
+            f"Cannot serve on {host}:{port}; is the port taken? Choose another."
         ) from error

@@ -148,7 +148,9 @@ def _signed(told: dict[str, str], digest: str, trusted: Ed25519PublicKey | None)
         return Verification(False, sentence, digest, signed=True, key=mark, signer=signer)
     sentence = f"The report is as it was signed by {signer or 'its signer'}, key {mark}."
     if trusted is None:
-        sentence += " Whose key that is, you have to know: name it with --key."
+        sentence += (
+            " Whose key that is, you have to know; give the key that you trust to have it compared."
+        )
     return Verification(True, sentence, digest, signed=True, key=mark, signer=signer)
 
 

@@ -101,8 +101,8 @@ def point_to_deploy(
     found = proof.ours.proof.threshold
     if found is None or not math.isfinite(found):
         raise NotMet(
-            f"There is no operating point to export. {proof.sentence} Choose one on the "
-            f"page Decide or with `python -m trust_core decide {audit.folder}`, or give a threshold."
+            f"There is no operating point to export. {proof.sentence} Choose one on the page "
+            f"Decide or by `python -m trust_core decide {audit.folder}`, or give a threshold."
         )
     return DeployedPoint(chosen.indicator, chosen.strength, found, PROVEN)
 

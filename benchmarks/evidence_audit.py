@@ -37,7 +37,7 @@ ROLES = ("tune", "test")
 def audited(pair: Pair, folder: Path) -> Audit:
     """The audit in a folder; what is not there of it is made."""
     print(f"auditing {pair.name} ...", file=sys.stderr)
-    dataset = read_dataset(pair.data, samples=pair.samples)
+    dataset = read_dataset(pair.data, samples=pair.samples, certify="half")
     detector = open_for_audit(pair.model, replace(pair.options, layers=()), dataset)
     return run_audit(detector, dataset, SETTINGS, folder)
 

@@ -69,7 +69,7 @@ def tiles() -> Dataset:
     """The magnetic tiles in the program's own roles."""
     if not TILES.is_dir():
         sys.exit(f"The folder {TILES} is needed.")
-    return read_dataset(TILES, samples=TILES / "splits.csv")
+    return read_dataset(TILES, samples=TILES / "splits.csv", certify="half")
 
 
 def surfaces() -> Dataset:

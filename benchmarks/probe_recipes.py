@@ -72,7 +72,7 @@ def perturbed(pair: Pair, file: Path) -> tuple[Half, Floats]:
     In the order of `samples.parquet`; computed when the file is not there.
     """
     if not file.exists():
-        dataset = read_dataset(pair.data, samples=pair.samples)
+        dataset = read_dataset(pair.data, samples=pair.samples, certify="half")
         detector = open_for_audit(pair.model, pair.options, dataset)
         values, evidence, ids = [], [], []
         with batch_reader(detector, dataset) as read:

@@ -86,7 +86,7 @@ def audited(pair: Pair, folder: Path) -> Audit:
     """The audit in a folder; made when it is not there."""
     if not (folder / MANIFEST).exists():
         print(f"auditing {pair.name} ...", file=sys.stderr)
-        dataset = read_dataset(pair.data, samples=pair.samples)
+        dataset = read_dataset(pair.data, samples=pair.samples, certify="half")
         run_audit(open_for_audit(pair.model, pair.options, dataset), dataset, SETTINGS, folder)
     return open_audit(folder)
 

@@ -127,6 +127,7 @@ def _choose_labels(root: Path) -> None:
         "What is not named is divided by rule.",
         "Drop a CSV with the columns path and role",
     )
+    form.field(find("certify"), "auto")
 
 
 def _show(data: Dataset) -> None:

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trust_core.data.roles import ROLES, assign_roles
-from trust_core.errors import DataError
+from trust_core.data.roles import LEAST_DEFECTIVE, ROLES, assign_roles
+from trust_core.decision.certificate import Demand, needed
+from trust_core.errors import DataError, SettingsError
 
 NAMES = [
     "",
@@ -32,6 +33,7 @@ def samples(groups, splits, roles=None):
             "group": pd.Series([str(group) for group in groups], dtype="str"),
             "split": pd.Series(list(splits), dtype="str"),
             "role": pd.Series(list(roles or [""] * len(groups)), dtype="str"),
+            "label": np.zeros(len(groups), dtype=np.int8),
         }
     )
 
@@ -127,12 +129,32 @@ def test_a_torn_group_goes_to_the_earliest_and_is_told():
 
 def test_half_of_the_tune_groups_certify():
     groups = range(4000)
-    table, notes = assign_roles(samples(groups, ["tune", "test"] * 2000))
+    table, notes = assign_roles(samples(groups, ["tune", "test"] * 2000), "half")
     counts = Counter(table["role"])
     assert counts["test"] == 2000
     assert counts["tune"] + counts["certify"] == 2000
     assert abs(counts["tune"] - 1000) < 100  # 4.5 standard deviations
     assert "No certify is named" in notes[0]
+
+
+@pytest.mark.parametrize(("defective", "taken"), [(80, False), (400, True)])
+def test_tune_is_cut_only_where_both_halves_can_do_their_job(defective, taken):
+    table = samples(range(1000), ["tune"] * 1000)
+    table["label"] = (np.arange(1000) < defective).astype(np.int8)
+    found, notes = assign_roles(table)
+    assert (set(found["role"]) == {"tune", "certify"}) == taken
+    halves = assign_roles(table, "half")[0].query("label == 1")["role"].value_counts()
+    assert (halves.min() >= LEAST_DEFECTIVE) == taken
+    assert str(halves["tune"]) in notes[0]
+    assert str(halves["certify"]) in notes[0]
+    assert f"--certify {'none' if taken else 'half'}" in notes[0]
+    assert set(assign_roles(table, "none")[0]["role"]) == {"tune"}
+    with pytest.raises(SettingsError, match="auto, half, none"):
+        assign_roles(table, "some")
+
+
+def test_the_least_is_what_a_proof_takes():
+    assert needed(Demand(0.95, 0.95)) == LEAST_DEFECTIVE
 
 
 @pytest.mark.parametrize("split", ["", "test"])

@@ -159,6 +159,11 @@ def plain_choices(words: Iterable[str]) -> dict[str, str]:
     return {word: word for word in words}
 
 
+SHARES_FOR_PROOF = {
+    "auto": "half, if both can then do their job",
+    "half": "half of those for choosing",
+    "none": "none",
+}
 MEANING, PARTS = "What the outputs mean", "Several photos of one part?"
 PIXELS = (  # of an audit and of training
     Option(
@@ -317,6 +322,13 @@ OPTIONS = {  # by group: the audit's, then what training has besides
             metavar="FILE",
             help="CSV path,role",
         ),
+        Option(
+            "certify",
+            choices=SHARES_FOR_PROOF,
+            key="certify",
+            label="Parts for the proof",
+            help="taken from those for choosing (tune) where the data names none for the proof",
+        ),
     ),
     "score": (
         Option(
@@ -468,6 +480,8 @@ class DataOptions:
         group_column: column of `samples` that names the group.
         group_pattern: regular expression, searched in the path, that names the group.
         roles: a table that says what images are used for.
+        certify: what becomes `certify` where the data names none: `half`, `none`, or `auto`, which
+            it is when None.
     """
 
     good: tuple[str, ...] = ()
@@ -475,6 +489,7 @@ class DataOptions:
     group_column: str | None = None
     group_pattern: str | None = None
     roles: Path | None = None
+    certify: str | None = None
 
 
 def values_of(values: Mapping[str, Any], *groups: str) -> dict[str, Any]:

@@ -25,6 +25,7 @@ def read_dataset(
     group_column: str | None = None,
     group_pattern: str | None = None,
     roles: Path | None = None,
+    certify: str | None = None,
 ) -> Dataset:
     """Read a labelled data set from a folder; images are listed and hashed, not decoded.
 
@@ -37,6 +38,8 @@ def read_dataset(
         group_pattern: regular expression that names the group, searched in the path; it was asked
             for and so comes before a column `group`, too.
         roles: CSV `path,role` that overrides the split of the images it lists.
+        certify: what of `tune` becomes `certify` where the data names none, of `roles.CUTS`; `auto`
+            when None.
 
     Raises:
         LabelsNeeded: the folder names do not tell which parts are good.
@@ -68,7 +71,7 @@ def read_dataset(
         table["role"] = override_roles(source, table, roles)
     copies = copies_across_splits(table)
     try:
-        table, derived = assign_roles(table)
+        table, derived = assign_roles(table, certify or "auto")
     except DataError as error:
         raise DataError(" ".join(filter(None, (copies, str(error))))) from error
     table = table.sort_values("sample_id", ignore_index=True)[list(SAMPLE_COLUMNS)]

@@ -11,33 +11,42 @@ import numpy.typing as npt
 import pandas as pd
 
 from trust_core.data.names import first_few, role_of_split
-from trust_core.errors import DataError
-from trust_core.messages import Message, amount
+from trust_core.errors import DataError, SettingsError
+from trust_core.messages import Message, amount, none_of
 
 ROLES = ("train", "tune", "certify", "test")
 _TRAIN, _TUNE, _CERTIFY, _TEST = range(4)
 _NONE = 9
+CUTS = ("auto", "half", "none")
+LEAST_DEFECTIVE = 59  # groups: all caught, so many missed ones prove 95 % with confidence 95 %
 _SALT = "trust_core roles 1:"
 
 
-def assign_roles(samples: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
+def assign_roles(
+    samples: pd.DataFrame, certify: str = "auto"
+) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """Give every image its role; a group never lies in two.
 
     A role named in `role`, else in `split`, holds. A group named in several goes whole to the
     earliest of train < tune < certify < test. Where no certify is named, half of the tune groups
-    become it. Where splits are named but no tune, the test groups are divided (tune, certify,
-    test as 40:40:20; without the certify share when certify is named). Groups without any name are
-    divided 40:40:20.
+    become it if both halves can then do their job, and none if not, which is told. Where splits are
+    named but no tune, the test groups are divided (tune, certify, test as 40:40:20; without the
+    certify share when certify is named). Groups without any name are divided 40:40:20.
 
     Args:
-        samples: columns `split`, `role` (both "" where not given) and `group`.
+        samples: columns `split`, `role` (both "" where not given), `group` and `label`.
+        certify: what of `tune` becomes certify where none is named: `auto` as above, `half`
+            whatever comes of it, `none`.
 
     Returns:
         A copy with `role` filled, and notes on everything that was not simply as given.
 
     Raises:
         DataError: a name that is no role, or nothing but images to train or certify on.
+        SettingsError: `certify` is none of `CUTS`.
     """
+    if certify not in CUTS:
+        raise SettingsError(none_of("certify", certify, CUTS))
     given = samples["role"].where(samples["role"] != "", samples["split"])
     named = _ranks(given)
     codes, names = pd.factorize(samples["group"])
@@ -52,7 +61,9 @@ def assign_roles(samples: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
             "and test."
         )
     shares = np.array([_share(name) for name in names])
-    rank, derived = _derive(rank, shares, set(named.tolist()))
+    defective = np.zeros(len(names), dtype=np.bool_)
+    defective[codes[samples["label"].to_numpy() == 1]] = True
+    rank, derived = _derive(rank, shares, set(named.tolist()), defective, certify)
     notes += derived
     if derived:
         notes.append(f"Roles: {_counts(rank, codes)}.")
@@ -91,7 +102,11 @@ def _moved(
 
 
 def _derive(
-    rank: npt.NDArray[np.int64], share: npt.NDArray[np.float64], present: set[int]
+    rank: npt.NDArray[np.int64],
+    share: npt.NDArray[np.float64],
+    present: set[int],
+    defective: npt.NDArray[np.bool_],
+    certify: str,
 ) -> tuple[npt.NDArray[np.int64], list[str]]:
     """Roles of groups that nothing names, and roles that no image (`present`) names at all."""
     thirds = np.select([share < 0.4, share < 0.8], [_TUNE, _CERTIFY], _TEST)
@@ -109,8 +124,11 @@ def _derive(
             )
         )
     if _TUNE in present and _CERTIFY not in present:
-        derived = np.where((rank == _TUNE) & (share >= 0.5), _CERTIFY, derived)
-        notes.append("No certify is named: half of the tune groups became certify.")
+        cut = (rank == _TUNE) & (share >= 0.5)
+        halves = [int((defective & (rank == _TUNE) & part).sum()) for part in (~cut, cut)]
+        if certify == "half" or (certify == "auto" and min(halves) >= LEAST_DEFECTIVE):
+            derived = np.where(cut, _CERTIFY, derived)
+        notes.append(_cut_note(certify, *halves))
     if _TEST in present and _TUNE not in present:
         if _CERTIFY in present:
             pieces, words = np.where(share < 2 / 3, _TUNE, _TEST), "2:1 into tune and test"
@@ -119,6 +137,36 @@ def _derive(
         derived = np.where(rank == _TEST, pieces, derived)
         notes.append(f"No tune is named: the test groups were divided {words}.")
     return derived, notes
+
+
+def _cut_note(certify: str, tune: int, sealed: int) -> str:
+    """What became of `tune` where no certify is named, with the parts that hold a defect."""
+    if certify == "none":
+        return Message(
+            "No certify is named and none was taken ({certify:none}): nothing is proven."
+        )
+    fields = {"tune": tune, "sealed": sealed, "all": tune + sealed, "least": LEAST_DEFECTIVE}
+    if certify == "half" or min(tune, sealed) >= LEAST_DEFECTIVE:
+        return Message(
+            "No certify is named: half of the tune groups became certify. {tune} groups with a "
+            "defect are left to choose by, {sealed} to prove with; {least} missed ones are the "
+            "least that prove 95 %. All of them choose with {certify:none}.",
+            "The data name no parts for the proof: half of those for choosing became it. {tune} "
+            "parts with a defect are left to choose by, {sealed} to prove with; {least} missed "
+            "ones are the least that prove 95 %. {certify} can leave them all for choosing.",
+            **fields,
+        )
+    return Message(
+        "No certify is named and none was taken from tune, which holds {all} groups with a defect: "
+        "halves of {tune} and {sealed} could not do their job, because {least} missed ones are the "
+        "least that prove 95 %. All choose the threshold, and nothing can be proven. To divide "
+        "them all the same: {certify:half}.",
+        "The data name no parts for the proof, and none were taken from those for choosing, {all} "
+        "of which have a defect: halves of {tune} and {sealed} could not do their job, because "
+        "{least} missed ones are the least that prove 95 %. Nothing can be proven then. {certify} "
+        "can divide them all the same.",
+        **fields,
+    )
 
 
 def _share(group: str) -> float:

@@ -41,20 +41,20 @@ def test_speed_is_against_the_mean_slow_run_and_agreement_against_their_own():
 
 def test_a_map_is_judged_by_where_it_points_and_what_hangs_on_it():
     torch.manual_seed(0)
-    ware = Tiles(make(TinyResNet(), side=48), None, None, None)
+    ware = Tiles(make(TinyResNet(), side=48), None, None, None, None)
     mask = np.zeros((48, 48), dtype=bool)
     mask[30:34, 30:34] = True
     pixels, right = torch.rand(3, 48, 48), mask.astype(float)
-    pointing, mass, deletion, insertion = judge(ware, right, pixels, mask)
-    assert (pointing, mass) == (1, 1)
+    pointing, mass, iou, deletion, insertion = judge(ware, right, pixels, mask)
+    assert (pointing, mass, iou) == (1, 1, 1)
     assert 0 < deletion < 1
     assert 0 < insertion < 1
     wrong = np.zeros((48, 48))
     wrong[2, 2] = 3
-    assert list(judge(ware, wrong, pixels, mask)[:2]) == [0, 0]
+    assert list(judge(ware, wrong, pixels, mask)[:3]) == [0, 0, 0]
     turned = judge(ware, -np.arange(48.0**2).reshape(48, 48), pixels, mask)
     forth = judge(ware, np.arange(48.0**2).reshape(48, 48), pixels, mask)
-    assert turned[2] == pytest.approx(forth[3], abs=0.02)  # to take the last first is to add first
+    assert turned[3] == pytest.approx(forth[4], abs=0.02)  # to take the last first is to add first
 
 
 def test_intervals_hold_the_mean():

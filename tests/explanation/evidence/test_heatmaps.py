@@ -12,7 +12,6 @@ from tests.small import small_dataset, small_detector
 from trust_core.audit.identity import identify
 from trust_core.audit.run import run_audit
 from trust_core.audit.settings import AuditSettings
-from trust_core.data.images import read_image
 from trust_core.decision.curves import scored
 from trust_core.decision.tuning.autotune import autotune
 from trust_core.errors import DataError, SettingsError
@@ -22,6 +21,7 @@ from trust_core.explanation.evidence.forms import evidence
 from trust_core.explanation.evidence.heatmaps import concentration, evidence_maps
 from trust_core.explanation.heatmaps import heatmaps
 from trust_core.explanation.overlap import overlap, to_comparison_grid
+from trust_core.model.preprocessing import Preprocessing
 from trust_core.storage.audit_files import EVIDENCE
 
 BOTH = AuditSettings(
@@ -156,7 +156,8 @@ def test_surroundings_are_learnt_from_open_roles_only(ware, monkeypatch):
     found = run_audit(detector, dataset, AuditSettings(strengths=(0,)), folder / "roles")
     assert not (found.folder / EVIDENCE).exists()  # made when it is first asked for
     read = []
-    monkeypatch.setattr(fit, "read_image", lambda p: read.append(p) or read_image(p))
+    decode = Preprocessing.read
+    monkeypatch.setattr(Preprocessing, "read", lambda s, p: read.append(p) or decode(s, p))
     first = audit_patch_gaussian(found)
     roles = dataset.samples.set_index("path")["role"]
     assert {roles[p.name] for p in read} == {"train", "tune"}

@@ -35,7 +35,7 @@ def test_the_demo_is_started_as_a_worker_and_watched(
     assert app.button(key="demo").label == "Go on with the demo"
     write_fake_audit(workspace / "demo", passed_parts([0.5], [0.1]))
     state = jobs.JobState(phase=jobs.DONE)
-    assert "The detector calls <b>2</b> parts good." in html(again(app))
+    assert "catches 1 of 1" in html(again(app))
 
 
 def test_a_demo_that_cannot_be_started_says_why(workspace: Path, monkeypatch: pytest.MonkeyPatch):

@@ -14,7 +14,7 @@ from torchvision.models import resnet18
 from tests.small import write_images
 from trust_core.cli.main import main
 from trust_core.deploy.log import read_log
-from trust_core.deploy.reference import NUMBERS, Reference, save_reference
+from trust_core.deploy.reference import NUMBERS, REFERENCE, Reference, save_reference
 from trust_core.storage.audit_files import open_audit
 
 for _package in ("onnx", "onnxruntime"):
@@ -158,11 +158,14 @@ def test_a_line_that_drifted_exits_3(line, capsys, tmp_path):
     assert "no file of decisions" in capsys.readouterr().err
 
 
-def test_what_cannot_be_compared_is_said(folders, line, capsys):
-    _, bare, _ = folders
+def test_what_cannot_be_compared_is_said(line, capsys):
     guard, log = line
-    assert main(["guard", "drift", str(bare), str(log)]) == 2  # no image of it is in tune
+    kept = (guard / REFERENCE).read_bytes()
+    nothing = np.zeros(0)
+    save_reference(Reference(*[nothing] * len(NUMBERS), nothing.astype(bool), 1.0), guard)
+    assert main(["guard", "drift", str(guard), str(log)]) == 2  # no image of it was in tune
     assert "no image for choosing" in capsys.readouterr().err
+    (guard / REFERENCE).write_bytes(kept)
     policy = json.loads(log.read_text().splitlines()[0])["policy"]
     log.write_text(log.read_text().replace(policy, "0" * 12))
     assert main(["guard", "drift", str(guard), str(log)]) == 2

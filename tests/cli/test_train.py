@@ -97,7 +97,7 @@ def no_train(data):
     ("spoil", "sentence"),
     [
         (no_masks, "None of the 12 defective images to learn from has a mask; --objective label"),
-        (masks_of_another_size, "12 masks have another size than their image"),
+        (masks_of_another_size, "12 masks have another size than the image"),
         (marked_good, "12 images labelled good have a mask that marks a defect"),
         (one_class, "are defective; an audit needs good and defective ones"),
         (few_groups, "too few parts (2) for its splits"),

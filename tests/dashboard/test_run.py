@@ -114,6 +114,7 @@ def test_every_field_of_the_form_reaches_the_command(fresh, wares, tmp_path):
         **{"pgd_steps": "2", "specific": "layercam", "agnostic": "norm", "mask": "top:0.3"},
         **{"group_pattern": "0(.)", "decision_threshold": "0.4", "mean": "0.4", "std": "0.3"},
         **{"channels": "bgr", "interpolation": "nearest", "direction": "toward_good"},
+        **{"antialias": "no", "bits": "12", "exif": "ignore", "certify": "none"},
     }
     elsewhere = {  # outputs that mean good, tables, their columns, a toggle, and the layer
         *("arch", "good_index", "good", "samples", "roles", "expect", "group_column", "argmax"),
@@ -388,7 +389,7 @@ def test_own_predictions_are_compared_before_the_audit(page, wares):
     assert "“Size”" in text(page)  # in words of the page
     assert any(word.startswith("--expect=") for word in command(page))
     page.button(key="expect-out").click().run()
-    drop_table(page, "expect", "mine.csv", "path,score\n")
+    drop_table(page, "expect", "mine.csv", "path,weight\n")
     assert "has no column p" in text(page)
 
 

@@ -218,13 +218,13 @@ def test_a_move_reads_the_journal_at_most_once(
     decide(audit, "iou_difference", 0.25, 1.0, "a reason")
     app = opened()
     reads = []
-    read = Path.read_text
+    read = Path.read_bytes
 
-    def counted(path: Path, **how: str) -> str:
+    def counted(path: Path) -> bytes:
         reads.extend([path] * (path.name == JOURNAL))
-        return read(path, **how)
+        return read(path)
 
-    monkeypatch.setattr(Path, "read_text", counted)
+    monkeypatch.setattr(Path, "read_bytes", counted)
     for move, noted in enumerate((False, True, False)):
         if noted:  # by somebody else, meanwhile
             open_seals(audit, ["test"], "a look")

@@ -145,7 +145,6 @@ def _cut_note(certify: str, tune: int, sealed: int) -> str:
         return Message(
             "No certify is named and none was taken ({certify:none}): nothing is proven."
         )
-    fields = {"tune": tune, "sealed": sealed, "all": tune + sealed, "least": LEAST_DEFECTIVE}
     if certify == "half" or min(tune, sealed) >= LEAST_DEFECTIVE:
         return Message(
             "No certify is named: half of the tune groups became certify. {tune} groups with a "
@@ -154,7 +153,9 @@ def _cut_note(certify: str, tune: int, sealed: int) -> str:
             "The data name no parts for the proof: half of those for choosing became it. {tune} "
             "parts with a defect are left to choose by, {sealed} to prove with; {least} missed "
             "ones are the least that prove 95 %. {certify} can leave them all for choosing.",
-            **fields,
+            tune=tune,
+            sealed=sealed,
+            least=LEAST_DEFECTIVE,
         )
     return Message(
         "No certify is named and none was taken from tune, which holds {all} groups with a defect: "
@@ -165,7 +166,10 @@ def _cut_note(certify: str, tune: int, sealed: int) -> str:
         "of which have a defect: halves of {tune} and {sealed} could not do their job, because "
         "{least} missed ones are the least that prove 95 %. Nothing can be proven then. {certify} "
         "can divide them all the same.",
-        **fields,
+        all=tune + sealed,
+        tune=tune,
+        sealed=sealed,
+        least=LEAST_DEFECTIVE,
     )
 
 

@@ -68,9 +68,10 @@ class serve:
             self.process.wait()
 
 
-def settled(page: Page) -> None:
-    """Wait until the script has run to its end and the page shows it."""
-    expect(page.locator("[data-testid=stApp][data-test-script-state=notRunning]")).to_be_attached()
+def settled(page: Page, timeout: float | None = None) -> None:
+    """Wait until the script has run to its end and the page shows it; ms, 20 s when not given."""
+    still = page.locator("[data-testid=stApp][data-test-script-state=notRunning]")
+    expect(still).to_be_attached(timeout=timeout)
     expect(page.locator("[data-testid=stSkeleton]")).to_have_count(0)
 
 

@@ -95,7 +95,7 @@ def test_keys_typed_into_a_note_stay_there(visit: Visit, audit: Audit):
     sample_id = ids(audit, show="fn")[0]
     page = visit(f"{START}&part={sample_id}")
     page.get_by_role("button", name="This label is wrong").click()
-    page.get_by_role("textbox").fill("b")
+    page.get_by_role("textbox", name="What is it really?").fill("b")
     for key in ("b", "ArrowLeft", "ArrowRight", "Escape"):
         page.keyboard.press(key)
     page.wait_for_timeout(500)

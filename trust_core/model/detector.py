@@ -370,7 +370,7 @@ class Detector:
         """Bring weights and normalisation to a memory format."""
         if self._format != memory_format:
             self._format = memory_format
-            self.module.to(memory_format=memory_format)
+            _arrange_weights(self.module, memory_format)
             self._mean, self._std = (
                 values.contiguous(memory_format=memory_format) for values in (self._mean, self._std)
             )
@@ -378,7 +378,7 @@ class Detector:
     def _trace(self, memory_format: torch.memory_format) -> Trace:
         """One run on noise: finds the layers and shows that the network runs at all."""
         self._format = memory_format
-        self.module.to(memory_format=memory_format)
+        _arrange_weights(self.module, memory_format)
         self._mean, self._std = (
             # As large as an image, because broadcasting three values is slow in channels-last.
             torch.tensor(values, dtype=self._dtype, device=self.device)
@@ -442,3 +442,13 @@ class Detector:
 def _shared_out(gradient: Tensor, maps: Tensor) -> Tensor:
     """The gradient (N, C) of the average over the cells, for each cell of (N, C, h, w)."""
     return torch.empty_like(maps).copy_((gradient / maps[0, 0].numel())[:, :, None, None])
+
+
+def _arrange_weights(module: nn.Module, memory_format: torch.memory_format) -> None:
+    """Bring the weights with four dimensions to a memory format.
+
+    `module.to(memory_format=...)` tries those with five too (an exported Swin has some), and fails.
+    """
+    for tensor in (*module.parameters(), *module.buffers()):
+        if tensor.ndim == 4:
+            tensor.data = tensor.data.contiguous(memory_format=memory_format)

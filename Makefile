@@ -13,7 +13,8 @@ demo: $(READY)
 	$(BIN)/python -m trust_core demo
 
 test: lint
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" --ignore=tests/browser -n 2 --dist loadfile
+	$(BIN)/python -m pytest -m "not slow" tests/browser
 
 slow: $(READY)
 	$(BIN)/python -m pytest -m slow

@@ -106,5 +106,5 @@ def test_bits_and_exif_are_applied_when_a_file_is_read(tmp_path):
     assert np.asarray(upright).ravel().tolist() == [0, 128, 255]
     assert upright.size == (1, 3)
     assert Preprocessing((8, 8), bits=12, exif="ignore").read(tmp_path / "x.png").size == (3, 1)
-    with pytest.raises(UnreadableImage, match=r"up to 4,095, more than 10 bits; say how many the camera"):
+    with pytest.raises(UnreadableImage, match=r"up to 4,095, more than 10 bits; say how many"):
         Preprocessing((8, 8), bits=10).read(tmp_path / "x.png")

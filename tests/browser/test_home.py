@@ -105,11 +105,14 @@ def test_rename_and_delete_an_audit(visit: Visit, workspace: Path):
     page.get_by_role("button", name="Rename").click()
     expect(row).to_contain_text("<b>Spring</b> *trial*")
     assert display_name(workspace / "trial") == "<b>Spring</b> *trial*"
+    settled(page)
     page.keyboard.press("Escape")
-    row.get_by_role("button", name="Edit").click()
     delete = page.get_by_role("button", name="Delete")
+    expect(delete).to_be_hidden()  # a click on Edit while it still closes would close it again
+    row.get_by_role("button", name="Edit").click()
     expect(delete).to_be_disabled()
     page.get_by_text("Delete it, with all decisions").click()
+    expect(delete).to_be_enabled()
     delete.click()
     expect(row).to_have_count(0)
     assert not (workspace / "trial").exists()

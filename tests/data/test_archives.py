@@ -268,3 +268,10 @@ def test_unpacked_once_is_found_again(tmp_path):
     again = unpacked(tmp_path / "a.zip", tmp_path / "out")
     assert again == first == tmp_path / "out" / "wrap"
     assert (again / "mark").exists()
+
+
+def test_folders_in_folders_have_an_end(unpack):
+    with pytest.raises(DataError, match="more than 64 deep"):
+        unpack({"d/" * 32_000 + "1.png": png(1)})
+    root = unpack({"d/" * 63 + "1.png": png(1), "b/1.png": png(2)})
+    assert len(list(root.rglob("*.png"))) == 2

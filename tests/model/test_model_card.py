@@ -89,3 +89,11 @@ def test_json_that_is_no_card_is_left_alone(written):
 def test_a_folder_that_cannot_be_written_to(tmp_path):
     with pytest.raises(StoreError, match="cannot be written"):
         write_model(tmp_path / "absent" / "net.safetensors", torch.nn.Linear(1, 1), CARD)
+
+
+def test_a_card_of_a_billion_outputs_is_none(tmp_path):
+    convention = {"outputs": 10**9, "defect": [1], "good": [0], "sign": 1}
+    card = {"architecture": "resnet18", "size": [8, 8], "convention": convention}
+    (tmp_path / "net.json").write_text(json.dumps(card))
+    with pytest.raises(ModelError, match="from 1 to 10,000"):
+        read_card(tmp_path / "net.pt")

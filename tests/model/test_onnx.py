@@ -316,3 +316,35 @@ def test_without_the_packages_it_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnx2torch", None)
     with pytest.raises(ModelError, match=r"net.onnx.*pip install onnx onnx2torch"):
         open_detector(tmp_path / "net.onnx")
+
+
+def outside(name="outside"):
+    """A tensor whose numbers are in a file of another folder."""
+    tensor = TensorProto(name=name, data_type=TensorProto.FLOAT, dims=[1],
+                         data_location=TensorProto.EXTERNAL)  # fmt: skip
+    tensor.external_data.add(key="location", value="../../etc/hostname")
+    return tensor
+
+
+@pytest.mark.parametrize("place", ["constant", "list", "branch", "function", "sparse"])
+def test_weights_elsewhere_are_refused_wherever_a_graph_holds_them(tmp_path, place):
+    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in "xy"]
+    node = helper.make_node("Identity", ["x"], ["y"])
+    inside = helper.make_node("Constant", [], ["c"], value=outside())
+    graph = helper.make_graph([node], "g", values[:1], values[1:])
+    if place == "constant":
+        graph.node.append(inside)
+    elif place == "list":
+        node = graph.node.add(op_type="Constant")
+        node.attribute.add(name="value", type=9).tensors.append(outside())
+    elif place == "branch":
+        body = helper.make_graph([inside], "body", [], values[1:])
+        graph.node.append(helper.make_node("If", ["x"], ["z"], then_branch=body, else_branch=body))
+    elif place == "sparse":
+        graph.sparse_initializer.add(dims=[1], values=outside(), indices=outside("places"))
+    model = helper.make_model(graph)
+    if place == "function":
+        model.functions.add(name="f", domain="d", node=[inside])
+    (tmp_path / "net.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(ModelError, match="in another folder"):
+        open_detector(tmp_path / "net.onnx", PLAIN)

@@ -108,3 +108,14 @@ def test_bits_and_exif_are_applied_when_a_file_is_read(tmp_path):
     assert Preprocessing((8, 8), bits=12, exif="ignore").read(tmp_path / "x.png").size == (3, 1)
     with pytest.raises(UnreadableImage, match=r"up to 4,095, more than 10 bits; say how many"):
         Preprocessing((8, 8), bits=10).read(tmp_path / "x.png")
+
+
+def test_a_thin_picture_is_not_resized_to_billions_of_pixels(tmp_path):
+    Image.new("RGB", (16_000, 1)).save(tmp_path / "thin.webp", lossless=True)
+    assert (tmp_path / "thin.webp").stat().st_size < 100
+    rule = Preprocessing((224, 224), resize="crop:256")
+    with pytest.raises(UnreadableImage, match=r"^thin\.webp: .* 4,096,000x256 once resized"):
+        rule.read(tmp_path / "thin.webp")
+    with pytest.raises(UnreadableImage, match="the picture"):
+        rule.pixels(Image.new("L", (16_000, 1)))
+    assert Preprocessing((224, 224)).pixels(Image.new("L", (16_000, 1))).shape == (3, 224, 224)

@@ -20,6 +20,7 @@ from trust_core.errors import DataError
 
 _NESTED = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".zst", ".7z", ".rar", ".jar", ".whl")
 _CHUNK = 1 << 20
+DEEPEST = 64  # folders in each other
 _GIGABYTE = 1 << 30
 
 
@@ -183,6 +184,11 @@ def _safe_path(archive: Path, info: zipfile.ZipInfo) -> PurePosixPath:
         raise DataError(
             f"{archive.name} holds {info.orig_filename!a}, which leads out of the folder it is "
             "unpacked into; nothing was unpacked."
+        )
+    if len(path.parts) > DEEPEST:
+        raise DataError(
+            f"{archive.name} holds folders more than {DEEPEST} deep; nothing was unpacked. Pack "
+            "the images into fewer folders."
         )
     if any(unicodedata.category(letter) == "Cc" for letter in info.orig_filename):
         raise DataError(

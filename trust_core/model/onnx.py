@@ -6,7 +6,7 @@ is installed, the converted network has to give its numbers before it is used.
 
 import hashlib
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -231,7 +231,12 @@ def _read_weights_beside(path: Path, model: Any) -> list[Path]:  # noqa: ANN401 
             check_size(file)
             contents[name] = file.read_bytes()
             left[name] = len(contents[name])
-        kind = helper.tensor_dtype_to_np_dtype(tensor.data_type)
+        try:
+            kind = helper.tensor_dtype_to_np_dtype(tensor.data_type)
+        except KeyError as error:
+            raise ModelError(
+                f"{path.name} is no valid ONNX file: {tensor.name[:80]} is of no type."
+            ) from error
         length = math.prod(tensor.dims) * kind.itemsize
         start = info.offset or 0
         left[name] -= length
@@ -249,12 +254,15 @@ def _read_weights_beside(path: Path, model: Any) -> list[Path]:  # noqa: ANN401 
     return [path.parent / name for name in contents]
 
 
-def _tensors(model: Any) -> Iterator[Any]:  # noqa: ANN401  an onnx.ModelProto, its TensorProtos
-    yield from model.graph.initializer
-    for node in model.graph.node:
-        for attribute in node.attribute:
-            if attribute.HasField("t"):
-                yield attribute.t
+def _tensors(message: Any) -> Iterator[Any]:  # noqa: ANN401  an onnx.ModelProto, its TensorProtos
+    """Every tensor wherever it stands: in graphs inside of nodes, functions, sparse ones too."""
+    if message.DESCRIPTOR.name == "TensorProto":
+        yield message
+        return
+    for kind, value in message.ListFields():
+        if kind.message_type is not None:
+            for part in value if isinstance(value, Iterable) else (value,):
+                yield from _tensors(part)
 
 
 def _sha256(path: Path, beside: list[Path]) -> str:

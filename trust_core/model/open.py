@@ -27,6 +27,7 @@ from trust_core.storage.atomic import replacing
 
 LARGEST_CARD = 2**16
 MOST_MEASURED = 64  # images whose bits are counted
+MOST_OUTPUTS = 10_000
 LARGEST = 2**31  # no number of a card is as large
 
 
@@ -494,8 +495,10 @@ def _card_convention(content: object) -> Convention:
     if not isinstance(content, dict) or content.keys() != Convention.__dataclass_fields__.keys():
         raise SettingsError("convention must have the entries outputs, defect, good and sign.")
     outputs, sign = content["outputs"], content["sign"]
-    if type(outputs) is not int or outputs < 1 or sign not in (1, -1):
-        raise SettingsError("convention: outputs must be at least 1, and sign 1 or -1.")
+    if type(outputs) is not int or not 1 <= outputs <= MOST_OUTPUTS or sign not in (1, -1):
+        raise SettingsError(
+            f"convention: outputs must be from 1 to {MOST_OUTPUTS:,}, and sign 1 or -1."
+        )
     defect, good = (tuple(map(int, _numbers(k, content[k]))) for k in ("defect", "good"))
     if outputs == 1 and not defect and not good:
         return Convention(1, (), (), sign)

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from trust_core.data.images import SIXTEEN, read_image
-from trust_core.errors import SettingsError
+from trust_core.data.images import MAX_PIXELS, SIXTEEN, read_image
+from trust_core.errors import SettingsError, UnreadableImage
 from trust_core.messages import Message, none_of, option
 from trust_core.model.resampling import KERNELS, resampled
 
@@ -148,9 +148,12 @@ class Preprocessing:
         """Decode an image file by these rules, as `read_image`.
 
         Raises:
-            UnreadableImage: with the file name and the reason.
+            UnreadableImage: with the file name and the reason; also where the picture is so much
+                longer than wide that it cannot be resized.
         """
-        return read_image(path, content, bits=self.bits, upright=self.exif == "upright")
+        image = read_image(path, content, bits=self.bits, upright=self.exif == "upright")
+        self._scaled(image, path.name)
+        return image
 
     def pixels(self, image: Image.Image) -> npt.NDArray[np.uint8]:
         """The network's input before scaling and normalisation.
@@ -161,6 +164,9 @@ class Preprocessing:
 
         Returns:
             (c, H, W) uint8.
+
+        Raises:
+            UnreadableImage: it would be larger than any picture once resized.
         """
         image = image.convert("L" if self.channels == "grey" else "RGB")
         array = np.asarray(self._resized(image))
@@ -169,8 +175,19 @@ class Preprocessing:
             array = array[::-1]
         return np.ascontiguousarray(array)
 
+    def _scaled(self, image: Image.Image, name: str) -> tuple[tuple[int, int], tuple[int, int]]:
+        """As `resized_window`, of a picture that is no larger than others once resized."""
+        scaled, place = resized_window(image.size, self.size, self.resize)
+        if scaled[0] * scaled[1] > MAX_PIXELS:
+            raise UnreadableImage(
+                f"{name}: of {image.width:,}x{image.height:,} pixels, it would have "
+                f"{scaled[0]:,}x{scaled[1]:,} once resized ({self.resize}); up to "
+                f"{MAX_PIXELS // 10**6} million are made."
+            )
+        return scaled, place
+
     def _resized(self, image: Image.Image) -> Image.Image:
-        scaled, (left, top) = resized_window(image.size, self.size, self.resize)
+        scaled, (left, top) = self._scaled(image, "the picture")
         if self.antialias == "yes" and self.interpolation in _PIL:
             image = image.resize(scaled, _PIL[self.interpolation])
         else:

@@ -5,6 +5,7 @@
 module, TorchScript, an exported program) is refused with the two lines that save it properly.
 """
 
+import json
 import pickle
 import re
 import warnings
@@ -20,6 +21,7 @@ from torch import Tensor
 from trust_core.data.files import file_sha256
 from trust_core.errors import ModelError
 from trust_core.model.foreign_files import refuse_foreign
+from trust_core.model.pickles import MOST_DIMENSIONS, PythonObject, scan
 
 LARGEST_FILE = 4 * 2**30
 MOST_TENSORS = 20_000
@@ -38,6 +40,8 @@ QUANTISED = (
     " is quantised, and rounded numbers have no gradients; open the floating-point weights from "
     "before quantisation."
 )
+# In code that is advised; a file's own name could be code itself.
+FILE, TARGET = "'YOUR_FILE'", "'weights.pth'"
 UNSAFE_NESTS = ("model", "state_dict", "model_state_dict", "ema")
 # Entries that training frameworks store beside the network's own.
 FOREIGN = re.compile(r"^(criterion|loss|loss_fn|loss_function)\.|^n_averaged$|_extra_state$")
@@ -107,12 +111,14 @@ def _load_safetensors(path: Path) -> dict[str, Tensor]:
     size = path.stat().st_size
     with path.open("rb") as file:
         start = file.read(8)
-    length = int.from_bytes(start, "little")
+        length = int.from_bytes(start, "little")
+        header = file.read(length) if length <= min(size - 8, LARGEST_HEADER) else b""
     if len(start) < 8 or length > min(size - 8, LARGEST_HEADER):
         raise ModelError(
             f"{path.name} is no valid safetensors file: it announces a header of {length:,} "
             f"bytes, but the file has {size:,}. Copy or save it again."
         )
+    _check_dimensions(path, header)
     try:
         with safe_open(path, "pt") as tensors:
             names = tuple(tensors.keys())
@@ -130,11 +136,25 @@ def _load_safetensors(path: Path) -> dict[str, Tensor]:
         ) from error
 
 
+def _check_dimensions(path: Path, header: bytes) -> None:
+    """Refuse shapes of millions of sides, of which the library would make a sentence."""
+    try:
+        entries = json.loads(header)
+    except (ValueError, RecursionError):
+        return  # the library says what is wrong
+    for entry in entries.values() if isinstance(entries, dict) else ():
+        shape = entry.get("shape") if isinstance(entry, dict) else None
+        if isinstance(shape, list) and len(shape) > MOST_DIMENSIONS:
+            raise ModelError(
+                f"{path.name} has tensors of more than {MOST_DIMENSIONS} dimensions; save the "
+                "weights of the network alone."
+            )
+
+
 def _load_pickled(path: Path) -> object:
     """`torch.load(weights_only=True)` after a look at what kind of file it is."""
-    name, target = repr(path.name), repr(f"{path.stem}_weights.pth")
     if path.suffix.lower() == ".pt2":
-        raise _exported(path, name, target)
+        raise _exported(path)
     if zipfile.is_zipfile(path):
         try:
             with zipfile.ZipFile(path) as archive:
@@ -146,14 +166,14 @@ def _load_pickled(path: Path) -> object:
             raise ModelError(
                 f"{path.name} is TorchScript, which is code and is never run here; save its "
                 "weights:\n"
-                f"    model = torch.jit.load({name}, map_location='cpu')\n"
-                f"    torch.save(model.state_dict(), {target})"
+                f"    model = torch.jit.load({FILE}, map_location='cpu')\n"
+                f"    torch.save(model.state_dict(), {TARGET})"
             )
         if {"archive_format", "serialized_exported_program.json"} & {
             *inner,
             *(member.filename for member in members),
         }:
-            raise _exported(path, name, target)
+            raise _exported(path)
         _check_count(path, len(members))
         # torch.save stores without compressing, so nothing may unpack to more than the file.
         if sum(member.file_size for member in members) > path.stat().st_size:
@@ -161,33 +181,34 @@ def _load_pickled(path: Path) -> object:
                 f"{path.name} would unpack to more bytes than it has; PyTorch writes no such file."
             )
     try:
+        scan(path)
         with warnings.catch_warnings():
             warnings.simplefilter(
                 "ignore"
             )  # of old storages and types: nothing a user could act on
             return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        found = re.search(r"GLOBAL (\S+)", str(error))
-        if found is None:
-            raise ModelError(f"{path.name} is no PyTorch file, or a damaged one.") from error
+    except PythonObject as error:
         raise ModelError(
-            f"{path.name} holds Python objects ({found[1]}), which can run code when opened; "
+            f"{path.name} holds Python objects ({error}), which can run code when opened; "
             "save the weights alone, where you trust it:\n"
-            f"    found = torch.load({name}, map_location='cpu', weights_only=False)\n"
+            f"    found = torch.load({FILE}, map_location='cpu', weights_only=False)\n"
             f"    for key in {UNSAFE_NESTS}: found = isinstance(found, dict) and found.get(key) or "
             "found\n"
             "    torch.save(found.state_dict() if hasattr(found, 'state_dict') else {k: v for k, v "
-            f"in found.items() if torch.is_tensor(v)}}, {target})"
+            f"in found.items() if torch.is_tensor(v)}}, {TARGET})"
         ) from error
-    except (RuntimeError, EOFError, ValueError, LookupError, TypeError, AttributeError) as error:
+    except (
+        *(pickle.UnpicklingError, RuntimeError, EOFError, ValueError),
+        *(LookupError, TypeError, AttributeError),
+    ) as error:
         raise ModelError(f"{path.name} is no PyTorch file, or a damaged one.") from error
 
 
-def _exported(path: Path, name: str, target: str) -> ModelError:
+def _exported(path: Path) -> ModelError:
     return ModelError(
         f"{path.name} is an exported program, which can run code when opened; save its weights:\n"
-        f"    program = torch.export.load({name})\n"
-        f"    torch.save(dict(program.state_dict), {target})"
+        f"    program = torch.export.load({FILE})\n"
+        f"    torch.save(dict(program.state_dict), {TARGET})"
     )
 
 
@@ -242,13 +263,16 @@ def _is_weight(value: object) -> bool:
     return isinstance(value, Tensor) and value.ndim > 0
 
 
-def _nests(stored: Mapping[object, object]) -> list[str]:
-    """Keys under which there are weights, the ones to take first."""
+def _nests(stored: Mapping[object, object], depth: int = 3) -> list[str]:
+    """Keys under which there are weights, the ones to take first; not deeper than `depth`."""
     found = [
         str(key)
         for key, value in stored.items()
         if isinstance(value, Mapping)
-        and (any(map(_is_weight, value.values())) or (key in NESTS and _nests(value)))
+        and (
+            any(map(_is_weight, value.values()))
+            or (depth > 1 and key in NESTS and _nests(value, depth - 1))
+        )
         and key not in ("optimizer", "optimizer_state_dict", "opt", "lr_scheduler", "scaler")
     ]
     rank = {name: number for number, name in enumerate(NESTS)}
@@ -259,8 +283,8 @@ def _beside(path: Path, taken: str, average: str) -> str:
     return (
         f'{path.name} holds two sets of weights, "{taken}" and "{average}", a running average '
         f"(EMA) of them; the first was taken. To audit the other, save it alone:\n"
-        f"    saved = torch.load({path.name!r}, map_location='cpu', weights_only=True)\n"
-        f"    torch.save(saved[{average!r}], {path.stem + '_' + average + '.pth'!r})"
+        f"    saved = torch.load({FILE}, map_location='cpu', weights_only=True)\n"
+        f"    torch.save(saved[{average!r}], {TARGET})"
     )
 
 

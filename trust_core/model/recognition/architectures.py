@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from trust_core.errors import ModelError
-from trust_core.model.training.network import read_plan
+from trust_core.model.training.network import check_encoder, is_timm, read_plan
 
 SMP_DECODERS = (
     "Unet",
@@ -123,22 +123,22 @@ def full_names(name: str) -> list[str]:
     found = []
     if library in ("", "torchvision") and rest in torchvision_names():
         found.append(f"torchvision/{rest}")
-    if library in ("", "timm") and timm.is_model(rest):
+    if library in ("", "timm") and is_timm(rest):
         found.append(f"timm/{rest}")
     if library == "multitask":
         found.append(f"multitask/{read_plan(rest).name}")
     if library == "smp":
         decoder, _, encoder = rest.partition(":")
-        if decoder in SMP_DECODERS and (encoder in smp_encoders() or encoder.startswith("tu-")):
+        check_encoder(encoder)
+        if decoder in SMP_DECODERS:
             found.append(name)
     if not found:
         known = [*torchvision_names(), *timm.list_models()]
         close = difflib.get_close_matches(rest, known, n=3)
         hint = f" Close names: {', '.join(close)}." if close else ""
         raise ModelError(
-            f'There is no architecture "{name}" in torchvision or timm (or smp/DECODER:ENCODER, '
-            "or multitask/ of our own)."
-            f"{hint}"
+            f'There is no architecture "{name[:80]}" in torchvision or timm (or '
+            f"smp/DECODER:ENCODER, or multitask/ of our own).{hint}"
         )
     return found
 
@@ -187,6 +187,8 @@ def _build_torchvision(blueprint: Blueprint, name: str) -> nn.Module:
 
 
 def _build_timm(blueprint: Blueprint, name: str) -> nn.Module:
+    if not is_timm(name):
+        raise ValueError("timm lists no such network")
     options: dict[str, Any] = {"img_size": blueprint.size} if blueprint.size else {}
     module: nn.Module = timm.create_model(
         name,
@@ -200,6 +202,9 @@ def _build_timm(blueprint: Blueprint, name: str) -> nn.Module:
 
 def _build_smp(blueprint: Blueprint, name: str) -> nn.Module:
     decoder, _, encoder = name.partition(":")
+    check_encoder(encoder)
+    if decoder not in SMP_DECODERS:
+        raise ValueError("there is no such decoder")
     module: nn.Module = getattr(smp, decoder)(
         encoder,
         encoder_weights=None,

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import segmentation_models_pytorch as smp
+import timm
 from torch import Tensor, nn
 
 from trust_core.errors import ModelError
@@ -32,6 +33,7 @@ DECODER = "FPN32"
 STRIDE = 32
 """Both sides of the input are whole multiples of this: five halvings down and up again."""
 
+_LISTED = re.compile(r"[A-Za-z0-9_.]+")  # no place for a source: "hf-hub:" would ask a model hub
 _FORM = re.compile(r"(?P<family>FPN|Unet)(?P<width>[1-9]\d{0,3})(?:@(?P<stride>[124]))?")
 
 
@@ -115,6 +117,7 @@ class Plan:
             outputs: K; a `mask` network always has one.
             channels: c.
         """
+        check_encoder(self.encoder)
         whole = _decoder(self.decoder or DECODER)
         network = whole.family(
             self.encoder,
@@ -146,9 +149,29 @@ def read_plan(name: str) -> Plan:
             f'"{name}" is no network of ours; write e.g. joint:{DECODER}:{ENCODER} or '
             f"label:{ENCODER}."
         )
+    check_encoder(encoder)
     if decoder or objective != "label":
         _decoder(decoder)
     return Plan(objective, decoder, encoder)
+
+
+def is_timm(name: str) -> bool:
+    """Whether timm lists a network of this name; never one of a model hub or of a folder."""
+    return bool(_LISTED.fullmatch(name)) and timm.is_model(name)
+
+
+def check_encoder(name: str) -> None:
+    """Refuse an encoder that neither segmentation_models_pytorch nor timm lists.
+
+    Raises:
+        ModelError: it names something else, as a model hub or a folder.
+    """
+    if name in smp.encoders.encoders or (name.startswith("tu-") and is_timm(name[3:])):
+        return
+    raise ModelError(
+        f'There is no encoder "{name[:80]}" in segmentation_models_pytorch or (as tu-NAME) in '
+        f"timm; write e.g. {ENCODER}."
+    )
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 A page may be the very first request to a fresh server, so `page` sets everything up by itself.
 """
 
+import logging
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -40,12 +41,17 @@ PAGES = {  # file: what the link says
     RUN: "Run",
 }
 LAST_OPENED, SWITCHER, PROBLEM = "last_opened", "open_audit", "problem"
+FAULT = "Uncaught app execution"  # how Streamlit, too, begins what it logs of one
 
 Given = ParamSpec("Given")
 
 
 class Unfinished(StoreError):
     """The audit is still running, or was stopped."""
+
+
+class ProgramFault(TrustError):
+    """Something that only whoever writes the program can mend."""
 
 
 def audit_page(title: str, draw: Callable[[Audit], None], *styles: str) -> None:
@@ -89,9 +95,10 @@ def page(title: str, draw: Callable[[Audit | None], None], *styles: str) -> None
 
 @contextmanager
 def errors_shown() -> Iterator[None]:
-    """Show an error where it arises, and let the page live on: whatever is drawn, is drawn inside.
+    """Show what goes wrong where it does, and let the page live on: all is drawn inside of this.
 
-    So does what fails because the open audit was deleted meanwhile. Other faults are the program's.
+    What fails because the open audit was deleted or moved meanwhile says so; a fault of the program
+    says that it is one, and the terminal has the whole story. Streamlit's own box shows neither.
     """
     before = st.session_state.pop(PROBLEM, None)  # of the callback that led here
     if before:
@@ -100,8 +107,6 @@ def errors_shown() -> Iterator[None]:
         yield
     except Exception as fault:
         problem = _problem_of(fault)
-        if problem is None:
-            raise
         if str(problem) != str(before):
             show_error(problem)
 
@@ -109,11 +114,17 @@ def errors_shown() -> Iterator[None]:
 def fragment(
     draw: Callable[Given, None], run_every: float | timedelta | None = None
 ) -> Callable[Given, None]:
-    """`st.fragment`, with its errors shown; it runs alone, without the page around it."""
+    """`st.fragment`, with its errors shown; it runs alone, without the page around it.
+
+    An audit that it draws may have gone since; what is in memory of it is none.
+    """
 
     @wraps(draw)
     def shown(*args: Given.args, **kwargs: Given.kwargs) -> None:
         with errors_shown():
+            for given in args:
+                if isinstance(given, Audit):
+                    workspace.folder_of(given.folder.name)
             draw(*args, **kwargs)
 
     return st.fragment(shown, run_every=run_every)
@@ -127,24 +138,30 @@ def callback(change: Callable[Given, None]) -> Callable[Given, None]:
         try:
             change(*args, **kwargs)
         except Exception as fault:
-            problem = _problem_of(fault)
-            if problem is None:
-                raise
-            st.session_state[PROBLEM] = problem
+            st.session_state[PROBLEM] = _problem_of(fault)
 
     return tried
 
 
-def _problem_of(fault: Exception) -> TrustError | None:
-    """What to tell of it; None when the program itself is at fault."""
-    if isinstance(fault, TrustError):
-        return fault
+def _problem_of(fault: Exception) -> TrustError:
+    """What to tell of it; what is the program's own fault goes to the log, whole."""
     try:
         if name := st.query_params.get(AUDIT):
-            workspace.folder_of(name)
-    except StoreError as gone:
+            open_audit(workspace.folder_of(name))
+    except TrustError as gone:  # whatever else failed, failed because of this
         return gone
-    return None
+    if isinstance(fault, TrustError):
+        return fault
+    if isinstance(fault, OSError) and fault.filename:
+        return StoreError(
+            f"{fault.filename} cannot be read or written: {fault.strerror or fault}. "
+            "Put it back where it was, or mend that, and load this page again."
+        )
+    logging.getLogger(__name__).error(FAULT, exc_info=fault)
+    return ProgramFault(
+        f"This part of the page failed, by a fault of the program ({type(fault).__name__}). No "
+        "audit is harmed. Load the page again; if it fails again, report what the terminal says."
+    )
 
 
 def show_finding(sentence: str, detail: str = "") -> None:
@@ -155,7 +172,8 @@ def show_finding(sentence: str, detail: str = "") -> None:
 
 def show_error(problem: TrustError) -> None:
     """A problem the reader can do something about; the page lives on."""
-    kind = "problem unfinished" if isinstance(problem, Unfinished) else "problem"
+    kinds = {Unfinished: "problem unfinished", ProgramFault: "problem fault"}
+    kind = kinds.get(type(problem), "problem")
     st.html(f'<div class="{kind}" role="alert"><p>{escape(page_text(problem))}</p></div>')
 
 

@@ -1,9 +1,12 @@
 """A page of the dashboard without a browser."""
 
 import re
+from functools import partial
 from pathlib import Path
 
-from streamlit.testing.v1 import AppTest
+import pytest
+from streamlit.runtime.scriptrunner import RerunData
+from streamlit.testing.v1 import AppTest, local_script_runner
 
 from dashboard.person import PERSON
 
@@ -26,12 +29,25 @@ def open_page(name: str = "", **query: str) -> AppTest:
 def fine(app: AppTest) -> AppTest:
     """The page itself, if it did not fail."""
     assert not app.exception, app.exception[0].message
+    assert 'class="problem fault"' not in html(app), texts(app)
     return app
 
 
 def again(app: AppTest) -> AppTest:
     """The page after another run."""
     return fine(app.run())
+
+
+def alone(app: AppTest) -> list[AppTest]:
+    """Every fragment of the page run alone, as Streamlit does when a control in it is used."""
+    pages = []
+    for fragment in list(app._fragment_storage._fragments):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(
+                local_script_runner, "RerunData", partial(RerunData, fragment_id=fragment)
+            )
+            pages.append(app.run())
+    return pages
 
 
 def html(app: AppTest) -> str:

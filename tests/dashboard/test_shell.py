@@ -203,9 +203,14 @@ def test_what_goes_wrong_is_told_wherever_it_does(
 
 
 @pytest.mark.parametrize("where", ["page", "fragment", "callback"])
-def test_a_fault_of_the_program_is_not_hidden(workspace: Path, where: str):
+def test_a_fault_of_the_program_is_told_and_logged_whole(workspace: Path, where: str, caplog):
     audit(workspace, "demo")
-    assert fail(where, "fault").exception
+    app = fail(where, "fault")
+    assert not app.exception
+    assert 'class="problem fault"' in html(app)
+    assert "CatalogException" in html(app)
+    assert caplog.records[-1].message == shell.FAULT
+    assert "nowhere" in caplog.text
 
 
 def test_every_page_and_fragment_goes_through_the_handler():

@@ -66,8 +66,8 @@ def _graph_making(audit: Audit, point: OperatingPoint, demand: Demand) -> Making
         name="onnx",
         title="Guard with ONNX",
         sentence="The same folder with the whole guard as one ONNX graph beside it: image in, "
-        "decision and heatmaps out, run without PyTorch. At strength 0, where the network ends in "
-        "an average and one linear layer; where it cannot be, one sentence says why.",
+        "decision and heatmaps out, run without PyTorch. Where a network or an indicator cannot be "
+        "written so, one sentence says why.",
         button="Make it with ONNX",
         file=f"{audit.folder.name}-guard-onnx.zip",
         mime="application/zip",

@@ -37,9 +37,7 @@ def add_export(part: argparse.ArgumentParser) -> None:
     point.add_argument("--indicator")
     point.add_argument("--recall", type=float, default=0.95, help="what is to be proven")
     point.add_argument("--confidence", type=float, default=0.95)
-    part.add_argument(
-        "--onnx", action="store_true", help="also the whole guard as one ONNX graph, at strength 0"
-    )
+    part.add_argument("--onnx", action="store_true", help="also the whole guard as one ONNX graph")
     part.add_argument(
         "--audit-rate",
         type=float,

@@ -1,9 +1,9 @@
 """A whole guard as one ONNX graph: the network's input in; z, p, indicator, decision, maps out.
 
-At ε = 0 the heatmaps need the gradient of z for the activations of one layer. Where the decision
-reads nothing of that layer but the average of its cells through one linear layer, the gradient has
-a closed form: the weights of that linear layer, shared out over the cells. What needs another
-gradient (ε > 0, other heads) cannot be written so.
+The heatmaps need the gradient of z for the activations of one layer. Where the decision reads
+nothing of that layer but the average of its cells through one linear layer, the gradient has a
+closed form: the weights of that linear layer, shared out over the cells. What needs another
+gradient (ε > 0, other heads) holds the backward pass as well (`onnx_backward`).
 
 Notation: N parts, K outputs, F features, C channels and h, w grid of the explanation layer.
 """
@@ -23,12 +23,15 @@ from trust_core.audit.score import LARGEST_HALF
 from trust_core.decision.indicators.feature_distance import NEIGHBOURS
 from trust_core.decision.indicators.stored import alarm_window
 from trust_core.deploy.inspection import Arrays
-from trust_core.deploy.measure import ACTIVATIONS, FEATURES, MAPS, MASKS
+from trust_core.deploy.measure import ACTIVATIONS, FEATURES, FLIPS, INPUT_GRADIENT, MAPS, MASKS
+from trust_core.deploy.onnx_backward import with_backward
 from trust_core.deploy.policy import Policy
 from trust_core.errors import ModelError
 from trust_core.explanation.cams import AGNOSTIC, SPECIFIC
 from trust_core.explanation.heatmaps import map_names, round_maps
 from trust_core.explanation.overlap import mask_cells, mask_of
+from trust_core.explanation.perturbation import one_channel_for_grey, perturb
+from trust_core.explanation.uncertainty import FLIPS as FLIP_AXES
 from trust_core.model.depths import pooled
 from trust_core.model.detector import Detector
 from trust_core.model.outputs import logits_of, mask_logits_of
@@ -38,6 +41,8 @@ PIXELS = "pixels"
 ANSWERS = ("log_odds", "p_defect", "defective", "indicator", "decision")
 GOOD_CODE, DEFECTIVE_CODE, RE_INSPECT_CODE = 0, 1, 2
 CLOSE = 1e-4  # of 1 + the size: the closed form gives the network's own outputs
+LAYER, GRADIENT, CLEAN = "layer", "gradient of the layer", "without perturbation: "
+AS_IT_CAME = "layer as the module gives it"
 WITHOUT_GRADIENT = ("activation", "norm")  # agnostic maps
 GRAPH_MAPS = (
     "gradcam",
@@ -55,27 +60,16 @@ Score = Callable[["GuardGraph", dict[str, Tensor]], Tensor]
 
 def why_not(policy: Policy, detector: Detector) -> str:
     """Why a guard cannot be one ONNX graph, in a sentence; "" where it can."""
-    if policy.strengths:
-        return (
-            f"The indicator is taken at strength {policy.strengths[-1]:g}, which needs the slope "
-            "of the whole network; an ONNX graph holds the forward pass alone. Choose a point at "
-            "strength 0."
-        )
     if policy.indicator not in SCORES or (policy.variant and policy.variant not in SCORES):
         return (
-            f"The indicator '{policy.indicator}' needs more than the forward pass, or a random "
-            "map; run it with PyTorch."
+            f"The indicator '{policy.indicator}' needs more layers than one, the evidence of "
+            "pixels, or a random map; run it with PyTorch."
         )
     if MAPS not in policy.needs:
         return ""
     forms = {*policy.maps.specific[:1], *policy.maps.agnostic[:1]}
     if other := sorted(forms - set(GRAPH_MAPS)):
         return f"The map '{other[0]}' has no form that ONNX knows; run it with PyTorch."
-    if not _linear_head(detector):
-        return (
-            f"The decision reads more of {policy.layer} than the average of its cells through one "
-            "linear layer, so the heatmaps need a backward pass; run it with PyTorch."
-        )
     return ""
 
 
@@ -111,13 +105,13 @@ def export_graph(path: Path, policy: Policy, detector: Detector, fitted: Arrays)
     """
     if reason := why_not(policy, detector):
         raise ModelError(f"No ONNX graph was written. {reason}")
-    graph = GuardGraph(policy, detector, fitted).eval()
     shape = (2, detector.preprocessing.input_channels, *detector.preprocessing.size)
     example = torch.randint(0, 256, shape, dtype=torch.uint8)
-    names = [*ANSWERS, *graph.map_outputs]
     try:
         with torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of constants, which these shapes are
+            graph = GuardGraph(policy, detector, fitted).eval()
+            names = [*ANSWERS, *graph.map_outputs]
             torch.onnx.export(
                 graph,
                 (example,),
@@ -152,6 +146,7 @@ class GuardGraph(nn.Module):
         super().__init__()
         self.policy = policy
         self.convention = detector.convention
+        self.last_step = detector.last_step
         self.channels = detector.channels
         self.layers = {name: detector.explained[name] for name in detector.layers[:1]}
         self.depths = detector.depths
@@ -166,31 +161,82 @@ class GuardGraph(nn.Module):
         forms = policy.maps.specific[:1], policy.maps.agnostic[:1]
         self.map_names = map_names(*forms) if MAPS in policy.needs else ()
         self.map_outputs = [f"{part}{name}" for name in self.map_names for part in ("", "scale_")]
+        self.kept: tuple[str, ...] = ()  # names of what `backward` gives beside the gradients
+        self.backward: nn.Module | None = None
+        slope = bool(policy.strengths) or INPUT_GRADIENT in policy.needs
+        if slope or (self.map_names and head is None):
+            shape = (2, detector.preprocessing.input_channels, *detector.preprocessing.size)
+            self.backward = with_backward(self._for_backward, torch.rand(shape))
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, ...]:
         """`ANSWERS` and `map_outputs` of pixels `(N, c, H, W)` uint8."""
-        found = self._network(pixels.float() / 255)
-        log_odds = self.convention.log_odds(found["logits"])
-        found["log_odds"] = log_odds.double()
-        found["p_defect"] = found["log_odds"].sigmoid()
-        maps: dict[str, Tensor] = {}
-        scales: dict[str, Tensor] = {}
-        if self.map_names:
-            gradient = self._gradient(found["logits"], found["layer"])
-            for name, values in zip(
-                self.map_names, self._maps(found["layer"], gradient), strict=True
-            ):
-                maps[name], scales[name] = round_maps(values)
-            found |= self._overlap(maps, log_odds) | maps
-        defective = self._defective(found)
-        value = SCORES[self.policy.variant or self.policy.indicator](self, found)
+        x = pixels.float() / 255
+        clean = self._measured(x, slope=True)
+        at = clean
+        for moved in perturb(
+            x,
+            clean.get(INPUT_GRADIENT, x),
+            self.policy.strengths,
+            self.policy.direction,
+            steps=self.policy.pgd_steps,
+            gradient_at=lambda images: self._with_gradients(images)[INPUT_GRADIENT],
+        ):
+            at = self._measured(moved, slope=False)
+        if FLIPS in self.policy.needs:
+            views = [x, *(x.flip(axes) for axes in FLIP_AXES)]
+            at[FLIPS] = torch.stack([self._log_odds(self._network(v)) for v in views])
+        defective = self._defective(clean)
+        before = {f"{CLEAN}{name}": values for name, values in clean.items()}
+        value = SCORES[self.policy.variant or self.policy.indicator](self, before | at)
         value = torch.where(defective, torch.full_like(value, torch.nan), value)
         unscored = value != value  # NaN alone is not itself
         flagged = unscored | (value >= self.policy.threshold - self.policy.tolerance)
         decision = torch.where(flagged, RE_INSPECT_CODE, GOOD_CODE)
         decision = torch.where(defective, DEFECTIVE_CODE, decision)
-        outputs = [part for name in self.map_names for part in (maps[name], scales[name])]
-        return (found["log_odds"], found["p_defect"], defective, value, decision, *outputs)
+        maps = [clean[name] for name in self.map_outputs]
+        return (clean["log_odds"], clean["p_defect"], defective, value, decision, *maps)
+
+    def _measured(self, x: Tensor, *, slope: bool) -> dict[str, Tensor]:
+        """What the network says of pixels in [0, 1], and what the indicator makes of it.
+
+        Args:
+            x: `(N, c, H, W)`.
+            slope: the gradient for the pixels too, where one is needed.
+        """
+        backward = self.backward is not None and (slope or self.slopes is None)
+        found = self._with_gradients(x) if backward else self._network(x)
+        found["log_odds"] = self._log_odds(found)
+        found["p_defect"] = found["log_odds"].sigmoid()
+        if not self.map_names:
+            return found
+        if self.slopes is not None:
+            found[GRADIENT] = self._closed_form(found["logits"], found[LAYER])
+        made = self._maps(found[LAYER], found[GRADIENT])
+        for name, values in zip(self.map_names, made, strict=True):
+            found[name], found[f"scale_{name}"] = round_maps(values)
+        return found | self._overlap(found)
+
+    def _log_odds(self, found: dict[str, Tensor]) -> Tensor:
+        return self.convention.log_odds(found["logits"]).double()
+
+    def _for_backward(self, x: Tensor) -> tuple[Tensor, list[Tensor], list[Tensor], Tensor]:
+        """What `with_backward` differentiates; notes in `kept` what the others are."""
+        found = self._network(x)
+        logits = found.pop("logits")
+        explained = [found.pop(AS_IT_CAME)] if MAPS in self.policy.needs else []
+        self.kept = tuple(found)
+        return logits, [*found.values()], explained, self._slope(logits)
+
+    def _with_gradients(self, x: Tensor) -> dict[str, Tensor]:
+        """As `_network`, with the gradients for the pixels and for the explanation layer."""
+        assert self.backward is not None
+        logits, *others = self.backward(x)
+        *explained, slope = others[len(self.kept) :]
+        found = dict(zip(self.kept, others, strict=False))
+        found |= {"logits": logits, INPUT_GRADIENT: slope, "pixels": x}
+        for layer, gradient in zip(self.layers.values(), explained, strict=False):
+            found[GRADIENT] = layer.maps(gradient)
+        return found
 
     def _network(self, x: Tensor) -> dict[str, Tensor]:
         """Logits, activations of the explanation layer, features, pooled depths, masks."""
@@ -200,7 +246,7 @@ class GuardGraph(nn.Module):
         def keep(output: Tensor) -> Tensor:
             (layer,) = self.layers.values()
             output = output.relu() if layer.relu else output
-            found["layer"] = layer.maps(output)
+            found[AS_IT_CAME], found[LAYER] = output, layer.maps(output)
             return output.clone()  # the network may go on in place
 
         def gather(name: str) -> Callable[..., None]:
@@ -229,8 +275,9 @@ class GuardGraph(nn.Module):
                 x = x.expand(-1, self.channels, -1, -1)
             masks = MASKS in needs
             run = self.network if masks else getattr(self.network, "decide", self.network)
+            hooks.enter_context(self.last_step.left_out())
             output = run((x - self.mean) / self.std)
-        found["logits"] = logits_of(output)
+        found["logits"] = self.last_step.logits(logits_of(output))
         if ACTIVATIONS in needs:
             found[ACTIVATIONS] = _halved(torch.cat([pools[d.name] for d in self.depths], 1))
         if FEATURES in needs:
@@ -241,23 +288,23 @@ class GuardGraph(nn.Module):
             found[MASKS] = marked[:, 0].sigmoid().half()
         return found
 
-    def _gradient(self, logits: Tensor, activations: Tensor) -> Tensor:
+    def _closed_form(self, logits: Tensor, activations: Tensor) -> Tensor:
         """∂z/∂A, `(N, C, h, w)`: the head's weights by ∂z/∂logit, shared out over the cells."""
         assert self.slopes is not None
+        height, width = activations.shape[2:]
+        gradient = (self._slope(logits) @ self.slopes) / (height * width)
+        return gradient[:, :, None, None].expand_as(activations)
+
+    def _slope(self, logits: Tensor) -> Tensor:
+        """∂z/∂logit, `(N, K)`."""
         convention = self.convention
         if convention.outputs == 1:
-            slope = torch.full_like(logits, float(convention.sign))
-        else:
-            slope = torch.zeros_like(logits)
-            for indices, sign in ((convention.defect, 1.0), (convention.good, -1.0)):
-                places = torch.tensor(indices)
-                share = logits.index_select(1, places).softmax(1)
-                side = torch.zeros(len(indices), convention.outputs)
-                side[torch.arange(len(indices)), places] = sign
-                slope = slope + share @ side
-        height, width = activations.shape[2:]
-        gradient = (slope @ self.slopes) / (height * width)
-        return gradient[:, :, None, None].expand_as(activations)
+            return torch.full_like(logits, float(convention.sign))
+        slope = torch.zeros_like(logits)
+        for indices, sign in ((convention.defect, 1.0), (convention.good, -1.0)):
+            share = logits.index_select(1, torch.tensor(indices)).softmax(1)
+            slope = slope + share @ (sign * torch.eye(convention.outputs)[list(indices)])
+        return slope
 
     def _maps(self, activations: Tensor, gradient: Tensor) -> list[Tensor]:
         specific, agnostic = self.policy.maps.specific[0], self.policy.maps.agnostic[0]
@@ -267,9 +314,10 @@ class GuardGraph(nn.Module):
             AGNOSTIC[agnostic](activations, gradient),
         ]
 
-    def _overlap(self, maps: dict[str, Tensor], log_odds: Tensor) -> dict[str, Tensor]:
+    def _overlap(self, found: dict[str, Tensor]) -> dict[str, Tensor]:
         """The score columns, float64; NaN where there is no score."""
-        defect, good, agnostic = (maps[name] for name in self.map_names)
+        defect, good, agnostic = (found[name] for name in self.map_names)
+        log_odds = found["log_odds"]
         cells = mask_cells(defect, good, agnostic, self.policy.mask)
         ious = [_share(cells[:, 0], cells[:, 1]), _share(cells[:, 2], cells[:, 3])]
         difference = ious[0] - ious[1]
@@ -372,15 +420,32 @@ def _mask_alarm(_: GuardGraph, found: dict[str, Tensor]) -> Tensor:
     return means.flatten(1).amax(1).double()
 
 
-# Every indicator that takes no more than the forward pass. The same formulas as in
+def _shift(name: str) -> Score:
+    return lambda _, found: found[name] - found[f"{CLEAN}{name}"]
+
+
+def _gradient_norm(_: GuardGraph, found: dict[str, Tensor]) -> Tensor:
+    gradient = one_channel_for_grey(found["pixels"], found[INPUT_GRADIENT])
+    return gradient.flatten(1).double().square().sum(1).sqrt()
+
+
+def _tta_spread(_: GuardGraph, found: dict[str, Tensor]) -> Tensor:
+    return (found[FLIPS] - found[FLIPS].mean(0)).square().mean(0).sqrt()
+
+
+# Every indicator that takes one layer and no chance. The same formulas as in
 # `decision.indicators`, in tensor operations that a graph can hold; tests hold the two together.
 SCORES: dict[str, Score] = {
     "iou_difference": _column("iou_difference"),
     "iou_difference_clean": _column("iou_difference"),
     "iou_defect": _column("iou_defect"),
     "good_disagreement": lambda _, found: 1.0 - found["iou_good"],
+    "iou_difference_shift": _shift("iou_difference"),
     "p_defect": _column("p_defect"),
     "log_odds": _column("log_odds"),
+    "log_odds_shift": _shift("log_odds"),
+    "gradient_norm": _gradient_norm,
+    "tta_spread": _tta_spread,
     "max_logit": lambda _, found: -found["logits"].double().amax(1),
     "energy": lambda _, found: -found["logits"].double().logsumexp(1),
     "knn": _knn,

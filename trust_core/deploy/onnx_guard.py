@@ -102,7 +102,10 @@ def load_onnx_guard(folder: Path, *, threads: int = 0, verify: bool = True) -> O
 def onnx_differences(guard: OnnxGuard) -> tuple[str, ...]:
     """What the graph gives for the golden parts otherwise than it has to, a sentence each."""
     golden = read_golden(guard.folder)
-    found = guard.run(golden.pixels)
-    here = {EXPECTED_INDICATOR: found["indicator"]}
-    here |= {f"{name}@0": values for name, values in found.items()}
-    return tuple(f"{ONNX_GUARD}: {text}" for text in differences(here, golden.expected))
+    given = guard.run(golden.pixels)
+    here = {EXPECTED_INDICATOR: given["indicator"]}
+    here |= {f"{name}@0": values for name, values in given.items()}
+    # The graph gives its own numbers at ε = 0 alone, beside the indicator at whatever ε it takes.
+    told = [n for n in golden.expected if n == EXPECTED_INDICATOR or n.endswith("@0")]
+    found = differences(here, {name: golden.expected[name] for name in told})
+    return tuple(f"{ONNX_GUARD}: {text}" for text in found)

@@ -7,7 +7,7 @@ READY := .venv/ready
 
 app: $(READY)
 	$(BIN)/python -m trust_core demo
-	$(BIN)/streamlit run app.py
+	$(BIN)/python -m dashboard $(FOLDERS)
 
 demo: $(READY)
 	$(BIN)/python -m trust_core demo

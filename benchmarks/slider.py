@@ -26,7 +26,7 @@ from playwright.sync_api import sync_playwright
 
 from benchmarks.simulated import write_simulated
 from benchmarks.visits import Visit, peak_megabytes
-from tests.browser.server import NoBrowser, launch, serve
+from tests.browser.server import NoBrowser, launch, serve, visitor
 from trust_core.audit.settings import AuditSettings
 
 IMAGES, QUICK_IMAGES = 100_000, 10_000
@@ -52,7 +52,7 @@ def move_in_browser(address: str, moves: int) -> dict[str, list[float]]:
     opened, drawn = [], []
     with sync_playwright() as playwright:
         browser = launch(playwright)
-        page = browser.new_page(viewport={"width": 1280, "height": 720})
+        page = visitor(browser, viewport={"width": 1280, "height": 720}).new_page()
         page.add_init_script(WATCH)
         for _ in range(1 + OPENINGS):
             began = time.perf_counter()

@@ -9,8 +9,8 @@ another threshold, strength or role, a part – each the median of several with 
 `steps_ms` lists them all as median, smallest and largest; `first_ms` is the first time that any
 reader opens a page after the server has started, when the columns are read; `compare_ms` is what
 Decide takes, once for a strength, to compare every indicator.
-`rss_mb` is the peak memory of a real server (`streamlit run`) after a browser has been on every
-page; null without a browser.
+`rss_mb` is the peak memory of a real server (`python -m dashboard`) after a browser has been on
+every page; null without a browser.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from playwright.sync_api import Page, sync_playwright
 
 from benchmarks.simulated import write_simulated
 from benchmarks.visits import Visit, peak_megabytes, summary
-from tests.browser.server import NoBrowser, launch, serve
+from tests.browser.server import NoBrowser, launch, serve, visitor
 from trust_core.decision.journal import SEALED, open_seals
 from trust_core.storage.audit_files import open_audit
 
@@ -106,7 +106,7 @@ def main() -> None:
             dashboard = serve(workspace, workspace / "log")
             with dashboard as server, sync_playwright() as playwright:
                 browser = launch(playwright)
-                visit_in_browser(browser.new_page(), server.url, str(part))
+                visit_in_browser(visitor(browser).new_page(), server.url, str(part))
                 memory = peak_megabytes(dashboard.process.pid)
                 browser.close()
         except NoBrowser as reason:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from streamlit.testing.v1 import AppTest
 
+from dashboard import access
 from tests.browser.server import ROOT
 from trust_core.storage.workspace import WORKSPACE_VARIABLE
 
@@ -25,6 +26,7 @@ class Visit:
 
     def __init__(self, workspace: Path, audit: str) -> None:
         os.environ[WORKSPACE_VARIABLE] = str(workspace)
+        access.is_guarded = lambda: True  # this process serves nobody
         self.audit = audit
         self.test = AppTest.from_file(ROOT / "app.py", default_timeout=600)
 

@@ -1,6 +1,7 @@
 """Who is at the screen: asked once, kept by their browser, and noted with what they decide.
 
-The account that the server runs under says nothing of who sits there.
+The account that the server runs under says nothing of who sits there. Where people sign in to open
+the dashboard, it is who has signed in, and nobody else can be named.
 """
 
 from collections.abc import Callable
@@ -20,7 +21,7 @@ NAMELESS = "Write your name first: it is noted with what you decide."
 
 def person() -> str:
     """The name of who is at the screen; "" while nobody has said it."""
-    return str(st.session_state.get(PERSON, ""))
+    return _signed_in() or str(st.session_state.get(PERSON, ""))
 
 
 def signature() -> str:
@@ -40,6 +41,9 @@ def ask_person(place: str) -> None:
     Args:
         place: where on the page, as a part of keys.
     """
+    if _signed_in():
+        st.html(quiet(f"You sign as <b>{escape(person())}</b>."))
+        return
     forgotten = bool(st.session_state.get(FORGOTTEN))
     answer = _component()(
         data={"name": person(), "forget": forgotten},
@@ -62,6 +66,14 @@ def ask_person(place: str) -> None:
         placeholder="as it is to stand in the audit",
         on_change=lambda: _remember(st.session_state[key]),
     )
+
+
+def _signed_in() -> str:
+    """Name and address of who has signed in at the provider; "" where nobody has to."""
+    if not getattr(st.user, "is_logged_in", False):
+        return ""
+    known = (str(st.user.get(key) or "") for key in ("name", "email"))
+    return " ".join(part for part in known if part)[:LONGEST_NAME] or str(st.user.get("sub") or "")
 
 
 def _remember(name: str) -> None:

@@ -15,6 +15,7 @@ from typing import ParamSpec
 
 import streamlit as st
 
+from dashboard import access
 from dashboard.cache import BY_KEY
 from dashboard.glossary import GLOSSARY
 from dashboard.url_state import AUDIT, link_query, sync_widget
@@ -214,6 +215,9 @@ def _open_page(title: str, styles: Sequence[str]) -> tuple[Audit | None, TrustEr
         layout="wide",
         initial_sidebar_state="collapsed",
     )
+    if not access.is_guarded():
+        show_error(StoreError("Anybody could read along here; start it with: python -m dashboard."))
+        st.stop()
     trim_heap()  # what the page before needed
     for style in ("frame.css", *styles):
         st.html(STATIC / style)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page, expect, sync_playwright
 
-from tests.browser.server import launch, serve, settled
+from tests.browser.server import launch, serve, settled, visitor
 from trust_core.audit.demo import demo_audit
 from trust_core.storage.audit_files import Audit
 from trust_core.storage.workspace import workspace_folder
@@ -66,8 +66,8 @@ def main() -> None:
     with serve(workspace_folder().resolve(), log) as server, sync_playwright() as playwright:
         browser = launch(playwright)
         for (width, height), scheme in looks:
-            context = browser.new_context(
-                viewport={"width": width, "height": height}, color_scheme=scheme
+            context = visitor(
+                browser, viewport={"width": width, "height": height}, color_scheme=scheme
             )
             page = context.new_page()
             for name, address in addresses(audit).items():

@@ -42,7 +42,7 @@ def choose_data() -> Dataset | None:
         upload="Drop a zip of images",
         endings=("zip",),
         hint="One folder for each class, or a table (CSV) of paths and labels. "
-        "Much data is better put on the server.",
+        "Much data is better named at the start of the server: python -m dashboard FOLDER.",
         server="or choose a folder on the server",
         known=uploads.data_folders,
         keep=_keep,

@@ -107,7 +107,9 @@ def value(option: Option) -> Any:  # noqa: ANN401 - of the type of the option
         return None
     if option.parse is bool:
         return written.casefold() == "true"
-    return uploads.server_path(written) if option.parse is Path else option.read(written)
+    if option.parse is Path:
+        return uploads.server_path(written, uploads.TABLE_SUFFIXES)
+    return option.read(written)
 
 
 def values(*groups: str) -> dict[str, Any]:

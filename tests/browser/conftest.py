@@ -11,7 +11,7 @@ from typing import NoReturn
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect, sync_playwright
 
-from tests.browser.server import NoBrowser, Server, launch, serve, settled
+from tests.browser.server import NoBrowser, Server, launch, serve, settled, visitor
 from tests.fakes import random_parts, write_fake_audit
 
 PAGE_MILLISECONDS = 20_000
@@ -47,8 +47,11 @@ def context() -> Iterator[BrowserContext]:
             browser = launch(playwright)
         except NoBrowser as error:
             _no_browser(str(error))
-        context = browser.new_context(
-            viewport={"width": 1280, "height": 720}, color_scheme="light", accept_downloads=True
+        context = visitor(
+            browser,
+            viewport={"width": 1280, "height": 720},
+            color_scheme="light",
+            accept_downloads=True,
         )
         context.set_default_timeout(PAGE_MILLISECONDS)
         expect.set_options(timeout=PAGE_MILLISECONDS)

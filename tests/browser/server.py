@@ -10,10 +10,14 @@ import urllib.error
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from playwright.sync_api import Browser, Page, Playwright, expect
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect
 from playwright.sync_api import Error as PlaywrightError
 
+from dashboard.access import TOKEN_VARIABLE, cookie
+
+TOKEN = "a token that only tests know"
 ROOT = Path(__file__).parents[2]
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 START_SECONDS, INSTALL_SECONDS = 60, 300
@@ -44,9 +48,11 @@ class serve:
         self.server = Server(f"http://127.0.0.1:{self.port}", workspace, log_file)
 
     def __enter__(self) -> Server:
-        command = [sys.executable, "-m", "streamlit", "run", "app.py"]
-        command += ["--server.port", str(self.port), "--server.headless", "true"]
-        environment = os.environ | {"TRUST_CORE_WORKSPACE": str(self.server.workspace)}
+        command = [sys.executable, "-m", "dashboard", "--port", str(self.port), "--headless"]
+        environment = os.environ | {
+            "TRUST_CORE_WORKSPACE": str(self.server.workspace),
+            TOKEN_VARIABLE: TOKEN,
+        }
         with self.server.log_file.open("ab") as log:
             self.process = subprocess.Popen(
                 command, cwd=ROOT, env=environment, stdout=log, stderr=log
@@ -95,6 +101,19 @@ def launch(playwright: Playwright) -> Browser:
         raise NoBrowser(
             f"no Chromium here ({reason}), nor to be had ({str(error).splitlines()[0]})"
         ) from error
+
+
+def visitor(browser: Browser, **options: Any) -> BrowserContext:
+    """A browser context that has opened the link of every server that `serve` starts.
+
+    Args:
+        browser: of `launch`.
+        options: of Playwright's `new_context`.
+    """
+    context = browser.new_context(**options)
+    name, value = cookie(TOKEN)
+    context.add_cookies([{"name": name, "value": value, "url": "http://127.0.0.1"}])
+    return context
 
 
 def _free_port() -> int:

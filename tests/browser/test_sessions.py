@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
 from tests.browser.conftest import FAULT, sign
-from tests.browser.server import Server, serve, settled
+from tests.browser.server import Server, serve, settled, visitor
 from tests.browser.test_run import drop, name_in
 from tests.browser.test_tradeoff import address, counts, drawn
 from tests.dashboard.ware import write_network, write_zip
@@ -84,10 +84,10 @@ def test_going_from_page_to_page(visit: Visit) -> None:
 
 @pytest.fixture(scope="module")
 def colleague(context: BrowserContext) -> Iterator[BrowserContext]:
-    """The browser of somebody else, who shares no cookie and no session."""
+    """The browser of somebody else, who has the server's link but shares no session."""
     browser = context.browser
     assert browser is not None
-    other = browser.new_context(viewport={"width": 1280, "height": 720})
+    other = visitor(browser, viewport={"width": 1280, "height": 720})
     yield other
     other.close()
 

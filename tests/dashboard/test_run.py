@@ -51,6 +51,7 @@ def wares(tmp_path_factory):
 def fresh(tmp_path, monkeypatch):
     """The page before its first run."""
     monkeypatch.setenv("TRUST_CORE_WORKSPACE", str(tmp_path / "workspace"))
+    monkeypatch.setenv(uploads.FOLDERS_VARIABLE, str(tmp_path))  # as named at the start
     monkeypatch.chdir(tmp_path)
     app = AppTest.from_file(str(APP), default_timeout=120)
     app.switch_page("pages/run.py")

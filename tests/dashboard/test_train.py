@@ -29,6 +29,7 @@ HISTORY = [
 @pytest.fixture
 def place(tmp_path, monkeypatch):
     monkeypatch.setenv("TRUST_CORE_WORKSPACE", str(tmp_path / "workspace"))
+    monkeypatch.setenv("TRUST_CORE_FOLDERS", str(tmp_path))  # as named at the start
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

@@ -16,7 +16,7 @@ from trust_core.errors import DataError, SettingsError
 @pytest.fixture(autouse=True)
 def here(tmp_path, monkeypatch):
     monkeypatch.setenv("TRUST_CORE_WORKSPACE", str(tmp_path / "workspace"))
-    monkeypatch.delenv(uploads.FOLDERS_VARIABLE, raising=False)
+    monkeypatch.setenv(uploads.FOLDERS_VARIABLE, str(tmp_path / "project"))
     (tmp_path / "project").mkdir()
     monkeypatch.chdir(tmp_path / "project")
     return tmp_path
@@ -110,7 +110,6 @@ def test_paths_inside_the_allowed_folders_are_found(here):
     model.touch()
     assert uploads.server_path("models/a.pth") == model
     assert uploads.server_path(str(model)) == model
-    assert uploads.server_path("project/models/a.pth") == model
     assert uploads.server_path(f" '{model}' ") == model
 
 
@@ -154,9 +153,38 @@ def test_the_variable_replaces_the_default_folders(here, monkeypatch):
         uploads.server_path(str(here / "project"))
 
 
-def test_the_file_system_root_is_never_a_default(monkeypatch):
-    monkeypatch.chdir("/tmp")
-    assert Path("/") not in uploads.allowed_folders()
+def test_without_a_named_folder_only_the_workspace_may_be_opened(here, monkeypatch):
+    (here / ".env").write_text("SECRET=1")
+    (here / "project" / "labels.csv").write_text("path,label")
+    monkeypatch.delenv(uploads.FOLDERS_VARIABLE)
+    assert uploads.allowed_folders() == (here / "workspace",)
+    for text in ("../.env", "labels.csv", str(here / "project" / "labels.csv")):
+        with pytest.raises(SettingsError, match=r"outside of the folders|nothing at"):
+            uploads.server_path(text)
+
+
+@pytest.mark.parametrize("text", [".env", ".git/config", "a/.hidden/b.csv", "seen"])
+def test_hidden_files_are_never_opened(here, text):
+    for name in (".env", ".git/config", "a/.hidden/b.csv"):
+        path = here / "project" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("SECRET=1")
+    (here / "project" / "seen").symlink_to(here / "project" / ".env")
+    with pytest.raises(SettingsError, match="is hidden") as refused:
+        uploads.server_path(text)
+    assert "SECRET" not in str(refused.value)
+
+
+def test_an_allowed_folder_may_itself_be_hidden(here, monkeypatch):
+    (here / ".cache" / "parts").mkdir(parents=True)
+    monkeypatch.setenv(uploads.FOLDERS_VARIABLE, str(here / ".cache"))
+    assert uploads.server_path("parts") == here / ".cache" / "parts"
+
+
+def test_a_table_has_the_ending_of_one(here):
+    (here / "project" / "notes.txt").write_text("SECRET,1")
+    with pytest.raises(SettingsError, match=r"notes\.txt does not end in \.csv"):
+        uploads.server_path("notes.txt", uploads.TABLE_SUFFIXES)
 
 
 def test_models_and_data_near_the_project_are_listed(here):

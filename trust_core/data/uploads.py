@@ -5,7 +5,8 @@ import os
 import re
 import tempfile
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
@@ -20,6 +21,7 @@ UPLOADS = "uploads"
 CHUNK = 1 << 20
 LONGEST_NAME = 80
 MODEL_SUFFIXES = (".safetensors", ".pt", ".pth", ".onnx")
+TABLE_SUFFIXES = (".csv",)
 MOST_LISTED = 200
 MOST_FOLDERS = 3000  # a home folder can be endless
 LOOK_DEPTH = 3  # levels below an allowed folder that are searched for models and tables
@@ -97,24 +99,23 @@ def unpack(archive: Path) -> Path:
 def allowed_folders() -> tuple[Path, ...]:
     """Folders whose content may be named: `$TRUST_CORE_FOLDERS` (separated as `$PATH` is).
 
-    Without it, the current folder and the one around it. The workspace always.
+    The workspace always; without the variable nothing else.
     """
-    given = os.environ.get(FOLDERS_VARIABLE)
-    here = Path.cwd()
-    around = [here] if here.parent == here.parent.parent else [here, here.parent]
-    folders = [Path(name) for name in given.split(os.pathsep) if name] if given else around
-    return tuple(dict.fromkeys(folder.resolve() for folder in [*folders, workspace_folder()]))
+    given = os.environ.get(FOLDERS_VARIABLE, "").split(os.pathsep)
+    folders = [*(Path(name) for name in given if name), workspace_folder()]
+    return tuple(dict.fromkeys(folder.resolve() for folder in folders))
 
 
-def server_path(text: str) -> Path:
+def server_path(text: str, endings: Sequence[str] = ()) -> Path:
     """A path on the server as typed, made absolute, with its links followed.
 
     Args:
         text: absolute, or relative to one of the allowed folders.
+        endings: of files that may be named; any when empty.
 
     Raises:
-        SettingsError: it lies outside of the allowed folders (told before anything is looked at),
-            or nothing is there.
+        SettingsError: it lies outside of the allowed folders or is hidden there (told before
+            anything is looked at), ends otherwise, or nothing is there.
     """
     typed = Path(text.strip().strip("'\""))
     folders = allowed_folders()
@@ -126,15 +127,28 @@ def server_path(text: str) -> Path:
     if not inside:
         raise SettingsError(
             f"{typed} lies outside of the folders that may be opened here "
-            f"({', '.join(map(str, folders))}); start the server with {FOLDERS_VARIABLE} to add it."
+            f"({', '.join(map(str, folders))}); upload it, or name its folder at the start: "
+            "python -m dashboard FOLDER."
         )
+    if endings and not typed.name.casefold().endswith(tuple(endings)):
+        raise SettingsError(f"{typed.name} does not end in {' or '.join(endings)}; choose another.")
+    shown = [path for path in inside if any(map(partial(_in_sight, path), folders))]
     try:
-        there = [path for path in inside if path.exists()]
+        there = [path for path in shown if path.exists()]
     except (OSError, ValueError):
         raise SettingsError(f"{text[:200]!r} is no path.") from None
-    if not there:
-        raise SettingsError(f"There is nothing at {inside[0]}; check the spelling.")
-    return there[0]
+    if there:
+        return there[0]
+    if shown != inside:
+        raise SettingsError(f"{typed} is hidden (its name begins with a dot); choose another one.")
+    raise SettingsError(f"There is nothing at {shown[0]}; check the spelling.")
+
+
+def _in_sight(path: Path, folder: Path) -> bool:
+    """Whether a path lies in a folder without being hidden there."""
+    return path.is_relative_to(folder) and not any(
+        part.startswith(".") for part in path.relative_to(folder).parts
+    )
 
 
 def models() -> list[Path]:

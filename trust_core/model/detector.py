@@ -7,7 +7,8 @@ h, w grid of an explanation layer, F penultimate features.
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -309,6 +310,18 @@ class Detector:
             stack.callback(part.register_forward_hook(hook).remove)
             yield lambda pixels: self.convention.log_odds(self._forward(self._checked(pixels)))
 
+    def normalised(self, mean: tuple[float, ...], std: tuple[float, ...]) -> "Detector":
+        """The same network with another normalisation; the two share its weights.
+
+        Args:
+            mean: one value or one for each channel.
+            std: likewise.
+        """
+        other = copy(self)
+        other.preprocessing = replace(self.preprocessing, mean=mean, std=std)
+        other._lay_out_normalisation()
+        return other
+
     def layer_grids(self) -> dict[str, tuple[int, int, int]]:
         """Every explainable layer with its (C, h, w), in the order their outputs arise."""
         return {name: (layer.channels, *layer.grid) for name, layer in self._all_layers.items()}
@@ -375,18 +388,21 @@ class Detector:
                 values.contiguous(memory_format=memory_format) for values in (self._mean, self._std)
             )
 
+    def _lay_out_normalisation(self) -> None:
+        """Mean and std as large as an image: broadcasting three values is slow in channels-last."""
+        self._mean, self._std = (
+            torch.tensor(values, dtype=self._dtype, device=self.device)
+            .view(1, -1, 1, 1)
+            .expand(1, max(len(values), self.channels), *self.preprocessing.size)
+            .contiguous(memory_format=self._format)
+            for values in (self.preprocessing.mean, self.preprocessing.std)
+        )
+
     def _trace(self, memory_format: torch.memory_format) -> Trace:
         """One run on noise: finds the layers and shows that the network runs at all."""
         self._format = memory_format
         _arrange_weights(self.module, memory_format)
-        self._mean, self._std = (
-            # As large as an image, because broadcasting three values is slow in channels-last.
-            torch.tensor(values, dtype=self._dtype, device=self.device)
-            .view(1, -1, 1, 1)
-            .expand(1, max(len(values), self.channels), *self.preprocessing.size)
-            .contiguous(memory_format=memory_format)
-            for values in (self.preprocessing.mean, self.preprocessing.std)
-        )
+        self._lay_out_normalisation()
         noise = self._noise()
 
         def log_odds(x: Tensor) -> Tensor:

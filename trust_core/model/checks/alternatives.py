@@ -6,23 +6,24 @@ right one the inputs of the BatchNorm layers have the means they had in training
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from copy import copy
+from dataclasses import dataclass
 from itertools import chain
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from trust_core.data.samples import Dataset
-from trust_core.errors import ModelError
 from trust_core.messages import Message
 from trust_core.model.checks.batchnorm import norm_mismatch
 from trust_core.model.checks.sample_images import sample_images
 from trust_core.model.detector import Detector
-from trust_core.model.preprocessing import Preprocessing
-from trust_core.model.recognition.architectures import IMAGENET_MEAN, IMAGENET_STD, Blueprint
-from trust_core.model.recognition.match import Fit
+from trust_core.model.recognition.architectures import IMAGENET_MEAN, IMAGENET_STD
+from trust_core.model.recognition.match import Miss, fit
 from trust_core.model.recognition.recognise import fill
 
 CLEARLY_BETTER = 0.7  # of the mismatch; the right settings gave 0.55 or less where it was tried
+PERHAPS_BETTER = 0.85  # of it on the first few images: only then are the others looked at
+FEW = 8
 NORMALISATIONS = ((IMAGENET_MEAN, IMAGENET_STD), ((0.5,), (0.5,)), ((0.0,), (1.0,)))
 
 
@@ -32,7 +33,7 @@ class Alternative:
 
     Attributes:
         choice: the option that reads them so.
-        detector: with that option.
+        detector: gives the outputs they then have; its layers are those of the first reading.
         mismatch: of its BatchNorm statistics, in standard deviations (`norm_mismatch`).
     """
 
@@ -48,7 +49,7 @@ def choose_architecture(detector: Detector, dataset: Dataset, *, images: int = 3
         detector: as opened; returned as it is when it has no alternatives, or none is clearly
             better than it.
         dataset: its images; labels are not used.
-        images: how many to look at.
+        images: how many to look at, where the first few do not decide.
 
     Returns:
         The detector itself, or another one with the same weights and a note that says so.
@@ -58,27 +59,39 @@ def choose_architecture(detector: Detector, dataset: Dataset, *, images: int = 3
     """
     if not detector.alternatives:
         return detector
+    few = sample_images(dataset, detector.preprocessing, min(images, FEW)).pixels
+    others = list(_perhaps_better(detector, _other_architectures(detector), few))
+    if not others:
+        return detector
     pixels = sample_images(dataset, detector.preprocessing, images).pixels
     own = norm_mismatch(detector, pixels)
-    if own is None:
+    best = None if own is None else _clearly_better(others, pixels, own)
+    if own is None or best is None:
         return detector
-    best = _clearly_better(_other_architectures(detector), pixels, own)
-    if best is None:
-        return detector
-    best.detector.notes = (
+    chosen = Detector(
+        best.detector.module,
+        detector.preprocessing,
+        detector.convention,
+        detector.layers,
+        architecture=best.detector.architecture,
+        sha256=detector.sha256,
+        device=str(detector.device),
+    )
+    chosen.alternatives = best.detector.alternatives
+    chosen.notes = (
         *detector.notes,
         Message(
             "{best} was taken after all: on the images its BatchNorm layers are {mismatch:.2f} "
             "standard deviations from training, those of {first} {own:.2f}.",
             "{best} was taken after all: with it, the images are {mismatch:.2f} away from those it "
             "was trained on, with {first} {own:.2f}.",
-            best=best.detector.architecture,
+            best=chosen.architecture,
             first=detector.architecture,
             mismatch=best.mismatch,
             own=own,
         ),
     )
-    return best.detector
+    return chosen
 
 
 def better_alternative(detector: Detector, pixels: Tensor, own: float) -> Alternative | None:
@@ -90,7 +103,21 @@ def better_alternative(detector: Detector, pixels: Tensor, own: float) -> Altern
         own: its mismatch.
     """
     others = chain(_other_architectures(detector), _other_normalisations(detector))
-    return _clearly_better(others, pixels, own)
+    few = pixels[:: max(1, len(pixels) // FEW)]
+    return _clearly_better(_perhaps_better(detector, others, few), pixels, own)
+
+
+def _perhaps_better(
+    detector: Detector, others: Iterable[tuple[Message, Detector]], few: Tensor
+) -> Iterator[tuple[Message, Detector]]:
+    """Those that a few images do not rule out."""
+    own = norm_mismatch(detector, few)
+    if own is None:
+        return
+    for choice, other in others:
+        mismatch = norm_mismatch(other, few)
+        if mismatch is not None and mismatch < PERHAPS_BETTER * own:
+            yield choice, other
 
 
 def _clearly_better(
@@ -108,13 +135,15 @@ def _clearly_better(
 def _other_architectures(detector: Detector) -> Iterator[tuple[Message, Detector]]:
     """The same weights in each of the detector's alternatives."""
     names = {detector.architecture, *detector.alternatives}
+    state = detector.module.state_dict()
+    shapes = {key: tuple(tensor.shape) for key, tensor in state.items()}
     for name in detector.alternatives:
-        try:
-            fit = Fit(Blueprint(name, detector.convention.outputs, detector.channels))
-            module = fill(fit, detector.module.state_dict())
-            other = _rebuilt(detector, module, detector.preprocessing, name)
-        except (ModelError, KeyError, RuntimeError):
+        other = copy(detector)
+        found = fit(name, shapes, detector.preprocessing.size)
+        if isinstance(found, Miss):
             continue  # it can be built for another input size only
+        other.module = fill(found, state)
+        other.architecture = name
         other.alternatives = tuple(sorted(names - {name}))
         yield Message("{arch} {name}", "the architecture {name}", name=name), other
 
@@ -124,28 +153,13 @@ def _other_normalisations(detector: Detector) -> Iterator[tuple[Message, Detecto
     now = detector.preprocessing
     for mean, std in NORMALISATIONS:
         if (mean, std) != (now.mean, now.std) and len(mean) <= detector.channels:
-            changed = replace(now, mean=mean, std=std)
             choice = Message(
                 "{mean} {means} {std} {stds}",
                 "{mean} {means} and {std} {stds}",
                 means=_listed(mean),
                 stds=_listed(std),
             )
-            yield choice, _rebuilt(detector, detector.module, changed, detector.architecture)
-
-
-def _rebuilt(
-    detector: Detector, module: nn.Module, preprocessing: Preprocessing, architecture: str
-) -> Detector:
-    return Detector(
-        module,
-        preprocessing,
-        detector.convention,
-        detector.layers,
-        architecture=architecture,
-        sha256=detector.sha256,
-        device=str(detector.device),
-    )
+            yield choice, detector.normalised(mean, std)
 
 
 def _listed(values: tuple[float, ...]) -> str:

@@ -4,8 +4,8 @@ A BatchNorm layer remembers the mean and variance of its inputs in training. Whe
 the size and the normalisation are right, the audit's own images have about the same means there.
 """
 
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -30,31 +30,50 @@ def norm_mismatch(detector: Detector, pixels: Tensor, *, batch: int = 16) -> flo
     Returns:
         The mismatch in standard deviations; None when no BatchNorm layer keeps statistics.
     """
+    with watched_norms(detector.module) as mismatch:
+        for chunk in torch.split(pixels, batch):
+            detector.logits(chunk)
+    return mismatch()
+
+
+@contextmanager
+def watched_norms(module: nn.Module) -> Iterator[Callable[[], float | None]]:
+    """Note what the BatchNorm layers are given while it is open.
+
+    Args:
+        module: run it in the meantime, as often as wanted.
+
+    Yields:
+        A function that gives the mismatch (`norm_mismatch`) of all images that have run.
+    """
     sums: dict[str, Tensor] = {}
+    counts: dict[str, int] = {}
     layers = {
         name: part
-        for name, part in detector.module.named_modules()
+        for name, part in module.named_modules()
         if isinstance(part, NORMS) and part.running_mean is not None
     }
 
     def add(name: str) -> Callable[..., None]:
         def hook(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-            x = inputs[0].double()
-            means = x.flatten(2).mean(2) if x.ndim > 2 else x
+            x = inputs[0].detach()
+            means = (x.mean(tuple(range(2, x.ndim))) if x.ndim > 2 else x).double()
             sums[name] = sums.get(name, torch.zeros_like(means[0])) + means.sum(0)
+            counts[name] = counts.get(name, 0) + len(x)
 
         return hook
+
+    def mismatch() -> float | None:
+        distances = []
+        for name, total in sums.items():
+            mean, variance = layers[name].running_mean, layers[name].running_var
+            assert mean is not None
+            assert variance is not None
+            distance = (total / counts[name] - mean).abs() / (variance + layers[name].eps).sqrt()
+            distances.append(distance.median().item())
+        return sum(distances) / len(distances) if distances else None
 
     with ExitStack() as hooks:
         for name, part in layers.items():
             hooks.callback(part.register_forward_pre_hook(add(name)).remove)
-        for chunk in torch.split(pixels, batch):
-            detector.logits(chunk)
-    distances = []
-    for name, total in sums.items():
-        mean, variance = layers[name].running_mean, layers[name].running_var
-        assert mean is not None
-        assert variance is not None
-        distance = (total / len(pixels) - mean).abs() / (variance + layers[name].eps).sqrt()
-        distances.append(distance.median().item())
-    return sum(distances) / len(distances) if distances else None
+        yield mismatch

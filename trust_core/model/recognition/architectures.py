@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from trust_core.errors import ModelError
+from trust_core.model.recognition.own_head import OwnHead, put_head
 from trust_core.model.training.network import check_encoder, is_timm, read_plan
 
 SMP_DECODERS = (
@@ -51,6 +52,7 @@ class Blueprint:
         size: (H, W) the network is built for; None = as published.
         masks: mask channels (smp only).
         auxiliary: with the auxiliary heads of GoogLeNet and Inception.
+        head: one of several layers in the place of its own; None = its own.
     """
 
     name: str
@@ -59,6 +61,7 @@ class Blueprint:
     size: tuple[int, int] | None = None
     masks: int = 1
     auxiliary: bool = False
+    head: OwnHead | None = None
 
     def build(self) -> nn.Module:
         """The network with its initial weights.
@@ -68,12 +71,15 @@ class Blueprint:
         """
         library, _, name = self.name.partition("/")
         try:
-            return _BUILDERS[library](self, name)
+            module = _BUILDERS[library](self, name)
+            if self.head:
+                put_head(module, self.head)
         except (TypeError, ValueError, RuntimeError, AssertionError, KeyError, IndexError) as error:
             raise ModelError(
                 f"{self.name} cannot be built for {self.outputs} outputs, {self.channels} "
                 f"channels, size {self.size or 'as published'}: {error}"
             ) from error
+        return module
 
 
 @dataclass(frozen=True)

@@ -100,11 +100,8 @@ def _numbered(bare: dict[str, str]) -> Iterator[dict[str, str]]:
         for key, name in bare.items():
             number, _, rest = name.partition(".")
             child = children[int(number)] if int(number) < len(children) else ""
-            if not child:
-                break
-            names[key] = f"{child}.{rest}"
-        else:
-            yield names
+            names[key] = f"{child}.{rest}" if child else name  # what has been put behind it
+        yield names
 
 
 def _modern(bare: dict[str, str]) -> dict[str, str]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from trust_core.errors import ModelError
 from trust_core.model.recognition.architectures import Blueprint, meta_shapes
 from trust_core.model.recognition.fingerprints import DERIVED, Shapes
+from trust_core.model.recognition.heads import own_name, read_head
 
 PROBE_OUTPUTS = 1009  # no layer of a known network is that wide, so it marks the head
 POSITIONS = ("pos_embed", "pos_embedding")
@@ -26,11 +27,13 @@ class Fit:
     Attributes:
         blueprint: how to build it.
         renames: key of the file -> key of the network, where a head was replaced by
-            Sequential(Dropout, Linear) or the reverse.
+            Sequential(Dropout, Linear) or the reverse, or by one of several layers.
+        prefix: of the keys of a head of several layers.
     """
 
     blueprint: Blueprint
     renames: tuple[tuple[str, str], ...] = ()
+    prefix: str = ""
 
 
 @dataclass(frozen=True)
@@ -77,12 +80,31 @@ def fit(name: str, shapes: Shapes, size: tuple[int, int] | None = None) -> Fit |
 
 def _fit_at(probe: Blueprint, shapes: Shapes) -> Fit | Miss:
     probe = replace(probe, auxiliary=any(key.lower().startswith("aux") for key in shapes))
+    found = _compared(probe, shapes)
+    if isinstance(found, Miss) and (head := read_head(meta_shapes(probe), shapes, PROBE_OUTPUTS)):
+        own, prefix = head
+        body = meta_shapes(probe).keys()
+        renames = {
+            key: f"{own.root}.{own_name(key.removeprefix(prefix))}"
+            for key in shapes
+            if key.startswith(prefix) and (key not in body or key.startswith(f"{own.root}."))
+        }
+        renamed = {renames.get(key, key): shape for key, shape in shapes.items()}
+        rebuilt = _compared(replace(probe, outputs=own.outputs, head=own), renamed)
+        if isinstance(rebuilt, Fit):
+            return Fit(rebuilt.blueprint, tuple(renames.items()), prefix)
+    return found
+
+
+def _compared(probe: Blueprint, shapes: Shapes) -> Fit | Miss:
     expected = meta_shapes(probe)
     renames = _head_renames(expected, shapes)
     shapes = {renames.get(key, key): shape for key, shape in shapes.items()}
     sizes = dict(_variable_sizes(expected, shapes))
     if probe.name.startswith(DECIDES_BY_MASK):
         sizes["outputs"] = 1
+    if probe.head:
+        sizes["outputs"] = probe.outputs
     blueprint = replace(
         probe,
         outputs=sizes.get("outputs", 1),

@@ -25,6 +25,7 @@ from trust_core.model.recognition.architectures import (
     published_input,
 )
 from trust_core.model.recognition.fingerprints import DERIVED, Shapes, nearest
+from trust_core.model.recognition.heads import contradiction, head_notes
 from trust_core.model.recognition.layouts import Layout, has_heads, read_layout
 from trust_core.model.recognition.match import Fit, Miss, fit
 
@@ -86,6 +87,12 @@ def recognise(
     if not fits:
         raise ModelError(_nothing_fits(path, arch, layout, len(shapes), misses))
     fits.sort(key=lambda each: _preference(each.blueprint))
+    for head in filter(None, (fits[0].blueprint.head,)):
+        if wrong := contradiction(head, fits[0].prefix, tensors):
+            raise ModelError(
+                f"{path.name} is {fits[0].blueprint.name} with a head of its own, but {wrong}; "
+                "hand your module to the library."
+            )
     return _preferred(fits[:1] if arch else fits, tensors, size)
 
 
@@ -171,8 +178,10 @@ def _preferred(
     """The preferred fit, and those of the others that compute something else."""
     first, *rest = fits
     module = fill(first, tensors)
-    notes = []
-    if first.renames:
+    notes: list[str] = []
+    if first.blueprint.head:
+        notes += head_notes(first.blueprint.head, first.prefix)
+    elif first.renames:
         after, before = first.renames[0]
         notes.append(
             f"The head {after.rpartition('.')[0]} was read as the linear layer "

@@ -1,5 +1,8 @@
 """Arithmetic of a network leaves the process as it was; wrappers come off, or are refused."""
 
+import gc
+import weakref
+
 import pytest
 import torch
 from torch import nn
@@ -7,7 +10,7 @@ from torch import nn
 from tests.model.networks import Tiny
 from trust_core.errors import ModelError
 from trust_core.model.detector import Detector
-from trust_core.model.modules import tf32
+from trust_core.model.modules import graph_bytes, tf32
 from trust_core.model.outputs import choose_convention
 from trust_core.model.preprocessing import Preprocessing
 
@@ -73,3 +76,14 @@ def test_a_wrapped_network_has_the_gradients_of_the_bare_one(wrap):
 def test_what_has_no_gradients_is_refused(change, sentence):
     with pytest.raises(ModelError, match=sentence):
         Detector(change(Tiny().eval()), Preprocessing((32, 32)), choose_convention(2))
+
+
+def test_counting_the_bytes_of_a_graph_keeps_none_of_it_in_memory():
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())  # a ReLU's graph holds its own output
+    with graph_bytes(network) as blocks:
+        output = network(torch.rand(1, 3, 8, 8))
+    assert output.nbytes in blocks.values()
+    left = weakref.ref(output)
+    del output
+    gc.collect()
+    assert left() is None

@@ -187,7 +187,7 @@ def graph_bytes(module: nn.Module) -> Iterator[dict[int, int]]:
     def count(tensor: Tensor) -> Tensor:
         block = tensor.untyped_storage()
         blocks[block.data_ptr()] = block.nbytes()
-        return tensor
+        return tensor.detach()  # an output that its own graph holds would never be freed
 
     with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
         yield blocks

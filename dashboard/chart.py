@@ -2,9 +2,12 @@
 
 `st.plotly_chart` (1.67) is a new element, drawn anew, whenever its figure changes in anything: each
 step of a slider would lose the zoom and flash. This one is told what moves, and moves only that.
+Told what differs from stop to stop of a slider, it moves while that is dragged: Streamlit's slider
+sends its value only when it is let go.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
@@ -20,6 +23,23 @@ NOTHING: dict[str, Any] = {}
 Drawing = tuple[str, int]  # a figure as JSON, and its height in pixels
 
 
+@dataclass(frozen=True)
+class Live:
+    """What a slider moves in the browser, before the server has answered.
+
+    Attributes:
+        slider: key of the slider.
+        texts: what it says at each of its `S` stops.
+        tracks: path of a value of `moving` → its value at each stop (`elements.tracks`).
+        numbers: `data-live` name of a number on the page → its text at each stop.
+    """
+
+    slider: str
+    texts: Sequence[str]
+    tracks: Mapping[str, Sequence[Any]]
+    numbers: Mapping[str, Sequence[str]]
+
+
 def drawing(figure: go.Figure) -> Drawing:
     """A figure as text, which a cache can keep and a page need not make again."""
     return figure.to_json(validate=False), int(figure.layout.height)
@@ -33,6 +53,8 @@ def chart(
     moving: dict[str, Any] = NOTHING,
     revision: str = "",
     on_choose: Callable[[float, float | None], None] | None = None,
+    live: Live | None = None,
+    here: int = -1,
 ) -> None:
     """Draw a figure, or move the marks on the one that is drawn.
 
@@ -44,6 +66,8 @@ def chart(
         revision: a zoom lives as long as this is the same.
         on_choose: called with `(threshold, strength)` when a point or a cell is clicked: the first
             two of its `customdata`, or the `meta` of its trace as the strength.
+        live: what follows a slider while it is dragged.
+        here: the stop of that slider that `moving` is for.
     """
 
     def choose() -> None:
@@ -59,6 +83,7 @@ def chart(
         "height": height,
         "alt": alt,
         "library": library_address(),
+        "live": vars(live) | {"here": here} if live else None,
     }
     _component()(data=data, key=key, height=height, on_chosen_change=callback(choose))
 

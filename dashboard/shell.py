@@ -32,10 +32,11 @@ from trust_core.storage.memory_cache import trim_heap
 PRODUCT = "Second Look"
 STATIC = Path(__file__).parents[1] / "static"
 HOME, RUN, LOCALIZATION = "app.py", "pages/run.py", "pages/localization.py"
+PARTS = "pages/parts.py"
 PAGES = {  # file: what the link says
     HOME: "Home",
     "pages/tradeoff.py": "Trade-off",
-    "pages/parts.py": "Parts",
+    PARTS: "Parts",
     "pages/decide.py": "Decide",
     LOCALIZATION: "Localization",
     "pages/deploy.py": "Deploy",
@@ -167,8 +168,13 @@ def _problem_of(fault: Exception) -> TrustError:
 
 def show_finding(sentence: str, detail: str = "") -> None:
     """The one sentence on top of a page: the finding in words with its counts, numbers marked."""
+    show_finding_html(bold_numbers(sentence), detail)
+
+
+def show_finding_html(sentence: str, detail: str = "") -> None:
+    """The same of a sentence that is HTML already."""
     below = f"<p>{escape(detail)}</p>" if detail else ""
-    st.html(f'<div class="finding"><h1>{bold_numbers(sentence)}</h1>{below}</div>')
+    st.html(f'<div class="finding"><h1>{sentence}</h1>{below}</div>')
 
 
 def show_error(problem: TrustError) -> None:

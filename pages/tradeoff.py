@@ -1,4 +1,4 @@
-"""Trade-off: missed defects caught against good parts re-inspected, and the point between them."""
+"""Trade-off: missed photos caught against good photos re-inspected, and the point between them."""
 
 from dataclasses import replace
 from functools import partial
@@ -8,9 +8,16 @@ import streamlit as st
 from dashboard.glossary import HELP, ROLE_CHOICES
 from dashboard.point_controls import choose_field, choose_indicator, choose_strength, move_point
 from dashboard.sealed_roles import ask_to_open, opened_sentence
-from dashboard.shell import audit_page, fragment, show_finding
+from dashboard.shell import audit_page, fragment, show_finding, show_finding_html
 from dashboard.tradeoff.charts import MOST_KINDS, draw_heat, draw_kinds, draw_tradeoff
-from dashboard.tradeoff.controls import click, note_point, part_links, threshold_slider
+from dashboard.tradeoff.controls import (
+    afford_field,
+    click,
+    note_point,
+    other_curve,
+    part_links,
+    threshold_slider,
+)
 from dashboard.url_state import read_point
 from trust_core.decision.curves import caught_by_kind, roles_of, tradeoff
 from trust_core.decision.indicators.registry import THRESHOLD_SHIFT
@@ -18,7 +25,7 @@ from trust_core.decision.journal import closed_seals
 from trust_core.decision.operating_point import OperatingPoint, count_flags, slider_stops
 from trust_core.figures.words.markup import section
 from trust_core.figures.words.point import (
-    caught_sentence,
+    caught_html,
     counts_table,
     point_sentence,
     proof_sentence,
@@ -34,53 +41,60 @@ def show(audit: Audit) -> None:
     if sealed := closed_seals(audit, roles):
         ask_to_open(audit, sealed, "the trade-off was looked at")
         back = partial(move_point, audit, "role", role="tune")
-        st.button("Back to the parts for choosing", on_click=back)
+        st.button("Back to the photos for choosing", on_click=back)
         return
     scores = tradeoff(audit, point.indicator, point.role)
     stops, here = slider_stops(scores.curves[point.strength], point.threshold)
     if not stops:
-        show_finding("None of these parts has a score.", "There is no threshold to choose on them.")
+        show_finding(
+            "None of these photos has a score.", "There is no threshold to choose on them."
+        )
         choose_scores(audit, point)
         return
     point = replace(point, threshold=here)
     counts = count_flags(scores.curves[point.strength], scores.shift, point)
     detail = f"{point_sentence(counts, point)} {opened_sentence(audit, roles)}"
-    show_finding(f"{caught_sentence(counts)}.", detail)
+    show_finding_html(f"{caught_html(counts)}.", detail)
     choose = partial(click, audit)
 
     left, right = st.columns([2, 1], gap="large")
     with left:
-        draw_tradeoff(audit, scores, point, choose)
+        chart = st.container()
         legend = (
             "Each curve is an adversarial strength, each point on it a threshold; up and left is "
             "better. Dashed: threshold shift, that is, just lowering the decision threshold. Click "
             "a point to go there."
         )
         st.html(section("", legend))
+        other = other_curve(audit, point)
+        with chart:
+            draw_tradeoff(audit, scores, point, stops, choose, other)
     with right:
         threshold_slider(audit, point, stops)
         if len(audit.strengths) > 1:
             choose_strength(audit, point, disabled=point.indicator == THRESHOLD_SHIFT)
-        st.html(counts_table(counts))
+        afford_field(audit, point, scores)
+        st.html(counts_table(counts, rival=point.indicator != THRESHOLD_SHIFT))
         choose_scores(audit, point)
         part_links(audit, point, scores)
 
     legend = (
         "Each row is an adversarial strength, each column a threshold; further right flags more. "
-        "The ring is the cell nearest to your operating point. Click a cell to go there."
+        "The framed column is your threshold, the ringed cell your operating point. Click a cell "
+        "to go there, or walk with the arrow keys and press Enter."
     )
     st.html(section("Every threshold and strength at once", legend))
     left, right = st.columns(2, gap="large")
     with left:
-        st.html(section("", f"Missed defects caught, of {counts.fn:,}"))
-        draw_heat(audit, scores, point, choose, missed=True)
+        st.html(section("", f"Missed photos caught, of {counts.fn:,}"))
+        draw_heat(audit, scores, point, stops, choose, missed=True)
     with right:
-        st.html(section("", f"Good parts re-inspected, of {counts.tn:,}"))
-        draw_heat(audit, scores, point, choose, missed=False)
+        st.html(section("", f"Good photos re-inspected, of {counts.tn:,}"))
+        draw_heat(audit, scores, point, stops, choose, missed=False)
 
     left, right = st.columns(2, gap="large")
     with left:
-        legend = "Missed defects: caught, and (hatched) still missed."
+        legend = "Photos of missed defects: caught, and (hatched) still missed."
         st.html(section("By kind of defect", legend))
         if rows := caught_by_kind(scores, point.strength, point.threshold, MOST_KINDS):
             draw_kinds(rows)
@@ -92,9 +106,9 @@ def show(audit: Audit) -> None:
 
 
 def choose_scores(audit: Audit, point: OperatingPoint) -> None:
-    """Which indicator, and on which parts."""
+    """Which indicator, and on which photos."""
     choose_indicator(audit, point, "Suspicious by", help_text=HELP.get(point.indicator))
-    choose_field(audit, point, "role", "On these parts", ROLE_CHOICES)
+    choose_field(audit, point, "role", "On these photos", ROLE_CHOICES)
 
 
 audit_page("Trade-off", show, "tradeoff.css")

@@ -1,5 +1,8 @@
 // A Plotly figure that holds still. The same figure with another `moving` layout is only
 // relaid out: what a slider moves never draws a curve again, and a zoom stays.
+//
+// A chart with `live` follows a slider of Streamlit while it is dragged: the server sent what differs
+// from stop to stop of it, and confirms when the slider is let go.
 
 const library = (address) =>
   (window.plotlyLibrary ??= new Promise((resolve, reject) => {
@@ -30,6 +33,66 @@ const theme = (element) => {
   const value = (name) => style.getPropertyValue(name).trim();
   return { text: value("--st-text-color"), paper: value("--st-background-color"), family: value("--st-font") };
 };
+
+// Every slider says where it stands in `aria-valuetext`; whoever follows one hears of it at once.
+const watch = () => {
+  window.sliderWatch ??= new MutationObserver((changes) => {
+    for (const { target } of changes) {
+      const slider = /st-key-(\S+)/.exec(target.closest("[class*='st-key-']")?.className ?? "")?.[1];
+      const text = target.getAttribute("aria-valuetext");
+      document.dispatchEvent(new CustomEvent("slidermoved", { detail: { slider, text } }));
+    }
+  });
+  window.sliderWatch.observe(document.body, { subtree: true, attributeFilter: ["aria-valuetext"] });
+};
+
+const put = (layout, path, value) => {
+  const names = path.split(".");
+  const last = names.pop();
+  names.reduce((inner, name) => inner[name], layout)[last] = value;
+};
+
+// Numbers and marks at one stop of the slider, as the server will say them; of several stops within
+// a frame only the last is drawn.
+function follow(host, index) {
+  for (const place of document.querySelectorAll("[data-live]")) {
+    const texts = host.wanted.live.numbers[place.dataset.live];
+    if (texts) place.textContent = texts[index];
+  }
+  cancelAnimationFrame(host.frame);
+  host.frame = requestAnimationFrame(() => {
+    const { moving, live } = host.wanted;
+    const { shapes, annotations } = structuredClone(moving);
+    for (const [path, values] of Object.entries(live.tracks)) put({ shapes, annotations }, path, values[index]);
+    if (shapes.length) window.Plotly.relayout(host, { shapes, annotations: notes(annotations, theme(host)) });
+  });
+}
+
+// Ahead of the server, what it alone can say fades.
+const ahead = (is) => document.documentElement.classList.toggle("ahead", is);
+
+function lead(host) {
+  watch();
+  document.removeEventListener("slidermoved", host.follow);
+  host.follow = ({ detail: { slider, text } }) => {
+    const { live } = host.wanted;
+    const index = slider === live?.slider ? live.texts.indexOf(text) : -1;
+    if (index < 0 || !host.layout) return;
+    ahead(index !== live.here);
+    follow(host, index);
+  };
+  document.addEventListener("slidermoved", host.follow);
+}
+
+// An answer to an earlier move must not throw back a slider that has been moved on.
+function catchUp(host) {
+  const { live } = host.wanted;
+  const input = document.querySelector(`.st-key-${live.slider} input`);
+  const index = input === document.activeElement ? live.texts.indexOf(input?.getAttribute("aria-valuetext")) : -1;
+  const moved = index >= 0 && index !== live.here;
+  ahead(moved);
+  if (moved) follow(host, index);
+}
 
 function draw(Plotly, host, data) {
   const look = theme(host);
@@ -63,8 +126,10 @@ export default function ({ parentElement, data, setTriggerValue }) {
   host.style.height = `${data.height}px`;
   host.choose = (point) => setTriggerValue("chosen", point);
   host.wanted = data;
+  if (data.live) lead(host);
   // The last state wins when several arrive while the library loads.
   library(data.library)
     .then((Plotly) => host.wanted === data && draw(Plotly, host, data))
+    .then(() => host.wanted === data && data.live && catchUp(host))
     .catch((error) => { host.textContent = `This chart could not be drawn: ${error.message}.`; });
 }

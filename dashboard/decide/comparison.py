@@ -8,7 +8,7 @@ import streamlit as st
 from dashboard.cache import BY_KEY
 from dashboard.csv_export import csv
 from dashboard.decide.indicators import cached_verdict
-from dashboard.shell import link
+from dashboard.shell import PARTS, link
 from trust_core.decision.certify import ChosenIndicator, indicator_to_certify
 from trust_core.decision.compare_audits import (
     CHANGES,
@@ -28,7 +28,6 @@ ALONE = (
     "changed stands here, part by part."
 )
 LISTED = 10
-PARTS = "pages/parts.py"
 
 
 def show_comparison(audit: Audit, other: Audit, chosen: ChosenIndicator, recall: float) -> None:

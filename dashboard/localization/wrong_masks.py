@@ -12,7 +12,7 @@ import streamlit as st
 from dashboard.cache import BY_KEY
 from dashboard.localization.url_state import MaskSettings, part_query, write_masks_url
 from dashboard.localization.words import LEGEND, contradiction_sentences, iou_text
-from dashboard.shell import link
+from dashboard.shell import PARTS, link
 from dashboard.url_state import link_query, sync_widget
 from trust_core.decision.localization.metrics import Masks
 from trust_core.decision.localization.pixel_counts import cells_of
@@ -38,7 +38,6 @@ from trust_core.storage.audit_files import Audit
 
 SHOWN, SIDE, LINE = 8, 220, 2
 READERS = min(SHOWN, os.cpu_count() or 1)
-PARTS = "pages/parts.py"
 NAMES = {MISSED: "Missed", FALSE_ALARM: "False alarms", LOWEST: "Least agreement"}
 ORDER = {
     MISSED: "Defective parts without a predicted mask, the largest defects first.",

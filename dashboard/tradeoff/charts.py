@@ -1,83 +1,169 @@
-"""The charts of the Trade-off page: figures kept as text, marks made anew at each move."""
+"""The charts of the Trade-off page: what they draw, and how it moves with the slider of τ."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import streamlit as st
 
-from dashboard.chart import Drawing, chart, drawing
+from dashboard.chart import Drawing, Live, chart, drawing
+from dashboard.tradeoff.heat_table import HeatTable, heat_table
 from trust_core.decision.curves import Tradeoff, heat_counts, heat_thresholds
 from trust_core.decision.indicators.registry import THRESHOLD_SHIFT
-from trust_core.decision.operating_point import OperatingPoint
-from trust_core.decision.tradeoff import Floats
+from trust_core.decision.operating_point import OperatingPoint, counts_along
+from trust_core.decision.tradeoff import Curve
 from trust_core.figures import tradeoff
-from trust_core.figures.elements import OUTCOME_COLOURS, Layout
+from trust_core.figures.elements import OUTCOME_COLOURS, Layout, threshold_text, tracks
+from trust_core.figures.words.point import moving_numbers
 from trust_core.storage.audit_files import Audit
 
 Choose = Callable[[float, float | None], None]
 MOST_KINDS = 9
+SLIDER = "threshold"  # key of the slider that the charts follow
 
 
-def draw_tradeoff(audit: Audit, scores: Tradeoff, point: OperatingPoint, choose: Choose) -> None:
+@dataclass(frozen=True)
+class OtherCurve:
+    """The curve of another audit, drawn over those of the open one.
+
+    Attributes:
+        key: of the audit, with all that its curve depends on.
+        name: of it.
+        points: its trade-off.
+    """
+
+    key: str
+    name: str
+    points: Curve
+
+
+def draw_tradeoff(
+    audit: Audit,
+    scores: Tradeoff,
+    point: OperatingPoint,
+    stops: list[float],
+    choose: Choose,
+    other: OtherCurve | None = None,
+) -> None:
     """The trade-off curves, with the operating point marked on the chosen one."""
-    figure, names = _tradeoff(scores, audit.key, point.role, point.indicator, point.strength)
+    at = point.role, point.indicator, point.strength
+    other_key = other.key if other else ""
+    figure, names = _tradeoff(scores, other, audit.key, *at, other_key)
     points = scores.curves[point.strength]
     shift = points if point.indicator == THRESHOLD_SHIFT else scores.shift
     chart(
         figure,
         key="tradeoff",
-        alt="Missed defects caught over good parts re-inspected: a curve for each strength, and a "
+        alt="Missed photos caught over good photos re-inspected: a curve for each strength, and a "
         "dashed one for threshold shift. The operating point is marked.",
         moving=tradeoff.mark_tradeoff(points, point.threshold, shift, names),
         revision=f"{audit.key} {point.role}",
         on_choose=choose,
+        live=_live(scores, stops, audit.key, *at, np.asarray(stops).tobytes()),
+        here=stops.index(point.threshold),
     )
 
 
 def draw_heat(
-    audit: Audit, scores: Tradeoff, point: OperatingPoint, choose: Choose, *, missed: bool
+    audit: Audit,
+    scores: Tradeoff,
+    point: OperatingPoint,
+    stops: list[float],
+    choose: Choose,
+    *,
+    missed: bool,
 ) -> None:
-    """Missed defects caught, or good parts re-inspected, at every threshold and strength."""
-    figure, thresholds = _heat(scores, audit.key, point.role, point.indicator, missed)
-    what = "Missed defects caught" if missed else "Good parts re-inspected"
-    chart(
-        figure,
+    """Missed photos caught, or good photos re-inspected, at every threshold and strength."""
+    made = np.asarray(stops).tobytes()
+    table = _heat(scores, stops, audit.key, point.role, point.indicator, missed, made)
+    row = list(audit.strengths).index(point.strength)
+    heat_table(
+        table,
         key="heat-caught" if missed else "heat-again",
-        alt=f"{what} at each threshold and strength, as a table of counts.",
-        moving=tradeoff.mark_count_table(
-            audit.strengths, thresholds, point.strength, point.threshold
-        ),
+        slider=SLIDER,
+        chosen=(row, stops.index(point.threshold)),
         on_choose=choose,
     )
 
 
 def draw_kinds(rows: list[tuple[str, int, int]]) -> None:
     """Caught and still missed, by kind of defect."""
-    alt = "Missed defects caught and still missed, by kind."
+    alt = "Missed photos caught and still missed, by kind of defect."
     chart(drawing(tradeoff.kind_bars(rows)), key="kinds", alt=alt)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
 def _tradeoff(
-    _scores: Tradeoff, key: str, role: str, indicator: str, strength: float
+    _scores: Tradeoff,
+    _other: OtherCurve | None,
+    key: str,
+    role: str,
+    indicator: str,
+    strength: float,
+    other_key: str,
 ) -> tuple[Drawing, list[Layout]]:
     alone = indicator == THRESHOLD_SHIFT
-    figure = tradeoff.tradeoff_chart(_scores.curves, _scores.shift, strength, shift_only=alone)
+    other = (_other.name, _other.points) if _other else None
+    figure = tradeoff.tradeoff_chart(
+        _scores.curves, _scores.shift, strength, shift_only=alone, other=other
+    )
     names = [note.to_plotly_json() for note in figure.layout.annotations]
     return drawing(figure), names
 
 
+@st.cache_data(max_entries=64, show_spinner=False)
+def _live(
+    _scores: Tradeoff,
+    _stops: list[float],
+    key: str,
+    role: str,
+    indicator: str,
+    strength: float,
+    made: bytes,
+) -> Live:
+    """What moves with the slider, at each of its stops."""
+    points = _scores.curves[strength]
+    shift = points if indicator == THRESHOLD_SHIFT else _scores.shift
+    point = OperatingPoint(indicator, strength, 0.0, role)
+    marks = [tradeoff.mark_tradeoff(points, stop, shift) for stop in _stops]
+    counts = [moving_numbers(found) for found in counts_along(points, shift, point, _stops)]
+    numbers = {name: [one[name] for one in counts] for name in counts[0]}
+    return Live(SLIDER, [threshold_text(stop) for stop in _stops], tracks(marks), numbers)
+
+
 @st.cache_data(max_entries=32, show_spinner=False)
 def _heat(
-    _scores: Tradeoff, key: str, role: str, indicator: str, missed: bool
-) -> tuple[Drawing, Floats]:
+    _scores: Tradeoff,
+    _stops: list[float],
+    key: str,
+    role: str,
+    indicator: str,
+    missed: bool,
+    made: bytes,
+) -> HeatTable:
     thresholds = heat_thresholds(_scores)
-    fn, tn = heat_counts(_scores, thresholds)
+    side = 0 if missed else 1
+    fixed, own = (heat_counts(_scores, at)[side] for at in (thresholds, _stops))
     points = next(iter(_scores.curves.values()))
-    counts, total, what, colour = (
-        (fn, points.fn, "missed defects caught", OUTCOME_COLOURS["TP"])
+    about: dict[str, Any] = (
+        {
+            "total": points.fn,
+            "what": "missed photos caught",
+            "colour": OUTCOME_COLOURS["TP"],
+        }
         if missed
-        else (tn, points.tn, "good parts re-inspected", OUTCOME_COLOURS["FP"])
+        else {
+            "total": points.tn,
+            "what": "good photos re-inspected",
+            "colour": OUTCOME_COLOURS["FP"],
+        }
     )
-    strengths = list(_scores.curves)
-    figure = tradeoff.count_table(counts, strengths, thresholds, total, what, colour)
-    return drawing(figure), thresholds
+    return HeatTable(
+        strengths=list(_scores.curves),
+        thresholds=thresholds.tolist(),
+        counts=fixed.tolist(),
+        stops=_stops,
+        own=own.tolist(),
+        **about,
+    )

@@ -15,7 +15,8 @@ from tests.browser.server import ROOT, Server, settled
 
 Visit = Callable[[str], Page]
 CHART = ".st-key-tradeoff .chart"
-COUNTS = re.compile(r"(\d+) of (\d+) missed defects caught; (\d+) of (\d+) good parts")
+HEATS = ("caught", "again")
+COUNTS = re.compile(r"(\d+) of (\d+) missed photos caught; (\d+) of (\d+) good photos")
 
 
 @pytest.fixture(scope="module")
@@ -110,12 +111,45 @@ def x_range(page: Page) -> list[float]:
     return page.evaluate(f"document.querySelector('{CHART}').layout.xaxis.range")
 
 
-def test_a_click_on_a_cell_goes_there(visit: Visit, told: dict) -> None:
+def test_what_a_drag_moves_is_what_the_server_then_confirms(visit: Visit, told: dict) -> None:
+    page = drawn(visit("tradeoff?audit=demo&eps=1"))
+    before, asked = counts(page), page.url
+    place = page.locator(f"{CHART} .shapelayer path").last.get_attribute("d")
+    thumb = page.locator(".st-key-threshold [data-testid=stSliderThumbValue]").locator("..")
+    box = thumb.bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(box["x"] - 60, box["y"] + box["height"] / 2, steps=5)
+    expect(page.locator("html.ahead")).to_be_attached()
+    expect(page.locator(f"{CHART} .shapelayer path").last).not_to_have_attribute("d", place)
+    during = counts(page)
+    assert during != before
+    ringed = [int(page.locator(f".st-key-heat-{n} td.here").inner_text()) for n in HEATS]
+    assert ringed == [during[0], during[2]]
+    assert page.url == asked  # the server has heard nothing yet
+    page.mouse.up()
+    expect(page).not_to_have_url(asked)
+    expect(page.locator("html.ahead")).not_to_be_attached()
+    settled(page)
+    assert counts(page) == during
+    check_against(told, page)
+
+
+def test_the_heat_tables_are_walked_by_keyboard_and_clicked(visit: Visit, told: dict) -> None:
     page = drawn(visit("tradeoff?audit=demo&eps=0"))
-    cells = page.locator(".st-key-heat-again .chart .nsewdrag")
-    cells.scroll_into_view_if_needed()
-    box = cells.bounding_box()
-    cells.click(position={"x": box["width"] * 0.55, "y": box["height"] * 0.17})  # the top row
+    here = page.locator(".st-key-heat-again td.here")
+    here.focus()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowLeft")
+    label = page.locator("td:focus").get_attribute("aria-label")
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile("eps=1"))
+    settled(page)
+    check_against(told, page)
+    assert label.startswith(f"{counts(page)[2]} of {counts(page)[3]} good photos re-inspected")
+    expect(here).to_have_text(str(counts(page)[2]))
+    last = page.locator(".st-key-heat-caught tr").last.locator("td").first
+    last.click()
     expect(page).to_have_url(re.compile("eps=4"))
     settled(page)
     check_against(told, page)
@@ -158,7 +192,7 @@ def test_the_keyboard_reaches_the_slider_and_words_name_the_chart(visit: Visit) 
     page = drawn(visit("tradeoff?audit=demo&eps=0"))
     chart = page.locator(CHART)
     assert chart.get_attribute("role") == "img"
-    assert "Missed defects caught" in chart.get_attribute("aria-label")
+    assert "Missed photos caught" in chart.get_attribute("aria-label")
     before = finding(page).inner_text()
     page.locator(".st-key-threshold input").focus()
     page.keyboard.press("End")

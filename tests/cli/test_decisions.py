@@ -7,8 +7,10 @@ from xml.etree import ElementTree as Xml
 import pytest
 
 from tests.decision.test_certify import KEYS, parts
-from tests.fakes import write_fake_audit
+from tests.fakes import passed_parts, write_fake_audit
 from trust_core.cli.main import main
+from trust_core.data.tables import samples_of_csv
+from trust_core.decision.journal import dispute
 
 
 @pytest.fixture
@@ -114,3 +116,24 @@ def test_certify_wants_exactly_one_of_two_forms(audit: str, rest, capsys):
 def test_a_folder_without_an_audit_is_said(tmp_path: Path, capsys):
     assert main(["gate", str(tmp_path), "--recall", "0.9"]) == 2
     assert "holds no audit" in capsys.readouterr().err
+
+
+def test_labels_called_wrong_are_turned_in_the_recount_and_in_the_file(tmp_path: Path, capsys):
+    audit = write_fake_audit(tmp_path / "audit", passed_parts([0.9, 0.5], [0.7, 0.3]))
+    (sample_id,) = audit.query("SELECT sample_id FROM scores WHERE iou_difference > 0.8 LIMIT 1")[
+        "sample_id"
+    ]
+    dispute(audit, sample_id, "only dust", "Ada")
+    file = tmp_path / "labels.csv"
+    assert main(["labels", str(audit.folder), "--csv", str(file), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["before"]["outcomes"] == {"FN": 2, "TP": 0, "TN": 2, "FP": 0}
+    assert told["after"]["outcomes"] == {"FN": 1, "TP": 0, "TN": 3, "FP": 0}
+    assert (told["corrected"], told["to_check"]) == (1, None)
+    assert [(e["who"], e["note"]) for e in told["called_wrong"]] == [("Ada", "only dust")]
+    table = samples_of_csv(Path(audit.manifest.data.root), file, ("good",), None).table
+    assert table["label"].sum() == 1
+    assert main(["labels", str(audit.folder)]) == 0
+    printed = capsys.readouterr().out
+    assert "With 1 label turned: FN 1  TP 0  TN 3  FP 0." in printed
+    assert "no second reader" in printed

@@ -40,7 +40,7 @@ def test_ways_on_keep_the_audit_and_lead_to_the_same_numbers(demo: Audit):
     assert ways["Look at the trade-off →"] == "audit=demo&ind=iou_difference&eps=0&tau=0.6"
     assert {"Open the parts →", "Audit your own model →"} <= set(ways)
     trade = open_page("tradeoff", **dict(parse_qsl(ways["Look at the trade-off →"])))
-    assert "4 of 10 missed defects caught; 1 of 5 good parts re-inspected" in texts(trade)
+    assert "4 of 10 missed photos caught; 1 of 5 good photos re-inspected" in texts(trade)
 
 
 def test_a_choice_is_told_with_its_person_and_what_is_proven(workspace: Path):

@@ -15,7 +15,7 @@ from trust_core.decision.curves import tradeoff
 from trust_core.decision.journal import JOURNAL, decide, entries, open_seals
 from trust_core.storage.audit_files import Audit
 
-COUNTS = re.compile(r"(\d+) of (\d+) missed defects caught; (\d+) of (\d+) good parts")
+COUNTS = re.compile(r"(\d+) of (\d+) missed photos caught; (\d+) of (\d+) good photos")
 
 
 @pytest.fixture
@@ -107,7 +107,7 @@ def test_the_rival_stands_beside(audit: Audit) -> None:
     caught, missed, again, _ = counts(app)
     shift = tradeoff(audit).as_json()["threshold_shift"]["points"]
     rival = next(p["flagged_tn"] for p in shift if p["flagged_fn"] >= caught)
-    told = f"would re-inspect {rival} good parts for the same catch, {abs(rival - again)} "
+    told = f"would re-inspect {rival} good photos for the same catch, {abs(rival - again)} "
     assert told in texts(app)
     home = texts(open_page(audit="mine", ind="iou_difference", eps="0", tau="0.1"))
     assert f"Looking again at {caught + again} of them by IoU difference" in home
@@ -122,14 +122,14 @@ def test_where_it_came_from_is_one_slide_and_parts_that_change_side_are_counted(
 ) -> None:
     workspace_with(tmp_path, monkeypatch, passed_parts([0.9, 0.5], [0.7, 0.3, 0.1]))
     app = opened(tau="0.9")
-    assert "Move the threshold or the strength to see which parts change side." in texts(app)
+    assert "Move the threshold or the strength to see which photos change side." in texts(app)
     for tau in (0.7, 0.5):  # two steps of one slide
         stop = next(s for s in stops_of(app) if tau - 0.2 < s <= tau)
         fine(app.select_slider("threshold").set_value(stop).run())
-    told = "Since τ 0.9, ε 0 – newly flagged: 1 missed defect, 1 good part."
+    told = "Since τ 0.9, ε 0 – newly flagged: 1 missed photo, 1 good photo."
     assert told in texts(app)
     fine(app.select_slider("strength").set_value(1.0).run())
-    assert "no part changed side" in texts(app)
+    assert "no photo changed side" in texts(app)
 
 
 def stops_of(app: AppTest) -> list[float]:
@@ -151,7 +151,7 @@ def test_a_sealed_role_is_opened_deliberately_and_logged_once(audit: Audit) -> N
 
 def test_from_a_seal_one_can_turn_back(audit: Audit) -> None:
     app = opened(role="certify")
-    back = next(b for b in app.button if b.label == "Back to the parts for choosing")
+    back = next(b for b in app.button if b.label == "Back to the photos for choosing")
     fine(back.click().run())
     assert query(app, "role") == "tune"
     assert counts(app)
@@ -188,11 +188,11 @@ def keep_button(app: AppTest):
 @pytest.mark.parametrize(
     ("parts", "says"),
     [
-        (passed_parts([math.nan], [math.nan, math.nan]), "None of these parts has a score"),
+        (passed_parts([math.nan], [math.nan, math.nan]), "None of these photos has a score"),
         (passed_parts([], [0.1, 0.2]), "no defect was missed"),
-        (passed_parts([0.1, 0.2], []), "no good part was passed"),
-        (passed_parts([0.5], [0.5]), "1 of 1 missed defect caught; 1 of 1 good part"),
-        ([Part(True, 0.9, (0.5,)), Part(False, 0.7, (0.5,))], "None of these parts has a score"),
+        (passed_parts([0.1, 0.2], []), "no good photo was passed"),
+        (passed_parts([0.5], [0.5]), "1 of 1 missed photo caught; 1 of 1 good photo"),
+        ([Part(True, 0.9, (0.5,)), Part(False, 0.7, (0.5,))], "None of these photos has a score"),
     ],
 )
 def test_little_data_is_said_plainly(
@@ -233,3 +233,32 @@ def test_a_move_reads_the_journal_at_most_once(
         fine(app.select_slider("threshold").set_value(stop).run())
         assert float(query(app, "tau")) == stop
         assert len(reads) == noted
+
+
+def test_what_can_be_re_inspected_a_shift_leads_to_the_threshold(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace_with(tmp_path, monkeypatch, passed_parts([0.9, 0.5], [0.8, 0.4, 0.3, 0.1]))
+    # All defective parts are missed: 25 a missed photo, 12.5 a good one, of 100 parts a shift.
+    app = opened(tau="0.1", rate="50", shift="100")
+    fine(app.number_input("afford-shift").set_value(70).run())
+    assert query(app, "tau") == "0.5"
+    assert counts(app) == (2, 2, 1, 4)
+    assert app.number_input("afford-shift").placeholder == "now 62 photos"
+    fine(app.number_input("afford-shift").set_value(20).run())
+    assert "asks for more than 20 re-inspections a shift" in texts(app)
+    assert query(app, "tau") == "0.5"
+
+
+def test_another_audit_is_laid_over_where_its_photos_are_not_sealed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    audit = workspace_with(tmp_path, monkeypatch, random_parts(60))
+    write_fake_audit(tmp_path / "rival", passed_parts([0.9, 0.5], [0.7]))
+    app = opened()
+    assert "Dotted:" not in texts(app)
+    app = opened(**{"with": "rival", "eps": "4"})
+    assert "Dotted: rival at ε 4, on its own 2 missed photos and 1 good photo." in texts(app)
+    open_seals(audit, ["test"], "a look")
+    sealed = texts(opened(**{"with": "rival", "role": "test"}))
+    assert "Its photos for test are sealed." in sealed

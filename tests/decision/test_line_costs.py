@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.fakes import random_parts, write_fake_audit
+from tests.fakes import passed_parts, random_parts, write_fake_audit
 from trust_core.decision.certificate import Demand
 from trust_core.decision.certify import ChosenIndicator, compute_certificate
+from trust_core.decision.curves import tradeoff
 from trust_core.decision.indicators.registry import THRESHOLD_SHIFT
 from trust_core.decision.journal import open_seals
 from trust_core.decision.line_costs import (
@@ -26,6 +27,7 @@ from trust_core.decision.line_costs import (
     on_the_line,
     outcomes,
     threshold_options,
+    within_budget,
 )
 from trust_core.decision.operating_point import OperatingPoint
 from trust_core.decision.tradeoff import curve
@@ -240,3 +242,18 @@ def test_the_line_counts_what_the_threshold_flags(audit: Audit) -> None:
     assert told["escapes_before"].value == pytest.approx(1e4 * missed)
     assert told["escapes_after"].value == 0
     assert told["reinspections"].value == pytest.approx(1000 * (0.01 * missed + 0.99 * passed))
+
+
+def test_the_threshold_that_flags_most_within_a_budget(tmp_path: Path) -> None:
+    parts = passed_parts([0.9, 0.5], [0.8, 0.4, 0.3, 0.1])
+    audit = write_fake_audit(tmp_path / "few", parts)
+    points = tradeoff(audit).curves[0.0]
+    # Half of 100 parts are defective and all of those missed: 25 a missed photo, 12.5 a good one.
+    line = Line(0.5, 100, 1, 1)
+    asked = {20: None, 25: 0.9, 40: 0.8, 62.4: 0.8, 62.5: 0.5, 70: 0.5, 99: 0.3, 100: 0.0}
+    assert {most: within_budget(audit, points, line, most) for most in asked} == asked
+
+
+def test_within_a_budget_there_is_none_without_a_score(tmp_path: Path) -> None:
+    audit = write_fake_audit(tmp_path / "none", passed_parts([NAN], [NAN]))
+    assert within_budget(audit, tradeoff(audit).curves[0.0], LINE, 1e9) is None

@@ -1,5 +1,6 @@
 """Figures: what they show is what the curves say."""
 
+import copy
 import json
 
 import numpy as np
@@ -13,9 +14,9 @@ from trust_core.figures.elements import (
     ACCENT,
     GREY,
     OUTCOME_COLOURS,
-    label,
     shortened,
     threshold_text,
+    tracks,
 )
 from trust_core.figures.tradeoff import (
     OTHER_POINTS,
@@ -48,7 +49,7 @@ def test_the_chosen_strength_stands_out_and_threshold_shift_is_grey_and_dashed()
     shown = traces(figure)
     assert figure.data[-1].meta == 0.5  # on top
     assert shown[0.5].line.width > shown[0.0].line.width
-    assert shown[0.5].line.color == ACCENT
+    assert len({shown[e].line.color for e in CURVES}) == len(CURVES)
     assert (shown[None].line.color, shown[None].line.dash) == (GREY, "6px,5px")
     assert all(shown[e].line.dash is None for e in CURVES)
 
@@ -77,17 +78,55 @@ def test_the_mark_stands_on_the_point_and_the_rival_at_the_same_catch() -> None:
     assert (own["xanchor"], own["yanchor"], own["fillcolor"]) == (0.5, 0.5, ACCENT)
     assert (rival["xanchor"], rival["yanchor"], rival["fillcolor"]) == (1.0, 0.5, GREY)
     assert (line["x0"], line["x1"], line["y0"], line["y1"]) == (0.5, 1.0, 0.5, 0.5)
-    texts = [note["text"] for note in layout["annotations"]]
-    assert texts == ["2 by threshold shift", "<b>Operating point</b><br>1 re-inspected"]
+    assert [note["text"] for note in layout["annotations"]] == [
+        "<b>● Operating point:</b> 1 good photos re-inspected",
+        "<b>◆ By threshold shift:</b> 2 for the same catch",
+    ]
     go.Layout(layout)  # what Plotly does not know, it refuses
 
 
-def test_names_of_curves_make_room_for_the_marks() -> None:
-    names = [label(0.5, 0.5, "near"), label(0.9, 0.1, "far")]
-    points = curve(np.array([0.9, 0.7, 0.5, 0.3]), np.array([True, False, True, False]))
-    texts = [n["text"] for n in tradeoff.mark_tradeoff(points, 0.6, points, names)["annotations"]]
-    assert "far" in texts
-    assert "near" not in texts
+def test_what_the_slider_moves_is_the_same_as_marking_anew() -> None:
+    points, stops = CURVES[0.5], [0.9, 0.4, 0.0, -2.0]
+    layouts = [tradeoff.mark_tradeoff(points, stop, SHIFT) for stop in stops]
+    found = tracks(layouts)
+    assert found["shapes.2.xanchor"] == [one["shapes"][2]["xanchor"] for one in layouts]
+    for stop, layout in enumerate(layouts):
+        moved = copy.deepcopy(layouts[0])
+        for path, values in found.items():
+            kind, index, name = path.split(".")
+            moved[kind][int(index)][name] = values[stop]
+        assert moved == layout
+
+
+def test_every_curve_has_a_name_of_its_colour_and_no_name_lies_on_another() -> None:
+    figure = tradeoff.tradeoff_chart(CURVES, SHIFT, 0.5, other=("a <b>", random_curve(80, 7)))
+    notes = figure.layout.annotations
+    names = ["<b>ε 0.5</b>", "ε 0", "ε 4", "threshold shift", "a &lt;b&gt;"]
+    assert [note.text for note in notes] == names
+    shown = traces(figure)
+    assert [note.font.color for note in notes[:3]] == [shown[e].line.color for e in (0.5, 0, 4)]
+    places = np.array([(note.x, note.y) for note in notes])
+    apart = np.abs(places[:, None] - places)
+    far = (apart[..., 0] > 0.05) | (apart[..., 1] > 0.049)
+    assert far[~np.eye(len(notes), dtype=bool)].all()
+
+
+def test_curves_that_are_one_share_a_name() -> None:
+    figure = tradeoff.tradeoff_chart({0.0: SHIFT, 1.0: SHIFT}, CURVES[0.0], 1.0)
+    assert figure.layout.annotations[0].text == "<b>ε 0 to 1</b>"
+
+
+def test_strengths_are_told_apart_on_white_and_on_black() -> None:
+    colours = tradeoff.strength_colours((0, 0.1, 0.25, 0.5, 1, 2, 4, 8))
+    assert len(set(colours.values())) == 8
+    for colour in colours.values():
+        channels = np.array([int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)])
+        linear = np.where(
+            channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4
+        )
+        light = float(linear @ (0.2126, 0.7152, 0.0722))
+        assert 1.05 / (light + 0.05) >= 3  # of the WCAG, for marks
+        assert (light + 0.05) / (0.0091 + 0.05) >= 3  # on #14181C
 
 
 @pytest.mark.parametrize("missed", [True, False])
@@ -96,29 +135,6 @@ def test_without_missed_defects_or_good_parts_nothing_is_marked(missed: bool) ->
     assert tradeoff.mark_tradeoff(points, 0.2, points)["shapes"] == []
     figure = tradeoff.tradeoff_chart({0.0: points}, points, 0.0)
     assert json.loads(figure.to_json())["data"][0]["name"] == "decision threshold"
-
-
-def test_a_heat_table_says_its_counts_and_carries_its_cells() -> None:
-    counts = np.array([[0, 1200], [3, 2400]])
-    taus = np.array([0.5, -0.25])
-    figure = tradeoff.count_table(counts, (0.0, 2.0), taus, 2400, "good parts", "#E69F00")
-    cells, texts = figure.data
-    assert cells.z.tolist() == [[0, 0.5], [0.00125, 1]]
-    assert list(texts.text) == ["0", "1,200", "3", "2,400"]
-    rows = [[0.5, 0, 0], [-0.25, 0, 1200], [0.5, 2, 3], [-0.25, 2, 2400]]
-    assert texts.customdata.tolist() == rows
-    assert list(figure.layout.xaxis.ticktext) == ["0.5", "−0.25"]
-    assert list(figure.layout.yaxis.ticktext) == ["0", "2"]
-
-
-@pytest.mark.parametrize(
-    ("threshold", "x"), [(0.5, 0), (0.4, 0.5), (0.3, 1), (0.0, 2), (9, 0), (-9, 2)]
-)
-def test_the_ring_stands_between_columns_in_proportion(threshold: float, x: float) -> None:
-    layout = tradeoff.mark_count_table((0.0, 2.0), np.array([0.5, 0.3, 0.0]), 2.0, threshold)
-    (ring,) = layout["shapes"]
-    assert (ring["xanchor"], ring["yanchor"]) == (pytest.approx(x), 1)
-    go.Layout(layout)
 
 
 def test_bars_say_caught_and_still_missed_and_escape_names() -> None:

@@ -249,6 +249,83 @@ def show_localize(result: dict[str, Any]) -> None:
         print(f"Contradictions: {len(parts):,} {CONTRADICTION_WORDS[name]}.")
 
 
+def add_labels(part: argparse.ArgumentParser) -> None:
+    """Options of the job `labels`."""
+    _add_audit(part)
+    part.add_argument("--most", type=int, default=20, help="doubted labels to list")
+    part.add_argument("--csv", type=Path, metavar="FILE", help="all labels, the wrong ones turned")
+    _add_role(part)
+
+
+def run_labels(options: argparse.Namespace) -> dict[str, Any]:
+    """Labels called wrong and what they change, and those most worth checking; no model runs."""
+    from dataclasses import asdict, replace
+
+    from trust_core.decision.journal import disputes
+    from trust_core.decision.json_object import json_object
+    from trust_core.decision.label_review import (
+        corrected_ids,
+        corrected_table,
+        labels_to_check,
+        recount,
+    )
+    from trust_core.decision.standing import leading_point
+    from trust_core.storage.atomic import replacing
+    from trust_core.storage.audit_files import open_audit
+    from trust_core.storage.csv_text import csv_text, harmless_path
+
+    audit = open_audit(options.audit)
+    wrong, point = corrected_ids(audit), replace(leading_point(audit), role=options.role)
+    doubts = labels_to_check(audit, options.role, options.most)
+    counted = recount(audit, point, wrong)
+    if options.csv:
+        table = corrected_table(audit)
+        with replacing(options.csv) as unfinished:
+            unfinished.write_text(csv_text(table.assign(path=table["path"].map(harmless_path))))
+    return {
+        "audit": str(options.audit),
+        "role": options.role,
+        "indicator": point.indicator,
+        "strength": point.strength,
+        "threshold": point.threshold,
+        "called_wrong": [asdict(entry) for entry in disputes(audit)],
+        "corrected": counted.corrected,
+        **{
+            name: {
+                "outcomes": result.outcomes,
+                "counts": asdict(result.counts),
+                "verdict": json_object(asdict(result.verdict)),
+            }
+            for name, result in (("before", counted.before), ("after", counted.after))
+        },
+        "to_check": None if doubts is None else [asdict(doubt) for doubt in doubts],
+    }
+
+
+def show_labels(result: dict[str, Any]) -> None:
+    """Labels called wrong, what the audit says with and without them, and what to check."""
+    for entry in result["called_wrong"]:
+        print(
+            f"Called wrong by {entry['who']}, {entry['when']}: {entry['sample_id']} {entry['note']}"
+        )
+    corrected = amount(result["corrected"], "label", "labels")
+    names = {"before": "As the data says", "after": f"With {corrected} turned"}
+    for name in names if result["corrected"] else ("before",):
+        counts = "  ".join(f"{k} {n:,}" for k, n in result[name]["outcomes"].items())
+        verdict = result[name]["verdict"]
+        print(f"{names[name]}: {counts}. {verdict['colour'].capitalize()}. {verdict['sentence']}")
+    if result["to_check"] is None:
+        print("There is no second reader to doubt labels with: too few parts, or an older audit.")
+        return
+    print("Labels most worth checking; nothing is changed by itself:")
+    for doubt in result["to_check"]:
+        label = "defective" if doubt["label"] else "good"
+        print(
+            f"  {doubt['path']}: {label}; against it detector {doubt['detector']:.0%}, second "
+            f"reader {doubt['reader']:.0%}"
+        )
+
+
 def add_decide(part: argparse.ArgumentParser) -> None:
     """Options of the job `decide`."""
     _add_audit(part)

@@ -102,6 +102,12 @@ JOBS: dict[str, Job | dict[str, Job]] = {
         decisions.run_autotune,
         decisions.show_autotune,
     ),
+    "labels": Job(
+        "labels called wrong, and those most worth checking",
+        decisions.add_labels,
+        decisions.run_labels,
+        decisions.show_labels,
+    ),
     "localize": Job(
         "do the masks mark the defects?",
         decisions.add_localize,

@@ -1,6 +1,6 @@
 """`decisions.jsonl`: what people decided on an audit. Appended to, never changed.
 
-Operating points chosen, seals opened, labels disputed: when, who, what, why.
+Operating points chosen, seals opened, labels disputed and kept: when, who, what, why.
 
 Every line carries the sha256 of all bytes before it (`previous`), and a file beside the journal the
 sha256 of all of them: a line that was changed or removed, by a fault of the disk or by hand, is
@@ -30,7 +30,8 @@ JOURNAL = "decisions.jsonl"
 HEAD = "decisions.head.json"  # bytes of the journal after the last entry, and their sha256
 SEALED = ("certify", "test")
 
-OPERATING_POINT, SEAL_OPENED, LABEL_DISPUTED = "operating_point", "seal_opened", "label_disputed"
+OPERATING_POINT, SEAL_OPENED = "operating_point", "seal_opened"
+LABEL_DISPUTED, LABEL_KEPT = "label_disputed", "label_kept"
 
 
 @dataclass(frozen=True)
@@ -260,13 +261,21 @@ def dispute(audit: Audit, sample_id: str, note: str, who: str = "") -> None:
     append(audit, LABEL_DISPUTED, who, sample_id=sample_id, note=note.strip())
 
 
+def keep_label(audit: Audit, sample_id: str, who: str = "") -> None:
+    """Take back that a label is wrong; both stay in the journal."""
+    append(audit, LABEL_KEPT, who, sample_id=sample_id)
+
+
 def disputes(audit: Audit) -> list[Dispute]:
-    """Labels that somebody called wrong, oldest first."""
-    return [
-        Dispute(*(str(entry.get(name, "")) for name in ("when", "who", "sample_id", "note")))
-        for entry in entries(audit)
-        if entry.get("what") == LABEL_DISPUTED
-    ]
+    """Labels that somebody called wrong and nobody took back since, oldest first."""
+    found: list[Dispute] = []
+    for entry in entries(audit):
+        if entry.get("what") == LABEL_DISPUTED:
+            names = ("when", "who", "sample_id", "note")
+            found.append(Dispute(*(str(entry.get(name, "")) for name in names)))
+        elif entry.get("what") == LABEL_KEPT:
+            found = [one for one in found if one.sample_id != entry.get("sample_id")]
+    return found
 
 
 def current_user() -> str:

@@ -200,6 +200,24 @@ def costs_along(audit: Audit, points: Curve, line: Line) -> tuple[Floats, Floats
     return told["reinspections"], told["cost_after"]
 
 
+def within_budget(audit: Audit, points: Curve, line: Line, most: float) -> float | None:
+    """The threshold that flags most within a number of re-inspections a shift, made round.
+
+    Args:
+        audit: a finished audit.
+        points: a trade-off of its `tune`.
+        line: what the user says of the line.
+        most: re-inspections a shift that can be afforded.
+
+    Returns:
+        τ; None when even the threshold that flags least asks for more, or none has a score.
+    """
+    again, _ = costs_along(audit, points, line)
+    # The first point flags only the unscored: no threshold leads there. NaN is never within.
+    fits = np.flatnonzero(again[1:] <= most)
+    return slider_stops(points, float(points.thresholds[1 + fits[-1]]))[1] if len(fits) else None
+
+
 def audit_on_the_line(
     audit: Audit, role: str, point: OperatingPoint, line: Line
 ) -> dict[str, LineValue]:

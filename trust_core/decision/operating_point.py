@@ -1,7 +1,8 @@
 """An operating point: indicator, strength, threshold; what it flags, and where one begins."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -78,8 +79,17 @@ def count_flags(points: Curve, shift: Curve, point: OperatingPoint) -> FlagCount
     caught, lost = int(points.flagged_fn[index]), int(points.flagged_tn[index])
     same = shift.at_caught(caught) if caught and point.indicator != THRESHOLD_SHIFT else None
     shift_tn = None if same is None else int(shift.flagged_tn[same])
-    as_many = shift.flagged_fn[shift.flagged_fn + shift.flagged_tn <= caught + lost]
-    return FlagCounts(points.fn, points.tn, caught, lost, shift_tn, int(as_many.max(initial=0)))
+    # Both counts only grow along the curve: the last point within as many is the best of them.
+    within = int(np.searchsorted(shift.flagged, caught + lost, "right"))
+    shift_fn = int(shift.flagged_fn[within - 1]) if within else 0
+    return FlagCounts(points.fn, points.tn, caught, lost, shift_tn, shift_fn)
+
+
+def counts_along(
+    points: Curve, shift: Curve, point: OperatingPoint, stops: Sequence[float]
+) -> list[FlagCounts]:
+    """`count_flags` at each of some thresholds."""
+    return [count_flags(points, shift, replace(point, threshold=stop)) for stop in stops]
 
 
 def changed_sides(

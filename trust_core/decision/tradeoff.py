@@ -50,6 +50,11 @@ class Curve:
         return _share(self.flagged_tn, self.tn)
 
     @cached_property
+    def flagged(self) -> Counts:
+        """All that is flagged at each τ, `(K + 1,)`."""
+        return self.flagged_fn + self.flagged_tn
+
+    @cached_property
     def auroc(self) -> float:
         """Area under the curve from (0, 0); NaN without an FN or a TN."""
         if not self.fn or not self.tn:
@@ -70,7 +75,7 @@ class Curve:
 
     def at_caught(self, caught: int) -> int | None:
         """Index of the first point, with the lowest TN loss, that flags so many missed defects."""
-        return int(np.argmax(self.flagged_fn >= caught)) if self.fn else None
+        return int(np.searchsorted(self.flagged_fn, min(caught, self.fn))) if self.fn else None
 
     def gains(self) -> "Curve":
         """The points that catch one more missed defect: all that a wanted recall can lead to."""

@@ -3,7 +3,7 @@
 Marks and labels are shapes and annotations of a layout; what has no colour takes the page's.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 Layout = dict[str, Any]
@@ -24,6 +24,7 @@ OUTCOME_COLOURS = {
 SHIFT_LINE = {"color": GREY, "width": 2.5, "dash": "6px,5px"}
 EDGE = {"color": WHITE, "width": 1.5}  # of a marker
 TEXT_SIZE = 13
+DIGITS = 5  # of a share: a tenth of what a picture can show, a third of the text
 RIGHT = 0.74  # labels of points further right stand left of them, inside the picture
 
 
@@ -83,12 +84,6 @@ def diamond(x: float, y: float, radius: int, colour: str) -> Layout:
     return _mark(x, y, colour) | {"type": "path", "path": path}
 
 
-def ring(x: float, y: float, radius: int, colour: str) -> Layout:
-    """A mark that what it stands on shows through."""
-    line = {"color": colour, "width": 3}
-    return spot(x, y, radius, colour) | {"fillcolor": NONE, "line": line}
-
-
 def _mark(x: float, y: float, colour: str) -> Layout:
     return {
         "xsizemode": "pixel",
@@ -126,6 +121,47 @@ def label(x: float, y: float, text: str, colour: str = "", *, side: str = "below
         "xshift": -10 if left else 10,
         "yshift": lift,
     } | ({"font": {"color": colour, "size": TEXT_SIZE}} if colour else {})
+
+
+def corner(text: str, colour: str, line: int) -> Layout:
+    """Text in the lower right corner of a picture, on its last line (0) or on one above it."""
+    return {
+        "x": 1,
+        "xref": "paper",
+        "xanchor": "right",
+        "xshift": -8,
+        "y": 0,
+        "yref": "paper",
+        "yanchor": "bottom",
+        "yshift": 8 + 20 * line,
+        "text": text,
+        "showarrow": False,
+        "bgcolor": NONE,
+        "font": {"color": colour, "size": TEXT_SIZE},
+    }
+
+
+def tracks(layouts: Sequence[Layout]) -> dict[str, list[Any]]:
+    """What differs between layouts of the same pieces: path of a value → the value in each.
+
+    >>> tracks([{"shapes": [{"x": 1, "y": 0}]}, {"shapes": [{"x": 2, "y": 0}]}])
+    {'shapes.0.x': [1, 2]}
+    """
+    flat = [dict(_leaves(layout)) for layout in layouts]
+    paths = flat[0] if flat else {}
+    found = {path: [one[path] for one in flat] for path in paths}
+    return {path: all_ for path, all_ in found.items() if any(v != all_[0] for v in all_)}
+
+
+def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - JSON
+    """Each value of nested JSON with its path, `shapes.0.x`."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value)
+    for name, part in inner:
+        here = f"{path}.{name}".removeprefix(".")
+        if isinstance(part, dict | list):
+            yield from _leaves(part, here)
+        else:
+            yield here, part
 
 
 def threshold_text(value: float) -> str:

@@ -1,72 +1,101 @@
-"""Charts of the trade-off: curves, tables of counts, bars by kind of defect.
+"""Charts of the trade-off: curves with the operating point, bars by kind of defect.
 
-What a slider moves (the operating point and its name) is not drawn by a trace but by shapes and
+What a slider moves (the operating point and its counts) is not drawn by a trace but by shapes and
 annotations, so that a page can move it without drawing a curve again: a figure shows the curves,
-`mark_tradeoff` and `mark_count_table` say what its layout becomes at a point.
+`mark_tradeoff` says what its layout becomes at a point.
 
-Notation: `E` strengths, `T` thresholds, `n` points of a drawn curve.
+Notation: `E` strengths, `n` points of a drawn curve.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import plotly.graph_objects as go
 
 from trust_core.decision.indicators.registry import SHIFT_NAME
-from trust_core.decision.tradeoff import DRAWN_POINTS, Counts, Curve, Floats
+from trust_core.decision.tradeoff import DRAWN_POINTS, Curve, Floats
 from trust_core.figures.elements import (
     ACCENT,
+    DIGITS,
     GREY,
     NONE,
     OUTCOME_COLOURS,
     SHIFT_LINE,
     Layout,
     bare_axis,
+    corner,
     diamond,
     frame,
     label,
-    ring,
     segment,
     share_axis,
     shortened,
     spot,
-    threshold_text,
 )
 
 OTHER_POINTS, SHIFT_POINTS = 160, 300
 VISIBLE_POINTS = 90  # more markers than that would make a thick line
-ROOM = 0.055  # that a label needs around it, as a share of the picture
-LOW = 0.12  # a label below a point lower than that would lie on the axis
+# From weak to strong, all of a brightness that stands out on white and on black alike (3 : 1).
+STRENGTH_RAMP = ("#2185C5", "#7A68D8", "#BE4BA6", "#D9483B", "#B06A00")
+OTHER_AUDIT = {"color": "#00917A", "width": 2, "dash": "2px,4px"}
+NAME_POINTS = 120  # of a curve, among which its name looks for a place
+CHARACTER, LINE = 0.0125, 0.05  # width of a letter and height of a line, as shares of the picture
+
+
+def strength_colours(strengths: Iterable[float]) -> dict[float, str]:
+    """A colour for each strength ε, along `STRENGTH_RAMP` in their order."""
+    known = sorted(strengths)
+    anchors = np.array([[int(c[i : i + 2], 16) for i in (1, 3, 5)] for c in STRENGTH_RAMP])
+    places = np.linspace(0, len(anchors) - 1, len(known)) if len(known) > 1 else np.zeros(1)
+    channels = [np.interp(places, np.arange(len(anchors)), anchors[:, i]) for i in range(3)]
+    return {
+        strength: "#" + "".join(f"{round(value):02X}" for value in colour)
+        for strength, colour in zip(known, np.stack(channels, axis=-1).tolist(), strict=True)
+    }
 
 
 def tradeoff_chart(
-    curves: Mapping[float, Curve], shift: Curve, chosen: float, *, shift_only: bool = False
+    curves: Mapping[float, Curve],
+    shift: Curve,
+    chosen: float,
+    *,
+    shift_only: bool = False,
+    other: tuple[str, Curve] | None = None,
 ) -> go.Figure:
-    """Missed defects caught over good parts re-inspected, a curve per strength.
+    """Missed photos caught over good photos re-inspected, a curve per strength, each named.
 
     Args:
         curves: of one indicator, by strength ε.
         shift: of just lowering the decision threshold.
-        chosen: the strength that is drawn in the accent.
+        chosen: the strength that is drawn thick.
         shift_only: the indicator is threshold shift itself: one dashed line is all there is.
+        other: name of another audit and its curve, drawn dotted over these.
 
     Returns:
         A figure whose curves carry their strength as `meta`, and at each point
-        `customdata = (τ, missed defects flagged, good parts flagged)`.
+        `customdata = (τ, missed photos flagged, good photos flagged)`.
     """
     shown = {} if shift_only else curves
+    colours = strength_colours(curves)
     meta = chosen if shift_only else None
     lines = [_line(shift, SHIFT_POINTS, "decision threshold", line=SHIFT_LINE, meta=meta)]
+    named = [(SHIFT_NAME, GREY, shift)]
+    if other is not None:
+        name = escape(shortened(other[0]))
+        lines.append(_line(other[1], SHIFT_POINTS, name, line=OTHER_AUDIT, meta=None))
+        named.append((name, str(OTHER_AUDIT["color"]), other[1]))
     for strength in sorted(shown, key=lambda e: (e == chosen, e)):  # the chosen one on top
-        lines.append(_strength_line(shown[strength], strength, strength == chosen))
-    layout = frame(470, top=26) | {
+        one = strength == chosen
+        lines.append(_strength_line(shown[strength], strength, colours[strength], chosen=one))
+    layout = frame(470, top=34) | {
         "hovermode": "closest",
-        "xaxis": share_axis(f"Good parts re-inspected, of {shift.tn:,}"),
-        "yaxis": share_axis(f"Missed defects caught, of {shift.fn:,}"),
-        "annotations": _curve_labels(shown, shift, chosen),
+        "xaxis": share_axis(f"Good photos re-inspected, of {shift.tn:,}"),
+        "yaxis": share_axis(f"Missed photos caught, of {shift.fn:,}"),
+        "annotations": _curve_names([*_strength_names(shown, chosen, colours), *named]),
     }
     return go.Figure(lines, layout)
 
@@ -76,101 +105,35 @@ def mark_tradeoff(
 ) -> Layout:
     """Layout that marks the operating point, and what threshold shift asks for the same catch.
 
+    Of one curve it has the same pieces at every threshold, so that `elements.tracks` can follow
+    them. What the marks are is said in the lower right corner, where no curve runs.
+
     Args:
         points: the chosen curve.
         threshold: τ.
         shift: the curve of threshold shift; `points` itself when that is the indicator.
         names: annotations that stay, those of the figure.
     """
-    index = points.at(threshold)
-    x, y = float(points.tn_loss[index]), float(points.fn_recall[index])
-    if not (math.isfinite(x) and math.isfinite(y)):
+    if not (points.fn and points.tn):
         return {"shapes": [], "annotations": list(names)}
-    shapes, texts = [], []
+    index = points.at(threshold)
+    x, y = _place(points, index)
+    shapes = [spot(x, y, 8, ACCENT)]
+    own = f"<b>● Operating point:</b> {points.flagged_tn[index]:,} good photos re-inspected"
+    texts = [corner(own, ACCENT, 0 if points is shift else 1)]
     rival = shift.at_caught(int(points.flagged_fn[index]))
     if rival is not None and points is not shift:
-        rival_x, rival_y = float(shift.tn_loss[rival]), float(shift.fn_recall[rival])
+        rival_x, rival_y = _place(shift, rival)
         # A line at the height of the point: how much further threshold shift has to go.
         between = segment((x, rival_x), (y, y), color=GREY, width=1.5, dash="dot")
-        shapes += [between, diamond(rival_x, rival_y, 6, GREY)]
-        if abs(rival_x - x) > ROOM:
-            told = f"{shift.flagged_tn[rival]:,} by {SHIFT_NAME}"
-            texts.append(label(rival_x, rival_y, told, GREY, side="above"))
-    shapes.append(spot(x, y, 8, ACCENT))
-    own = f"<b>Operating point</b><br>{points.flagged_tn[index]:,} re-inspected"
-    texts.append(label(x, y, own, side="below" if y > LOW else "above"))
-    return {"shapes": shapes, "annotations": [*(n for n in names if _apart(n, texts)), *texts]}
-
-
-def count_table(
-    counts: Counts,
-    strengths: Sequence[float],
-    thresholds: Floats,
-    total: int,
-    what: str,
-    colour: str,
-) -> go.Figure:
-    """A table of counts over threshold (right flags more) and strength, the fuller the darker.
-
-    Args:
-        counts: `(E, T)`.
-        strengths: ε, ascending, `(E,)`.
-        thresholds: τ, descending, `(T,)`.
-        total: what a cell is a part of.
-        what: is counted, a plural, for the hover.
-        colour: of a full cell, `#rrggbb`.
-
-    Returns:
-        A figure whose cells carry `customdata = (τ, ε, count)`.
-    """
-    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
-    cells = go.Heatmap(
-        z=counts / max(1, total),
-        zmin=0,
-        zmax=1,
-        colorscale=[[i, f"rgba({red},{green},{blue},{0.04 + 0.56 * i})"] for i in (0, 1)],
-        showscale=False,
-        xgap=1,
-        ygap=1,
-        hoverinfo="none",
-    )
-    x, y = np.meshgrid(np.arange(len(thresholds)), np.arange(len(strengths)))
-    tau, strength = np.meshgrid(thresholds, np.asarray(strengths, dtype=np.float64))
-    texts = go.Scatter(
-        x=x.ravel(),
-        y=y.ravel(),
-        mode="text",
-        text=[f"{n:,}" for n in counts.ravel()],
-        textfont_size=12,
-        customdata=np.stack((tau.ravel(), strength.ravel(), counts.ravel()), axis=-1),
-        hovertemplate=(
-            f"%{{customdata[2]:,d}} of {total:,} {what}<br>"
-            "ε %{customdata[1]:~g}, threshold %{customdata[0]:.4~g}<extra></extra>"
-        ),
-    )
-    layout = frame(88 + 27 * len(strengths)) | {
-        "hovermode": "closest",
-        "hoverdistance": 40,
-        "xaxis": bare_axis([threshold_text(t) for t in thresholds], "Flagging threshold τ"),
-        "yaxis": bare_axis([f"{e:g}" for e in strengths], "Strength ε"),
-    }
-    return go.Figure([cells, texts], layout)
-
-
-def mark_count_table(
-    strengths: Sequence[float], thresholds: Floats, strength: float, threshold: float
-) -> Layout:
-    """Layout that rings the operating point on a `count_table`.
-
-    Between two columns it stands in proportion to τ; outside them, at the edge.
-    """
-    x = np.interp(-threshold, -thresholds, np.arange(len(thresholds)))
-    y = list(strengths).index(strength)
-    return {"shapes": [ring(float(x), y, 12, ACCENT)], "annotations": []}
+        shapes = [between, diamond(rival_x, rival_y, 6, GREY), *shapes]
+        told = f"<b>◆ By {SHIFT_NAME}:</b> {shift.flagged_tn[rival]:,} for the same catch"
+        texts.append(corner(told, GREY, 0))
+    return {"shapes": shapes, "annotations": [*texts, *names]}
 
 
 def kind_bars(rows: Sequence[tuple[str, int, int]]) -> go.Figure:
-    """Bars of missed defects by kind: caught, and still missed, with their counts.
+    """Bars of missed photos by kind of defect: caught, and still missed, with their counts.
 
     Args:
         rows: `(kind, caught, total)`, the first on top; at least one.
@@ -211,60 +174,77 @@ def kind_bars(rows: Sequence[tuple[str, int, int]]) -> go.Figure:
     return go.Figure(bars, layout)
 
 
-def _curve_labels(curves: Mapping[float, Curve], shift: Curve, chosen: float) -> list[Layout]:
-    """Names beside the curves, where there is room; the others are named by their hover."""
-    named = [(f"<b>ε {e:g}</b>", ACCENT, curves[e]) for e in curves if e == chosen]
-    named.append((SHIFT_NAME, GREY, shift))
-    named += [(f"ε {e:g}", ACCENT, points) for e, points in sorted(curves.items()) if e != chosen]
-    if not (shift.fn and shift.tn):
+def _strength_names(
+    curves: Mapping[float, Curve], chosen: float, colours: Mapping[float, str]
+) -> list[tuple[str, str, Curve]]:
+    """Name, colour and curve of the strengths, the chosen one first; equal curves share a name."""
+    found: list[tuple[str, str, Curve]] = []
+    for strength in sorted(curves, key=lambda e: (e != chosen, e)):
+        points = curves[strength]
+        if all(points is not known for *_, known in found):
+            equal = [e for e in sorted(curves) if curves[e] is points]
+            text = f"ε {equal[0]:g}" + (f" to {equal[-1]:g}" if len(equal) > 1 else "")
+            bold = f"<b>{text}</b>" if chosen in equal else text
+            found.append((bold, colours[strength], points))
+    return found
+
+
+def _curve_names(named: Sequence[tuple[str, str, Curve]]) -> list[Layout]:
+    """A name for each curve, right below its line, where fewest lines and names are in the way."""
+    if not all(points.fn and points.tn for *_, points in named):
         return []
-    ways = [
-        np.stack((points.tn_loss, points.fn_recall), axis=-1)[points.representatives(OTHER_POINTS)]
-        for *_, points in named
-    ]
-    taken = np.empty((0, 2))
+    ways = [_dense(points) for *_, points in named]
+    taken = np.empty((0, 4))
     texts: list[Layout] = []
     for place, ((text, colour, _), way) in enumerate(zip(named, ways, strict=True)):
-        inside = way[(way[:, 0] > 0.03) & (way[:, 0] < 0.72) & (way[:, 1] > 0.08)]
-        others = np.concatenate([taken, *ways[:place], *ways[place + 1 :]])
-        if not len(inside):
-            continue
-        foot = inside + np.array((0.05, -0.035))  # a name stands right of and below its curve
-        room = _distance(foot, others) if len(others) else np.ones(len(foot))
-        best = int(np.argmax(room))
-        if room[best] < ROOM and colour == ACCENT and len(texts) > 1:
-            continue
-        x, y = inside[best].tolist()
-        width = 0.0105 * len(text) if colour == GREY else 0.05
-        strip = np.stack((x + np.linspace(0, width, 8), np.full(8, y - 0.035)), axis=-1)
-        taken = np.concatenate((taken, strip))
-        texts.append(label(x, y, text, colour))
+        wide = CHARACTER * len(text.removeprefix("<b>").removesuffix("</b>"))
+        inside = way[(way[:, 0] < 0.98 - wide) & (way[:, 1] > 0.2)]
+        spots = inside if len(inside) else way
+        left, top = spots[:, 0] + 0.012, spots[:, 1] - 0.012
+        boxes = np.stack((left, left + wide, top - LINE, top), axis=-1)
+        others = np.concatenate([ways[i] for i in range(len(ways)) if i != place] or [way[:0]])
+        crossed = _inside(others, boxes).sum(axis=1)
+        hidden = _overlapping(boxes, taken).sum(axis=1)
+        # A name may be crossed by a line, but never lies on another name if that can be helped.
+        best = int(np.argmin(hidden * 1000 + crossed + _inside(way, boxes).sum(axis=1)))
+        taken = np.concatenate((taken, boxes[best : best + 1]))
+        x, y = spots[best].tolist()
+        texts.append(label(x, y, text, colour) | {"bgcolor": NONE})  # a ground would cut the curves
     return texts
 
 
-def _distance(points: Floats, others: Floats) -> Floats:
-    """Distance of each point `(n, 2)` to the nearest of the others `(m, 2)`, `(n,)`."""
-    gaps = points[:, None] - others[None]
-    return np.sqrt((gaps**2).sum(axis=-1).min(axis=1))
+def _dense(points: Curve) -> Floats:
+    """Places along a curve at even steps, as shares `(NAME_POINTS, 2)`."""
+    index = points.representatives(OTHER_POINTS)
+    x, y = points.tn_loss[index], points.fn_recall[index]
+    way = np.concatenate(([0.0], np.cumsum(np.hypot(np.diff(x), np.diff(y)))))
+    at = np.linspace(0, way[-1], NAME_POINTS)
+    return np.stack((np.interp(at, way, x), np.interp(at, way, y)), axis=-1)
 
 
-def _apart(curve_name: Layout, texts: Sequence[Layout]) -> bool:
-    """Whether none of the texts would lie on the name of a curve."""
-    wide, high = 0.26, 0.09
-    return all(
-        abs(curve_name["x"] - t["x"]) > wide or abs(curve_name["y"] - t["y"]) > high for t in texts
-    )
+def _inside(places: Floats, boxes: Floats) -> npt.NDArray[np.bool_]:
+    """Which places `(m, 2)` lie in which boxes `(n, 4)` of left, right, bottom, top, `(n, m)`."""
+    left, right, bottom, top = boxes[:, :, None].transpose(1, 0, 2)
+    x, y = places.T
+    return np.asarray((x > left) & (x < right) & (y > bottom) & (y < top))
 
 
-def _strength_line(points: Curve, strength: float, chosen: bool) -> go.Scatter:
+def _overlapping(boxes: Floats, others: Floats) -> npt.NDArray[np.bool_]:
+    """Which boxes `(n, 4)` and others `(m, 4)` share a place, `(n, m)`."""
+    left, right, bottom, top = boxes[:, :, None].transpose(1, 0, 2)
+    low, high, foot, head = others.T
+    return np.asarray((left < high) & (right > low) & (bottom < head) & (top > foot))
+
+
+def _strength_line(points: Curve, strength: float, colour: str, *, chosen: bool) -> go.Scatter:
     called = f"ε {strength:g}"
     if not chosen:
-        thin = {"color": ACCENT, "width": 1.3}
-        return _line(points, OTHER_POINTS, called, line=thin, opacity=0.5, meta=strength)
-    strong = {"color": ACCENT, "width": 3}
+        thin = {"color": colour, "width": 1.4}
+        return _line(points, OTHER_POINTS, called, line=thin, meta=strength)
+    strong = {"color": colour, "width": 3.5}
     line = _line(points, DRAWN_POINTS, called, line=strong, meta=strength, mode="lines+markers")
     visible = len(line.x) <= VISIBLE_POINTS
-    line.marker = {"size": 6 if visible else 9, "color": ACCENT, "opacity": 1 if visible else 0}
+    line.marker = {"size": 6 if visible else 9, "color": colour, "opacity": 1 if visible else 0}
     return line
 
 
@@ -277,16 +257,22 @@ def _line(points: Curve, limit: int, called: str, **style: Any) -> go.Scatter:  
         y=_brief(points.fn_recall[index]),
         customdata=list(zip(thresholds, *counts, strict=True)),
         hovertemplate=(
-            f"%{{customdata[1]:,d}} of {points.fn:,} missed defects caught<br>"
-            f"%{{customdata[2]:,d}} of {points.tn:,} good parts re-inspected<br>"
+            f"%{{customdata[1]:,d}} of {points.fn:,} missed photos caught<br>"
+            f"%{{customdata[2]:,d}} of {points.tn:,} good photos re-inspected<br>"
             f"{called}{', threshold' if style['meta'] is not None else ''} "
-            "%{customdata[0]:.4~g}<extra></extra>"
+            "%{customdata[0]}<extra></extra>"
         ),
         name=called,
         **({"mode": "lines"} | style),
     )
 
 
+def _place(points: Curve, index: int) -> tuple[float, float]:
+    """Where a point of a curve lies in the picture."""
+    x, y = points.flagged_tn[index] / points.tn, points.flagged_fn[index] / points.fn
+    return round(float(x), DIGITS), round(float(y), DIGITS)
+
+
 def _brief(shares: Floats) -> list[float | None]:
     """Shares to a hundred-thousandth: a tenth of what a picture can show, a third of the text."""
-    return [round(share, 5) if math.isfinite(share) else None for share in shares.tolist()]
+    return [round(share, DIGITS) if math.isfinite(share) else None for share in shares.tolist()]

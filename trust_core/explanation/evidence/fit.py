@@ -3,6 +3,7 @@
 Only images of `train` and `tune` are read: sealed roles stay sealed.
 """
 
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import fields
 from functools import lru_cache
@@ -23,10 +24,10 @@ from trust_core.storage.atomic import replacing
 from trust_core.storage.audit_files import EVIDENCE, Audit
 
 UNSEALED_ROLES = ("train", "tune")
-MOST_FITTED_IMAGES = 1000
-MOST_FITTED_PIXELS = (
-    MOST_FITTED_IMAGES * 256 * 256
-)  # of larger images fewer are read: all are held at once
+MOST_FITTED_IMAGES = 1000  # where evidence shapes scores
+MOST_AWAITED_IMAGES = 250  # where somebody waits for it: reading takes longer than fitting
+PIXELS = 256 * 256  # of larger images fewer are read: all are held at once
+READERS = 4
 GAUSSIAN_ARRAYS = ("mean", "covariance", "low", "high")
 LARGEST_WINDOW = 24  # one fit serves every smaller window
 
@@ -40,18 +41,22 @@ def as_pixels(preprocessing: Preprocessing, path: Path) -> Tensor:
     return torch.from_numpy(preprocessing.pixels(preprocessing.read(path))).float() / 255
 
 
-def fit_to_files(root: Path, paths: list[str], preprocessing: Preprocessing) -> PatchGaussian:
-    """Fit to the first of these images, at most `MOST_FITTED_IMAGES`; unreadable ones are left out.
+def fit_to_files(
+    root: Path,
+    paths: list[str],
+    preprocessing: Preprocessing,
+    most: int = MOST_FITTED_IMAGES,
+) -> PatchGaussian:
+    """Fit to the first of these images, at most `most`; unreadable ones are left out.
 
     Raises:
         DataError: not one can be read.
     """
-    images = []
     height, width = preprocessing.size
-    most = min(MOST_FITTED_IMAGES, max(1, MOST_FITTED_PIXELS // (height * width)))
-    for path in paths[:most]:
-        with suppress(UnreadableImage):  # the audit says which, and why
-            images.append(as_pixels(preprocessing, root / path))
+    most = min(most, max(1, most * PIXELS // (height * width)))
+    with ThreadPoolExecutor(READERS) as pool:
+        read = pool.map(lambda path: _readable(preprocessing, root / path), paths[:most])
+        images = [image for image in read if image is not None]
     if not images:
         raise DataError(
             f"Evidence learns what surroundings look like from images of train and tune, and of "
@@ -59,6 +64,12 @@ def fit_to_files(root: Path, paths: list[str], preprocessing: Preprocessing) -> 
         )
     window = min(LARGEST_WINDOW, min(preprocessing.size) - 2 * PAD)
     return fit_patch_gaussian(images, window=window, pad=PAD)
+
+
+def _readable(preprocessing: Preprocessing, path: Path) -> Tensor | None:
+    with suppress(UnreadableImage):  # the audit says which, and why
+        return as_pixels(preprocessing, path)
+    return None
 
 
 def unsealed_paths(samples: pd.DataFrame) -> list[str]:
@@ -84,7 +95,12 @@ def audit_patch_gaussian(audit: Audit, window: int = 10) -> PatchGaussian:
     root = Path(audit.manifest.data.root)
     samples = audit.query("SELECT sample_id, path, role FROM samples")
     return _patch_gaussian(
-        audit.folder, root, unsealed_paths(samples), audited_preprocessing(audit), window
+        audit.folder,
+        root,
+        unsealed_paths(samples),
+        audited_preprocessing(audit),
+        window,
+        MOST_AWAITED_IMAGES,
     )
 
 
@@ -93,18 +109,17 @@ def running_patch_gaussian(
 ) -> PatchGaussian:
     """The same for the evidence maps of an audit that is about to run in `folder`."""
     window = evidence_window(preprocessing.size)
-    return _patch_gaussian(
-        folder, dataset.root, unsealed_paths(dataset.samples), preprocessing, window
-    )
+    paths = unsealed_paths(dataset.samples)
+    return _patch_gaussian(folder, dataset.root, paths, preprocessing, window, MOST_FITTED_IMAGES)
 
 
 def _patch_gaussian(
-    folder: Path, root: Path, paths: list[str], preprocessing: Preprocessing, window: int
+    folder: Path, root: Path, paths: list[str], preprocessing: Preprocessing, window: int, most: int
 ) -> PatchGaussian:
     """The Gaussian in an audit folder, cut to a window; fitted to images when it is not there."""
     path = folder / EVIDENCE
     if not path.exists():
-        found = fit_to_files(root, paths, preprocessing)
+        found = fit_to_files(root, paths, preprocessing, most)
         try:
             save_patch_gaussian(found, path)
         except OSError:  # a folder that may only be read is no reason to show nothing

@@ -319,9 +319,11 @@ def fit_patch_gaussian(
     draw = np.random.default_rng(seed)
     each = -(-patches // len(images))
     taken = np.concatenate([_patches(image.numpy(), side, each, draw) for image in images])
-    covariance = [
-        np.cov(taken[:, channel].astype(np.float64).T) for channel in range(len(taken[0]))
-    ]
+    channels = taken.shape[1]
+    if all(np.array_equal(taken[:, 0], taken[:, channel]) for channel in range(1, channels)):
+        covariance = [np.cov(taken[:, 0].astype(np.float64).T)] * channels  # a grey image, repeated
+    else:
+        covariance = [np.cov(taken[:, c].astype(np.float64).T) for c in range(channels)]
     values = taken.transpose(1, 0, 2).reshape(taken.shape[1], -1)
     return PatchGaussian(
         window=window,

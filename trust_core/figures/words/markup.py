@@ -13,13 +13,23 @@ def escape_markdown(text: str) -> str:
     return MARKDOWN.sub(r"\\\1", text)
 
 
-def bold_numbers(sentence: str) -> str:
-    """The sentence as HTML, escaped, its numbers in bold."""
+def bold_numbers(sentence: str, names: Sequence[str] = ()) -> str:
+    """The sentence as HTML, escaped, its numbers in bold.
+
+    Args:
+        sentence: plain text.
+        names: of its numbers in their order, by which a page finds those that move; "" for none.
+    """
     pieces = NUMBER.split(sentence)
+    named = dict(zip(range(1, len(pieces), 2), names, strict=False))
     return "".join(
-        f"<b>{escape(piece)}</b>" if index % 2 else escape(piece)
+        f"<b{_live(named.get(index, ''))}>{escape(piece)}</b>" if index % 2 else escape(piece)
         for index, piece in enumerate(pieces)
     )
+
+
+def _live(name: str) -> str:
+    return f' data-live="{escape(name)}"' if name else ""
 
 
 def quiet(html: str) -> str:

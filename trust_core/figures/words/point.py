@@ -3,7 +3,7 @@
 from trust_core.decision.indicators.registry import SHIFT_NAME, THRESHOLD_SHIFT, indicator_name
 from trust_core.decision.operating_point import FlagCounts, OperatingPoint
 from trust_core.figures.elements import threshold_text
-from trust_core.figures.words.markup import table
+from trust_core.figures.words.markup import bold_numbers, table
 from trust_core.figures.words.numbers import (
     capital,
     count,
@@ -13,23 +13,49 @@ from trust_core.figures.words.numbers import (
     percent,
 )
 
+# Names of the numbers in `caught_sentence` that move with the threshold, in their order.
+CAUGHT_NUMBERS = ("caught", "", "again", "")
+
 
 def caught_sentence(counts: FlagCounts) -> str:
-    """`11 of 12 missed defects caught; 74 of 555 good parts re-inspected`."""
-    caught = f"{of(counts.flagged_fn, counts.fn, 'missed defects')} caught"
-    again = f"{of(counts.flagged_tn, counts.tn, 'good parts')} re-inspected"
+    """`11 of 12 missed photos caught; 74 of 555 good photos re-inspected`."""
+    caught = f"{of(counts.flagged_fn, counts.fn, 'missed photos')} caught"
+    again = f"{of(counts.flagged_tn, counts.tn, 'good photos')} re-inspected"
     caught = caught if counts.fn else "no defect was missed"
-    return f"{caught}; {again if counts.tn else 'no good part was passed'}"
+    return f"{caught}; {again if counts.tn else 'no good photo was passed'}"
+
+
+def caught_html(counts: FlagCounts) -> str:
+    """The same as HTML, its numbers in bold, those that move under their names."""
+    names = CAUGHT_NUMBERS if counts.fn else CAUGHT_NUMBERS[2:]
+    return bold_numbers(caught_sentence(counts), names)
+
+
+def moving_numbers(counts: FlagCounts) -> dict[str, str]:
+    """Every number that moves with the threshold, by its name in `caught_html`, `counts_table`."""
+    rival = counts.shift_tn
+    return {
+        "caught": count(counts.flagged_fn),
+        "caught-share": _share(counts.flagged_fn, counts.fn),
+        "again": count(counts.flagged_tn),
+        "again-share": _share(counts.flagged_tn, counts.tn),
+        "rival": "–" if rival is None else count(rival),
+        "rival-share": "–" if rival is None else _share(rival, counts.tn),
+    }
+
+
+def _share(k: int, n: int) -> str:
+    return percent(k / n) if n else "–"
 
 
 def shift_sentence(counts: FlagCounts) -> str:
-    """Good parts that just lowering the decision threshold asks for the same catch."""
+    """Good photos that just lowering the decision threshold asks for the same catch."""
     if counts.shift_tn is None:
         return ""
     more = counts.shift_tn - counts.flagged_tn
-    again = "as many good parts for the same catch"
+    again = "as many good photos for the same catch"
     if more:
-        again = f"{counted(counts.shift_tn, 'good parts')} for the same catch, "
+        again = f"{counted(counts.shift_tn, 'good photos')} for the same catch, "
         again += f"{count(abs(more))} {'more' if more > 0 else 'fewer'}"
     return f"{capital(SHIFT_NAME)} would re-inspect {again}."
 
@@ -57,19 +83,27 @@ def rule_sentence(point: OperatingPoint) -> str:
     return f"Of the parts called good, those with {by} go to re-inspection."
 
 
-def counts_table(counts: FlagCounts) -> str:
-    """The counts as an HTML table; numbers only, nothing to escape."""
+def counts_table(counts: FlagCounts, *, rival: bool) -> str:
+    """The counts as an HTML table; numbers only, nothing to escape.
+
+    Args:
+        counts: of the operating point.
+        rival: there is one: the indicator is not threshold shift itself.
+    """
     rows = [
-        ("ours", "Missed defects caught", counts.flagged_fn, counts.fn),
-        ("ours", "Good parts re-inspected", counts.flagged_tn, counts.tn),
+        ("ours", "Missed photos caught", "caught", counts.fn),
+        ("ours", "Good photos re-inspected", "again", counts.tn),
     ]
-    if counts.shift_tn is not None:
-        rows.append(("rival", f"by {SHIFT_NAME} instead", counts.shift_tn, counts.tn))
+    if rival:
+        rows.append(("rival", f"by {SHIFT_NAME} for the same catch", "rival", counts.tn))
+    moving = {
+        name: f'<b data-live="{name}">{text}</b>' for name, text in moving_numbers(counts).items()
+    }
     return table(
         "counts",
         [
-            (kind, name, [f"<b>{count(k)}</b> of {count(n)}", percent(k / n) if n else "–"])
-            for kind, name, k, n in rows
+            (kind, name, [f"{moving[key]} of {count(n)}", moving[f"{key}-share"]])
+            for kind, name, key, n in rows
         ],
     )
 
@@ -79,16 +113,16 @@ def proof_sentence(counts: FlagCounts) -> str:
     if not counts.fn:
         return "No defect was missed here, so there is nothing to catch and nothing to prove."
     return (
-        f"As a sample of all missed defects, {of(counts.flagged_fn, counts.fn, 'parts')} means "
+        f"As a sample of all missed defects, {of(counts.flagged_fn, counts.fn, 'photos')} means "
         f"{interval(counts.flagged_fn, counts.fn)} – if the threshold had been fixed beforehand."
     )
 
 
 def sides_sentence(gained: tuple[int, int], lost: tuple[int, int]) -> str:
-    """Which parts change side, `(missed defects, good parts)` each way; "" when none does."""
+    """Which photos change side, `(missed, good)` each way; "" when none does."""
     ways = []
     for verb, (missed, good) in (("newly flagged", gained), ("no longer flagged", lost)):
-        pair = ((missed, "missed defects"), (good, "good parts"))
+        pair = ((missed, "missed photos"), (good, "good photos"))
         named = ", ".join(counted(n, what) for n, what in pair if n)
         ways += [f"{verb}: {named}"] if named else []
     return "; ".join(ways)

@@ -1,0 +1,84 @@
+"""A table of counts over strength and threshold, with the operating point's own column.
+
+A component of ours: an HTML grid that the arrow keys walk over, and whose own column follows the
+slider of the threshold while it is dragged.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import streamlit as st
+
+from dashboard.shell import STATIC, callback
+from trust_core.figures.elements import threshold_text
+
+
+@dataclass(frozen=True)
+class HeatTable:
+    """Counts at `E` strengths and `T` thresholds, and at `S` stops of the slider.
+
+    Attributes:
+        what: is counted, a plural.
+        total: what a count is a part of.
+        colour: of a full cell, `#rrggbb`.
+        strengths: ε, ascending, `(E,)`.
+        thresholds: τ of the fixed columns, descending, `(T,)`.
+        counts: `(E, T)`.
+        stops: τ where the slider can stand, descending, `(S,)`.
+        own: counts of the own column at each stop, `(E, S)`.
+    """
+
+    what: str
+    total: int
+    colour: str
+    strengths: list[float]
+    thresholds: list[float]
+    counts: list[list[int]]
+    stops: list[float]
+    own: list[list[int]]
+
+
+def heat_table(
+    table: HeatTable,
+    *,
+    key: str,
+    slider: str,
+    chosen: tuple[int, int],
+    on_choose: Callable[[float, float], None],
+) -> None:
+    """Draw the table; a cell is chosen by a click, or by Enter where the keyboard stands.
+
+    Args:
+        table: what is in it.
+        key: of the element.
+        slider: key of the slider that its own column follows.
+        chosen: row of the strength, and stop of the slider, of the operating point.
+        on_choose: called with `(threshold, strength)` of a cell.
+    """
+
+    def choose() -> None:
+        cell = st.session_state[key].chosen
+        if cell:
+            on_choose(float(cell["threshold"]), float(cell["strength"]))
+
+    row, stop = chosen
+    data: dict[str, Any] = vars(table) | {
+        "names": [f"{strength:g}" for strength in table.strengths],
+        "texts": [threshold_text(tau) for tau in table.thresholds],
+        "stop_texts": [threshold_text(tau) for tau in table.stops],
+        "slider": slider,
+        "row": row,
+        "stop": stop,
+    }
+    _component()(data=data, key=key, on_chosen_change=callback(choose))
+
+
+@st.cache_resource(show_spinner=False)
+def _component() -> Callable[..., Any]:
+    return st.components.v2.component(
+        "trust_core.heat_table",
+        html='<table class="heat" role="grid"></table>',
+        js=(STATIC / "heat_table.js").read_text(encoding="utf-8"),
+        isolate_styles=False,  # it is styled by the page, as all else
+    )

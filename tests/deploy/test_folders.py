@@ -3,6 +3,8 @@
 import csv
 import json
 import shutil
+import threading
+from pathlib import Path
 
 import pandas as pd
 import pyarrow.parquet as pq
@@ -18,6 +20,8 @@ from trust_core.deploy.folders import (
 )
 from trust_core.deploy.log import GuardLog, guard_log, read_log
 from trust_core.errors import DataError, SettingsError, StoreError
+
+FULL = Path("/dev/full")  # a disk without room
 
 
 @pytest.fixture(scope="module")
@@ -79,11 +83,51 @@ def test_a_torn_last_line_is_left_out_and_another_file_refused(guard, line, tmp_
     inspect_files(guard, find_images([line])[:3], lambda _: None, guard_log(path, guard.folder))
     path.write_text(path.read_text() + '{"time": "2026-')
     assert len(read_log(path)) == 3
+    inspect_files(guard, find_images([line])[:2], lambda _: None, guard_log(path, guard.folder))
+    assert len(read_log(path)) == 5
     (tmp_path / "other").write_text("1\n2\n")
     with pytest.raises(StoreError, match="Line 1 of"):
         read_log(tmp_path / "other")
     with pytest.raises(StoreError, match="Cannot write the log"):
-        GuardLog(tmp_path / "no" / "folder", "x").write([])
+        guard_log(tmp_path / "no" / "folder", guard.folder)
+    with pytest.raises(StoreError, match="No space left"):
+        inspect_files(guard, find_images([line])[:1], lambda _: None, GuardLog(FULL, "x"))
+
+
+def test_files_come_go_and_are_renamed_while_it_watches(guard, line):
+    """By another thread, as fast as it can; whatever is there in the end was decided on, whole."""
+    seen, going = {}, threading.Event()
+    files = [(file.name, file.read_bytes()) for file in sorted(line.glob("*.png"))]
+
+    def busy():
+        for turn in range(60):
+            name, content = files[turn % len(files)]
+            half = line / f"{turn} {name}"
+            half.write_bytes(content[: len(content) // 2])
+            half.write_bytes(content)
+            if turn % 3 == 0:
+                half.rename(line / f"renamed {turn} {name}")
+            elif turn % 3 == 1:
+                half.unlink()
+        going.set()
+
+    looks_after = 0
+
+    def stop():
+        nonlocal looks_after
+        looks_after += going.is_set()
+        return looks_after == 4
+
+    thread = threading.Thread(target=busy)
+    thread.start()
+    try:
+        watch(guard, [line], lambda parts: seen.update({p.name: p for p in parts}), stop=stop,
+              poll=0.01)  # fmt: skip
+    finally:
+        thread.join()
+    assert {image.name for image in find_images([line])} <= seen.keys()
+    for image in find_images([line]):
+        assert (seen[image.name].p_defect is None) == ("torn.png" in image.name)
 
 
 def test_what_arrives_is_inspected_once_when_it_is_whole(guard, line, tmp_path):
@@ -106,6 +150,25 @@ def test_what_arrives_is_inspected_once_when_it_is_whole(guard, line, tmp_path):
     )
     assert sorted(seen) == sorted(image.name for image in find_images([line]))
     assert counts.total() == len(seen)
+
+
+def test_a_folder_that_cannot_be_listed_is_told_once_and_waited_for(guard, line, tmp_path):
+    seen, told, looks = [], [], 0
+
+    def stop():
+        nonlocal looks
+        looks += 1
+        if looks == 3:
+            line.rename(tmp_path / "away")
+        if looks == 5:
+            (tmp_path / "away").rename(line)
+        return looks == 8
+
+    watch(guard, [line], lambda parts: seen.extend(p.name for p in parts), stop=stop, poll=0.01,
+          tell=told.append)  # fmt: skip
+    assert sorted(seen) == sorted(image.name for image in find_images([line]))
+    assert len(told) == 1
+    assert str(line) in told[0]
 
 
 def test_what_means_nothing_is_said(guard, tmp_path):

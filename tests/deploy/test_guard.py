@@ -102,6 +102,39 @@ def test_files_bytes_pictures_and_arrays_are_the_same_part(ware, guard):
     assert len({part.log_odds for part in guard.inspect(forms)}) == 1
 
 
+@pytest.mark.parametrize("mode", ["1", "LA", "P", "PA", "RGBA", "CMYK", "YCbCr", "I;16"])
+def test_a_picture_in_hand_is_read_as_its_file_would_be(guard, tmp_path, mode):
+    grey = np.random.default_rng(0).integers(0, 256, (40, 30), dtype=np.uint8)
+    kind = "jpg" if mode in {"CMYK", "YCbCr"} else "png"
+    file = tmp_path / f"part.{'tif' if mode == 'PA' else kind}"
+    deep = Image.fromarray(grey.astype(np.uint16) * 257)
+    picture = deep if mode == "I;16" else Image.fromarray(grey).convert("RGB").convert(mode)
+    picture.getexif()[0x0112] = 6  # turned
+    picture.save(file, exif=picture.getexif())
+    with Image.open(file) as held:
+        np.testing.assert_array_equal(guard.pixels(held), guard.pixels(file))
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        np.zeros((20, 20), np.float32),  # from 0 to 1, most likely: it would be seen as black
+        np.zeros((20, 20, 3), np.int32),
+        np.zeros((20, 20, 4), np.uint8),
+        np.zeros((0, 20), np.uint8),
+        np.zeros(20, np.uint8),
+        Image.new("F", (20, 20)),
+        Image.new("I", (20, 20)),
+        Image.new("L", (0, 0)),
+        b"",
+    ],
+)
+def test_numbers_without_an_agreed_range_are_no_picture(guard, image):
+    (part,) = guard.inspect([image])
+    assert (part.decision, part.p_defect) == (RE_INSPECT, None)
+    assert part.reason.startswith("unreadable: ")
+
+
 def test_what_cannot_be_read_is_re_inspected_with_its_reason(ware, guard, tmp_path):
     (tmp_path / "torn.png").write_bytes(b"no picture")
     good = ware.files(ware.paths("tune"))[0]

@@ -19,7 +19,7 @@ from PIL import Image
 
 from tests.deploy.ware import make_ware
 from trust_core.deploy import server as module
-from trust_core.deploy.log import guard_log, read_log
+from trust_core.deploy.log import GuardLog, guard_log, read_log
 from trust_core.deploy.server import Limits, create_app
 
 BOUNDARY = "xxbound"
@@ -242,6 +242,15 @@ def test_what_has_begun_is_answered_when_the_server_is_stopped(guard, files):
             time.sleep(0.2)
             slow.go.set()
         assert asked.result()[0] == 200
+
+
+def test_what_cannot_be_noted_does_not_count(guard, files):
+    with served(create_app(guard, log=GuardLog(Path("/dev/full"), "x"))) as found:
+        status, told = found.ask("POST", "/inspect", files[0].read_bytes())
+        assert status == 503
+        assert "No space left" in told["detail"]
+        assert "guard_parts_total{" not in found.ask("GET", "/metrics")[1]
+        assert found.ask("GET", "/health")[1]["queue"] == 0
 
 
 def test_a_fault_is_told_and_the_line_goes_on(guard, files, monkeypatch):

@@ -142,7 +142,7 @@ def run_run(options: argparse.Namespace) -> dict[str, Any]:
                     print(json.dumps(part.as_json()), file=sys.stderr, flush=True)
 
         if options.watch:
-            counts = watch(guard, options.images, write, log, stop=_stopper())
+            counts = watch(guard, options.images, write, log, stop=_stopper(), tell=_tell)
         else:
             counts = inspect_files(guard, images, write, log)
     return {
@@ -251,6 +251,10 @@ def must_not_drift(result: dict[str, Any]) -> None:
     """
     if result["alarm"]:
         raise NotMet("The line has drifted from what was audited.")
+
+
+def _tell(sentence: str) -> None:
+    print(sentence, file=sys.stderr, flush=True)
 
 
 def _stopper() -> Any:  # noqa: ANN401 - a function

@@ -7,7 +7,8 @@ import struct
 import threading
 import warnings
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -69,7 +70,20 @@ def read_image(
     Raises:
         UnreadableImage: with the file name and the reason.
     """
-    image = decode(path, content, upright=upright)
+    return _in_eight_bits(decode(path, content, upright=upright), path, bits)
+
+
+def read_picture(
+    picture: Image.Image, name: str, *, bits: int = SIXTEEN, upright: bool = True
+) -> Image.Image:
+    """The same of a picture that a program holds already; arguments and errors as there."""
+    path = Path(name)
+    with _told(path):
+        image = _loaded(picture, path, upright=upright)
+    return _in_eight_bits(image, path, bits)
+
+
+def _in_eight_bits(image: Image.Image, path: Path, bits: int) -> Image.Image:
     if image.mode in _SIXTEEN_BIT and (most := _largest(image)) >> bits:
         raise UnreadableImage(
             f"{path.name}: it holds values up to {most:,}, more than {bits} bits; say how "
@@ -200,23 +214,37 @@ def decode(
     Whatever Pillow raises of a damaged file it raises in here, and nothing of our own work is done
     in here: so a fault of ours is not taken for one of the file.
     """
+    with _told(path), _open(path if content is None else io.BytesIO(content)) as image:
+        return _loaded(image, path, any_range=any_range, upright=upright)
+
+
+def _loaded(
+    image: Image.Image, path: Path, *, any_range: bool = False, upright: bool = True
+) -> Image.Image:
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        raise UnreadableImage(
+            f"{path.name}: {width} x {height} pixels is more than the limit of "
+            f"{MAX_PIXELS // 1_000_000} million; scale or crop it."
+        )
+    if not width * height:
+        raise UnreadableImage(f"{path.name}: the picture is empty.")
+    image.load()
+    if image.mode not in _READABLE and not (any_range and image.mode in _ANY_RANGE):
+        raise UnreadableImage(
+            f"{path.name}: pixels of type {image.mode} have no agreed range; "
+            "save it with 8 or 16 bits."
+        )
+    found = ImageOps.exif_transpose(image) if upright else image.copy()
+    found.format = image.format
+    return found
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """What Pillow raises of a file, as the reason that there is no picture."""
     try:
-        with _open(path if content is None else io.BytesIO(content)) as image:
-            width, height = image.size
-            if width * height > MAX_PIXELS:
-                raise UnreadableImage(
-                    f"{path.name}: {width} x {height} pixels is more than the limit of "
-                    f"{MAX_PIXELS // 1_000_000} million; scale or crop it."
-                )
-            image.load()
-            if image.mode not in _READABLE and not (any_range and image.mode in _ANY_RANGE):
-                raise UnreadableImage(
-                    f"{path.name}: pixels of type {image.mode} have no agreed range; "
-                    "save it with 8 or 16 bits."
-                )
-            found = ImageOps.exif_transpose(image) if upright else image.copy()
-            found.format = image.format
-            return found
+        yield
     except _TOO_LARGE as error:
         raise UnreadableImage(
             f"{path.name}: more than {MAX_PIXELS // 1_000_000} million pixels; scale or crop it."
@@ -249,7 +277,7 @@ def _as_eight_bit(image: Image.Image, bits: int) -> Image.Image:
         values, top = np.asarray(image).astype(np.uint32), (1 << bits) - 1
         return Image.fromarray(((values * 255 + top // 2) // top).astype(np.uint8))
     if image.mode in ("1", "L", "LA", "La"):
-        return image.convert("L")
+        return image.getchannel(0) if image.mode == "La" else image.convert("L")
     if image.mode == "P":
         colours = np.asarray(image.getpalette("RGB"), dtype=np.uint8).reshape(-1, 3)
         if (colours == colours[:, :1]).all():

@@ -100,12 +100,13 @@ def watch(
     log: GuardLog | None = None,
     *,
     stop: Callable[[], bool] = lambda: False,
+    tell: Callable[[str], None] = lambda _: None,
     poll: float = POLL,
 ) -> Counter[str]:
     """Inspect the images in folders, and those that arrive later, until `stop` says so.
 
     An image is taken when its size has not changed between two looks. A file that is written again
-    under its name is a new part.
+    under its name is a new part. A folder that cannot be listed just now is waited for.
 
     Args:
         guard: a guard.
@@ -113,6 +114,7 @@ def watch(
         write: as in `inspect_files`.
         log: as in `inspect_files`.
         stop: asked after every look.
+        tell: gets why a folder cannot be listed, once.
         poll: seconds between two looks.
     """
     for place in places:
@@ -121,13 +123,19 @@ def watch(
     counts = Counter(dict.fromkeys((DEFECTIVE, GOOD, RE_INSPECT), 0))
     done: dict[Path, tuple[int, int]] = {}
     before: dict[Path, tuple[int, int]] = {}
+    told = ""
     while True:
-        here = {}
-        for place in places:
-            for name in filter(is_image, list_files(place)):
-                status = _status(place / name)
-                if status:
-                    here[Found(place / name, name)] = status
+        try:
+            here = _images_here(places)
+            told = ""
+        except DataError as error:
+            if str(error) != told:
+                told = str(error)
+                tell(told)
+            if stop():
+                return counts
+            time.sleep(poll)
+            continue
         ready = [
             image
             for image, status in here.items()
@@ -143,11 +151,18 @@ def watch(
         time.sleep(poll)
 
 
+def _images_here(places: Sequence[Path]) -> dict[Found, tuple[int, int]]:
+    """The images below some folders, with size and time."""
+    named = [Found(place / n, n) for place in places for n in list_files(place) if is_image(n)]
+    seen = {image: _status(image.path) for image in named}
+    return {image: status for image, status in seen.items() if status}
+
+
 def _status(path: Path) -> tuple[int, int] | None:
-    """Size and time of a file; None when it has just gone."""
+    """Size and time of a file; None when it has just gone, or may not be looked at."""
     try:
         found = path.stat()
-    except FileNotFoundError:
+    except OSError:
         return None
     return found.st_size, found.st_mtime_ns
 

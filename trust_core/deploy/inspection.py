@@ -149,16 +149,16 @@ class Inspector(ABC):
         rule = self.policy.model_preprocessing
         try:
             if isinstance(image, np.ndarray):
+                if not _is_picture(image):
+                    return f"{name}: an array must be (H, W) or (H, W, 3) of uint8."
                 image = Image.fromarray(image)
-            elif isinstance(image, bytes):
-                image = rule.read(Path(name), image)
-            elif not isinstance(image, Image.Image):
-                image = rule.read(Path(image))
+            if isinstance(image, Image.Image):
+                return rule.pixels(rule.read_picture(image, name))
+            if isinstance(image, bytes):
+                return rule.pixels(rule.read(Path(name), image))
+            return rule.pixels(rule.read(Path(image)))
         except UnreadableImage as error:
             return str(error)
-        except (TypeError, ValueError):
-            return f"{name}: an array must be (H, W) or (H, W, 3) of uint8."
-        return rule.pixels(image)
 
     def inspect_pixels(
         self, pixels: npt.NDArray[np.uint8], names: list[str], *, maps: bool = False
@@ -200,6 +200,12 @@ class Inspector(ABC):
             sharpness=seen[1],
             maps=answers.maps[row] if answers.maps else None,
         )
+
+
+def _is_picture(array: npt.NDArray[Any]) -> bool:
+    """Whether an array is a grey or RGB picture of 8 bits; others have no agreed range."""
+    plain = array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 3)
+    return array.dtype == np.uint8 and plain and array.size > 0
 
 
 def _known(value: float) -> float | None:

@@ -8,6 +8,7 @@ that it may be rotated meanwhile.
 
 import hashlib
 import json
+import os
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -26,6 +27,7 @@ LOG_COLUMNS = (
     *("brightness", "sharpness"),
 )
 NUMBERS = ("p_defect", "indicator", "brightness", "sharpness")
+_BEGIN = '{"time": "'  # of every entry
 
 
 @dataclass(frozen=True)
@@ -54,8 +56,8 @@ class GuardLog:
             entry = {"time": now, "policy": self.policy} | {n: told[n] for n in LOG_COLUMNS}
             lines.append(json.dumps(entry, allow_nan=False) + "\n")
         try:
-            with self._lock, self.path.open("a", encoding="utf-8") as file:
-                file.write("".join(lines))
+            with self._lock, self.path.open("ab") as file:
+                file.write((_line_end_missing(self.path) + "".join(lines)).encode())
         except OSError as error:
             raise StoreError(
                 f"Cannot write the log {self.path}: {error.strerror or error}; what the guard "
@@ -64,8 +66,23 @@ class GuardLog:
 
 
 def guard_log(path: Path, folder: Path) -> GuardLog:
-    """The log of the guard in a folder."""
-    return GuardLog(path, policy_hash(folder))
+    """The log of the guard in a folder.
+
+    Raises:
+        StoreError: it cannot be written; said before the first part comes.
+    """
+    log = GuardLog(path, policy_hash(folder))
+    log.write([])
+    return log
+
+
+def _line_end_missing(path: Path) -> str:
+    """The end of a line that a full disk or a kill has torn, so that it tears no other."""
+    with path.open("rb") as file:
+        if not file.seek(0, os.SEEK_END):
+            return ""
+        file.seek(-1, os.SEEK_END)
+        return "" if file.read(1) == b"\n" else "\n"
 
 
 def policy_hash(folder: Path) -> str:
@@ -77,8 +94,8 @@ def read_log(path: Path) -> pd.DataFrame:
     """The parts of a log, in order.
 
     Returns:
-        `time` (UTC), `policy` and `LOG_COLUMNS`; NaN where a part has no number. A last line that
-        was torn is left out.
+        `time` (UTC), `policy` and `LOG_COLUMNS`; NaN where a part has no number. Lines that were
+        torn are left out.
 
     Raises:
         StoreError: the file cannot be read, or is no log of a guard.
@@ -105,8 +122,8 @@ def _entries(path: Path) -> Iterator[dict[str, Any]]:
             entry = json.loads(line)
             yield {name: entry[name] for name in ("time", "policy", *LOG_COLUMNS)}
         except (ValueError, KeyError, TypeError) as error:
-            if number == len(lines) - 1:
-                return
+            if _BEGIN.startswith(line[: len(_BEGIN)]):
+                continue  # torn by a full disk or a killed process
             raise StoreError(
                 f"Line {number + 1} of {path} is no entry of a guard's log; give the log that "
                 "a guard wrote."

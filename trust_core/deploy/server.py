@@ -30,7 +30,7 @@ from starlette.exceptions import HTTPException
 
 from trust_core.deploy.inspection import Inspection, Inspector, Read
 from trust_core.deploy.log import GuardLog, policy_hash
-from trust_core.errors import EngineError
+from trust_core.errors import EngineError, StoreError
 from trust_core.storage.manifest import as_json
 
 DECODERS = 2  # threads: a large picture takes some 300 MB while it is decoded
@@ -248,9 +248,12 @@ def create_app(guard: Inspector, limits: Limits = Limits(), log: GuardLog | None
             )
         finally:
             line.give_back(taken)
-        metrics.count(parts)
         if log:
-            await asyncio.to_thread(log.write, parts)
+            try:
+                await asyncio.to_thread(log.write, parts)
+            except StoreError as error:  # a full disk: what is not noted does not count
+                raise HTTPException(503, str(error), {"Retry-After": "60"}) from error
+        metrics.count(parts)
         told = {"parts": [_told(part, maps=maps) for part in parts]}
         unreadable = all(part.p_defect is None and "unreadable" in part.reason for part in parts)
         return JSONResponse(told, 422 if unreadable else 200)
@@ -278,7 +281,7 @@ REFUSALS = {
     408: "The request took too long to arrive",
     413: "The request is too large, or holds too many files",
     422: "No image of the request can be read: each is to be re-inspected, with its reason",
-    503: "The queue is full; try again",
+    503: "The queue is full, or the log cannot be written; try again",
 }
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
 _FILES = {"type": "array", "items": {"type": "string", "format": "binary"}}

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from trust_core.data.images import MAX_PIXELS, SIXTEEN, read_image
+from trust_core.data.images import MAX_PIXELS, SIXTEEN, read_image, read_picture
 from trust_core.errors import SettingsError, UnreadableImage
 from trust_core.messages import Message, none_of, option
 from trust_core.model.resampling import KERNELS, resampled
@@ -153,6 +153,12 @@ class Preprocessing:
         """
         image = read_image(path, content, bits=self.bits, upright=self.exif == "upright")
         self._scaled(image, path.name)
+        return image
+
+    def read_picture(self, picture: Image.Image, name: str) -> Image.Image:
+        """The same of a picture that a program holds already."""
+        image = read_picture(picture, name, bits=self.bits, upright=self.exif == "upright")
+        self._scaled(image, name)
         return image
 
     def pixels(self, image: Image.Image) -> npt.NDArray[np.uint8]:

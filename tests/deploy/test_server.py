@@ -210,13 +210,16 @@ class Slow:
     def __init__(self, guard) -> None:
         self.guard, self.go = guard, threading.Event()
         self.policy, self.folder, self.batch_size = guard.policy, guard.folder, 2
+        self.sizes = []  # of batches
 
     def pixels(self, *given):
         return self.guard.pixels(*given)
 
-    def inspect_read(self, *given, **more):
-        assert self.go.wait(20)
-        return self.guard.inspect_read(*given, **more)
+    def inspect_read(self, read, names, **more):
+        if not isinstance(read[0], str):
+            assert self.go.wait(20)
+            self.sizes.append(len(read))
+        return self.guard.inspect_read(read, names, **more)
 
 
 def test_a_full_queue_is_told_at_once_and_nothing_is_lost(guard, files):
@@ -229,6 +232,22 @@ def test_a_full_queue_is_told_at_once_and_nothing_is_lost(guard, files):
         slow.go.set()
         assert [each.result()[0] for each in asked] == [200] * 3
         assert found.ask("POST", "/inspect", body)[0] == 200
+
+
+def test_what_waits_shares_a_pass_in_powers_of_two(guard, files):
+    slow = Slow(guard)
+    slow.batch_size = 4
+    body = files[0].read_bytes()
+    with served(create_app(slow, Limits(queue=12))) as found, ThreadPoolExecutor(8) as pool:
+        asked = [pool.submit(found.ask, "POST", "/inspect", body) for _ in range(8)]
+        while found.ask("GET", "/health")[1]["queue"] < 8:
+            time.sleep(0.01)
+        assert found.ask("POST", "/inspect", b"torn")[0] == 422  # waits for nobody
+        slow.go.set()
+        assert [each.result()[0] for each in asked] == [200] * 8
+    assert sum(slow.sizes) == 8
+    assert set(slow.sizes) <= {1, 2, 4}
+    assert max(slow.sizes) > 1
 
 
 def test_what_has_begun_is_answered_when_the_server_is_stopped(guard, files):

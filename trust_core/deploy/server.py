@@ -116,17 +116,23 @@ class Line:
         """Decode an image and wait for its turn."""
         loop = asyncio.get_running_loop()
         read = await loop.run_in_executor(self._decoders, self.guard.pixels, content, name)
+        if isinstance(read, str):  # there is nothing for the network
+            return self.guard.inspect_read([read], [name])[0]
         waiting = _Waiting(read, name, maps, loop.create_future())
         self._waiting.put_nowait(waiting)
         return await waiting.done
 
     async def run(self) -> None:
-        """Inspect what waits, as many at a time as a pass holds, for ever."""
+        """Inspect what waits, as many at a time as a pass holds, for ever.
+
+        A power of two, because the arithmetic of each size of batch keeps memory of its own.
+        """
         loop = asyncio.get_running_loop()
         while True:
             batch = [await self._waiting.get()]
-            while len(batch) < self.guard.batch_size and not self._waiting.empty():
-                batch.append(self._waiting.get_nowait())
+            most = min(self.guard.batch_size, 1 + self._waiting.qsize())
+            while 2 * len(batch) <= most:
+                batch += [self._waiting.get_nowait() for _ in batch]
             inspect = partial(
                 self.guard.inspect_read,
                 [one.read for one in batch],

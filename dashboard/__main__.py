@@ -16,6 +16,8 @@ from streamlit import auth_util, config
 
 from dashboard import access
 from trust_core.data.uploads import FOLDERS_VARIABLE
+from trust_core.storage.queue import QUEUE
+from trust_core.storage.workspace import JOBS, workspace_folder
 
 APP = Path(__file__).parents[1] / "app.py"
 LOCAL = "127.0.0.1"
@@ -102,6 +104,7 @@ def dashboard(options: argparse.Namespace, hosts: Sequence[str]) -> st.App:
 
     @asynccontextmanager
     async def started(_: st.App) -> AsyncIterator[None]:
+        resume_interrupted()
         here = link.format(port=config.get_option("server.port"))
         print(f"\n  Second Look is ready. Open this link:\n\n  {here}\n", flush=True)
         if not config.get_option("server.headless"):
@@ -109,6 +112,17 @@ def dashboard(options: argparse.Namespace, hosts: Sequence[str]) -> st.App:
         yield
 
     return st.App(APP, middleware=[gate], lifespan=started)
+
+
+def resume_interrupted() -> None:
+    """Begin anew what a restart of the machine has ended."""
+    if (workspace_folder() / JOBS / QUEUE).exists():
+        from trust_core.audit import (
+            jobs,  # brings the engine, which a first start need not wait for
+        )
+
+        for job in jobs.resume_interrupted():
+            print(f"  {job.folder.name} goes on where it was interrupted.", flush=True)
 
 
 def is_local(address: str) -> bool:

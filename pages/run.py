@@ -79,8 +79,7 @@ def draw(_: Audit | None) -> None:
         words = audit_command(request)
         if st.button("Start the audit", type="primary", key="start"):
             with shell.errors_shown():
-                start_audit(words, folder, checked.identity)
-                open_run(folder.name)
+                open_run(start_audit(words, folder, checked.identity).name)
                 st.rerun()
         st.caption("The same from a terminal:")
         st.code(shell_command(words), language="bash", wrap_lines=True)

@@ -53,6 +53,7 @@ def unfinished_runs() -> None:
     for job in jobs.unfinished_jobs()[:5]:
         state, name = jobs.state(job.folder), job.folder.name
         doing = "is running" if state.phase == RUNNING else "has not finished"
+        doing = "waits for its turn" if state.ahead else doing
         show_line(f"job-{name}", f"**{name}** {doing}: {_images(state)}.", open_run, name)
 
 
@@ -69,7 +70,14 @@ def _view(folder: Path, phase: str) -> None:
     if phase == DONE:
         _finished(folder)
         return
-    if phase == RUNNING:
+    if state.ahead:
+        show_running(
+            folder,
+            state,
+            f"It waits for its turn behind {counted(state.ahead, 'jobs')}.",
+            f"{name}: it begins by itself, also when this page is closed.",
+        )
+    elif phase == RUNNING:
         left = state.seconds_left
         show_running(
             folder,

@@ -12,6 +12,7 @@ import pytest
 from trust_core.audit import jobs
 from trust_core.audit.jobs import DONE, FAILED, RUNNING, STOPPED
 from trust_core.errors import StoreError
+from trust_core.storage import queue
 
 STAND_IN = """
 import json, os, pathlib, signal, sys, time
@@ -208,3 +209,83 @@ def test_a_workspace_that_cannot_be_written_is_said(folder):
     (folder.parent / "jobs").write_text("a file where the folder should be")
     with pytest.raises(StoreError, match="cannot be started"):
         jobs.start(["run", str(folder)], folder)
+
+
+@pytest.fixture
+def one_worker(folder, monkeypatch):
+    """One job computes at a time, and all count as long ones."""
+    monkeypatch.setenv(queue.WORKERS_VARIABLE, "1")
+    monkeypatch.setattr(jobs, "LONG_JOBS", ("run",))
+    return folder
+
+
+def test_a_job_waits_for_its_turn_and_begins_by_itself(one_worker):
+    first, second, third = (one_worker.with_name(name) for name in ("first", "second", "third"))
+    started(first)
+    for later in (second, third):
+        jobs.start(["run", str(later)], later)
+    assert [jobs.state(f).ahead for f in (first, second, third)] == [0, 1, 2]
+    assert [jobs.state(f).phase for f in (second, third)] == [RUNNING, RUNNING]
+    jobs.cancel(second)
+    assert jobs.state(second).phase == STOPPED
+    assert not second.exists()
+    waiting = jobs.read_job(third)
+    jobs.cancel(first)
+    wait_for(lambda: jobs.state(third).total)  # nobody had to start it
+    assert jobs.state(third).ahead == 0
+    assert jobs.state(third).rate  # the process that waited is the one that computes
+    assert waiting.pid == jobs.read_job(third).pid
+    (one_worker.parent / "go").touch()
+    wait_for(lambda: jobs.state(third).phase == DONE)
+
+
+def test_the_same_audit_under_another_name_is_joined(one_worker, monkeypatch):
+    monkeypatch.setattr(jobs, "_task", lambda words: words[0])
+    job = started(one_worker)
+    other = one_worker.with_name("other")
+    assert jobs.start(["run", str(other)], other) == job
+    assert jobs.read_job(other) is None
+    assert jobs.state(one_worker).phase == RUNNING
+
+
+def test_what_is_the_same_audit():
+    words = ["audit", "model.pt", "data", "--size=64x64", "--out=a", "--json"]
+    moved = ["audit", "model.pt", "data", "--json", "--size=64x64", "--out=b"]
+    assert jobs._task(words) == jobs._task(moved) != ""
+    assert jobs._task([*words, "--good=x"]) != jobs._task(words)
+    assert jobs._task(["train", "data", "--out=a"]) == ""
+
+
+def test_after_a_restart_of_the_machine_all_goes_on_but_what_was_stopped(one_worker):
+    names = ("computing", "waiting", "stopped")
+    computing, waiting, stopped = (one_worker.with_name(name) for name in names)
+    started(computing)
+    for later in (waiting, stopped):
+        jobs.start(["run", str(later)], later)
+    jobs.cancel(stopped)
+    bad = one_worker.with_name("bad")
+    jobs.start(["bad", str(bad)], bad)  # of the other line; it fails at once
+    wait_for(lambda: jobs.state(bad).phase == FAILED)
+    for folder in (computing, waiting):
+        os.killpg(jobs.read_job(folder).pid, signal.SIGKILL)
+        wait_for(lambda folder=folder: jobs.state(folder).phase == STOPPED)
+    assert [job.folder for job in jobs.resume_interrupted()] == [computing, waiting]
+    assert jobs.resume_interrupted() == []
+    assert [jobs.state(folder).phase for folder in (computing, waiting)] == [RUNNING, RUNNING]
+    assert jobs.state(waiting).ahead == 1
+    for folder in (waiting, computing):
+        jobs.cancel(folder)
+    assert jobs.resume_interrupted() == []
+
+
+def test_what_kills_its_worker_again_and_again_is_left_alone(one_worker):
+    started(one_worker)
+    begun = 0
+    while True:
+        os.killpg(jobs.read_job(one_worker).pid, signal.SIGKILL)
+        wait_for(lambda: jobs.state(one_worker).phase == STOPPED)
+        if not jobs.resume_interrupted():
+            break
+        begun += 1
+        wait_for(lambda: jobs.state(one_worker).rate)
+    assert begun == jobs.MOST_TRIES

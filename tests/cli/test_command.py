@@ -133,7 +133,12 @@ def test_a_command_survives_a_shell():
 def started(monkeypatch):
     """Commands that would have been started."""
     calls: list[list[str]] = []
-    monkeypatch.setattr(jobs, "start", lambda words, folder: calls.append(words))
+
+    def start(words, folder):
+        calls.append(words)
+        return jobs.Job(folder, tuple(words), 0, 0.0)
+
+    monkeypatch.setattr(jobs, "start", start)
     return calls
 
 

@@ -181,7 +181,12 @@ def test_a_network_that_was_just_trained_is_offered_at_once(page, wares, tmp_pat
 
 def test_start_hands_the_shown_command_to_the_worker(page, wares, monkeypatch):
     started = []
-    monkeypatch.setattr(jobs, "start", lambda words, folder: started.append((words, folder)))
+
+    def start(words, folder):
+        started.append((words, folder))
+        return jobs.Job(folder, tuple(words), 0, 0.0)
+
+    monkeypatch.setattr(jobs, "start", start)
     drop(page, 0, wares / "two.safetensors")
     drop(page, 1, wares / "parts.zip")
     words = command(page)

@@ -38,7 +38,12 @@ def place(tmp_path, monkeypatch):
 def started(monkeypatch):
     """Commands that would have been started, with the folders their workers write."""
     calls = []
-    monkeypatch.setattr(jobs, "start", lambda words, folder: calls.append((words, folder)))
+
+    def start(words, folder):
+        calls.append((words, folder))
+        return jobs.Job(folder, tuple(words), 0, 0.0)
+
+    monkeypatch.setattr(jobs, "start", start)
     return calls
 
 

@@ -121,13 +121,16 @@ def _words(values: Mapping[str, Any], *groups: str) -> list[str]:
     ]
 
 
-def start_audit(words: Sequence[str], folder: Path, identity: Identity) -> None:
+def start_audit(words: Sequence[str], folder: Path, identity: Identity) -> Path:
     """Start the worker of an audit, unless it runs already or the very audit is finished.
 
     Args:
         words: of `audit_command`.
         folder: the audit folder.
         identity: of the audit that is wanted.
+
+    Returns:
+        The audit folder; another one where the same audit is being made already.
 
     Raises:
         StoreError: the worker cannot be started.
@@ -142,7 +145,8 @@ def start_audit(words: Sequence[str], folder: Path, identity: Identity) -> None:
             )
         finished = jobs.state(folder).phase == jobs.DONE and manifest.table == identity.table
     if not finished and jobs.state(folder).phase != jobs.RUNNING:
-        jobs.start(words, folder)
+        return jobs.start(words, folder).folder
+    return folder
 
 
 def start_training(words: Sequence[str], network: Path) -> None:
@@ -184,7 +188,7 @@ def start_audit_of_trained(folder: Path) -> Path:
         if _started(words, out) or not out.exists():
             break
     if jobs.state(out).phase not in (jobs.DONE, jobs.RUNNING):
-        jobs.start(words, out)
+        return jobs.start(words, out).folder
     return out
 
 

@@ -15,6 +15,7 @@ from starlette.middleware import Middleware
 from streamlit import auth_util, config
 
 from dashboard import access
+from dashboard.first_paint import FirstPaint
 from trust_core.data.uploads import FOLDERS_VARIABLE
 from trust_core.storage.queue import QUEUE
 from trust_core.storage.workspace import JOBS, workspace_folder
@@ -111,7 +112,7 @@ def dashboard(options: argparse.Namespace, hosts: Sequence[str]) -> st.App:
             webbrowser.open(here)
         yield
 
-    return st.App(APP, middleware=[gate], lifespan=started)
+    return st.App(APP, middleware=[gate, Middleware(FirstPaint)], lifespan=started)
 
 
 def resume_interrupted() -> None:

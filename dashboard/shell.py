@@ -277,7 +277,7 @@ def _top_bar(title: str, finished: Mapping[str, str], name: str | None, *, masks
                 here = "-here" if label == title else ""
                 with st.container(key=f"nav-{Path(file).stem}{here}", width="content"):
                     st.page_link(file, label=label, query_params=link_query())
-        with st.popover("Words", type="tertiary", width="content", key="words"):
+        with st.popover("Glossary", type="tertiary", width="content", key="words"):
             words = "".join(f"<dt>{w}</dt><dd>{meaning}</dd>" for w, meaning in GLOSSARY.items())
             st.html(f'<dl class="words">{words}</dl>')
         if finished:

@@ -47,8 +47,8 @@ def draw(audit: Audit) -> None:
     if not noted or not proof:
         link("Decide and prove it", "pages/decide.py", primary=True)
 
-    legend = "Made when asked for, of the point above, beside the page."
-    st.html(section("2 Take it away", legend))
+    legend = "Files of the operating point above, made when you ask for them, beside the page."
+    st.html(section("2 Download", legend))
     show_files(audit, point, demand, required.line)
 
     legend = (

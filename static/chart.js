@@ -121,7 +121,7 @@ function draw(Plotly, host, data) {
 
 export default function ({ parentElement, data, setTriggerValue }) {
   const host = parentElement.querySelector(".chart");
-  host.setAttribute("role", "img");
+  host.setAttribute("role", "figure"); // what is inside can be pressed, as in no image
   host.setAttribute("aria-label", data.alt);
   host.style.height = `${data.height}px`;
   host.choose = (point) => setTriggerValue("chosen", point);

@@ -41,7 +41,7 @@ def _rows(names: set[str], running: bool, opened: str | None) -> None:
         for entry in entries:
             if entry.folder in names:
                 _row(entry, entry.folder == opened)
-    st.caption(escape_markdown(f"They lie in {workspace_folder().resolve()}."))
+    st.caption(escape_markdown(f"All audits are stored in {workspace_folder().resolve()}."))
 
 
 def _row(entry: AuditEntry, here: bool) -> None:

@@ -40,7 +40,7 @@ from trust_core.storage.audit_files import Audit
 SHOWN_NAMES = {
     "all": "All",
     "fn": "Missed defects",
-    "overlooked": "Overlooked",
+    "overlooked": "Still missed",
     "flagged": "Flagged",
     "tn": "Passed good parts",
     "tp": "Caught defects",
@@ -129,7 +129,7 @@ def _controls(audit: Audit, point: OperatingPoint, filters: Filters, number: Par
                 on_click=partial(write_parts_url, contra=None, page=None),
             )
         st.space("stretch")
-        with st.popover("Take away as CSV", width="content"):
+        with st.popover("Download CSV", width="content"):
             _downloads(audit, point, filters, number)
 
 
@@ -194,7 +194,7 @@ def _downloads(audit: Audit, point: OperatingPoint, filters: Filters, number: Pa
     )
     chosen = {
         "flagged": ("Flagged parts", number.shown["flagged"]),
-        "overlooked": ("Overlooked defects", number.shown["overlooked"]),
+        "overlooked": ("Still missed defects", number.shown["overlooked"]),
         filters.show: ("The parts shown here", number.shown[filters.show]),
     }
     for show, (name, parts) in chosen.items():

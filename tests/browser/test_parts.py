@@ -136,9 +136,9 @@ def test_every_photo_of_the_group_is_there_and_opens(visit: Visit, audit: Audit)
 
 def test_the_overlooked_list_is_what_the_audit_says(visit: Visit, audit: Audit):
     page = visit(START)
-    page.get_by_role("button", name="Take away as CSV").click()
+    page.get_by_role("button", name="Download CSV").click()
     with page.expect_download() as download:
-        page.get_by_role("button", name=re.compile("Overlooked defects")).click()
+        page.get_by_role("button", name=re.compile("Still missed defects")).click()
     with Path(download.value.path()).open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     want = page_of_parts(audit, POINT, Filters("overlooked"), 1)

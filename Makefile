@@ -17,7 +17,8 @@ test: lint
 	$(BIN)/python -m pytest -m "not slow" tests/browser
 
 slow: $(READY)
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m slow --ignore=tests/browser -n 2 --dist loadfile
+	$(BIN)/python -m pytest -m slow tests/browser
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -14,7 +14,7 @@ from trust_core.audit import options
 from trust_core.audit.options import OPTIONS, DataOptions, Option, find
 from trust_core.audit.settings import AuditSettings
 from trust_core.data import uploads
-from trust_core.model.open import ModelFacts, ModelOptions
+from trust_core.model.facts import ModelFacts, ModelOptions
 
 MODEL, DATA, SWAPPED = "model", "data", "swap"  # in the URL, besides the keys of the options
 FROM_FOLDERS = "the names of the folders"  # a choice of `--samples` that is no table

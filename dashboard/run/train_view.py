@@ -28,8 +28,7 @@ from trust_core.cli.command import (
 from trust_core.errors import StoreError
 from trust_core.figures.words.numbers import of
 from trust_core.messages import duration
-from trust_core.model.training.checkpoint import Epoch
-from trust_core.model.training.loop import best_epoch
+from trust_core.model.training.epochs import Epoch, best_epoch
 from trust_core.storage.progress import PROGRESS
 from trust_core.storage.workspace import NETWORKS, workspace_folder
 

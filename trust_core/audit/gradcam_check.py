@@ -8,7 +8,8 @@ import numpy.typing as npt
 
 from trust_core.audit.reopen import network_input
 from trust_core.errors import SettingsError
-from trust_core.explanation.gradcam_package import PACKAGE_MAPS, PREFIX, package_map
+from trust_core.explanation.forms import PACKAGE_MAPS, PREFIX
+from trust_core.explanation.gradcam_package import package_map
 from trust_core.model.detector import Detector
 from trust_core.storage.audit_files import Audit
 

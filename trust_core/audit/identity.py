@@ -6,7 +6,7 @@ import os
 import platform
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, fields
 from importlib.metadata import version
 from typing import Any
 from urllib.parse import quote
@@ -15,11 +15,11 @@ import pandas as pd
 
 from trust_core.audit.score import map_key
 from trust_core.audit.settings import AuditSettings
+from trust_core.audit.settings import Identity as Identity
 from trust_core.data.remote import shown
 from trust_core.data.samples import Dataset
 from trust_core.explanation.evidence.fit import MOST_FITTED_IMAGES, unsealed_paths
-from trust_core.explanation.evidence.heatmaps import EVIDENCE_FORM
-from trust_core.explanation.heatmaps import map_forms
+from trust_core.explanation.forms import EVIDENCE_FORM, map_forms
 from trust_core.explanation.overlap import COMPARISON_GRID
 from trust_core.model.detector import Detector
 from trust_core.model.preprocessing import Preprocessing
@@ -35,21 +35,6 @@ DIGEST_ROWS = 20_000
 LATER_SETTINGS = ("antialias", "bits", "exif")
 LIBRARIES = ("torch", "torchvision", "timm", "numpy", "pandas", "pillow")
 OUTCOMES = {(1, 1): "TP", (1, 0): "FN", (0, 0): "TN", (0, 1): "FP"}  # (label, predicted)
-
-
-@dataclass(frozen=True)
-class Identity:
-    """The hashes that say what was audited (hex sha256).
-
-    Attributes:
-        model_pass: model, pixels, preprocessing, layers, maps, strengths, decision rule.
-        table: labels, kinds, groups, roles, masks.
-        data: paths and bytes of the images.
-    """
-
-    model_pass: str
-    table: str
-    data: str
 
 
 def identify(detector: Detector, dataset: Dataset, settings: AuditSettings) -> Identity:

@@ -1,14 +1,13 @@
-"""What an audit is asked to do: strengths, maps, mask, decision rule."""
+"""What an audit is asked to do (strengths, maps, mask, decision rule), and what identifies it."""
 
 import math
 from dataclasses import dataclass
 
+from trust_core.audit.options import find
 from trust_core.errors import SettingsError
-from trust_core.explanation.evidence.heatmaps import EVIDENCE_FORM
-from trust_core.explanation.heatmaps import check_forms, map_names
+from trust_core.explanation.forms import EVIDENCE_FORM, check_forms, map_names
 from trust_core.explanation.overlap import DEFAULT_MASK, check_mask_rule
 from trust_core.explanation.perturbation import DIRECTIONS
-from trust_core.model.modules import PRECISIONS
 
 DEFAULT_STRENGTHS = (0.0, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 
@@ -64,9 +63,9 @@ class AuditSettings:
                 f"Decision threshold {self.decision_threshold:g}: write a probability between "
                 "0 and 1, without the ends."
             )
-        if self.precision not in PRECISIONS:
+        if self.precision not in (precisions := find("precision").choices):
             raise SettingsError(
-                f"Precision '{self.precision}': choose from {', '.join(PRECISIONS)}."
+                f"Precision '{self.precision}': choose from {', '.join(precisions)}."
             )
         check_forms(self.specific, self.agnostic)
         if len(set(self.map_names)) < len(self.map_names):
@@ -82,3 +81,18 @@ class AuditSettings:
     def map_names(self) -> tuple[str, ...]:
         """Names of the maps that are made at each layer."""
         return map_names(self.specific, self.agnostic)
+
+
+@dataclass(frozen=True)
+class Identity:
+    """The hashes that say what was audited (hex sha256).
+
+    Attributes:
+        model_pass: model, pixels, preprocessing, layers, maps, strengths, decision rule.
+        table: labels, kinds, groups, roles, masks.
+        data: paths and bytes of the images.
+    """
+
+    model_pass: str
+    table: str
+    data: str

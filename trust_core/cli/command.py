@@ -13,12 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from trust_core.audit import jobs
-from trust_core.audit.identity import Identity
 from trust_core.audit.options import OPTIONS, DataOptions, data_options
-from trust_core.audit.settings import AuditSettings
+from trust_core.audit.settings import AuditSettings, Identity
 from trust_core.cli.main import build_parser
 from trust_core.errors import SettingsError, StoreError
-from trust_core.model.open import ModelOptions
+from trust_core.model.facts import ModelOptions
 from trust_core.storage.manifest import read_manifest
 from trust_core.storage.workspace import NETWORKS, workspace_folder
 

@@ -57,8 +57,8 @@ from trust_core.deploy.readme import readme
 from trust_core.deploy.reference import line_reference, save_reference
 from trust_core.errors import DataError, ModelError, StoreError, UnreadableImage
 from trust_core.explanation.evidence.fit import UNSEALED_ROLES, audit_patch_gaussian
-from trust_core.explanation.evidence.heatmaps import EVIDENCE_FORM, evidence_window
-from trust_core.explanation.heatmaps import map_forms
+from trust_core.explanation.evidence.heatmaps import evidence_window
+from trust_core.explanation.forms import EVIDENCE_FORM, map_forms
 from trust_core.model.detector import Detector
 from trust_core.model.open import open_detector
 from trust_core.storage.atomic import replacing

@@ -8,14 +8,17 @@ The map for *defective* takes `G`, the map for *good* takes `−G`, so that netw
 have both.
 """
 
-from collections.abc import Callable
+from __future__ import annotations
 
-import torch
-from torch import Tensor
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from trust_core.registry import Registry
 
-MapFunction = Callable[[Tensor, Tensor], Tensor]
+if TYPE_CHECKING:  # takes seconds to load, and settings, forms and pages need names alone
+    from torch import Tensor
+
+MapFunction = Callable[["Tensor", "Tensor"], "Tensor"]
 
 SPECIFIC: Registry[MapFunction] = Registry("specific map")
 AGNOSTIC: Registry[MapFunction] = Registry("agnostic map")
@@ -27,6 +30,8 @@ SQUARINGS = 14  # the power 16,384: what that leaves of another component is bel
 
 def _weighted(weights: Tensor, activations: Tensor) -> Tensor:
     """Rectified sum over channels of `weights` `(N, C)` times `activations` `(N, C, h, w)`."""
+    import torch
+
     return torch.einsum("nc,nchw->nhw", weights, activations).relu()
 
 
@@ -51,6 +56,8 @@ def layercam(activations: Tensor, gradients: Tensor) -> Tensor:
 @SPECIFIC.register("gradcam++")
 def gradcam_plus_plus(activations: Tensor, gradients: Tensor) -> Tensor:
     """Grad-CAM++ for an exponential score. Chattopadhyay et al., WACV 2018, eq. 19."""
+    import torch
+
     squared = gradients**2
     share = squared / (
         2 * squared
@@ -95,6 +102,8 @@ def eigen(activations: Tensor, gradients: Tensor) -> Tensor:
     matrices, cells × cells or channels × channels, decomposed in double precision. An image with an
     activation that is not finite has a map of NaN.
     """
+    import torch
+
     _, channels, height, width = activations.shape
     cells = activations.flatten(2).transpose(1, 2)  # (N, h·w, C)
     centred = cells - cells[:, :1]  # first, so that what is constant becomes exactly 0
@@ -117,6 +126,8 @@ def eigen(activations: Tensor, gradients: Tensor) -> Tensor:
 
 def _leading(matrices: Tensor) -> tuple[Tensor, Tensor]:
     """Largest eigenvalue `(N,)` and its vector `(N, n, 1)` of Gram matrices `(N, n, n)`."""
+    import torch
+
     if matrices.device.type != "cpu":  # a GPU solves one matrix after the other, and is waited for
         return by_powers(matrices)
     values, vectors = torch.linalg.eigh(matrices)
@@ -130,6 +141,8 @@ def by_powers(matrices: Tensor) -> tuple[Tensor, Tensor]:
         matrices: `(N, n, n)` float64, symmetric, no eigenvalue below 0. Of a matrix of zeros both
             are 0.
     """
+    import torch
+
     smallest = torch.finfo(matrices.dtype).tiny
     power = matrices
     for _ in range(SQUARINGS):

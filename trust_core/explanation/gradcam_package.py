@@ -6,7 +6,6 @@ out: no second run would give the same scores.
 """
 
 from collections.abc import Callable
-from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -14,29 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from trust_core.errors import ModelError, first_line
+from trust_core.explanation.forms import FULLGRAD, PACKAGE_MAPS
 from trust_core.model.detector import Detector
-from trust_core.registry import Registry
-
-PREFIX = "package-"
-FULLGRAD = "fullgrad"
-
-PACKAGE_MAPS: Registry[Callable[..., Any]] = Registry("map of the package grad-cam")
-PACKAGE_MAPS.update(
-    {  # from the package to the class: it takes seconds to load, so only when one is asked for
-        "gradcam": attrgetter("GradCAM"),
-        "hirescam": attrgetter("HiResCAM"),
-        "gradcam++": attrgetter("GradCAMPlusPlus"),
-        "xgradcam": attrgetter("XGradCAM"),
-        "layercam": attrgetter("LayerCAM"),
-        "eigencam": attrgetter("EigenCAM"),
-        "eigengradcam": attrgetter("EigenGradCAM"),
-        "gradcamelementwise": attrgetter("GradCAMElementWise"),
-        "kpcacam": attrgetter("KPCA_CAM"),
-        "scorecam": attrgetter("ScoreCAM"),
-        "ablationcam": attrgetter("AblationCAM"),
-        FULLGRAD: attrgetter("FullGrad"),
-    }
-)
 
 
 class _LogOdds(nn.Module):

@@ -7,50 +7,10 @@ grad-cam (`gradcam_package.py`).
 import torch
 from torch import Tensor
 
-from trust_core.errors import SettingsError
 from trust_core.explanation.cams import AGNOSTIC, SPECIFIC, MapFunction
-from trust_core.explanation.evidence.heatmaps import EVIDENCE_FORM
-from trust_core.explanation.gradcam_package import PACKAGE_MAPS, PREFIX, package_map
+from trust_core.explanation.forms import EVIDENCE_FORM, PREFIX, map_names
+from trust_core.explanation.gradcam_package import package_map
 from trust_core.model.detector import Detector, Response
-
-
-def check_forms(specific: tuple[str, ...], agnostic: tuple[str, ...]) -> None:
-    """Refuse an unknown form, or none at all, before anything runs.
-
-    Raises:
-        SettingsError: with the forms there are.
-    """
-    for forms, registry in ((specific, SPECIFIC), (agnostic, AGNOSTIC)):
-        if not forms:
-            raise SettingsError(f"Name at least one {registry.what}: {', '.join(registry)}.")
-        for form in forms:
-            if form.startswith(PREFIX):
-                if form.removeprefix(PREFIX) not in PACKAGE_MAPS:
-                    known = ", ".join(f"{PREFIX}{name}" for name in PACKAGE_MAPS)
-                    raise SettingsError(f"There is no map '{form}'; choose from {known}.")
-            elif form != EVIDENCE_FORM:
-                registry.find(form)
-
-
-def map_forms(specific: tuple[str, ...], agnostic: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
-    """Name and form of the maps that `heatmaps` makes, in its order.
-
-    The first specific form gives `defect` and `good`, further ones `FORM_defect`, `FORM_good`.
-    """
-    prefixes = ["", *(f"{form}_" for form in specific[1:])]
-    return (
-        *(
-            (f"{prefix}{side}", form)
-            for prefix, form in zip(prefixes, specific, strict=True)
-            for side in ("defect", "good")
-        ),
-        *zip(agnostic, agnostic, strict=True),
-    )
-
-
-def map_names(specific: tuple[str, ...], agnostic: tuple[str, ...]) -> tuple[str, ...]:
-    """Names of the maps that `heatmaps` makes, in its order."""
-    return tuple(name for name, _ in map_forms(specific, agnostic))
 
 
 def heatmaps(

@@ -7,16 +7,20 @@ Everything here is elementwise or a count, so a score does not depend on the bat
 in, and re-scoring stored maps gives the very same numbers.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor
 
 from trust_core.errors import SettingsError
 from trust_core.registry import Registry
+
+if TYPE_CHECKING:  # takes seconds to load, and settings, forms and pages need names alone
+    from torch import Tensor
 
 COMPARISON_GRID = 64  # cells a side: IoU on a bare 7×7 grid ties all the time
 OTSU_BINS = 256
@@ -27,7 +31,7 @@ CONSTANT = "the agnostic map is constant"
 NOT_FINITE = "a value is not finite"
 EMPTY = "both masks are empty"
 
-MaskRule = Callable[[Tensor, str], Tensor]
+MaskRule = Callable[["Tensor", str], "Tensor"]
 MASKS: Registry[MaskRule] = Registry("mask rule")
 
 
@@ -54,6 +58,7 @@ def to_comparison_grid(maps: Tensor, side: int = COMPARISON_GRID) -> Tensor:
     The same as `torch.nn.functional.interpolate`, but made of single elementwise operations, whose
     rounding cannot depend on where in a batch an image stands: one flipped cell moves Δ.
     """
+    import torch
 
     def along(values: Tensor, axis: int) -> Tensor:
         length = values.shape[axis]
@@ -91,6 +96,8 @@ def top(maps: Tensor, argument: str) -> Tensor:
 @MASKS.register("otsu")
 def otsu(maps: Tensor, argument: str) -> Tensor:
     """Cells above Otsu's threshold over 256 bins between min and max. Otsu, IEEE SMC 1979."""
+    import torch
+
     flat = maps.flatten(1).double()
     low, high = flat.amin(1, keepdim=True), flat.amax(1, keepdim=True)
     width = (high - low) / OTSU_BINS
@@ -176,6 +183,8 @@ def mask_cells(defect: Tensor, good: Tensor, agnostic: Tensor, rule: str) -> Ten
         `(N, 6)` int64: cells in both and in either of the masks of *defective* and agnostic, the
         same of *good*, whether all values are finite, and whether the agnostic map is constant.
     """
+    import torch
+
     if len({defect.shape, good.shape, agnostic.shape}) > 1:  # evidence has a grid of its own
         defect, good, agnostic = (to_comparison_grid(m.float()) for m in (defect, good, agnostic))
     maps = torch.stack([defect, good, agnostic]).float()
@@ -205,6 +214,8 @@ def overlap_of(cells: npt.NDArray[np.int64]) -> Overlap:
 
 def _cells(first: Tensor, second: Tensor) -> Tensor:
     """Cells in both and in either of two masks `(N, s, s)`: `(N, 2)`."""
+    import torch
+
     return torch.stack([(first & second).sum((1, 2)), (first | second).sum((1, 2))], 1)
 
 

@@ -7,10 +7,14 @@ FGSM (Goodfellow et al., ICLR 2015, section 4) or, on request, PGD (Madry et al.
 Notation: pixels `x` `(N, c, H, W)` in [0, 1]; `∂z/∂x` has the same shape.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from __future__ import annotations
 
-import torch
-from torch import Tensor
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # takes seconds to load, and settings, forms and pages need names alone
+    from torch import Tensor
+
 
 DIRECTIONS = {"toward_defect": 1.0, "toward_good": -1.0}
 PIXEL_STEPS = 255.0
@@ -23,6 +27,8 @@ def one_channel_for_grey(pixels: Tensor, gradient: Tensor) -> Tensor:
     A grey image is shown to the network as equal channels, all fed by one number. The derivative
     for that number is the sum over the channels, so that the enhanced image stays grey.
     """
+    import torch
+
     if pixels.shape[1] == 1:
         return gradient
     grey = (pixels == pixels[:, :1]).flatten(1).all(1).view(-1, 1, 1, 1)
@@ -52,6 +58,8 @@ def perturb(
         steps: at least 1.
         gradient_at: ∂z/∂x at any images of the same shape.
     """
+    import torch
+
     first = one_channel_for_grey(pixels, gradient).sign()
     for strength in strengths:
         ball = strength / PIXEL_STEPS

@@ -17,6 +17,8 @@ from trust_core.errors import ModelError, SettingsError, StoreError
 from trust_core.messages import Message, amount
 from trust_core.model.checks.alternatives import choose_architecture
 from trust_core.model.detector import Detector
+from trust_core.model.facts import ModelFacts as ModelFacts
+from trust_core.model.facts import ModelOptions as ModelOptions
 from trust_core.model.onnx import read_onnx
 from trust_core.model.outputs import Convention, choose_convention
 from trust_core.model.preprocessing import Preprocessing
@@ -28,72 +30,13 @@ from trust_core.storage.atomic import replacing
 LARGEST_CARD = 2**16
 MOST_MEASURED = 64  # images whose bits are counted
 MOST_OUTPUTS = 10_000
+BY_RULE = ModelOptions()
 LARGEST = 2**31  # no number of a card is as large
 
 
 _CARD_TEXTS = frozenset(
     ("architecture", "layer", "resize", "interpolation", "channels", "antialias", "exif")
 )
-
-
-@dataclass(frozen=True)
-class ModelOptions:
-    """What the command line says of a model; None (or empty) = by the card, else by rule.
-
-    Attributes:
-        arch: architecture, when it is not to be recognised.
-        layers: explanation layers.
-        defect_index: output(s) that mean defective.
-        good_index: outputs that mean good.
-        one_logit: "defect" or "good": what a positive single output means.
-        size: (H, W).
-        resize: "stretch", "crop:S" or "letterbox".
-        interpolation: "bilinear", "bicubic", "nearest", "lanczos" or "area".
-        channels: "rgb", "bgr" or "grey".
-        mean: one value or one for each channel.
-        std: as `mean`.
-        antialias: "yes" (as PIL) or "no" (as OpenCV and torchvision on tensors).
-        bits: that 16-bit pictures use; None without a card = by the pictures (`open_for_audit`).
-        exif: "upright" or "ignore".
-    """
-
-    arch: str | None = None
-    layers: tuple[str, ...] = ()
-    defect_index: int | tuple[int, ...] | None = None
-    good_index: tuple[int, ...] = ()
-    one_logit: str | None = None
-    size: tuple[int, int] | None = None
-    resize: str | None = None
-    interpolation: str | None = None
-    channels: str | None = None
-    mean: tuple[float, ...] | None = None
-    std: tuple[float, ...] | None = None
-    antialias: str | None = None
-    bits: int | None = None
-    exif: str | None = None
-
-
-@dataclass(frozen=True)
-class ModelFacts:
-    """What a model file is, before anything is said about its input.
-
-    Attributes:
-        architecture: full name.
-        outputs: K.
-        convention: what the outputs mean by rule; None when the user has to say.
-        preprocessing: of the input, by rule.
-        layer: the explanation layer by rule.
-        layers: every layer that can be explained, with its channels and grid (C, h, w).
-        notes: sentences the user should read.
-    """
-
-    architecture: str
-    outputs: int
-    convention: Convention | None
-    preprocessing: Preprocessing
-    layer: str
-    layers: dict[str, tuple[int, int, int]]
-    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -114,7 +57,7 @@ class ModelCard:
 
 
 def open_detector(
-    path: Path, options: ModelOptions = ModelOptions(), *, device: str | None = None
+    path: Path, options: ModelOptions = BY_RULE, *, device: str | None = None
 ) -> Detector:
     """Open a model file safely and make it ready to be audited.
 

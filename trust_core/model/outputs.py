@@ -3,15 +3,17 @@
 Notation: N images, K outputs of the network.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeGuard
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, TypeGuard
 
 from trust_core.errors import ModelError, SettingsError
 from trust_core.messages import Message, none_of, option
+
+if TYPE_CHECKING:  # takes seconds to load, and settings, forms and pages need names alone
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -56,12 +58,14 @@ class Convention:
         Returns:
             (N,) bool.
         """
+        import torch
+
         if self.outputs == 1:
             return self.log_odds(logits) >= 0
         winner = logits.argmax(dim=1)
         return torch.isin(winner, torch.tensor(self.defect, device=logits.device))
 
-    def inverted(self) -> "Convention":
+    def inverted(self) -> Convention:
         """The same outputs read the other way round."""
         if self.outputs == 1:
             return Convention(1, (), (), -self.sign)
@@ -172,8 +176,10 @@ def logits_of(output: object) -> Tensor:
     Raises:
         ModelError: there is no such tensor, or there are several.
     """
+    import torch
+
     parts = [output["logits"]] if _named(output, "logits") else _parts(output)
-    found = [part for part in parts if isinstance(part, Tensor) and is_vector(part)]
+    found = [part for part in parts if isinstance(part, torch.Tensor) and is_vector(part)]
     # Labels (an argmax) may stand beside the logits.
     found = [part for part in found if part.is_floating_point()] or found
     if len(found) != 1:
@@ -199,11 +205,13 @@ def mask_logits_of(output: object, convention: Convention) -> Tensor | None:
     Returns:
         (N, 1, H', W') log-odds; None without a mask head.
     """
+    import torch
+
     parts = [output["masks"]] if _named(output, "masks") else _parts(output)
     grids = [
         part
         for part in parts
-        if isinstance(part, Tensor) and part.ndim == 4 and not is_vector(part)
+        if isinstance(part, torch.Tensor) and part.ndim == 4 and not is_vector(part)
     ]
     if len(grids) != 1 or grids[0].shape[1] not in (1, convention.outputs):
         return None

@@ -15,7 +15,6 @@ from trust_core.explanation.evidence.occlusion import (
 from trust_core.explanation.evidence.patch_gaussian import PatchGaussian
 from trust_core.explanation.overlap import COMPARISON_GRID
 
-EVIDENCE_FORM = "evidence"
 WINDOW, STRIDE, PAD = 10, 5, 2
 CONCENTRATION_SHARE = 0.05
 

@@ -22,12 +22,13 @@ from trust_core.data.tables import match_paths, read_numbers, read_table
 from trust_core.errors import DataError, SettingsError
 from trust_core.messages import Message, amount, joined, option
 from trust_core.model.checks.alternatives import NORMALISATIONS
+from trust_core.model.checks.findings import LOG_ODDS_TOLERANCE
+from trust_core.model.checks.findings import Expectation as Expectation
 from trust_core.model.checks.sample_images import readable_pixels
 from trust_core.model.detector import Detector
 from trust_core.model.preprocessing import Preprocessing
 
 TOLERANCE = 0.01
-LOG_ODDS_TOLERANCE = 0.3  # p near 0 or 1 hides what ranks the parts called good
 TRIED = 32  # images that are enough to give a wrong crop or normalisation away
 SEARCHED = 8  # of these, on which the usual ways are tried
 ROUNDS, PROMISING = 2, 3  # changes, one on top of the other; of so many of the best
@@ -41,32 +42,6 @@ CROP = 0.875  # the usual share of the short side that is cut out
 SINGLE, TINY = 2e-7, 1e-30  # precision of p near 1; the least p that is told from 0
 
 Floats = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Expectation:
-    """How far a file of predictions is reproduced.
-
-    Attributes:
-        compared: images in both.
-        reproduced: of these, with |Δp| at most 0.01.
-        largest: the largest |Δp|.
-        worst: path of the image it belongs to.
-        log_odds: the largest difference of log-odds that the digits of the file let one see.
-        sentence: the finding in words.
-    """
-
-    compared: int
-    reproduced: int
-    largest: float
-    worst: str
-    log_odds: float
-    sentence: str
-
-    @property
-    def agrees(self) -> bool:
-        """Whether it is the same detector, as far as the file tells."""
-        return self.reproduced == self.compared and self.log_odds <= LOG_ODDS_TOLERANCE
 
 
 @dataclass(frozen=True)

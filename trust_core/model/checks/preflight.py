@@ -5,7 +5,7 @@ Notation: E strengths other than 0.
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,7 @@ from trust_core.data.samples import Dataset
 from trust_core.messages import Message, amount, duration
 from trust_core.model.checks.alternatives import better_alternative
 from trust_core.model.checks.batchnorm import watched_norms
+from trust_core.model.checks.findings import Preflight as Preflight
 from trust_core.model.checks.sample_images import sample_images
 from trust_core.model.detector import Detector
 
@@ -28,37 +29,6 @@ FEW = 10  # images: what they show is a hint
 CLEARLY_BELOW = 0.4  # AUROC of a detector whose outputs are read the wrong way round
 STRANGE_MISMATCH = 0.5
 NAN = float("nan")
-
-
-@dataclass(frozen=True)
-class Preflight:
-    """What a few images have shown.
-
-    Attributes:
-        counts: `tp, fn, tn, fp` at p ≥ 0.5 of the images that were read.
-        mean_log_odds: of the good and of the defective images; NaN where there is none.
-        auroc: of the log-odds at telling defective from good; NaN with one label.
-        inverted: the outputs look as if read the wrong way round, which is no chance.
-        grids: explanation layer -> (h, w).
-        images_per_second: of the clean pass with both gradients, decoding included.
-        seconds: estimated for the audit of the whole data set.
-        mismatch: of the BatchNorm statistics (`norm_mismatch`); None without BatchNorm.
-        unreadable: images that could not be read.
-        findings: sentences that hold whatever they say.
-        warnings: sentences to act on.
-    """
-
-    counts: dict[str, int]
-    mean_log_odds: tuple[float, float]
-    auroc: float
-    inverted: bool
-    grids: dict[str, tuple[int, int]]
-    images_per_second: float
-    seconds: float
-    mismatch: float | None
-    unreadable: int
-    findings: tuple[str, ...] = ()
-    warnings: tuple[str, ...] = ()
 
 
 def preflight(

@@ -22,6 +22,8 @@ from trust_core.data.samples import Dataset
 from trust_core.data.tables import read_table
 from trust_core.errors import DataError, UnreadableImage
 from trust_core.messages import amount
+from trust_core.model.checks.findings import MaskPreview as MaskPreview
+from trust_core.model.checks.findings import Preview as Preview
 from trust_core.model.detector import Detector
 from trust_core.model.preprocessing import Preprocessing
 
@@ -45,34 +47,6 @@ class SampleImages:
     pixels: Tensor
     labels: npt.NDArray[np.int8]
     unreadable: int
-
-
-@dataclass(frozen=True)
-class Preview:
-    """One image and what the detector makes of it.
-
-    Attributes:
-        picture: PNG of the network's input, cropped and resized as it will be.
-        label: 0 good, 1 defective.
-        probability: of a defect, as the detector says.
-    """
-
-    picture: bytes
-    label: int
-    probability: float
-
-
-@dataclass(frozen=True)
-class MaskPreview:
-    """One image and what its mask marks.
-
-    Attributes:
-        picture: PNG of the photograph, what is marked in `MARK_COLOUR`.
-        share: of the mask's pixels that are marked.
-    """
-
-    picture: bytes
-    share: float
 
 
 def sample_images(dataset: Dataset, preprocessing: Preprocessing, images: int = 32) -> SampleImages:

@@ -10,38 +10,10 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from trust_core.model.training.epochs import Epoch as Epoch
 from trust_core.storage.atomic import replacing
 
 NETWORK, BEST, OPTIMIZER = "network/", "best/", "optimizer/"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Epoch:
-    """What one epoch gave; a part of `tune` is as suspicious as its worst image.
-
-    Attributes:
-        epoch: its number, from 1.
-        close_ups: whether it showed windows around the defects, not whole images.
-        label_loss: of the decision, the mean over its steps; None where the objective has none.
-        mask_loss: likewise, of the mask.
-        tune_loss: of the whole objective on `tune`.
-        tune_average_precision: of the decision over the parts of `tune`.
-        tune_caught: defective parts of `tune` that are called defective at p ≥ 0.5.
-        tune_defective: defective parts of `tune`.
-        tune_false_alarms: good parts of `tune` that are called defective.
-        tune_good: good parts of `tune`.
-    """
-
-    epoch: int
-    close_ups: bool
-    label_loss: float | None = None
-    mask_loss: float | None = None
-    tune_loss: float
-    tune_average_precision: float
-    tune_caught: int
-    tune_defective: int
-    tune_false_alarms: int
-    tune_good: int
 
 
 @dataclass(frozen=True)

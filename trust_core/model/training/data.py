@@ -7,18 +7,18 @@ disk that is memory-mapped.
 Notation: N images, c channels, H, W the network's input size.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import torch
-from torch import Tensor
-from torch.nn.functional import adaptive_max_pool2d
 
 from trust_core.data.mask_decoding import read_masks
 from trust_core.data.names import first_few
@@ -27,6 +27,9 @@ from trust_core.errors import DataError, UnreadableImage
 from trust_core.messages import Message, amount
 from trust_core.model.preprocessing import Preprocessing
 from trust_core.storage.atomic import replacing
+
+if TYPE_CHECKING:  # takes seconds to load, and settings, forms and pages need names alone
+    from torch import Tensor
 
 USED = ("train", "tune")
 PIXELS, MASKS, TABLE = "pixels.npy", "masks.npy", "table.parquet"
@@ -57,6 +60,8 @@ class TrainingData:
 
     def batch(self, rows: npt.NDArray[np.int64]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Pixels (n, c, H, W) in [0, 1], masks (n, 1, H, W), labels (n,) and known (n,) bool."""
+        import torch
+
         chosen = self.table.iloc[rows]
         return (
             torch.from_numpy(self.pixels[rows]).float() / 255,
@@ -211,6 +216,8 @@ def reduced(masks: Tensor, grid: tuple[int, int]) -> Tensor:
     Returns:
         (N, 1, H', W').
     """
+    from torch.nn.functional import adaptive_max_pool2d
+
     return adaptive_max_pool2d(masks, grid)
 
 
@@ -263,6 +270,8 @@ def _refuse(wrong: list[tuple[str, str]]) -> None:
 
 
 def _read(root: Path, samples: pd.DataFrame, preprocessing: Preprocessing) -> Iterator[_Decoded]:
+    import torch
+
     def read(place: tuple[str, str, int]) -> _Decoded:
         path, mask_path, label = place
         none = np.zeros(preprocessing.size, np.uint8)

@@ -22,8 +22,9 @@ from torch import Tensor
 from trust_core.model.modules import device_of, tf32
 from trust_core.model.outputs import logits_of, mask_logits_of
 from trust_core.model.training.augmentation import augmented, close_ups
-from trust_core.model.training.checkpoint import Epoch, TrainingState, load, save
+from trust_core.model.training.checkpoint import TrainingState, load, save
 from trust_core.model.training.data import TrainingData, order, reduced
+from trust_core.model.training.epochs import Epoch, best_epoch
 from trust_core.model.training.losses import label_loss, mask_loss
 from trust_core.model.training.network import MultiTask
 from trust_core.model.training.settings import TrainingSettings
@@ -102,11 +103,6 @@ def fit(
                 saved = time.monotonic()
             report(state)
     return state
-
-
-def best_epoch(history: list[Epoch]) -> Epoch:
-    """The epoch that ranks the parts of `tune` best; among equals, the one of the lowest loss."""
-    return max(history, key=lambda epoch: (epoch.tune_average_precision, -epoch.tune_loss))
 
 
 def stops(history: list[Epoch], settings: TrainingSettings) -> bool:

@@ -20,9 +20,9 @@ from trust_core.errors import ModelError, StoreError, TrustError
 from trust_core.messages import Message
 from trust_core.model.detector import Detector
 from trust_core.model.open import write_model
-from trust_core.model.training.checkpoint import Epoch
 from trust_core.model.training.data import prepare, with_train_role
-from trust_core.model.training.loop import CHECKPOINT, TrainingProgress, best_epoch, fit
+from trust_core.model.training.epochs import Epoch, best_epoch
+from trust_core.model.training.loop import CHECKPOINT, TrainingProgress, fit
 from trust_core.model.training.network import MultiTask
 from trust_core.model.training.pretrained import load_encoder, weights_file
 from trust_core.model.training.settings import TrainingSettings

@@ -1,0 +1,90 @@
+"""What a few images of a data set show of a detector: results for whoever draws or prints them."""
+
+from dataclasses import dataclass
+
+LOG_ODDS_TOLERANCE = 0.3  # p near 0 or 1 hides what ranks the parts called good
+
+
+@dataclass(frozen=True)
+class Preflight:
+    """What a few images have shown.
+
+    Attributes:
+        counts: `tp, fn, tn, fp` at p ≥ 0.5 of the images that were read.
+        mean_log_odds: of the good and of the defective images; NaN where there is none.
+        auroc: of the log-odds at telling defective from good; NaN with one label.
+        inverted: the outputs look as if read the wrong way round, which is no chance.
+        grids: explanation layer -> (h, w).
+        images_per_second: of the clean pass with both gradients, decoding included.
+        seconds: estimated for the audit of the whole data set.
+        mismatch: of the BatchNorm statistics (`norm_mismatch`); None without BatchNorm.
+        unreadable: images that could not be read.
+        findings: sentences that hold whatever they say.
+        warnings: sentences to act on.
+    """
+
+    counts: dict[str, int]
+    mean_log_odds: tuple[float, float]
+    auroc: float
+    inverted: bool
+    grids: dict[str, tuple[int, int]]
+    images_per_second: float
+    seconds: float
+    mismatch: float | None
+    unreadable: int
+    findings: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Preview:
+    """One image and what the detector makes of it.
+
+    Attributes:
+        picture: PNG of the network's input, cropped and resized as it will be.
+        label: 0 good, 1 defective.
+        probability: of a defect, as the detector says.
+    """
+
+    picture: bytes
+    label: int
+    probability: float
+
+
+@dataclass(frozen=True)
+class MaskPreview:
+    """One image and what its mask marks.
+
+    Attributes:
+        picture: PNG of the photograph, what is marked in `MARK_COLOUR`.
+        share: of the mask's pixels that are marked.
+    """
+
+    picture: bytes
+    share: float
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """How far a file of predictions is reproduced.
+
+    Attributes:
+        compared: images in both.
+        reproduced: of these, with |Δp| at most 0.01.
+        largest: the largest |Δp|.
+        worst: path of the image it belongs to.
+        log_odds: the largest difference of log-odds that the digits of the file let one see.
+        sentence: the finding in words.
+    """
+
+    compared: int
+    reproduced: int
+    largest: float
+    worst: str
+    log_odds: float
+    sentence: str
+
+    @property
+    def agrees(self) -> bool:
+        """Whether it is the same detector, as far as the file tells."""
+        return self.reproduced == self.compared and self.log_odds <= LOG_ODDS_TOLERANCE

@@ -1,27 +1,30 @@
-"""Models and data sets that the Run page has opened, kept for a while and in bounded number."""
+"""Models and data sets as the Run page sees them: opened in a sandbox, kept in bounded number."""
 
 import hashlib
+import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 import streamlit as st
 
 from trust_core.audit.options import DataOptions
 from trust_core.data import uploads
-from trust_core.data.layouts import read_dataset
 from trust_core.data.samples import Dataset
-from trust_core.model.detector import Detector
-from trust_core.model.open import (
-    ModelFacts,
-    ModelOptions,
-    open_detector,
-    open_for_audit,
-    read_facts,
-)
+from trust_core.model.facts import ModelFacts
+from trust_core.sandbox import GIBIBYTE, OPENING, GivenUp, Limits, Sandbox
 
 HOUR = 3600.0
+# What was opened runs, or is as large as the server's own disk: that takes its time and room.
+WORK = Limits(
+    seconds=900,
+    memory=max(2 * GIBIBYTE, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2),
+)
+LOOKS = "trust_core.audit.looks"
+SAMPLE_IMAGES = "trust_core.model.checks.sample_images"
+SANDBOX = Sandbox(LOOKS)
+"""Where everything foreign is opened, so that neither its weight nor its death is the server's."""
 
 
 def file_key(path: Path) -> tuple[object, ...]:
@@ -41,27 +44,36 @@ def data_key(data: Dataset) -> str:
 KEYS: dict[str | type[Any], Callable[[Any], Any]] = {type(Path()): file_key, Dataset: data_key}
 
 
-@st.cache_data(max_entries=32, ttl=HOUR, show_spinner="Recognising the model …", hash_funcs=KEYS)
+def opening(path: Path) -> Limits:
+    """What opening a model file may take: 2 GiB, or what a large one needs to be converted."""
+    size = path.stat().st_size if path.is_file() else 0
+    return Limits(OPENING.seconds, max(OPENING.memory, 4 * size))
+
+
 def facts(path: Path, arch: str | None = None) -> ModelFacts:
-    """What a model file is; raises as `read_facts`."""
-    return read_facts(path, arch)
+    """What a model file is; raises as `read_facts`, or GivenUp."""
+    found = _facts(path, arch)
+    if isinstance(found, GivenUp):
+        raise found
+    return found
 
 
-@st.cache_resource(max_entries=2, ttl=HOUR, show_spinner="Opening the model …", hash_funcs=KEYS)
-def detector(path: Path, options: ModelOptions) -> Detector:
-    """The detector, ready to run; two are kept for all sessions together.
+@st.cache_data(max_entries=32, ttl=HOUR, show_spinner="Recognising the model …", hash_funcs=KEYS)
+def _facts(path: Path, arch: str | None) -> ModelFacts | GivenUp:
+    """As `facts`; what was given up is not tried again at every move."""
+    try:
+        function = "trust_core.model.open:read_facts"
+        found = SANDBOX.call(function, path, arch, what=path.name, limits=opening(path))
+        return cast(ModelFacts, found)
+    except GivenUp as problem:
+        return problem
 
-    Raises:
-        ModelError: the file cannot be opened, recognised or explained.
-        SettingsError: an option means nothing for this network.
-    """
-    return open_detector(path, options)
 
-
-@st.cache_resource(max_entries=2, ttl=HOUR, show_spinner="Opening the model …", hash_funcs=KEYS)
-def audit_detector(path: Path, options: ModelOptions, data: Dataset) -> Detector:
-    """The detector that an audit of this data set would have; raises as `open_for_audit`."""
-    return open_for_audit(path, options, data, detector)
+@st.cache_data(ttl=HOUR, max_entries=1, show_spinner=False)
+def architectures() -> tuple[str, ...]:
+    """Names that may be given for an architecture."""
+    function = "trust_core.model.recognition.architectures:architecture_names"
+    return cast("tuple[str, ...]", SANDBOX.call(function, what="The list of architectures"))
 
 
 @st.cache_resource(max_entries=4, ttl=HOUR, show_spinner="Reading the images …", hash_funcs=KEYS)
@@ -73,7 +85,8 @@ def dataset(root: Path, reading: DataOptions, look: int = 0) -> Dataset:
         reading: how it is read.
         look: another number reads the folder anew.
     """
-    return read_dataset(root, **vars(reading))
+    function = "trust_core.data.layouts:read_with_options"
+    return cast(Dataset, SANDBOX.call(function, root, reading, what=root.name, limits=WORK))
 
 
 @st.cache_data(max_entries=32, ttl=HOUR, show_spinner="Unpacking …", hash_funcs=KEYS)
@@ -83,4 +96,15 @@ def unpacked(archive: Path) -> Path:
     Raises:
         DataError: the archive is refused, with the reason.
     """
-    return uploads.unpack(archive)
+    return unpack(archive)
+
+
+def unpack(archive: Path) -> Path:
+    """The data folder that an archive holds, as `uploads.unpack`, in the sandbox."""
+
+    def extract(archive: Path, folder: Path) -> Path:
+        function = "trust_core.data.archives:unpacked"
+        found = SANDBOX.call(function, archive, folder, what=archive.name, limits=WORK)
+        return cast(Path, found)
+
+    return uploads.unpack(archive, extract)

@@ -5,7 +5,7 @@ import os
 import re
 import tempfile
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -77,20 +77,21 @@ def store(upload: BinaryIO, name: str) -> Path:
     return target.resolve()
 
 
-def unpack(archive: Path) -> Path:
+def unpack(archive: Path, extract: Callable[[Path, Path], Path] = unpacked) -> Path:
     """The data folder that an archive holds, unpacked into the workspace once.
 
     An upload is deleted when it is unpacked, or refused: its bytes are not kept twice.
 
     Args:
         archive: a zip file, uploaded or anywhere on the server.
+        extract: unpacks an archive to a folder; `archives.unpacked`, or that elsewhere.
 
     Raises:
         DataError: the archive is refused, with the reason.
     """
     folder = (workspace_folder() / UPLOADS).resolve() / file_sha256(archive)[:16]
     try:
-        return unpacked(archive, folder / archive.stem)
+        return extract(archive, folder / archive.stem)
     finally:
         if archive.parent == folder:
             archive.unlink(missing_ok=True)

@@ -1,0 +1,109 @@
+import os
+import socket
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from trust_core.errors import LabelsNeeded
+from trust_core.sandbox import GivenUp, Limits, Sandbox
+
+SHORT = Limits(seconds=1, memory=2**28)
+
+
+@pytest.fixture(scope="module")
+def sandbox():
+    sandbox = Sandbox("tests.sandboxed")
+    yield sandbox
+    sandbox.close()
+
+
+def call(sandbox, name, *arguments, limits=SHORT):
+    return sandbox.call(f"tests.sandboxed:{name}", *arguments, what="net.pt", limits=limits)
+
+
+def test_results_and_errors_come_back(sandbox):
+    assert call(sandbox, "double", 21) == 42
+    assert call(sandbox, "chatter") == "x" * 5_000_000
+    with pytest.raises(LabelsNeeded, match="Which folders") as caught:
+        call(sandbox, "ask")
+    assert caught.value.folders == {"a": 3}
+    with pytest.raises(RuntimeError, match="KeyError: 'a fault'"):
+        call(sandbox, "fail")
+
+
+def test_a_process_is_reused_and_has_its_own_folder(sandbox):
+    pid, folder = call(sandbox, "whereabouts")
+    assert call(sandbox, "whereabouts") == (pid, folder)
+    assert pid != os.getpid()
+    assert "sandbox" in folder
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("compute_for_ever", "more than 1 s of processor time"),
+        ("take_memory", "more than 0.25 GiB of memory"),
+        ("take_far_too_much", "more than 0.25 GiB of memory"),
+        ("crash", "broke the process"),
+        ("leave", "broke the process"),
+    ],
+)
+def test_death_is_a_sentence_and_the_next_call_is_answered_at_once(sandbox, name, reason):
+    _, folder = call(sandbox, "whereabouts")
+    call(sandbox, "chatter")
+    start = time.monotonic()
+    with pytest.raises(GivenUp, match=rf"^net\.pt was given up: it .*{reason}"):
+        call(sandbox, name)
+    assert time.monotonic() - start < 10
+    start = time.monotonic()
+    assert call(sandbox, "double", 4) == 8
+    assert time.monotonic() - start < 2
+    assert not list(Path(folder).iterdir())
+
+
+def test_what_waits_too_long_is_given_up(sandbox, monkeypatch):
+    monkeypatch.setattr("trust_core.sandbox.PATIENCE", 1)
+    with pytest.raises(GivenUp, match="processor time"):
+        call(sandbox, "wait")
+
+
+def test_it_reaches_nothing(sandbox):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        assert call(sandbox, "reach", server.getsockname()) != "reached"
+        socket.create_connection(server.getsockname(), 2).close()
+
+
+def test_where_the_kernel_does_not_help_the_interpreter_refuses():
+    code = (
+        "import sys; sys.platform = 'other'\n"
+        "from trust_core.sandbox import without_network; without_network()\n"
+        "import socket\n"
+        "for ask in (lambda: socket.create_connection(('127.0.0.1', 9)),\n"
+        "            lambda: socket.getaddrinfo('localhost', 80),\n"
+        "            lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b'x', ('127.0.0.1', 9))):\n"
+        "    try: ask()\n"
+        "    except PermissionError: continue\n"
+        "    sys.exit('reached')\n"
+    )  # fmt: skip
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_two_calls_at_once_do_not_wait_for_each_other(sandbox):
+    with ThreadPoolExecutor(2) as pool:
+        stuck = pool.submit(call, sandbox, "compute_for_ever", limits=Limits(2, 2**28))
+        assert call(sandbox, "double", 1) == 2
+        assert not stuck.done()
+        assert isinstance(stuck.exception(), GivenUp)
+
+
+def test_nothing_is_left_when_it_closes():
+    sandbox = Sandbox("tests.sandboxed")
+    pid, folder = call(sandbox, "whereabouts")
+    sandbox.close()
+    assert not Path(folder).exists()
+    status = Path(f"/proc/{pid}/stat")  # whoever inherits the dead may be slow to bury them
+    assert not status.exists() or status.read_text().rpartition(")")[2].split()[0] == "Z"

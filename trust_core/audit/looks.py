@@ -1,0 +1,105 @@
+"""What a model and its images look like before an audit: asked by a page, answered in a sandbox.
+
+Whatever strangers have made is opened by these functions in a process of their own
+(`trust_core.sandbox`); their arguments and results are plain values that cross to it. A process
+keeps the last detectors that it has opened, so that a page which asks four questions of one opens
+it once.
+"""
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+from pathlib import Path
+
+from trust_core.audit.identity import identify
+from trust_core.audit.settings import AuditSettings, Identity
+from trust_core.data.duplicates import NearDuplicates, near_duplicates
+from trust_core.data.samples import Dataset
+from trust_core.model.checks.findings import Expectation, Preflight, Preview
+from trust_core.model.checks.predictions import read_expected, try_expected
+from trust_core.model.checks.preflight import preflight
+from trust_core.model.checks.sample_images import previews, small_pictures
+from trust_core.model.detector import Detector
+from trust_core.model.facts import ModelOptions
+from trust_core.model.open import open_for_audit
+from trust_core.model.outputs import Convention
+
+KEPT = 2  # detectors
+_detectors: dict[Hashable, Detector] = {}
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is to be audited, and how the model is opened.
+
+    Attributes:
+        model: the model file.
+        options: what is said of it.
+        data: the data set.
+        state: changes when the file or the data set does.
+    """
+
+    model: Path
+    options: ModelOptions
+    data: Dataset
+    state: str
+
+
+@dataclass(frozen=True)
+class Look:
+    """The detector that an audit would have, and what it makes of a few images.
+
+    Attributes:
+        architecture: full name.
+        convention: what the outputs mean.
+        notes: sentences the user should read.
+        identity: of the audit that would be made.
+        previews: a few images with the detector's answer.
+    """
+
+    architecture: str
+    convention: Convention
+    notes: tuple[str, ...]
+    identity: Identity
+    previews: list[Preview]
+
+
+def look(subject: Subject, settings: AuditSettings) -> Look:
+    """Open the detector that an audit would have and show it a few images.
+
+    Raises:
+        ModelError, SettingsError, DataError: as `open_for_audit`.
+    """
+    detector = _detector(subject)
+    return Look(
+        detector.architecture,
+        detector.convention,
+        tuple(detector.notes),
+        identify(detector, subject.data, settings),
+        previews(detector, subject.data),
+    )
+
+
+def trial(subject: Subject, strengths: int) -> Preflight:
+    """As `preflight`; raises as `look`."""
+    return preflight(_detector(subject), subject.data, strengths=strengths)
+
+
+def compare_expected(subject: Subject, expect: Path) -> Expectation:
+    """How far the user's own predictions are reproduced; raises as `look` and `read_expected`."""
+    return try_expected(read_expected(expect, subject.data), _detector(subject), subject.data)
+
+
+def near_pairs(data: Dataset, most: int) -> tuple[NearDuplicates, list[list[bytes]]]:
+    """Pictures that are nearly those of another role, with small PNGs of the first pairs."""
+    found = near_duplicates(data)
+    return found, [small_pictures(data.root, pair) for pair in found.pairs[:most]]
+
+
+def _detector(subject: Subject) -> Detector:
+    """The detector, ready to run; the last ones are kept."""
+    key = str(subject.model), subject.options, subject.state
+    if key not in _detectors:
+        while len(_detectors) >= KEPT:
+            del _detectors[next(iter(_detectors))]
+        _detectors[key] = open_for_audit(subject.model, subject.options, subject.data)
+    return _detectors[key]

@@ -4,6 +4,7 @@ import streamlit as st
 
 from dashboard import shell
 from dashboard.run import files, form
+from dashboard.run.cache import SANDBOX
 from dashboard.run.check import check, show_findings
 from dashboard.run.data import choose_data
 from dashboard.run.model import choose_model
@@ -25,6 +26,7 @@ from trust_core.storage.workspace import workspace_folder
 
 def draw(_: Audit | None) -> None:
     """Draw the steps from a model to an audit, or the run or training that is open."""
+    SANDBOX.start()  # it loads what opens models while the page is drawn
     if run := st.query_params.get(RUN):
         show_run(run)
         return

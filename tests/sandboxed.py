@@ -67,5 +67,3 @@ def reach(address: tuple[str, int]) -> str:
     except OSError as error:
         return type(error).__name__
     return "reached"
-
-

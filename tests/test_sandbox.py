@@ -47,7 +47,6 @@ def test_a_process_is_reused_and_has_its_own_folder(sandbox):
     [
         ("compute_for_ever", "more than 1 s of processor time"),
         ("take_memory", "more than 0.25 GiB of memory"),
-        ("take_far_too_much", "more than 0.25 GiB of memory"),
         ("crash", "broke the process"),
         ("leave", "broke the process"),
     ],
@@ -55,14 +54,19 @@ def test_a_process_is_reused_and_has_its_own_folder(sandbox):
 def test_death_is_a_sentence_and_the_next_call_is_answered_at_once(sandbox, name, reason):
     _, folder = call(sandbox, "whereabouts")
     call(sandbox, "chatter")
-    start = time.monotonic()
+    loaded = sandbox._free[-1].process.pid
     with pytest.raises(GivenUp, match=rf"^net\.pt was given up: it .*{reason}"):
         call(sandbox, name)
-    assert time.monotonic() - start < 10
-    start = time.monotonic()
     assert call(sandbox, "double", 4) == 8
-    assert time.monotonic() - start < 2
+    assert sandbox._free[-1].process.pid == loaded, "the modules were loaded again"
     assert not list(Path(folder).iterdir())
+
+
+def test_more_memory_than_there_is_kills_nothing(sandbox):
+    pid, _ = call(sandbox, "whereabouts")
+    with pytest.raises(GivenUp, match="more than 0.25 GiB of memory"):
+        call(sandbox, "take_far_too_much")
+    assert call(sandbox, "whereabouts")[0] == pid
 
 
 def test_what_waits_too_long_is_given_up(sandbox, monkeypatch):
@@ -84,7 +88,7 @@ def test_where_the_kernel_does_not_help_the_interpreter_refuses():
         "import socket\n"
         "for ask in (lambda: socket.create_connection(('127.0.0.1', 9)),\n"
         "            lambda: socket.getaddrinfo('localhost', 80),\n"
-        "            lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b'x', ('127.0.0.1', 9))):\n"
+        "            lambda: socket.socket(type=socket.SOCK_DGRAM).sendto(b'', ('1.1.1.1', 9))):\n"
         "    try: ask()\n"
         "    except PermissionError: continue\n"
         "    sys.exit('reached')\n"
@@ -106,4 +110,8 @@ def test_nothing_is_left_when_it_closes():
     sandbox.close()
     assert not Path(folder).exists()
     status = Path(f"/proc/{pid}/stat")  # whoever inherits the dead may be slow to bury them
-    assert not status.exists() or status.read_text().rpartition(")")[2].split()[0] == "Z"
+    for _ in range(200):
+        if not status.exists() or status.read_text().rpartition(")")[2].split()[0] == "Z":
+            return
+        time.sleep(0.05)
+    pytest.fail("a fork goes on")

@@ -1,4 +1,4 @@
-"""Calls in a process of their own, which may be killed: bounded memory and processor time, no network.
+"""Calls in a killable process of their own: bounded memory and processor time, no network.
 
 What strangers have made is opened there, so that whatever it does, the caller goes on and has one
 sentence to tell. The process loads its modules once and then forks: a call that ends in death costs
@@ -363,4 +363,5 @@ def _refuse_sockets(event: str, arguments: tuple[Any, ...]) -> None:
 
 
 if __name__ == "__main__":
-    keep_forks(int(sys.argv[1]), sys.argv[2:])
+    # By its own name, or what crosses the pipes would be of a module that the caller does not have.
+    importlib.import_module("trust_core.sandbox").keep_forks(int(sys.argv[1]), sys.argv[2:])

@@ -3,17 +3,23 @@
 import hashlib
 import os
 from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, ParamSpec, TypeVar, cast
 
 import pandas as pd
 import streamlit as st
 
+from dashboard.cache import FILES, file_key
 from trust_core.audit.options import DataOptions
+from trust_core.audit.subject import Subject
 from trust_core.data import uploads
 from trust_core.data.samples import Dataset
-from trust_core.model.facts import ModelFacts
+from trust_core.model.facts import ModelFacts, ModelOptions
 from trust_core.sandbox import GIBIBYTE, OPENING, GivenUp, Limits, Sandbox
+
+Given = ParamSpec("Given")
+Found = TypeVar("Found")
 
 HOUR = 3600.0
 # What was opened runs, or is as large as the server's own disk: that takes its time and room.
@@ -27,49 +33,66 @@ SANDBOX = Sandbox(LOOKS)
 """Where everything foreign is opened, so that neither its weight nor its death is the server's."""
 
 
-def file_key(path: Path) -> tuple[object, ...]:
-    """Changes when a file does; a folder, or what is not there, has its name alone."""
-    if not path.is_file():
-        return (str(path),)
-    status = path.stat()
-    return str(path), status.st_mtime_ns, status.st_size
-
-
 def data_key(data: Dataset) -> str:
     """Changes when anything in the table of samples does."""
     rows = pd.util.hash_pandas_object(data.samples, index=False).to_numpy().tobytes()
     return hashlib.sha256(rows).hexdigest()
 
 
-KEYS: dict[str | type[Any], Callable[[Any], Any]] = {type(Path()): file_key, Dataset: data_key}
+KEYS: dict[str | type[Any], Callable[[Any], Any]] = {**FILES, Dataset: data_key}
 
 
-def opening(path: Path) -> Limits:
+def remembered(
+    entries: int, spinner: str | bool = False
+) -> Callable[[Callable[Given, Found]], Callable[Given, Found]]:
+    """`st.cache_data` for what a sandbox answers: what was given up is not tried at every move."""
+
+    def decorate(function: Callable[Given, Found]) -> Callable[Given, Found]:
+        @wraps(function)
+        def told(*given: Given.args, **named: Given.kwargs) -> Found | GivenUp:
+            try:
+                return function(*given, **named)
+            except GivenUp as problem:
+                return problem
+
+        keep = st.cache_data(max_entries=entries, ttl=HOUR, show_spinner=spinner, hash_funcs=KEYS)
+        kept = keep(told)
+
+        @wraps(function)
+        def found(*given: Given.args, **named: Given.kwargs) -> Found:
+            answer = kept(*given, **named)
+            if isinstance(answer, GivenUp):
+                raise answer
+            return answer
+
+        return found
+
+    return decorate
+
+
+def opening(model: Path) -> Limits:
     """What opening a model file may take: 2 GiB, or what a large one needs to be converted."""
-    size = path.stat().st_size if path.is_file() else 0
-    return Limits(OPENING.seconds, max(OPENING.memory, 4 * size))
+    return Limits(OPENING.seconds, max(OPENING.memory, 4 * _size(model)))
 
 
+def working(model: Path) -> Limits:
+    """What trying a model on images may take."""
+    return Limits(WORK.seconds, max(WORK.memory, 4 * _size(model)))
+
+
+def _size(file: Path) -> int:
+    return file.stat().st_size if file.is_file() else 0
+
+
+@remembered(32, "Recognising the model …")
 def facts(path: Path, arch: str | None = None) -> ModelFacts:
     """What a model file is; raises as `read_facts`, or GivenUp."""
-    found = _facts(path, arch)
-    if isinstance(found, GivenUp):
-        raise found
-    return found
+    function = "trust_core.model.open:read_facts"
+    found = SANDBOX.call(function, path, arch, what=path.name, limits=opening(path))
+    return cast(ModelFacts, found)
 
 
-@st.cache_data(max_entries=32, ttl=HOUR, show_spinner="Recognising the model …", hash_funcs=KEYS)
-def _facts(path: Path, arch: str | None) -> ModelFacts | GivenUp:
-    """As `facts`; what was given up is not tried again at every move."""
-    try:
-        function = "trust_core.model.open:read_facts"
-        found = SANDBOX.call(function, path, arch, what=path.name, limits=opening(path))
-        return cast(ModelFacts, found)
-    except GivenUp as problem:
-        return problem
-
-
-@st.cache_data(ttl=HOUR, max_entries=1, show_spinner=False)
+@remembered(1)
 def architectures() -> tuple[str, ...]:
     """Names that may be given for an architecture."""
     function = "trust_core.model.recognition.architectures:architecture_names"
@@ -85,7 +108,7 @@ def dataset(root: Path, reading: DataOptions, look: int = 0) -> Dataset:
         reading: how it is read.
         look: another number reads the folder anew.
     """
-    function = "trust_core.data.layouts:read_with_options"
+    function = f"{LOOKS}:read_data"
     return cast(Dataset, SANDBOX.call(function, root, reading, what=root.name, limits=WORK))
 
 
@@ -108,3 +131,8 @@ def unpack(archive: Path) -> Path:
         return cast(Path, found)
 
     return uploads.unpack(archive, extract)
+
+
+def subject(model: Path, options: ModelOptions, data: Dataset) -> Subject:
+    """What is to be audited, as the sandbox knows it."""
+    return Subject(model, options, data, f"{file_key(model)} {data_key(data)}")

@@ -2,34 +2,27 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from dashboard import shell
 from dashboard.run import cache, form
-from dashboard.run.cache import HOUR, KEYS
+from dashboard.run.cache import LOOKS, SAMPLE_IMAGES, SANDBOX, WORK, remembered
 from dashboard.run.files import choose_table
 from dashboard.run.model import bullets, meaning
 from dashboard.run.settings import choose_input
-from trust_core.audit.identity import Identity, identify
 from trust_core.audit.options import find
-from trust_core.audit.settings import AuditSettings
-from trust_core.data.duplicates import NearDuplicates, near_duplicates
+from trust_core.audit.settings import AuditSettings, Identity
+from trust_core.audit.subject import Look, Subject
+from trust_core.data.duplicates import NearDuplicates
 from trust_core.data.samples import Dataset
 from trust_core.errors import TrustError
 from trust_core.figures.words.numbers import count, counted, percent
-from trust_core.model.checks.predictions import Expectation, read_expected, try_expected
-from trust_core.model.checks.preflight import Preflight, preflight
-from trust_core.model.checks.sample_images import (
-    MaskPreview,
-    Preview,
-    mask_previews,
-    previews,
-    small_pictures,
-)
-from trust_core.model.detector import Detector
-from trust_core.model.open import ModelFacts, ModelOptions
+from trust_core.model.checks.findings import Expectation, MaskPreview, Preflight, Preview
+from trust_core.model.facts import ModelFacts, ModelOptions
+from trust_core.model.outputs import Convention
 
 LABELS = ("good", "defective")
 THUMBNAIL = 128
@@ -42,16 +35,18 @@ class Check:
     """A detector that has run on some images of a data set.
 
     Attributes:
-        detector: as it will be audited.
+        subject: model and data, as they will be audited.
         model_options: how it was opened.
         identity: of the audit that would be made.
+        convention: what the outputs mean.
         expect: the user's own predictions; None when there are none.
         place: where what it has shown is to be told.
     """
 
-    detector: Detector
+    subject: Subject
     model_options: ModelOptions
     identity: Identity
+    convention: Convention
     expect: Path | None
     place: DeltaGenerator
 
@@ -80,54 +75,57 @@ def check(path: Path, facts: ModelFacts, data: Dataset, settings: AuditSettings)
     with seen:
         try:
             options, expect = form.model_options(facts), form.value(EXPECT)
-            detector = cache.audit_detector(path, options, data)
-            pictures, identity = _first_images(path, options, settings, data, detector)
+            found = _look(path, options, settings, data)
         except TrustError as problem:
             shell.show_error(problem)
             return None
-        if detector.architecture != facts.architecture:
-            bullets(detector.notes[-1:])  # the images chose another
+        if found.architecture != facts.architecture:
+            bullets(found.notes[-1:])  # the images chose another
         for label in (0, 1):
-            _row(label, [picture for picture in pictures if picture.label == label])
+            _row(label, [picture for picture in found.previews if picture.label == label])
         _masks(data)
         place = st.container(key="told")
-    return Check(detector, options, identity, expect, place)
+    subject = cache.subject(path, options, data)
+    return Check(subject, options, found.identity, found.convention, expect, place)
 
 
 def show_findings(checked: Check, data: Dataset, settings: AuditSettings) -> None:
     """Say what more images have shown. Drawn last, because it takes longest."""
     with checked.place, shell.errors_shown():
         strengths = len(settings.strengths) - 1
-        found = _preflight(checked.identity, strengths, checked.detector, data)
+        found = _preflight(checked.identity, strengths, checked.subject)
         bullets(found.warnings, "warnings")
         if found.inverted:
-            st.caption(f"{meaning(checked.detector.convention)}: step 1 has the switch.")
+            st.caption(f"{meaning(checked.convention)}: step 1 has the switch.")
         bullets(found.findings)
         _near_duplicates(data)
         if checked.expect:  # the user's own predictions: is it really the same detector?
-            result = _expectation(checked.identity, checked.expect, checked.detector, data)
+            result = _expectation(checked.identity, checked.expect, checked.subject)
             bullets([result.sentence], "notes" if result.agrees else "warnings")
 
 
-@st.cache_data(max_entries=16, ttl=HOUR, show_spinner="Opening a few images …", hash_funcs=KEYS)
-def _first_images(
-    path: Path, options: ModelOptions, settings: AuditSettings, data: Dataset, _detector: Detector
-) -> tuple[list[Preview], Identity]:
-    return previews(_detector, data), identify(_detector, data, settings)
+@remembered(16, "Opening the model and a few images …")
+def _look(path: Path, options: ModelOptions, settings: AuditSettings, data: Dataset) -> Look:
+    function, subject = f"{LOOKS}:look", cache.subject(path, options, data)
+    limits = cache.working(path)
+    return cast(Look, SANDBOX.call(function, subject, settings, what=path.name, limits=limits))
 
 
-@st.cache_data(max_entries=16, ttl=HOUR, show_spinner="Running some images …")
-def _preflight(
-    identity: Identity, strengths: int, _detector: Detector, _data: Dataset
-) -> Preflight:
-    return preflight(_detector, _data, strengths=strengths)
+@remembered(16, "Running some images …")
+def _preflight(identity: Identity, strengths: int, _subject: Subject) -> Preflight:
+    function, model = f"{LOOKS}:trial", _subject.model
+    limits = cache.working(model)
+    return cast(
+        Preflight, SANDBOX.call(function, _subject, strengths, what=model.name, limits=limits)
+    )
 
 
-@st.cache_data(max_entries=16, ttl=HOUR, show_spinner="Comparing with your predictions …")
-def _expectation(
-    identity: Identity, expect: Path, _detector: Detector, _data: Dataset
-) -> Expectation:
-    return try_expected(read_expected(expect, _data), _detector, _data)
+@remembered(16, "Comparing with your predictions …")
+def _expectation(identity: Identity, expect: Path, _subject: Subject) -> Expectation:
+    function, limits = f"{LOOKS}:compare_expected", cache.working(_subject.model)
+    return cast(
+        Expectation, SANDBOX.call(function, _subject, expect, what=expect.name, limits=limits)
+    )
 
 
 def _near_duplicates(data: Dataset) -> None:
@@ -142,10 +140,10 @@ def _near_duplicates(data: Dataset) -> None:
                 st.image(picture, width=PAIR_WIDTH)
 
 
-@st.cache_data(max_entries=8, ttl=HOUR, show_spinner="Looking for copies …", hash_funcs=KEYS)
+@remembered(8, "Looking for copies …")
 def _near_pairs(data: Dataset) -> tuple[NearDuplicates, list[list[bytes]]]:
-    found = near_duplicates(data)
-    return found, [small_pictures(data.root, pair) for pair in found.pairs[:PAIRS]]
+    found = SANDBOX.call(f"{LOOKS}:near_pairs", data, PAIRS, what=data.root.name, limits=WORK)
+    return cast("tuple[NearDuplicates, list[list[bytes]]]", found)
 
 
 def _masks(data: Dataset) -> None:
@@ -164,9 +162,10 @@ def _masks(data: Dataset) -> None:
             st.html(f'<p class="answer">{percent(picture.share)}</p>')
 
 
-@st.cache_data(max_entries=8, ttl=HOUR, show_spinner=False, hash_funcs=KEYS)
+@remembered(8)
 def _mask_pictures(data: Dataset) -> list[MaskPreview]:
-    return mask_previews(data)
+    function = f"{SAMPLE_IMAGES}:mask_previews"
+    return cast("list[MaskPreview]", SANDBOX.call(function, data, what=data.root.name))
 
 
 def _row(label: int, pictures: list[Preview]) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from html import escape
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 import streamlit as st
 
@@ -23,14 +23,13 @@ from trust_core.audit.options import find, plain_choices
 from trust_core.data import uploads
 from trust_core.data.roles import ROLES
 from trust_core.data.samples import Dataset
-from trust_core.data.tables import group_columns, label_tables
 from trust_core.errors import DataError, LabelsNeeded, TrustError
 from trust_core.figures.words.markup import escape_markdown
 from trust_core.figures.words.numbers import ROLE_NAMES, count, counted
-from trust_core.model.checks.sample_images import class_pictures
 
 LOOK = "data-look"  # raised to read the folder anew
 ANSWERS = ("good", "defective")
+TABLES = "trust_core.data.tables"
 ACROSS = 3  # classes beside each other
 MOST = 30  # classes with images; a data set with more has its labels in a table
 
@@ -67,7 +66,7 @@ def choose_data() -> Dataset | None:
 
 
 def _keep(upload: BinaryIO, name: str) -> Path:
-    return uploads.unpack(uploads.store(upload, name))
+    return cache.unpack(uploads.store(upload, name))
 
 
 def _unpacked(path: Path) -> Path:
@@ -82,7 +81,8 @@ def _look_again() -> None:
 
 @st.cache_data(ttl=FRESH, max_entries=8, show_spinner=False)
 def _tables(root: Path) -> list[str]:
-    return [str(path) for path in label_tables(uploads.tables(root))]
+    found = cache.SANDBOX.call(f"{TABLES}:label_tables", uploads.tables(root), what=root.name)
+    return [str(path) for path in found]
 
 
 def _choose_labels(root: Path) -> None:
@@ -113,7 +113,8 @@ def _choose_labels(root: Path) -> None:
             "itself."
         )
         if labels != form.FROM_FOLDERS:
-            names = group_columns(uploads.server_path(labels))
+            table = uploads.server_path(labels)
+            names = cache.SANDBOX.call(f"{TABLES}:group_columns", table, what=table.name)
             form.field(column, "", plain_choices(names), "Another column that names the part")
         form.field(
             find("group_pattern"),
@@ -213,4 +214,6 @@ def _answer(name: str) -> str:
 def _examples(
     root: Path, samples: Path | None, classes: Mapping[str, int]
 ) -> dict[str, list[bytes]]:
-    return class_pictures(root, list(classes)[:MOST], samples)
+    function, names = f"{cache.SAMPLE_IMAGES}:class_pictures", list(classes)[:MOST]
+    found = cache.SANDBOX.call(function, root, names, samples, what=root.name)
+    return cast("dict[str, list[bytes]]", found)

@@ -13,9 +13,8 @@ from dashboard.wording import page_text
 from trust_core.audit.options import find
 from trust_core.data import uploads
 from trust_core.errors import TrustError
-from trust_core.model.open import ModelFacts
+from trust_core.model.facts import ModelFacts
 from trust_core.model.outputs import Convention
-from trust_core.model.recognition.architectures import architecture_names
 
 
 def choose_model() -> tuple[Path, ModelFacts] | None:
@@ -112,7 +111,7 @@ def _choose_architecture(label: str) -> None:
     chosen = form.texts(form.key("arch"))
     st.selectbox(
         label,
-        list(dict.fromkeys([*chosen, *architecture_names()])),
+        list(dict.fromkeys([*chosen, *cache.architectures()])),
         index=None,
         key=form.key("arch"),
         accept_new_options=True,

@@ -123,7 +123,7 @@ def test_without_masks_label_learns(data, tmp_path, capsys):
     ("more", "sentence"),
     [
         (["--size", "100"], "the nearest is 96x96"),
-        (["--encoder", "resnet99"], "cannot be built"),
+        (["--encoder", "resnet99"], "There is no encoder"),
         (["--decoder", "PSPNet"], '"PSPNet" is no mask decoder'),
         (["--weights", "none.pth"], "There is no file of weights none.pth"),
         (["--weights", "imagenet"], "EfficientNet-Lite0, which does not fit tu-test_efficientnet"),

@@ -7,60 +7,29 @@ it once.
 """
 
 from collections.abc import Hashable
-from dataclasses import dataclass
 from pathlib import Path
 
 from trust_core.audit.identity import identify
-from trust_core.audit.settings import AuditSettings, Identity
+from trust_core.audit.options import DataOptions
+from trust_core.audit.settings import AuditSettings
+from trust_core.audit.subject import Look, Subject
 from trust_core.data.duplicates import NearDuplicates, near_duplicates
+from trust_core.data.layouts import read_dataset
 from trust_core.data.samples import Dataset
-from trust_core.model.checks.findings import Expectation, Preflight, Preview
+from trust_core.model.checks.findings import Expectation, Preflight
 from trust_core.model.checks.predictions import read_expected, try_expected
 from trust_core.model.checks.preflight import preflight
 from trust_core.model.checks.sample_images import previews, small_pictures
 from trust_core.model.detector import Detector
-from trust_core.model.facts import ModelOptions
 from trust_core.model.open import open_for_audit
-from trust_core.model.outputs import Convention
 
 KEPT = 2  # detectors
 _detectors: dict[Hashable, Detector] = {}
 
 
-@dataclass(frozen=True)
-class Subject:
-    """What is to be audited, and how the model is opened.
-
-    Attributes:
-        model: the model file.
-        options: what is said of it.
-        data: the data set.
-        state: changes when the file or the data set does.
-    """
-
-    model: Path
-    options: ModelOptions
-    data: Dataset
-    state: str
-
-
-@dataclass(frozen=True)
-class Look:
-    """The detector that an audit would have, and what it makes of a few images.
-
-    Attributes:
-        architecture: full name.
-        convention: what the outputs mean.
-        notes: sentences the user should read.
-        identity: of the audit that would be made.
-        previews: a few images with the detector's answer.
-    """
-
-    architecture: str
-    convention: Convention
-    notes: tuple[str, ...]
-    identity: Identity
-    previews: list[Preview]
+def read_data(root: Path, reading: DataOptions) -> Dataset:
+    """As `read_dataset`."""
+    return read_dataset(root, **vars(reading))
 
 
 def look(subject: Subject, settings: AuditSettings) -> Look:

@@ -3,11 +3,11 @@
 import math
 from dataclasses import dataclass
 
-from trust_core.audit.options import find
 from trust_core.errors import SettingsError
 from trust_core.explanation.forms import EVIDENCE_FORM, check_forms, map_names
 from trust_core.explanation.overlap import DEFAULT_MASK, check_mask_rule
 from trust_core.explanation.perturbation import DIRECTIONS
+from trust_core.model.facts import PRECISION_NAMES
 
 DEFAULT_STRENGTHS = (0.0, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 
@@ -63,9 +63,9 @@ class AuditSettings:
                 f"Decision threshold {self.decision_threshold:g}: write a probability between "
                 "0 and 1, without the ends."
             )
-        if self.precision not in (precisions := find("precision").choices):
+        if self.precision not in PRECISION_NAMES:
             raise SettingsError(
-                f"Precision '{self.precision}': choose from {', '.join(precisions)}."
+                f"Precision '{self.precision}': choose from {', '.join(PRECISION_NAMES)}."
             )
         check_forms(self.specific, self.agnostic)
         if len(set(self.map_names)) < len(self.map_names):

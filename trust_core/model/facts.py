@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from trust_core.model.outputs import Convention
 from trust_core.model.preprocessing import Preprocessing
 
+PRECISION_NAMES = ("fp32", "tf32", "bf16")
+
 
 @dataclass(frozen=True)
 class ModelOptions:

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from trust_core.errors import ModelError, first_line
+from trust_core.model.facts import PRECISION_NAMES
 
 # TF32 rounds the factors of convolutions and matrix products to ten bits, on a GPU alone.
-PRECISIONS = {"fp32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16}
+PRECISIONS = dict(zip(PRECISION_NAMES, (torch.float32, torch.float32, torch.bfloat16), strict=True))
 
 
 @contextmanager

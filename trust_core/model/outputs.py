@@ -183,7 +183,9 @@ def logits_of(output: object) -> Tensor:
     # Labels (an argmax) may stand beside the logits.
     found = [part for part in found if part.is_floating_point()] or found
     if len(found) != 1:
-        shapes = ", ".join(str(tuple(p.shape)) for p in parts if isinstance(p, torch.Tensor)) or "none"
+        shapes = (
+            ", ".join(str(tuple(p.shape)) for p in parts if isinstance(p, torch.Tensor)) or "none"
+        )
         raise ModelError(
             "The network must return one tensor of class logits (N, K); "
             f"tensors it returned for two images: {shapes}."

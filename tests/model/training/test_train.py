@@ -348,7 +348,7 @@ def test_a_run_that_was_refused_leaves_nothing(dataset, tmp_path):
             replace(SETTINGS, weights=str(tmp_path / "none.pth")),
             tmp_path / "network.safetensors",
         )
-    with pytest.raises(ModelError, match="cannot be built"):
+    with pytest.raises(ModelError, match="There is no encoder"):
         train(dataset, replace(SETTINGS, encoder="resnet99"), tmp_path / "network.safetensors")
     assert list(tmp_path.iterdir()) == []
 

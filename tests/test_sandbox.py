@@ -64,7 +64,7 @@ def test_death_is_a_sentence_and_the_next_call_is_answered_at_once(sandbox, name
 
 def test_more_memory_than_there_is_kills_nothing(sandbox):
     pid, _ = call(sandbox, "whereabouts")
-    with pytest.raises(GivenUp, match="more than 0.25 GiB of memory"):
+    with pytest.raises(GivenUp, match=r"more than 0\.25 GiB of memory"):
         call(sandbox, "take_far_too_much")
     assert call(sandbox, "whereabouts")[0] == pid
 

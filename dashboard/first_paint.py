@@ -10,11 +10,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from dashboard.shell import STATIC
 
 FONT = '<link rel="preload" href="./app/static/plex-sans.woff2" as="font" crossorigin>'
-LEFT_OUT = (
-    b"accept-encoding",
-    b"if-none-match",
-    b"if-modified-since",
-)  # the file is not the answer
+# Of the request: what is answered is not the file.
+LEFT_OUT = (b"accept-encoding", b"if-none-match", b"if-modified-since")
 
 
 class FirstPaint:
@@ -47,7 +44,8 @@ class FirstPaint:
 
         # A server that could send a file by its path would pass by what is changed here.
         extensions = {k: v for k, v in scope.get("extensions", {}).items() if "pathsend" not in k}
-        await self.app(scope | {"headers": plain, "extensions": extensions}, receive, collected)
+        asked = {**scope, "headers": plain, "extensions": extensions}
+        await self.app(asked, receive, collected)
 
 
 async def _sent(start: Message, body: bytes, send: Send) -> None:

@@ -13,7 +13,7 @@ import streamlit as st
 from dashboard.cache import FILES, file_key
 from trust_core.audit.options import DataOptions
 from trust_core.audit.subject import Subject
-from trust_core.data import uploads
+from trust_core.data import archives, uploads
 from trust_core.data.samples import Dataset
 from trust_core.model.facts import ModelFacts, ModelOptions
 from trust_core.sandbox import GIBIBYTE, OPENING, GivenUp, Limits, Sandbox
@@ -125,9 +125,9 @@ def unpacked(archive: Path) -> Path:
 def unpack(archive: Path) -> Path:
     """The data folder that an archive holds, as `uploads.unpack`, in the sandbox."""
 
-    def extract(archive: Path, folder: Path) -> Path:
+    def extract(archive: Path, folder: Path, size: archives.Limits) -> Path:
         function = "trust_core.data.archives:unpacked"
-        found = SANDBOX.call(function, archive, folder, what=archive.name, limits=WORK)
+        found = SANDBOX.call(function, archive, folder, size, what=archive.name, limits=WORK)
         return cast(Path, found)
 
     return uploads.unpack(archive, extract)

@@ -89,7 +89,7 @@ def extract(archive: Path, destination: Path, *, limits: Limits = Limits()) -> P
     return data_root(destination)
 
 
-def unpacked(archive: Path, destination: Path, *, limits: Limits = Limits()) -> Path:
+def unpacked(archive: Path, destination: Path, limits: Limits = Limits()) -> Path:
     """The data set's root in an archive that is unpacked to `destination` unless it is already.
 
     Raises:

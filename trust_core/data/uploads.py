@@ -11,8 +11,9 @@ from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
-from trust_core.data.archives import data_root, unpacked
+from trust_core.data.archives import Limits, data_root, unpacked
 from trust_core.data.files import file_sha256
+from trust_core.data.upload_space import check_room, room
 from trust_core.errors import DataError, SettingsError
 from trust_core.storage.workspace import NETWORKS, workspace_folder
 
@@ -51,11 +52,13 @@ def store(upload: BinaryIO, name: str) -> Path:
         `workspace_folder()/uploads/SHA256[:16]/NAME`.
 
     Raises:
-        DataError: it cannot be written.
+        DataError: it cannot be written, or there is no room for it (`data/upload_space.py`).
     """
     folder = workspace_folder() / UPLOADS
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        check_room(folder, upload.seek(0, os.SEEK_END))
+        upload.seek(0)
         digest = hashlib.sha256()
         with tempfile.NamedTemporaryFile(dir=folder, prefix=".", delete=False) as file:
             written = Path(file.name)
@@ -67,6 +70,7 @@ def store(upload: BinaryIO, name: str) -> Path:
                 target = folder / digest.hexdigest()[:16] / safe_name(name)
                 target.parent.mkdir(exist_ok=True)
                 written.replace(target)
+                os.utime(target.parent)  # its days count from now
             finally:
                 written.unlink(missing_ok=True)
     except OSError as error:
@@ -77,7 +81,7 @@ def store(upload: BinaryIO, name: str) -> Path:
     return target.resolve()
 
 
-def unpack(archive: Path, extract: Callable[[Path, Path], Path] = unpacked) -> Path:
+def unpack(archive: Path, extract: Callable[[Path, Path, Limits], Path] = unpacked) -> Path:
     """The data folder that an archive holds, unpacked into the workspace once.
 
     An upload is deleted when it is unpacked, or refused: its bytes are not kept twice.
@@ -89,9 +93,14 @@ def unpack(archive: Path, extract: Callable[[Path, Path], Path] = unpacked) -> P
     Raises:
         DataError: the archive is refused, with the reason.
     """
-    folder = (workspace_folder() / UPLOADS).resolve() / file_sha256(archive)[:16]
+    uploads = (workspace_folder() / UPLOADS).resolve()
+    folder = uploads / file_sha256(archive)[:16]
     try:
-        return extract(archive, folder / archive.stem)
+        uploads.mkdir(parents=True, exist_ok=True)
+        if not (folder / archive.stem).is_dir():
+            check_room(uploads, archive.stat().st_size)
+        limits = Limits(total_bytes=min(Limits().total_bytes, room(uploads)))
+        return extract(archive, folder / archive.stem, limits)
     finally:
         if archive.parent == folder:
             archive.unlink(missing_ok=True)

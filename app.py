@@ -8,6 +8,7 @@ import streamlit as st
 from dashboard.csv_export import csv
 from dashboard.home.audit_list import audit_list
 from dashboard.home.demo_start import demo_start
+from dashboard.home.idea import open_demo, show_steps
 from dashboard.home.standing import point_query, show_standing
 from dashboard.shell import HOME, RUN, link, page, show_finding
 from trust_core.decision.operating_point import OperatingPoint
@@ -19,14 +20,6 @@ from trust_core.storage.manifest import FINISHED
 PURPOSE = (
     "Second Look finds the parts that your defect detector calls good but that should be looked at "
     "again: it compares where the detector would look for a defect with where it looks at all."
-)
-STEPS = (
-    ("The detector calls a part good.", "Right or wrong, nobody looks at it again."),
-    (
-        "Two heatmaps are compared.",
-        "Where it would look for a defect, and where it looks at all.",
-    ),
-    ("They disagree: look again.", "You choose how many such parts are worth a second look."),
 )
 WAYS = (
     (
@@ -52,8 +45,10 @@ def draw(audit: Audit | None) -> None:
     """Draw the page."""
     entries = workspace.list_audits()
     if audit:
+        explained = audit.folder.name == workspace.DEMO and open_demo()
         point = show_standing(audit)
-        st.html(f'<p class="purpose">{escape(PURPOSE)}</p>')
+        if not explained:
+            st.html(f'<p class="purpose">{escape(PURPOSE)}</p>')
         ways(point)
         st.space("small")
         what_is_audited(audit)
@@ -71,8 +66,7 @@ def welcome(entries: list[workspace.AuditEntry]) -> None:
         "Which parts should you look at again?",
         PURPOSE,
     )
-    steps = "".join(f"<li><b>{what}</b> {meaning}</li>" for what, meaning in STEPS)
-    st.html(f'<ol class="steps">{steps}</ol>')
+    show_steps()
     demo, own = st.columns(2)
     with own, st.container(key="start-own", border=True, height="stretch"):
         link("Audit your own model", RUN, audit=None)

@@ -18,6 +18,7 @@ import streamlit as st
 from dashboard import access
 from dashboard.cache import BY_KEY
 from dashboard.glossary import GLOSSARY
+from dashboard.tour import STOPS, TOUR, current_stop, leave_tour
 from dashboard.url_state import AUDIT, link_query, sync_widget
 from dashboard.wording import page_text
 from trust_core.decision.localization.pixel_counts import has_truth
@@ -232,6 +233,8 @@ def _open_page(title: str, styles: Sequence[str]) -> tuple[Audit | None, TrustEr
     audit, problem = _open(name)
     _top_bar(title, finished, name if audit else None, masks=bool(audit and marks_defects(audit)))
     if audit:
+        if audit.folder.name == workspace.DEMO:
+            _tour_stop(title)
         st.session_state[LAST_OPENED] = name
         if st.query_params.get(AUDIT) != audit.folder.name:
             st.query_params[AUDIT] = audit.folder.name
@@ -292,6 +295,25 @@ def _top_bar(title: str, finished: Mapping[str, str], name: str | None, *, masks
                 placeholder="Choose an audit",
                 width=240,
             )
+
+
+def _tour_stop(title: str) -> None:
+    """The stop of the tour that this page is, when somebody takes it."""
+    number = current_stop(next(file for file, label in PAGES.items() if label == title))
+    if number is None:
+        return
+    with st.container(key="tour", border=True):
+        words = escape(STOPS[number - 1].text)
+        st.html(f'<p class="tour"><b>Stop {number} of {len(STOPS)}</b> {words}</p>')
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            last = number == len(STOPS)
+            if last:
+                link("Audit your own model", RUN, primary=True)
+            else:
+                stop = STOPS[number]
+                link(f"Next: {stop.name}", stop.page, primary=True, query={TOUR: number + 1})
+            words = "End the tour" if last else "Skip the tour"
+            st.button(words, type="tertiary", key="tour-end", on_click=leave_tour)
 
 
 def _switch() -> None:

@@ -1,4 +1,4 @@
-"""Files that are made to freeze or fill a server: it answers all the while, and loads no PyTorch."""
+"""Files made to freeze or fill a server: it answers all the while, and loads no PyTorch."""
 
 import shutil
 import threading

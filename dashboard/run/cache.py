@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar, cast
+from typing import Any, BinaryIO, ParamSpec, TypeVar, cast
 
 import pandas as pd
 import streamlit as st
@@ -124,13 +124,18 @@ def unpacked(archive: Path) -> Path:
 
 def unpack(archive: Path) -> Path:
     """The data folder that an archive holds, as `uploads.unpack`, in the sandbox."""
+    return uploads.unpack(archive, _extract)
 
-    def extract(archive: Path, folder: Path, size: archives.Limits) -> Path:
-        function = "trust_core.data.archives:unpacked"
-        found = SANDBOX.call(function, archive, folder, size, what=archive.name, limits=WORK)
-        return cast(Path, found)
 
-    return uploads.unpack(archive, extract)
+def store_model(upload: BinaryIO, name: str) -> Path:
+    """Write an uploaded model to disk, as `uploads.store_model`; a zip goes to the sandbox."""
+    return uploads.store_model(upload, name, _extract)
+
+
+def _extract(archive: Path, folder: Path, size: archives.Limits) -> Path:
+    function = "trust_core.data.archives:unpacked"
+    found = SANDBOX.call(function, archive, folder, size, what=archive.name, limits=WORK)
+    return cast(Path, found)
 
 
 def subject(model: Path, options: ModelOptions, data: Dataset) -> Subject:

@@ -26,10 +26,11 @@ def choose_model() -> tuple[Path, ModelFacts] | None:
     path = choose_file(
         form.MODEL,
         upload="Drop a model file",
-        hint="Weights as .safetensors, .pt, .pth or .onnx. They are opened without running code.",
+        hint="Weights as .safetensors, .pt, .pth or .onnx, opened without running code. "
+        "An .onnx file with weights in a second file: a zip of both.",
         server="or choose one on the server",
         known=uploads.models,
-        keep=uploads.store,
+        keep=cache.store_model,
         changed=form.forget_model,
     )
     if path is None:

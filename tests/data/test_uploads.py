@@ -84,6 +84,17 @@ def test_an_archive_is_unpacked_once_and_not_kept(here):
     assert uploads.data_folders()[0] == root
 
 
+def test_a_model_in_a_zip_has_its_weights_beside_it(here):
+    names = ["export/net.onnx", "export/net.onnx.data"]
+    path = uploads.store_model(zipped(names, b"given"), "net.zip")
+    assert path.read_bytes() == path.with_name("net.onnx.data").read_bytes() == b"given"
+    assert path in uploads.models()
+    assert uploads.store_model(io.BytesIO(b"alone"), "net.pth").read_bytes() == b"alone"
+    for inside in (["a.txt"], ["a.pth", "b.pth"]):
+        with pytest.raises(DataError, match="drop a zip of one"):
+            uploads.store_model(zipped(inside), "many.zip")
+
+
 def test_an_archive_elsewhere_on_the_server_stays(here):
     archive = here / "project" / "tiles.zip"
     archive.write_bytes(zipped(["good/1.png", "bad/1.png"]).read())

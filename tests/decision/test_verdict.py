@@ -69,7 +69,11 @@ def test_too_few_parts_are_amber_however_far_apart(few: int, missed_are_few: boo
     counts = (few, 50) if missed_are_few else (50, few)
     judged = verdict(drawn(9, 0, *counts))
     assert judged.colour == AMBER
-    assert f"{counts[0]} missed and {counts[1]} good parts are too few" in judged.sentence
+    missed, good = (
+        f"{n} {kind} part{'s' * (n != 1)}"
+        for n, kind in zip(counts, ("missed", "good"), strict=True)
+    )
+    assert f"{missed} and {good} are too few" in judged.sentence
     assert math.isnan(judged.difference) == (few == 0)
 
 

@@ -348,3 +348,14 @@ def test_weights_elsewhere_are_refused_wherever_a_graph_holds_them(tmp_path, pla
     (tmp_path / "net.onnx").write_bytes(model.SerializeToString())
     with pytest.raises(ModelError, match="in another folder"):
         open_detector(tmp_path / "net.onnx", PLAIN)
+
+
+def test_what_onnxruntime_cannot_run_is_opened_with_a_note(tmp_path, monkeypatch):
+    path = export(tmp_path / "n.onnx", network("timm/test_resnet"))
+
+    def unknown(*_):
+        raise onnxruntime.capi.onnxruntime_pybind11_state.NotImplemented("no such operator.")
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", unknown)
+    notes = open_detector(path, PLAIN).notes
+    assert any("could not be compared with onnxruntime (no such operator);" in n for n in notes)

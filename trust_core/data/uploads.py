@@ -15,6 +15,7 @@ from trust_core.data.archives import Limits, data_root, unpacked
 from trust_core.data.files import file_sha256
 from trust_core.data.upload_space import check_room, room
 from trust_core.errors import DataError, SettingsError
+from trust_core.messages import amount
 from trust_core.storage.workspace import NETWORKS, workspace_folder
 
 FOLDERS_VARIABLE = "TRUST_CORE_FOLDERS"
@@ -106,6 +107,35 @@ def unpack(archive: Path, extract: Callable[[Path, Path, Limits], Path] = unpack
             archive.unlink(missing_ok=True)
 
 
+def store_model(
+    upload: BinaryIO, name: str, extract: Callable[[Path, Path, Limits], Path] = unpacked
+) -> Path:
+    """Write an uploaded model to disk; a zip is unpacked, for a file whose weights lie beside it.
+
+    Args:
+        upload: what was uploaded, from its beginning.
+        name: its file name, as it was given.
+        extract: as of `unpack`.
+
+    Returns:
+        The model file.
+
+    Raises:
+        DataError: it cannot be written or unpacked, or the zip holds no model file, or several.
+    """
+    stored = store(upload, name)
+    if stored.suffix.lower() != ".zip":
+        return stored
+    inside = unpack(stored, extract).rglob("*")
+    files = sorted(path for path in inside if path.suffix.lower() in MODEL_SUFFIXES)
+    if len(files) != 1:
+        raise DataError(
+            f"{stored.name} holds {amount(len(files), 'model file', 'model files')} "
+            f"({', '.join(MODEL_SUFFIXES)}); drop a zip of one, with what lies beside it."
+        )
+    return files[0].resolve()
+
+
 def allowed_folders() -> tuple[Path, ...]:
     """Folders whose content may be named: `$TRUST_CORE_FOLDERS` (separated as `$PATH` is).
 
@@ -165,6 +195,8 @@ def models() -> list[Path]:
     """Model files uploaded or trained here (the newest first), or in the allowed folders."""
     home = workspace_folder().resolve()
     own = _newest([*(home / UPLOADS).glob("*/*"), *(home / NETWORKS).glob("*.safetensors")])
+    for inside in ("*/*/*.onnx", "*/*/*/*.onnx"):  # unpacked, with their weights beside them
+        own += sorted((home / UPLOADS).glob(inside))
     files = [path for path in own if path.is_file()] + _near(allowed_folders())
     return list(dict.fromkeys(path for path in files if path.suffix.lower() in MODEL_SUFFIXES))[
         :MOST_LISTED

@@ -20,6 +20,7 @@ from trust_core.decision.indicators.registry import (
 from trust_core.decision.operating_point import default_strength
 from trust_core.decision.tradeoff import Counts, Floats, curve
 from trust_core.decision.verdict import LEAST_GROUPS
+from trust_core.messages import amount
 from trust_core.storage.audit_files import Audit
 from trust_core.storage.memory_cache import MemoryCache
 
@@ -115,8 +116,10 @@ def propose(
         return Proposal(
             THRESHOLD_SHIFT,
             0.0,
-            f"Use threshold shift: the tuning parts hold {groups} missed and {good_groups} good "
-            f"ones, too few to choose anything else by; {LEAST_GROUPS} of each are the least.",
+            "Use threshold shift: the tuning parts hold "
+            f"{amount(groups, 'missed one', 'missed ones')} and "
+            f"{amount(good_groups, 'good one', 'good ones')}, too few to choose anything else by; "
+            f"{LEAST_GROUPS} of each are the least.",
             groups,
             (),
         )

@@ -127,7 +127,8 @@ def _sentence(
 ) -> str:
     if min(groups) < LEAST_GROUPS:
         return (
-            f"Not decided: {groups[0]:,} missed and {groups[1]:,} good parts are too few to "
+            f"Not decided: {amount(groups[0], 'missed part', 'missed parts')} and "
+            f"{amount(groups[1], 'good part', 'good parts')} are too few to "
             f"compare the indicator with moving the decision threshold; {LEAST_GROUPS} of each "
             "are the least."
         )

@@ -17,7 +17,7 @@ from trust_core.storage.atomic import replacing
 
 OPSET = 17
 INPUT = "images"
-CLOSE = 1e-5  # of the outputs' size
+CLOSE = 1e-4  # of the outputs' size: rounding in another order moved them by up to 3e-5
 IMAGES = 3
 
 
@@ -87,7 +87,7 @@ def export_onnx(detector: Detector, path: Path) -> Path:
                 float(np.abs(one - other.numpy()).max() / (1 + other.abs().max()))
                 for one, other in zip(found, wanted, strict=True)
             )
-            if not apart < 10 * CLOSE:
+            if not apart < CLOSE:
                 raise ModelError(
                     f"The exported network computes something else (by {apart:.1g} of its largest "
                     "output), so it was not written."

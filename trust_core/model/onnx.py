@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from trust_core.data.files import file_sha256
 from trust_core.errors import ModelError, first_line
+from trust_core.messages import Message
 from trust_core.model.outputs import logits_of
 from trust_core.model.weights import LARGEST_FILE, check_size
 
@@ -118,8 +119,14 @@ def _convert(
     if channels_last:
         onnx_graph.channels_first(model)
     images = noise.permute(0, 2, 3, 1) if channels_last else noise
-    wanted = _original_outputs(path, images.numpy().astype(DTYPES.get(kind, np.float32)), batch)
+    original = _original_outputs(path, images.numpy().astype(DTYPES.get(kind, np.float32)), batch)
+    wanted = None if isinstance(original, str) else original
     close = REDUCED if notes else CLOSE
+    if isinstance(original, str):
+        notes.append(
+            "The converted network could not be compared with onnxruntime "
+            f"({original.rstrip('.')}); compare some of its probabilities with your own program's."
+        )
     module = onnx_operators.converted(model)
     if not batch and _answers(module, noise, wanted, close):
         return module, channels, size, notes
@@ -139,12 +146,12 @@ def _noise(channels: int, size: tuple[int, int]) -> Tensor:
     return torch.rand((2, channels, *size), generator=torch.Generator().manual_seed(0))
 
 
-def _original_outputs(path: Path, images: npt.NDArray[Any], batch: int) -> list[Tensor] | None:
-    """What onnxruntime makes of each image, all outputs that are numbers; None = unknown."""
+def _original_outputs(path: Path, images: npt.NDArray[Any], batch: int) -> list[Tensor] | str:
+    """What onnxruntime makes of each image, all outputs that are numbers; or why it makes none."""
     try:
         import onnxruntime
     except ImportError:
-        return None
+        return "it is not installed"
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     options.intra_op_num_threads = 1
@@ -155,13 +162,22 @@ def _original_outputs(path: Path, images: npt.NDArray[Any], batch: int) -> list[
         answers = [
             session.run(None, {name: np.repeat(image[None], max(batch, 1), 0)}) for image in images
         ]
-    except Exception:
-        return None  # a newer format than it knows, for instance
+    except _ort_errors() as error:
+        return first_line(error)  # a newer format than it knows, for instance
     return [
         torch.from_numpy(np.concatenate([each[:1] for each in part]).astype(np.float32))
         for part in zip(*answers, strict=True)
         if np.issubdtype(part[0].dtype, np.floating) and part[0].ndim
     ]
+
+
+def _ort_errors() -> tuple[type[Exception], ...]:
+    """Onnxruntime's errors, which share no base of their own."""
+    from onnxruntime.capi import onnxruntime_pybind11_state as ort
+
+    kinds = vars(ort).values()
+    own = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Exception)]
+    return (*own, RuntimeError, ValueError)
 
 
 def _answers(module: nn.Module, noise: Tensor, wanted: list[Tensor] | None, close: float) -> bool:
@@ -224,9 +240,15 @@ def _read_weights_beside(path: Path, model: Any) -> list[Path]:  # noqa: ANN401 
         if name not in contents:
             if not file.is_file():
                 raise ModelError(
-                    f"{path.name} keeps its weights in {name}, which is not beside it; put both "
-                    "into one folder, or export again with the weights inside "
-                    "(external_data=False)."
+                    Message(
+                        "{file} keeps its weights in {name}, which is not beside it; put both into "
+                        "one folder, or export again with the weights inside "
+                        "(external_data=False).",
+                        "{file} keeps its weights in {name}, which is not beside it; drop a zip of "
+                        "both, or export again with the weights inside (external_data=False).",
+                        file=path.name,
+                        name=name,
+                    )
                 )
             check_size(file)
             contents[name] = file.read_bytes()

@@ -7,7 +7,7 @@ named in a note.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -28,6 +28,7 @@ from trust_core.model.recognition.fingerprints import DERIVED, Shapes, nearest
 from trust_core.model.recognition.heads import contradiction, head_notes
 from trust_core.model.recognition.layouts import Layout, has_heads, read_layout
 from trust_core.model.recognition.match import Fit, Miss, fit
+from trust_core.model.recognition.transformers_names import timm_names
 
 MOST_FITS = 6
 # With transform_input these turn ImageNet's normalisation into (x - 0.5) / 0.5.
@@ -69,6 +70,7 @@ def recognise(
     Raises:
         ModelError: nothing fits; the three nearest are listed with what differs.
     """
+    tensors, family = timm_names(tensors) or (tensors, "")
     shapes = {key: tuple(tensor.shape) for key, tensor in tensors.items()}
     layout = read_layout(shapes)
     shapes = {layout.names[key]: shape for key, shape in shapes.items()}
@@ -93,7 +95,11 @@ def recognise(
                 f"{path.name} is {fits[0].blueprint.name} with a head of its own, but {wrong}; "
                 "hand your module to the library."
             )
-    return _preferred(fits[:1] if arch else fits, tensors, size)
+    known = _preferred(fits[:1] if arch else fits, tensors, size)
+    if family:
+        note = f"{path.name} has the names of transformers ({family}); they were read as timm's."
+        return replace(known, notes=(note, *known.notes))
+    return known
 
 
 def candidates(shapes: Shapes) -> list[str]:

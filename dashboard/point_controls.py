@@ -12,7 +12,7 @@ import streamlit as st
 
 from dashboard.glossary import HELP
 from dashboard.shell import callback
-from dashboard.url_state import read_point, sync_widget, write_point
+from dashboard.url_state import read_point, sync_widget, url_selectbox, write_point
 from trust_core.decision.indicators.registry import available, indicator_name
 from trust_core.decision.operating_point import OperatingPoint, default_threshold
 from trust_core.figures.elements import threshold_text
@@ -84,13 +84,8 @@ def choose_field(
     help_text: str | None = None,
 ) -> None:
     """A list of the values of a field of the operating point."""
-    sync_widget(field, getattr(point, field))
-    st.selectbox(
-        label,
-        list(names),
-        format_func=lambda key: capital(names[key]),
-        key=field,
-        help=help_text,
-        on_change=field_moved,
-        args=(audit, field),
+    shown = {key: capital(name) for key, name in names.items()}
+    here = getattr(point, field)
+    url_selectbox(
+        field, label, shown, here, lambda _: field_moved(audit, field), help_text=help_text
     )

@@ -5,7 +5,8 @@ over, as if it were not there.
 """
 
 import math
-from collections.abc import Container, Mapping
+from collections.abc import Callable, Container, Mapping
+from typing import Literal, TypeVar
 
 import streamlit as st
 
@@ -24,6 +25,8 @@ AUDIT = "audit"
 TUNE = "tune"
 POINT = {"indicator": "ind", "strength": "eps", "threshold": "tau", "role": "role"}
 
+Value = TypeVar("Value")
+
 
 def sync_widget(key: str, value: object) -> None:
     """Let the widget of this key stand at a value; before it is drawn.
@@ -33,6 +36,39 @@ def sync_widget(key: str, value: object) -> None:
     """
     if key not in st.session_state or st.session_state[key] != value:
         st.session_state[key] = value
+
+
+def url_selectbox(
+    key: str,
+    label: str,
+    names: Mapping[Value, str],
+    here: Value,
+    write: Callable[[Value], None],
+    *,
+    width: int | Literal["stretch"] = "stretch",
+    help_text: str | None = None,
+) -> None:
+    """A list whose choice lives in the URL.
+
+    Args:
+        key: of the widget.
+        label: above it.
+        names: what each value is called.
+        here: the value in the URL.
+        write: writes a chosen value there.
+        width: in pixels, or as wide as there is room.
+        help_text: behind the help mark.
+    """
+    sync_widget(key, here)
+    st.selectbox(
+        label,
+        list(names),
+        format_func=names.__getitem__,
+        key=key,
+        help=help_text,
+        on_change=lambda: write(st.session_state[key]),
+        width=width,
+    )
 
 
 def number(name: str) -> float | None:

@@ -17,7 +17,9 @@ function laid({ frame, data }) {
   const { clientWidth: width, clientHeight: height } = frame;
   const factor = Math.min(width / data.width, height / data.height);
   const [w, h] = [data.width * factor, data.height * factor];
-  return { left: (width - w) / 2, top: (height - h) / 2, width: w, height: h };
+  const { zoom, x, y } = window.partView ?? { zoom: 1, x: 0, y: 0 }; // of zoom.js
+  return { left: zoom * (width - w) / 2 + x * width, top: zoom * (height - h) / 2 + y * height,
+    width: zoom * w, height: zoom * h };
 }
 
 // The cell under a place, given in shares of the picture; null where the network saw nothing.

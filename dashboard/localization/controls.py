@@ -14,7 +14,7 @@ from dashboard.localization.url_state import (
     write_masks_url,
 )
 from dashboard.localization.words import source_name
-from dashboard.url_state import sync_widget
+from dashboard.url_state import sync_widget, url_selectbox
 from trust_core.decision.localization.metrics import THRESHOLDS
 from trust_core.decision.localization.pixel_counts import MASK_HEAD, sources
 from trust_core.storage.audit_files import Audit
@@ -83,15 +83,7 @@ def source_choice(audit: Audit, settings: MaskSettings) -> None:
 
 
 def _choice(key: str, label: str, names: Mapping[str, str], here: str) -> None:
-    sync_widget(key, here)
-    st.selectbox(
-        label,
-        list(names),
-        format_func=names.__getitem__,
-        key=key,
-        on_change=_moved,
-        args=(key,),
-    )
+    url_selectbox(key, label, names, here, lambda value: write_masks_url(**{key: value}))
 
 
 def explanation_note(settings: MaskSettings, *, mask_head: bool) -> str:

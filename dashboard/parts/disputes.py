@@ -1,4 +1,4 @@
-"""Labels that somebody calls wrong: the form on an open part, what was said, and the list."""
+"""Labels that somebody calls wrong: the form on an open part, what was said, taking it back."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -10,9 +10,10 @@ import streamlit as st
 
 from dashboard.csv_export import audit_csv
 from dashboard.parts import words
+from dashboard.parts.url_state import LABELS, write_parts_url
 from dashboard.person import ask_person, signature
-from dashboard.shell import errors_shown
-from trust_core.decision.journal import Dispute, dispute, disputes
+from dashboard.shell import callback, errors_shown
+from trust_core.decision.journal import Dispute, dispute, disputes, keep_label
 from trust_core.figures.words.markup import escape_markdown
 from trust_core.figures.words.numbers import moment
 from trust_core.storage.audit_files import Audit
@@ -43,14 +44,28 @@ def dispute_button(audit: Audit, row: Mapping[str, Any]) -> None:
 
 def show_disputes(audit: Audit, sample_id: str) -> None:
     """What was said of the label of this part."""
-    for entry in disputes(audit):
-        if entry.sample_id == sample_id:
-            st.html(
-                '<p class="part-remark"><b>This label was called wrong</b> on '
-                f"{escape(moment(entry.when))} by {escape(entry.who)}: "
-                f"“{escape(entry.note)}”. It still counts as it is: correct it in the data set "
-                "and run the audit again; the model is not run anew.</p>"
+    found = [entry for entry in disputes(audit) if entry.sample_id == sample_id]
+    for entry in found:
+        st.html(
+            '<p class="part-remark"><b>This label was called wrong</b> on '
+            f"{escape(moment(entry.when))} by {escape(entry.who)}: "
+            f"“{escape(entry.note)}”. It still counts as it is; the review of the labels shows "
+            "what would change.</p>"
+        )
+    if found:
+        with st.container(horizontal=True):
+            st.button("Take back", key="dispute-back", on_click=take_back, args=(audit, sample_id))
+            st.button(
+                "Review of the labels",
+                key="dispute-review",
+                on_click=lambda: write_parts_url(**{LABELS: 1, "part": None, "view": None}),
             )
+
+
+@callback
+def take_back(audit: Audit, sample_id: str) -> None:
+    """The label is right after all; both stay in the journal."""
+    keep_label(audit, sample_id, signature())
 
 
 def disputes_csv(audit: Audit) -> bytes:

@@ -5,7 +5,7 @@ kept, and compared.
 """
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from datetime import timedelta
 from html import escape
 from pathlib import Path
@@ -20,8 +20,9 @@ from dashboard.parts.evidence_panel import STYLE, panel
 from dashboard.parts.evidence_words import AT_ONCE, MEANINGS, PATIENT, SIDE_NAMES
 from dashboard.parts.heatmaps import true_defect
 from dashboard.parts.url_state import EvidenceSettings, read_evidence_settings, write_parts_url
+from dashboard.placeholder import placeholder
 from dashboard.shell import fragment, show_error
-from dashboard.url_state import sync_widget
+from dashboard.url_state import sync_widget, url_selectbox
 from dashboard.wording import page_text
 from trust_core.audit import evidence_job, jobs
 from trust_core.audit.evidence_store import EvidenceTask, evidence_scale, has_result, read_result
@@ -43,6 +44,7 @@ from trust_core.storage.progress import PROGRESS
 WINDOWS = (5, 10, 20)  # pixels along the side of a window
 EVERY = timedelta(seconds=1)
 PROGRAM = (sys.executable, "-m", evidence_job.__name__)
+COMPUTING = "Computing which pixels speak for what …"
 LEARNING = "Once for this audit: learning what the surroundings of a window let expect …"
 MEASURING = "Once for this audit: measuring how strong evidence gets on its images …"
 
@@ -51,7 +53,7 @@ MEASURING = "Once for this audit: measuring how strong evidence gets on its imag
 def show_evidence_view(audit: Audit, row: Mapping[str, Any], photo: Image.Image) -> None:
     """Draw photograph, evidence and the slow method beside it, with one cursor for all.
 
-    Only this fragment runs when a control moves; what it showed stays until the new is there.
+    Only this fragment runs when a control moves; another form or window clears the map first.
 
     Args:
         audit: the audit.
@@ -71,16 +73,19 @@ def show_evidence_view(audit: Audit, row: Mapping[str, Any], photo: Image.Image)
             panel(picture, photo.size, size, box, None, key="evidence-of-photo", alt="Photograph")
             st.html(f'<p class="evidence-words">{escape(told)} {evidence_words.CURSOR}</p>')
         with _column("map", AT_ONCE[settings.form]):
+            key = path, settings.form, settings.window
+            place = placeholder("evidence-shown", (audit.key, *key), COMPUTING)
             try:
                 found = _evidence(audit, path, settings.form, settings.window)
                 scale = _scale(audit, settings.form, settings.window)
             except TrustError as problem:
-                show_error(problem)
+                with place():
+                    show_error(problem)
             else:
-                key = path, settings.form, settings.window
                 name = AT_ONCE[settings.form]
-                _map_panel("map", name, audit, photo, truth, found, scale, settings.side, key)
-                st.html(f'<p class="evidence-words">{MEANINGS[settings.form]}</p>')
+                with place():
+                    _map_panel("map", name, audit, photo, truth, found, scale, settings.side, key)
+                    st.html(f'<p class="evidence-words">{MEANINGS[settings.form]}</p>')
         with _column("slow", PATIENT[settings.against]):
             if found is not None:
                 _slow_method(audit, row, photo, truth, settings)
@@ -109,35 +114,29 @@ def windows_for(size: tuple[int, int]) -> list[int]:
 
 def _controls(settings: EvidenceSettings, windows: list[int]) -> None:
     """Form, window, side, and what it is checked against; the URL holds them."""
-    select, control = st.selectbox, st.segmented_control
-    window = "{0} × {0} pixels".format
+    names = {window: f"{window} × {window} pixels" for window in windows}
     with st.container(key="evidence-controls", horizontal=True, vertical_alignment="bottom"):
-        _choice(select, "form", "Form", list(AT_ONCE), settings.form, AT_ONCE.__getitem__)
-        _choice(select, "window", "Window", windows, settings.window, window)
-        _choice(control, "side", "Show", SIDES, settings.side, SIDE_NAMES.__getitem__)
+        _choice("form", "Form", AT_ONCE, settings.form)
+        _choice("window", "Window", names, settings.window)
+        key = "evidence-side"
+        sync_widget(key, settings.side)
+        st.segmented_control(
+            "Show",
+            SIDES,
+            format_func=SIDE_NAMES.__getitem__,
+            key=key,
+            on_change=lambda: write_parts_url(side=st.session_state[key]),
+            width="content",
+        )
         st.space("stretch")
-        against, name = settings.against, PATIENT.__getitem__
-        _choice(select, "against", "Check against", list(PATIENT), against, name)
+        _choice("against", "Check against", PATIENT, settings.against)
 
 
-def _choice(
-    widget: Callable[..., Any],
-    name: str,
-    label: str,
-    options: Sequence[Any],
-    value: object,
-    said: Callable[[Any], str],
-) -> None:
-    key = f"evidence-{name}"
-    sync_widget(key, value)
-    widget(
-        label,
-        options,
-        format_func=said,
-        key=key,
-        on_change=lambda: write_parts_url(**{name: st.session_state[key]}),
-        width="content" if name == "side" else 210,
-    )
+def _choice(name: str, label: str, names: Mapping[Any, str], here: object) -> None:
+    def write(value: object) -> None:
+        write_parts_url(**{name: value})
+
+    url_selectbox(f"evidence-{name}", label, names, here, write, width=210)
 
 
 def _column(name: str, title: str) -> st.delta_generator.DeltaGenerator:

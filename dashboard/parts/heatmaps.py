@@ -17,8 +17,9 @@ from dashboard.parts.second_reading import (
     second_reading_toggle,
 )
 from dashboard.parts.tiles import tile
-from dashboard.parts.url_state import write_parts_url
+from dashboard.parts.url_state import read_colours, write_parts_url
 from dashboard.shell import fragment, show_error
+from dashboard.url_state import url_selectbox
 from trust_core.decision.operating_point import OperatingPoint
 from trust_core.errors import TrustError, UnreadableImage
 from trust_core.figures.part_maps import (
@@ -26,8 +27,8 @@ from trust_core.figures.part_maps import (
     STRIP_SIDE,
     PartMaps,
     fitted,
+    map_ends,
     map_panel,
-    map_scale,
     maps_of,
     photo_panel,
     strip_picture,
@@ -117,9 +118,10 @@ def _panels(
             width=170,
             disabled=st.session_state.get(BARE, False),
         )
+        scale, colours = _colours()
         reading = second_reading_toggle(audit)
     truth, told = true_defect(audit, row, photo)
-    pictures = _pictures(
+    pictures, ends = _pictures(
         audit,
         (row["sample_id"], score["strength"]),
         score,
@@ -127,6 +129,8 @@ def _panels(
         truth,
         st.session_state[OPACITY] / 100,
         bool(st.session_state.get(BARE)),
+        scale,
+        colours,
     )
     titles = words.panel_words(score, told)
     with st.container(key="part-panels"):
@@ -135,8 +139,8 @@ def _panels(
                 title, text = titles[side]
                 st.html(f'<p class="panel-title">{escape(title)}</p>')
                 st.image(picture, width="stretch", alt=title)
-                scale = "" if side == "photo" else words.map_legend(map_scale(audit, side), side)
-                st.html(f'<div class="panel-words">{scale}<p>{escape(text)}</p></div>')
+                legend = words.map_legend(ends[side], side, scale, colours) if side in ends else ""
+                st.html(f'<div class="panel-words">{legend}<p>{escape(text)}</p></div>')
         if reading:
             opacity = st.session_state[OPACITY] / 100
             bare = bool(st.session_state.get(BARE))
@@ -155,18 +159,41 @@ def _pictures(
     _truth: Mask | None,
     opacity: float,
     bare: bool,
-) -> list[bytes]:
-    """Photograph, defect, good and agnostic panel of one part at one strength, `shown`."""
-    if bare:
-        return [photo_panel(_photo, None)] * (1 + len(SIDES))
+    scale: str,
+    colours: str,
+) -> tuple[list[bytes], dict[str, float]]:
+    """Photograph, defect, good and agnostic panel of one part at one strength, `shown`.
+
+    With them the values that the colours of the maps end at.
+    """
     maps, box = maps_of(audit, _score), audit_box(audit, _photo.size)
+    ends = map_ends(audit, maps, scale)
+    if bare:
+        return [photo_panel(_photo, None)] * (1 + len(SIDES)), ends
     return [
         photo_panel(_photo, _truth),
         *(
-            map_panel(_photo, box, maps, side, map_scale(audit, side), opacity, _truth)
+            map_panel(_photo, box, maps, side, ends[side], opacity, _truth, colours)
             for side in SIDES
         ),
-    ]
+    ], ends
+
+
+def _colours() -> tuple[str, str]:
+    """The choice of the colours of the heatmaps."""
+    scale, colours = read_colours()
+    with st.popover("Colours", width="content"):
+        for name, label, names, here in (
+            ("scale", "Scale of the colours", words.SCALE_NAMES, scale),
+            ("colours", "Colours", words.COLOUR_NAMES, colours),
+        ):
+            write = partial(_write, name)
+            url_selectbox(f"part-{name}", label, names, here, write, width=220)
+    return scale, colours
+
+
+def _write(name: str, value: str) -> None:
+    write_parts_url(**{name: value})
 
 
 def _strip(
@@ -217,13 +244,13 @@ def check_button(
         show_error(problem)
         return
     st.html(f'<p class="part-check">{words.gradcam_verdict(audit, check)}</p>')
-    small = fitted(photo, CHECK_SIDE)
+    small, ends = fitted(photo, CHECK_SIDE), map_ends(audit, maps)
     box = audit_box(audit, photo.size)
     with st.container(key="part-check-pictures"):
         for side, values in check.theirs.items():
             theirs = with_map(audit, maps, side, values)
             for who, shown in (("this audit", maps), ("grad-cam", theirs)):
-                picture = map_panel(small, box, shown, side, map_scale(audit, side), 0.8)
+                picture = map_panel(small, box, shown, side, ends[side], 0.8)
                 st.image(picture, width="stretch", caption=f"{side} map, {who}")
 
 

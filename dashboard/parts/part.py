@@ -24,6 +24,7 @@ from dashboard.parts.url_state import (
     read_look,
     write_parts_url,
 )
+from dashboard.parts.zoom import zoom_buttons
 from dashboard.sealed_roles import ask_to_open
 from dashboard.shell import show_error, show_finding
 from dashboard.url_state import sync_widget
@@ -41,7 +42,8 @@ from trust_core.storage.audit_files import Audit
 GROUP_SHOWN = 24
 LOOK_NAMES = {HEATMAPS: "Heatmaps", EVIDENCE: "Evidence, pixel by pixel", MASK: "Predicted mask"}
 NO_SUCH_PART = (
-    "This audit has no such part. The link may belong to another audit: choose it at the top right."
+    "This audit has no such photo. The link may belong to another audit: choose it at the top "
+    "right."
 )
 
 
@@ -62,6 +64,7 @@ def show_part(audit: Audit, point: OperatingPoint, filters: Filters, sample_id: 
         _steps(_position(audit, point, filters, sample_id))
         st.space("stretch")
         look = _look(audit)
+        zoom_buttons(sample_id)
         dispute_button(audit, row)
     show_finding(*words.part_finding(row))
     show_disputes(audit, sample_id)
@@ -104,14 +107,14 @@ def _steps(position: GridPosition) -> None:
         disabled=position.following is None,
         on_click=partial(write_parts_url, part=position.following, view=None),
     )
-    told = f"{position.number:,} of {counted(position.total, 'parts')} in the grid"
-    absent = "not among the parts that the grid's filters leave"
+    told = f"{position.number:,} of {counted(position.total, 'photos')} in the grid"
+    absent = "not among the photos that the grid's filters leave"
     st.html(f'<p class="parts-note">{told if position.number else absent}</p>')
 
 
 def _back() -> None:
     st.button(
-        "All parts",
+        "All photos",
         key="part-back",
         icon=":material/grid_view:",
         shortcut="Esc",

@@ -16,6 +16,7 @@ def tile(
     on_click: Callable[[], None],
     *,
     here: bool = False,
+    pick: Callable[[], None] | None = None,
 ) -> None:
     """Draw one tile.
 
@@ -26,8 +27,11 @@ def tile(
         label: what the button says to those who do not see the picture.
         on_click: runs before the page is drawn anew.
         here: it is the one that is open.
+        pick: draws the box that chooses the tile, on its corner.
     """
     with st.container(key=f"tile-{'here-' if here else ''}{key}", gap=None):
         st.image(picture.picture or PLACEHOLDER, width="stretch", alt=label)
         st.html(f'<div class="tile-words">{caption}</div>')
         st.button(escape_markdown(label), key=f"open-{key}", on_click=on_click)
+        if pick:
+            pick()

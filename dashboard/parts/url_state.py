@@ -11,13 +11,17 @@ from trust_core.decision.indicators.registry import available
 from trust_core.decision.localization.report import CONTRADICTIONS, Contradiction
 from trust_core.decision.operating_point import OperatingPoint
 from trust_core.decision.part_filter import ORDERS, SHOWN, Filters
+from trust_core.figures.overlays import COLOUR_MAPS, SIDES_OWN
+from trust_core.figures.part_maps import DATA_SCALE, OWN_SCALE, PART_SCALE
 from trust_core.storage.audit_files import Audit
 
 PART = "part"
+LABELS = "labels"  # the review of the labels is open
 BEFORE = ("from", "fromeps", "fromind")  # the operating point that `changed` compares with
 LOOK = "look"  # what is open beside the photograph of a part
 HEATMAPS, EVIDENCE, MASK = "heatmaps", "evidence", "mask"
 LOOKS = (HEATMAPS, EVIDENCE, MASK)
+CARD_SIZES = ("small", "medium", "large")
 # Query parameter: value when the URL is silent. Audit and operating point are those of all pages.
 FILTERS = {
     "show": "all",
@@ -29,6 +33,12 @@ FILTERS = {
 }
 DEFAULTS = FILTERS | {
     LOOK: HEATMAPS,
+    "scale": PART_SCALE,
+    "colours": SIDES_OWN,
+    "cards": "medium",
+    "names": "",
+    "heat": "",
+    LABELS: "",
     "form": "first-order",
     "window": "10",
     "side": "both",
@@ -88,6 +98,14 @@ def read_look(looks: Sequence[str]) -> str:
     return one_of(LOOK, looks, HEATMAPS)
 
 
+def read_colours() -> tuple[str, str]:
+    """What the colours of the heatmaps end at, and which they are."""
+    return (
+        one_of("scale", (PART_SCALE, OWN_SCALE, DATA_SCALE), PART_SCALE),
+        one_of("colours", (SIDES_OWN, *COLOUR_MAPS), SIDES_OWN),
+    )
+
+
 def read_evidence_settings(
     forms: Sequence[str], windows: Sequence[int], sides: Sequence[str], slow: Sequence[str]
 ) -> EvidenceSettings:
@@ -103,6 +121,27 @@ def read_evidence_settings(
         one_of("side", sides, DEFAULTS["side"]),
         one_of("against", slow, DEFAULTS["against"]),
     )
+
+
+@dataclass(frozen=True)
+class Cards:
+    """How the cards of the grid look.
+
+    Attributes:
+        size: one of `CARD_SIZES`.
+        names: with the file name.
+        heat: with the defect map over the photograph.
+    """
+
+    size: str
+    names: bool
+    heat: bool
+
+
+def read_cards() -> Cards:
+    """The look of the cards in the URL."""
+    query = st.query_params
+    return Cards(one_of("cards", CARD_SIZES, DEFAULTS["cards"]), "names" in query, "heat" in query)
 
 
 def read_page(pages: int) -> int:

@@ -8,15 +8,18 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from trust_core.decision.indicators.registry import INDICATOR_NAMES
+from trust_core.decision.journal import Dispute
+from trust_core.decision.label_review import BOTH, DETECTOR, READER, LabelDoubt
 from trust_core.decision.operating_point import OperatingPoint
 from trust_core.decision.part_filter import Filters, PartCounts
-from trust_core.figures.elements import GREY, OUTCOME_COLOURS
-from trust_core.figures.overlays import LINES, RAMPS, css_gradient
+from trust_core.figures.elements import GREY, OUTCOME_COLOURS, threshold_text
+from trust_core.figures.overlays import LINES, RAMPS, SIDES_OWN, css_gradient, ramp
+from trust_core.figures.part_maps import DATA_SCALE, OWN_SCALE, PART_SCALE
 from trust_core.figures.words.numbers import (
     OUTCOME_NAMES,
     ROLE_NAMES,
     counted,
-    number_text,
+    moment,
     percent,
 )
 from trust_core.figures.words.point import caught_sentence
@@ -47,26 +50,26 @@ def grid_finding(
         seal: who opened the images that are shown; "" when they had no seal.
     """
     name = INDICATOR_NAMES.get(point.indicator, point.indicator)
-    at = f"{name} at least {number_text(point.threshold)}"
+    at = f"{name} at least {threshold_text(point.threshold)}"
     at += f", adversarial strength ε = {point.strength:g}"
     if filters.show == "changed" and filters.before is not None:
         moved = _movement(filters.before, point)
-        sentence = f"{moved} changes the side of {counted(number.shown['changed'], 'parts')}."
+        sentence = f"{moved} changes the side of {counted(number.shown['changed'], 'photos')}."
         moves = (
-            (number.gained_fn, "missed defects", "newly flagged"),
-            (number.gained_tn, "good parts", "newly flagged"),
-            (number.lost_fn, "missed defects", "no longer flagged"),
-            (number.lost_tn, "good parts", "no longer flagged"),
+            (number.gained_fn, "missed photos", "newly flagged"),
+            (number.gained_tn, "good photos", "newly flagged"),
+            (number.lost_fn, "missed photos", "no longer flagged"),
+            (number.lost_tn, "good photos", "no longer flagged"),
         )
         told = [f"{counted(parts, what)} {verb}" for parts, what, verb in moves if parts]
         return sentence, f"{'; '.join(told)} ({at})." if told else f"({at})"
     if not number.shown["all"]:
-        return "No part is like that.", ""
+        return "No photo is like that.", ""
     if not number.flags.fn + number.flags.tn:
-        return "None of these parts was called good, so none can be flagged.", ""
+        return "None of these photos was called good, so none can be flagged.", ""
     caught = caught_sentence(number.flags)
     whole = not (filters.kind or filters.group or filters.search or filters.contra)
-    among = "" if whole else "Among the parts chosen below: "
+    among = "" if whole else "Among the photos chosen below: "
     key = "Below each picture: that score, and p, the defect probability."
     return f"{among}{caught}.", f"Flagged when: {at}. {key} {seal}"
 
@@ -77,7 +80,10 @@ def _movement(before: OperatingPoint, point: OperatingPoint) -> str:
     changes = {
         "the indicator": (name, INDICATOR_NAMES.get(point.indicator, point.indicator)),
         "the adversarial strength": (f"{before.strength:g}", f"{point.strength:g}"),
-        "the flagging threshold": (number_text(before.threshold), number_text(point.threshold)),
+        "the flagging threshold": (
+            threshold_text(before.threshold),
+            threshold_text(point.threshold),
+        ),
     }
     other = {what: both for what, both in changes.items() if both[0] != both[1]}
     told = other or {"the flagging threshold": changes["the flagging threshold"]}
@@ -95,6 +101,12 @@ def tile_caption(row: Row, reason: str, disputed: bool) -> str:
     wrong = '<span class="disputed">label disputed</span>' if disputed else ""
     marks = flag_html(bool(row["flagged"])) + wrong
     return f"{outcome_html(row['outcome'])}{second}<span>{marks}</span>"
+
+
+def file_name(path: str) -> str:
+    """The name of the file on a tile, its path behind it, as HTML."""
+    name = escape(path.rsplit("/", 1)[-1])
+    return f'<span class="file-name" title="{escape(path)}">{name}</span>'
 
 
 def outcome_html(outcome: str) -> str:
@@ -117,6 +129,40 @@ def label_text(row: Row) -> str:
     """The label as the data gives it: `good`, or `defective (crack)`."""
     kind = f" ({row['kind']})" if row["kind"] else ""
     return f"defective{kind}" if row["label"] else "good"
+
+
+def dispute_text(row: Row, entry: Dispute) -> str:
+    """What a label was called wrong for, as HTML."""
+    other = "good" if row["label"] else "defective"
+    return (
+        f"labelled {escape(label_text(row))}, would be {other}: “{escape(entry.note)}” – "
+        f"{escape(entry.who)}, {escape(moment(entry.when))}"
+    )
+
+
+def outcome_counts(outcomes: Mapping[str, int]) -> str:
+    """Photos by outcome, as an HTML list."""
+    items = "".join(
+        f"<li>{outcome_html(name)} <b>{number:,}</b></li>" for name, number in outcomes.items()
+    )
+    return f'<ul class="outcome-counts">{items}</ul>'
+
+
+AGAINST_NAMES = {
+    BOTH: "both readers against it",
+    READER: "second reader against it, detector sure of it",
+    DETECTOR: "detector against it, second reader sure of it",
+}
+
+
+def doubt_caption(doubt: LabelDoubt) -> str:
+    """The words of a doubted label below its picture, as HTML."""
+    label = label_text({"label": doubt.label, "kind": doubt.kind})
+    return (
+        f'<span><b>Labelled {escape(label)}</b></span><span class="reason">'
+        f"{AGAINST_NAMES[doubt.against]}</span><span>detector {percent(doubt.detector)}</span>"
+        f"<span>second reader {percent(doubt.reader)}</span>"
+    )
 
 
 def signed(value: float) -> str:
@@ -194,13 +240,31 @@ def _line(name: str, style: str = "solid") -> str:
     return f'<i><b style="border-top:3px {style} rgb({red},{green},{blue})"></b></i>'
 
 
-def map_legend(end: float, side: str) -> str:
-    """The colour scale of a map: from 0 to what 1 in 200 cells of the data set exceed."""
-    told = "One scale for the whole data set: 1 in 200 cells lies above its end."
+SCALE_NAMES = {
+    PART_SCALE: "One for both classes",
+    OWN_SCALE: "Each map its own",
+    DATA_SCALE: "The data set's",
+}
+COLOUR_NAMES = {SIDES_OWN: "A hue for each map", "viridis": "Viridis", "inferno": "Inferno"}
+
+
+def map_legend(end: float, side: str, scale: str, colours: str) -> str:
+    """The colour scale of a map: from 0 to its end, and what that is."""
+    shared = scale == PART_SCALE and side != "agnostic"
+    told = {
+        PART_SCALE: "The defect map and the good map share it: the strongest cell of both is "
+        "its end."
+        if shared
+        else "Its own strongest cell is its end.",
+        OWN_SCALE: "Each map has its own: the strongest cell is its end. Two maps cannot be "
+        "compared by their colour.",
+        DATA_SCALE: "One for the whole data set: 1 in 200 cells lies above its end.",
+    }[scale]
+    more = " and more" if scale == DATA_SCALE else ""
     return (
         f'<div class="scale" title="{told}"><span>0</span>'
-        f'<i style="background:{css_gradient(RAMPS[side])}"></i><span>{end:.2g} and more</span>'
-        "</div>"
+        f'<i style="background:{css_gradient(ramp(side, colours))}"></i>'
+        f"<span>{end:.2g}{more}</span></div>"
     )
 
 
@@ -296,7 +360,8 @@ def part_facts(audit: Audit, row: Row, point: OperatingPoint) -> str:
     side = "flagged" if row["flagged"] else "not flagged"
     told = f"{signed(score) if row['passed'] else DASH}"
     name = INDICATOR_NAMES.get(point.indicator, point.indicator)
-    at = f"{name}, ε = {point.strength:g}; {side} at a threshold of {number_text(point.threshold)}"
+    tau = threshold_text(point.threshold)
+    at = f"{name}, ε = {point.strength:g}; {side} at a threshold of {tau}"
     group = "its own" if row["group"] == row["sample_id"] else str(row["group"])
     terms = {
         "Label": label_text(row),

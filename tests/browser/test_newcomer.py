@@ -144,7 +144,7 @@ def test_open_read_click_a_point_open_a_part_next_back(
     expect(page).not_to_have_url(re.compile(f"part={first['sample_id']}"))
     second = opened(page, images)
     assert second["iou_difference"] == flagged["iou_difference"].iloc[1]
-    page.get_by_role("button", name="All parts").click()
+    page.get_by_role("button", name="All photos").click()
     expect(tiles).to_have_count(min(24, len(flagged)))
     page.go_back()
     expect(page).to_have_url(re.compile(f"part={second['sample_id']}"))

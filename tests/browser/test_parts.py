@@ -2,6 +2,7 @@
 
 import csv
 import re
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -59,7 +60,7 @@ def test_open_filter_open_a_part_next_back(visit: Visit, audit: Audit):
     expect_part(page, missed[1])
     page.get_by_role("button", name="Next").click()
     expect_part(page, missed[2])
-    page.get_by_role("button", name="All parts").click()
+    page.get_by_role("button", name="All photos").click()
     expect(tiles(page)).to_have_count(len(missed))
     expect(page).to_have_url(re.compile(r"^((?!part=).)*show=fn((?!part=).)*$"))
 
@@ -138,7 +139,7 @@ def test_the_overlooked_list_is_what_the_audit_says(visit: Visit, audit: Audit):
     page = visit(START)
     page.get_by_role("button", name="Download CSV").click()
     with page.expect_download() as download:
-        page.get_by_role("button", name=re.compile("Still missed defects")).click()
+        page.get_by_role("button", name=re.compile("Still missed photos")).click()
     with Path(download.value.path()).open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     want = page_of_parts(audit, POINT, Filters("overlooked"), 1)
@@ -160,5 +161,64 @@ def test_sealed_images_stay_closed_to_a_link(visit: Visit):
     expect(page.get_by_role("heading", level=1)).to_contain_text("are sealed")
     expect(page.get_by_role("button", name="Open the seal")).to_be_disabled()
     expect(tiles(page)).to_have_count(0)
-    page.get_by_role("button", name="Back to the images for choosing").click()
+    page.get_by_role("button", name="Back to the photos for choosing").click()
     expect(tiles(page)).to_have_count(PAGE_SIZE)
+
+
+def test_pictures_zoom_in_step_and_esc_leaves_a_full_screen_only(visit: Visit, audit: Audit):
+    sample_id = ids(audit, show="fn")[0]
+    page = visit(f"{START}&part={sample_id}")
+    pictures = page.locator(".st-key-part-panels .stImage img")
+
+    def looks() -> list[str]:
+        style = "images => images.map(image => getComputedStyle(image).transform)"
+        return pictures.evaluate_all(style)
+
+    whole = looks()
+    assert len(set(whole)) == 1
+    page.get_by_role("button", name="Zoom in").click()
+    expect(page.locator(".part-zoom output")).to_have_text("140 %")
+    zoomed = looks()
+    assert len(set(zoomed)) == 1
+    assert zoomed != whole
+    frame = page.locator(".st-key-panel-good .stImage").bounding_box()
+    page.mouse.move(frame["x"] + 60, frame["y"] + 60)
+    page.mouse.down()
+    page.mouse.move(frame["x"] + 90, frame["y"] + 80, steps=3)
+    page.mouse.up()
+    assert len(set(looks())) == 1
+    assert looks() != zoomed
+    page.get_by_role("button", name="The whole picture").click()
+    expect(page.locator(".part-zoom output")).to_have_text("100 %")
+    page.locator(".st-key-panel-good").hover()
+    page.locator(".st-key-panel-good").get_by_role("button", name=re.compile("Fullscreen")).click()
+    close = page.get_by_role("button", name=re.compile("Close fullscreen"))
+    expect(close).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(close).to_have_count(0)
+    settled(page)
+    expect(page).to_have_url(re.compile(f"part={sample_id}"))
+    page.keyboard.press("Escape")
+    expect(tiles(page)).to_have_count(PAGE_SIZE)
+
+
+def test_photos_are_picked_over_pages_and_the_labels_reviewed(visit: Visit, audit: Audit):
+    page = visit(f"{START}&names=1")
+    page.get_by_role("button", name="Cards").click()
+    page.get_by_text("Pick several").click()
+    settled(page)
+    page.keyboard.press("Escape")
+    tiles(page).nth(2).locator("label").click()
+    expect(page.get_by_text("1 photo picked")).to_be_visible()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download the pictures").click()
+    with zipfile.ZipFile(download.value.path()) as file:
+        (name,) = file.namelist()
+    expect(tiles(page).nth(2)).to_contain_text(Path(name).name)
+    page.get_by_role("button", name="Labels").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("No labels were called wrong.")
+    doubted = page.locator(".st-key-labels-grid [class*=st-key-tile-]")
+    expect(doubted.first).to_contain_text("against it")
+    doubted.first.click()
+    expect(page.locator(".st-key-part-panels img")).to_have_count(4)
+    expect(page).to_have_url(re.compile("part="))

@@ -171,7 +171,7 @@ def test_the_parts_that_change_side_are_one_click_away(visit: Visit) -> None:
     told = page.get_by_text("Since τ").inner_text()
     parts = sum(int(n) for n in re.findall(r"(\d[\d,]*) (?:missed|good)", told))
     page.get_by_role("link", name="Changed side").click()
-    expect(finding(page)).to_contain_text(f"changes the side of {parts} part")
+    expect(finding(page)).to_contain_text(f"changes the side of {parts} photo")
     assert address(page)["show"] == "changed"
 
 
@@ -184,7 +184,7 @@ def test_so_are_those_that_change_side_between_strengths(visit: Visit) -> None:
     assert parts
     page.get_by_role("link", name="Changed side").click()
     expect(finding(page)).to_contain_text(
-        f"Moving the adversarial strength from 0 to 1 changes the side of {parts} part"
+        f"Moving the adversarial strength from 0 to 1 changes the side of {parts} photo"
     )
 
 

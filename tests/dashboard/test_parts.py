@@ -1,17 +1,24 @@
 """The page Parts, driven without a browser."""
 
+import io
 import json
+import re
+import zipfile
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from dashboard.parts.picking import pictures_zip
+from dashboard.parts.words import doubt_caption, outcome_html
 from tests.dashboard.app import again, fine, open_page
 from tests.fakes import Part, copy_audit, passed_parts, random_parts, write_fake_audit
-from trust_core.decision.journal import SEAL_OPENED, disputes, entries
+from trust_core.decision.journal import SEAL_OPENED, dispute, disputes, entries
+from trust_core.decision.label_review import labels_to_check, recount
 from trust_core.decision.operating_point import OperatingPoint
 from trust_core.decision.part_filter import Filters, page_of_parts
+from trust_core.figures.words.point import caught_sentence
 from trust_core.storage.audit_files import Audit
 
 POINT = OperatingPoint("iou_difference", 0.0, 0.25, "tune")
@@ -82,7 +89,7 @@ def test_a_url_is_enough_and_nonsense_in_it_is_passed_over(audit: Audit):
     app = opened(show="fn", sort="unlikely")
     assert app.selectbox(key="parts-sort").value == "unlikely"
     nonsense = opened(show="x", sort="y", kind="z", page="-7e9", tau="nan", **{"from": "never"})
-    assert "No part is like that." in texts(nonsense)
+    assert "No photo is like that." in texts(nonsense)
     opened(page="99999")
     opened(page="²")
 
@@ -103,8 +110,8 @@ def test_pages(audit: Audit):
 def test_changed_side_is_told_in_words(workspace: Path):
     write_fake_audit(workspace / "demo", passed_parts([0.5, 0.3], [0.35, 0.1]))
     app = opened(show="changed", tau="0.2", **{"from": "0.4"})
-    assert "changes the side of <b>2</b> parts" in texts(app)
-    assert "1 missed defect newly flagged; 1 good part newly flagged" in texts(app)
+    assert "changes the side of <b>2</b> photos" in texts(app)
+    assert "1 missed photo newly flagged; 1 good photo newly flagged" in texts(app)
     assert len(captions(app)) == 2
 
 
@@ -113,7 +120,7 @@ def test_changed_side_between_strengths_is_told_in_words(workspace: Path):
     app = opened(show="changed", **{"from": "0.25", "fromeps": "4"})
     assert "Moving the adversarial strength from <b>4</b> to <b>0</b> changes" in texts(app)
     app = opened(show="changed", **{"from": "0.25", "fromeps": "99", "fromind": "nothing"})
-    assert "changes the side of no parts" in texts(app)
+    assert "changes the side of no photos" in texts(app)
 
 
 def test_a_part_opens_and_closes_and_the_grid_is_as_it_was(audit: Audit):
@@ -158,7 +165,7 @@ def test_a_passed_part_has_all_strengths_and_another_only_the_first(audit: Audit
 
 def test_an_unknown_part_is_said_and_the_way_back_works(audit: Audit):
     app = opened(part="../../etc/passwd")
-    assert "This audit has no such part." in texts(app)
+    assert "This audit has no such photo." in texts(app)
     app.button(key="part-back").click()
     again(app)
     assert len(captions(app)) == 24
@@ -256,3 +263,81 @@ def test_a_map_scale_of_nothing_is_no_division(audit: Audit):
         entry["display_scale"] = 0.0
     file.write_text(json.dumps(manifest))
     assert "Where it looks" in texts(opened(part=rows(audit, show="fn")["sample_id"].iloc[0]))
+
+
+def test_a_wrong_label_is_recounted_on_request_and_taken_back(audit: Audit):
+    row = rows(audit, show="fn").iloc[0]
+    dispute(audit, row["sample_id"], "only <b>dust</b>", "Ada")
+    app = opened(labels="1")
+    assert "<b>1</b> label was called wrong" in texts(app)
+    assert "only &lt;b&gt;dust&lt;/b&gt;" in texts(app)
+    assert "With 1 label turned" not in texts(app)
+    app.toggle(key="labels-recount").set_value(True)
+    again(app)
+    told = recount(audit, POINT, [row["sample_id"]])
+    assert "With 1 label turned" in texts(app)
+    for side in (told.before, told.after):
+        for name, number in side.outcomes.items():
+            assert outcome_html(name) + f" <b>{number}</b>" in texts(app)
+        assert caught_sentence(side.counts)[1:] in texts(app)
+    app.button(key="called-back-0").click()
+    again(app)
+    assert "No labels were called wrong" in texts(app)
+    assert disputes(audit) == []
+    doubts = labels_to_check(audit)
+    assert doubts
+    assert [doubt_caption(doubt) for doubt in doubts] == [
+        re.sub(r'^<div class="tile-words">|</div>$', "", caption) for caption in captions(app)
+    ]
+
+
+def test_from_an_open_part_a_wrong_label_is_taken_back_too(audit: Audit):
+    row = rows(audit, show="fn").iloc[0]
+    dispute(audit, row["sample_id"], "dust", "Ada")
+    app = opened(part=row["sample_id"])
+    app.button(key="dispute-back").click()
+    again(app)
+    assert disputes(audit) == []
+    assert "was called wrong" not in texts(app)
+
+
+def test_cards_carry_names_and_heat_on_demand_and_several_are_picked(audit: Audit):
+    found = rows(audit)
+    plain = opened()
+    names = [Path(path).name for path in found["path"]]
+    assert not any(name in caption for name, caption in zip(names, captions(plain), strict=True))
+    app = opened(names="1", heat="1", cards="large")
+    assert all(name in caption for name, caption in zip(names, captions(app), strict=True))
+    pictures = [[image.proto.imgs[0].url for image in one.get("imgs")] for one in (plain, app)]
+    assert len(set(pictures[0]) & set(pictures[1])) <= 2  # those that cannot be read or scored
+    app.toggle(key="parts-picking").set_value(True)
+    again(app)
+    picks = [box for box in app.checkbox if str(box.key).startswith("pick-")]
+    assert len(picks) == len(found)
+    keys = [str(box.key) for box in picks[:2]]
+    for key in keys:
+        app.checkbox(key=key).check()
+        again(app)
+    assert "2 photos picked" in texts(app)
+    ids = [key.removeprefix("pick-") for key in keys]
+    with zipfile.ZipFile(io.BytesIO(pictures_zip(audit, ids))) as file:
+        chosen = found[found["sample_id"].isin(ids)]["path"]
+        assert sorted(file.namelist()) == sorted(chosen)
+        assert all(file.read(path) == audit.data_file(path).read_bytes() for path in chosen)
+    app.button(key="pick-none").click()
+    again(app)
+    assert "no photos picked" in texts(app)
+
+
+def test_the_scale_of_the_maps_is_a_choice(audit: Audit):
+    part = rows(audit, show="fn")["sample_id"].iloc[0]
+    shared = re.findall(r"</i><span>([\d.]+)( and more)?</span>", texts(opened(part=part)))
+    assert shared[0] == shared[1]  # the defect map and the good map
+    app = opened(part=part, scale="data", colours="viridis")
+    assert (
+        re.findall(r"</i><span>([\d.]+)( and more)?</span>", texts(app)) == [("2", " and more")] * 3
+    )
+    assert app.selectbox(key="part-scale").value == "data"
+    app.selectbox(key="part-scale").set_value("own")
+    again(app)
+    assert query(app, "scale") == "own"

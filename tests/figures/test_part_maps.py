@@ -11,8 +11,12 @@ from PIL import Image
 from tests.fakes import passed_parts, random_parts, write_fake_audit
 from trust_core.audit.run import rescore
 from trust_core.figures.part_maps import (
+    DATA_SCALE,
+    OWN_SCALE,
     SIDES,
+    PartMaps,
     fitted,
+    map_ends,
     map_panel,
     map_scale,
     maps_of,
@@ -93,3 +97,15 @@ def test_the_true_defect_is_outlined_and_not_covered(tmp_path: Path):
     drawn = np.asarray(Image.open(io.BytesIO(photo_panel(photo, truth)))).astype(int)
     assert np.abs(drawn[90:110, 90:110] - 120).max() < 12
     assert (drawn.max(2) - drawn.min(2)).max() > 80
+
+
+def test_the_maps_of_both_classes_end_at_the_strongest_cell_of_both(audit: Audit) -> None:
+    cells = {"defect": [[0.5, 1.9]], "good": [[0.0, 0.13]], "agnostic": [[3.0, 7.0]]}
+    raw = {side: np.array(values, dtype=np.float32) for side, values in cells.items()}
+    maps = PartMaps(raw, {})
+    strongest = {side: float(values.max()) for side, values in raw.items()}
+    assert map_ends(audit, maps, OWN_SCALE) == strongest
+    assert map_ends(audit, maps) == strongest | {"good": strongest["defect"]}
+    assert map_ends(audit, maps, DATA_SCALE) == dict.fromkeys(raw, 2.0)
+    nothing = PartMaps({side: np.zeros((1, 2), np.float32) for side in raw}, {})
+    assert map_ends(audit, nothing) == dict.fromkeys(raw, 1.0)

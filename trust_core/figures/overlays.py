@@ -25,6 +25,12 @@ RAMPS: dict[str, tuple[Colour, ...]] = {
     "agnostic": ((92, 24, 84), (178, 74, 148), (255, 186, 232)),
     "probe": ((84, 76, 0), (190, 175, 0), (255, 246, 130)),
 }
+SIDES_OWN = "sides"  # each map in the ramp of its own
+# Matplotlib's (van der Walt and Smith, 2015), at even steps.
+COLOUR_MAPS: dict[str, tuple[Colour, ...]] = {
+    "viridis": ((68, 1, 84), (59, 82, 139), (33, 145, 140), (94, 201, 98), (253, 231, 37)),
+    "inferno": ((0, 0, 4), (87, 16, 110), (188, 55, 84), (249, 142, 9), (252, 255, 164)),
+}
 LINES: dict[str, Colour] = {
     "defect": (255, 176, 64),
     "good": (86, 190, 255),
@@ -54,6 +60,11 @@ class Outline:
     colour: Colour
     dashed: bool = False
     around: bool = False
+
+
+def ramp(side: str, colours: str = SIDES_OWN) -> tuple[Colour, ...]:
+    """The colours of a map from 0 to its end: its own, or those of a key of `COLOUR_MAPS`."""
+    return COLOUR_MAPS.get(colours, RAMPS[side])
 
 
 def spread_mask(mask: Mask, box: Box, size: tuple[int, int]) -> Mask:

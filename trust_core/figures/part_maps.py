@@ -15,13 +15,15 @@ from PIL import Image
 from trust_core.data.mask_decoding import read_masks
 from trust_core.figures import overlays
 from trust_core.figures.overlays import LINES, PANEL_LINE, RAMPS, Outline
-from trust_core.model.placement import Box, Mask, Values, spread
+from trust_core.model.placement import Box, Mask, Values, audit_box, spread
 from trust_core.storage.audit_files import Audit
 
 PANEL_SIDE = 560  # pixels along the longer side: about twice what a panel has on a screen
 STRIP_SIDE, STRIP_LINE = 220, 2
+CARD_HEAT = 0.75  # opacity of the strongest colour on a card
 STRONGEST = 0.5  # of a probe's largest cell, from which its map is outlined
 SIDES = ("defect", "good", "agnostic")
+PART_SCALE, OWN_SCALE, DATA_SCALE = "part", "own", "data"  # what the colours of a map end at
 
 
 @dataclass(frozen=True)
@@ -61,17 +63,30 @@ def maps_of(audit: Audit, score: Mapping[str, object]) -> PartMaps:
         audit: the audit.
         score: the row, with `row` and `scale_NAME` of each map.
     """
-    row = int(score["row"])  # type: ignore[call-overload]
     raw, masks = {}, {}
     for side in SIDES:
-        name = _map_name(audit, side)
-        stored = np.nan_to_num(
-            np.array(audit.maps(name)[row], dtype=np.float32), posinf=0, neginf=0
-        )
-        scale = np.nan_to_num(np.float32(score[f"scale_{name}"]))  # type: ignore[arg-type]
+        stored, scale = _stored(audit, score, side)
         raw[side] = stored * scale
         masks[side] = _mask(audit, stored, side)
     return PartMaps(raw, masks)
+
+
+def heat_card(audit: Audit, photo: Image.Image, score: Mapping[str, object]) -> bytes:
+    """The defect map over a small photograph, on the scale that it shares with the good map."""
+    maps = {side: np.multiply(*_stored(audit, score, side)) for side in ("defect", "good")}
+    end = max(float(values.max(initial=0)) for values in maps.values()) or 1.0
+    box = audit_box(audit, photo.size)
+    share = spread(maps["defect"] / end, box, (photo.height, photo.width))
+    heat = RAMPS["defect"]
+    return overlays.as_jpeg(overlays.add_heat(overlays.grey(photo, box), share, heat, CARD_HEAT))
+
+
+def _stored(audit: Audit, score: Mapping[str, object], side: str) -> tuple[Values, np.float32]:
+    """A kept map and what it was divided by."""
+    name = _map_name(audit, side)
+    row = int(score["row"])  # type: ignore[call-overload]
+    stored = np.nan_to_num(np.array(audit.maps(name)[row], dtype=np.float32), posinf=0, neginf=0)
+    return stored, np.nan_to_num(np.float32(score[f"scale_{name}"]))  # type: ignore[arg-type]
 
 
 def with_map(audit: Audit, maps: PartMaps, side: str, values: Values) -> PartMaps:
@@ -85,6 +100,25 @@ def map_scale(audit: Audit, side: str) -> float:
     """The raw value at the end of a map's colour scale, one for the whole data set."""
     scales = {entry.name: entry.display_scale for entry in audit.manifest.maps}
     return float(scales[_map_name(audit, side)]) or 1.0
+
+
+def map_ends(audit: Audit, maps: PartMaps, scale: str = PART_SCALE) -> dict[str, float]:
+    """The raw value at the end of the colours of each map of a part; above 0.
+
+    Args:
+        audit: the audit.
+        maps: of the part.
+        scale: `PART_SCALE`, one for the maps of the two classes, whose values mean the same: the
+            strongest cell of both; the map of where the network looks counts something else and
+            ends at its own. `OWN_SCALE`: each at its own strongest cell. `DATA_SCALE`: each at
+            what 1 in 200 cells of the whole data set exceed.
+    """
+    if scale == DATA_SCALE:
+        return {side: map_scale(audit, side) for side in SIDES}
+    ends = {side: float(maps.raw[side].max(initial=0)) for side in SIDES}
+    if scale == PART_SCALE:
+        ends |= dict.fromkeys(("defect", "good"), max(ends["defect"], ends["good"]))
+    return {side: end or 1.0 for side, end in ends.items()}
 
 
 def fitted(photo: Image.Image, side: int) -> Image.Image:
@@ -120,6 +154,7 @@ def map_panel(
     scale: float,
     opacity: float,
     truth: Mask | None = None,
+    colours: str = overlays.SIDES_OWN,
 ) -> bytes:
     """One map over the grey photograph: heat, its mask, and what that shares with all it looks at.
 
@@ -131,10 +166,12 @@ def map_panel(
         scale: raw value at the end of the colour scale.
         opacity: of the strongest colour; 0 leaves the outlines.
         truth: the ground-truth mask at panel size, if it is to be outlined too.
+        colours: of the heat, as `overlays.ramp` takes them.
     """
     size = (photo.height, photo.width)
     share = spread(maps.raw[side] / scale, box, size)
-    pixels = overlays.add_heat(overlays.grey(photo, box), share, RAMPS[side], opacity)
+    heat = overlays.ramp(side, colours)
+    pixels = overlays.add_heat(overlays.grey(photo, box), share, heat, opacity)
     masks = {name: overlays.spread_mask(maps.masks[name], box, size) for name in (side, "agnostic")}
     outlines = [Outline(masks["agnostic"], LINES["agnostic"], dashed=True)]
     if side != "agnostic":

@@ -4,9 +4,10 @@ Notation: N images, C channels, h, w the layer's grid, D pooled numbers of all d
 """
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
 
 DEPTHS = 6
 RESOLUTIONS = 4  # as many as the stages of most networks; before them there is little but texture
@@ -52,7 +53,7 @@ def _spread(names: list[str], count: int) -> list[str]:
     return [some[-(-len(some) * index // count) - 1] for index in range(1, count + 1)]
 
 
-def pooled(maps: Tensor) -> Tensor:
+def pooled(maps: "Tensor") -> "Tensor":
     """Mean, standard deviation and mean of the largest 2 % of the cells of each channel.
 
     All three are homogeneous: twice the activations give twice the numbers.
@@ -63,6 +64,8 @@ def pooled(maps: Tensor) -> Tensor:
     Returns:
         (N, 3 * C): all means, all deviations, all tops.
     """
+    import torch  # takes seconds to load: who only reads what was pooled does without
+
     cells = maps.flatten(2).float()
     deviation, mean = torch.std_mean(cells, 2, correction=0)
     count = top_count(cells.shape[2])

@@ -3,8 +3,9 @@
     python -m benchmarks.probe_networks [--epochs 12] [--network NAME] [--data NAME] [--json]
 
 Each network is trained by the project's own `train` on the magnetic tiles and on the generated
-surfaces, until some epochs in a row are no better on `tune`, then audited at ε = 0. What is there
-already (networks and audits, in the workspace) is not made again, so a stopped run goes on.
+surfaces, until a quarter of the epochs in a row is no better on `tune`, then audited at ε = 0.
+What is there already (networks and audits, in the workspace) is not made again, so a stopped run
+goes on.
 """
 
 import argparse
@@ -35,7 +36,7 @@ from trust_core.model.training.train import train
 from trust_core.storage.audit_files import SAMPLES, Audit, open_audit
 from trust_core.storage.workspace import workspace_folder
 
-SIDE, EPOCHS, PATIENCE = 64, 12, 3
+SIDE, EPOCHS = 64, 12
 ENCODERS = {  # with first weights drawn from the seed
     "ResNet-18": "resnet18",
     "EfficientNet-Lite0": "tu-tf_efficientnet_lite0",
@@ -90,7 +91,7 @@ def audited(network: str, data: str, epochs: int) -> Audit:
         size=(SIDE, SIDE),
         channels="grey",
         epochs=epochs,
-        patience=PATIENCE,
+        patience=epochs // 4,
     )
     folder = workspace_folder() / "probe-networks" / f"{data}-{network.lower()}-{epochs}"
     model, dataset = folder.with_suffix(".safetensors"), DATA[data]()

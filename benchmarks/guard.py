@@ -17,7 +17,7 @@ import torch
 import torchvision
 
 from benchmarks.machine import alternate, machine, ratio, versions
-from trust_core.deploy.guard import Guard
+from trust_core.deploy.guard import Guard, batch_of
 from trust_core.deploy.indicators import needs_of, strengths_of
 from trust_core.deploy.onnx_graph import export_graph
 from trust_core.deploy.onnx_guard import load_onnx_guard
@@ -71,8 +71,10 @@ def measure(name: str, rounds: int) -> dict[str, object]:
             pixels = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
             x, names = torch.from_numpy(pixels).float() / 255, ["part"] * batch
             guards = {
-                "clean": Guard(folder, clean, detector, {}, None, batch),
-                "enhanced": Guard(folder, enhanced, detector, {}, None, batch),
+                job: Guard(folder, policy, detector, {}, None, batch_of(detector, policy))
+                for job, policy in (("clean", clean), ("enhanced", enhanced))
+            }
+            guards |= {
                 "onnx": graph,
             }
             jobs = {"bare": lambda x=x: detector.logits(x)}

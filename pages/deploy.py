@@ -7,7 +7,7 @@ import streamlit as st
 from dashboard.decide.indicators import TEST, cached_verdict
 from dashboard.decide.proof import certificate, chosen_indicator, on_the_line
 from dashboard.decide.requirements import read_requirements
-from dashboard.deploy.files import guard_making, show_files
+from dashboard.deploy.files import graph_making, guard_making, show_files
 from dashboard.deploy.line import show_line
 from dashboard.deploy.tryout import show_tryout
 from dashboard.shell import audit_page, link, show_finding
@@ -57,7 +57,7 @@ def draw(audit: Audit) -> None:
     )
     st.html(section("3 Try it out", legend))
     if noted:
-        show_tryout(guard_making(audit, point, demand))
+        show_tryout(guard_making(audit, point, demand), graph_making(audit, point, demand))
     else:
         st.html(quiet("A try-out needs a decision."))
 

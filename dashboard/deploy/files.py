@@ -36,7 +36,7 @@ def show_files(audit: Audit, point: OperatingPoint, demand: Demand, line: Line) 
         ask_person("deploy")
     makings = (
         guard_making(audit, point, demand),
-        _graph_making(audit, point, demand),
+        graph_making(audit, point, demand),
         _report_making(audit, point, demand, line),
     )
     for column, making in zip(st.columns(len(makings)), makings, strict=True):
@@ -60,7 +60,8 @@ def guard_making(audit: Audit, point: OperatingPoint, demand: Demand) -> Making:
     )
 
 
-def _graph_making(audit: Audit, point: OperatingPoint, demand: Demand) -> Making:
+def graph_making(audit: Audit, point: OperatingPoint, demand: Demand) -> Making:
+    """The guard with its ONNX graph as a zip file."""
     return Making(
         key=f"onnx {_basis(audit, point, demand)} {_rate()}",
         name="onnx",

@@ -1,7 +1,9 @@
 """Deploy, 3: images dropped in, decided by the guard, with what it saw."""
 
 import tempfile
+import threading
 from html import escape
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,8 +16,7 @@ from trust_core.figures.words.markup import quiet
 from trust_core.figures.words.numbers import counted
 
 if TYPE_CHECKING:  # brings PyTorch
-    from trust_core.deploy.guard import Guard
-    from trust_core.deploy.inspection import Inspection
+    from trust_core.deploy.inspection import Inspection, Inspector
 
 MOST = 12  # images at a time
 SIDE = 320  # pixels of a picture
@@ -28,11 +29,12 @@ DECISIONS = {  # sign, word, class
 }
 
 
-def show_tryout(making: Making) -> None:
+def show_tryout(making: Making, graph: Making) -> None:
     """The uploader, and what the guard says of each image.
 
     Args:
         making: of the guard; begun when images arrive.
+        graph: of the guard with its ONNX graph, which loads sooner; taken where it is made.
     """
     files = st.file_uploader(
         "Drop images of parts",
@@ -42,6 +44,8 @@ def show_tryout(making: Making) -> None:
     )
     if not files:
         return
+    _fetch_modules()
+    making = graph if made(graph) is not None else making
     if made(making) is None:
         if has_failed(making):
             st.html(quiet("The guard could not be made; its card above says why."))
@@ -53,7 +57,7 @@ def show_tryout(making: Making) -> None:
         st.html(quiet(f"The first {MOST} of {counted(len(files), 'images')}; the guard itself "
                       "takes whole folders."))  # fmt: skip
     with errors_shown(), st.spinner("The guard decides …"):
-        guard = _guard(making.key, made(making) or b"")
+        guard = _guard(making.key, made(making) or b"", graph=making is graph)
         for number, file in enumerate(files[:MOST]):
             _part(guard, number, file.name, file.getvalue())
 
@@ -64,14 +68,14 @@ def _wait(making: Making) -> None:
     st.html('<p class="making" role="status"><i></i>The guard is being made, once.</p>')
 
 
-def _part(guard: "Guard", number: int, name: str, content: bytes) -> None:
+def _part(guard: "Inspector", number: int, name: str, content: bytes) -> None:
     from trust_core.deploy.pictures import inspection_pictures
 
     inspection = guard.inspect([content], [name], maps=True)[0]
     with st.container(key=f"tried-{number}", border=True):
         st.html(_words(inspection))
         try:
-            photo = guard.detector.preprocessing.read(Path(name), content)
+            photo = guard.policy.model_preprocessing.read(Path(name), content)
         except UnreadableImage:
             return  # the reason stands in the words
         pictures = inspection_pictures(guard, inspection, photo, SIDE)
@@ -97,8 +101,23 @@ def _words(inspection: "Inspection") -> str:
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)
-def _guard(key: str, _content: bytes) -> "Guard":
-    from trust_core.deploy.guard import Guard
+def _guard(key: str, _content: bytes, *, graph: bool) -> "Inspector":
     from trust_core.deploy.package import open_zip
 
-    return Guard.load(open_zip(_content, Path(tempfile.mkdtemp(prefix="trust-core-guard-"))))
+    folder = open_zip(_content, Path(tempfile.mkdtemp(prefix="trust-core-guard-")))
+    if graph:
+        from trust_core.deploy.onnx_guard import load_onnx_guard
+
+        return load_onnx_guard(folder)
+    from trust_core.deploy.guard import Guard
+
+    return Guard.load(folder)
+
+
+@st.cache_resource(show_spinner=False)
+def _fetch_modules() -> threading.Thread:
+    """Begin to import what a guard needs, while it is still being made in its own process."""
+    modules = ("trust_core.deploy.pictures", "trust_core.deploy.guard", "trust_core.model.open")
+    thread = threading.Thread(target=lambda: [*map(import_module, modules)], daemon=True)
+    thread.start()
+    return thread

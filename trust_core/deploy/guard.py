@@ -23,7 +23,7 @@ from trust_core.decision.tradeoff import Floats
 from trust_core.deploy.check import file_differences, golden_differences, read_golden
 from trust_core.deploy.indicators import score_parts
 from trust_core.deploy.inspection import Answers, Arrays, Inspector, Maps
-from trust_core.deploy.measure import MAPS, Measurement, measure
+from trust_core.deploy.measure import INPUT_GRADIENT, MAPS, Measurement, measure
 from trust_core.deploy.policy import (
     FITTED,
     GuardRefused,
@@ -48,6 +48,10 @@ from trust_core.storage.manifest import (
     MapRecord,
     SettingsRecord,
 )
+
+# On a CPU, with the slope of the whole network: what a pass keeps of more images for its way back
+# is more than the allocator gives back at once, so that every layer waits for fresh memory.
+SLOPE_BATCH = 8
 
 
 @dataclass(frozen=True)
@@ -179,7 +183,14 @@ def open_guard(folder: Path, device: str = "cpu", module: nn.Module | None = Non
     if policy.settings.evidence:
         window = evidence_window(detector.preprocessing.size)
         surroundings = load_patch_gaussian(folder / EVIDENCE).cut(window)
-    return Guard(folder, policy, detector, fitted, surroundings, fitting_batch(detector))
+    return Guard(folder, policy, detector, fitted, surroundings, batch_of(detector, policy))
+
+
+def batch_of(detector: Detector, policy: Policy) -> int:
+    """Images a pass, at most."""
+    slope = bool(policy.strengths) or INPUT_GRADIENT in policy.needs
+    most = fitting_batch(detector)
+    return min(most, SLOPE_BATCH) if slope and detector.device.type == "cpu" else most
 
 
 def _with_weights(module: nn.Module, path: Path, policy: Policy, device: str) -> Detector:

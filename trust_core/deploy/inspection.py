@@ -163,10 +163,16 @@ class Inspector(ABC):
     def inspect_pixels(
         self, pixels: npt.NDArray[np.uint8], names: list[str], *, maps: bool = False
     ) -> list[Inspection]:
-        """Decide on one batch of the network's own input, `(n, c, H, W)`."""
-        answers = self.answers(pixels, names, maps=maps)
-        seen = np.stack(photometry(pixels), 1).tolist()
-        return [self._inspection(name, answers, row, seen[row]) for row, name in enumerate(names)]
+        """Decide on the network's own input, `(n, c, H, W)`, in batches."""
+        found = []
+        for start in range(0, len(pixels), self.batch_size):
+            batch = slice(start, start + self.batch_size)
+            part, named = pixels[batch], names[batch]
+            answers = self.answers(part, named, maps=maps)
+            seen = np.stack(photometry(part), 1).tolist()
+            rows = enumerate(named)
+            found += [self._inspection(name, answers, row, seen[row]) for row, name in rows]
+        return found
 
     def _inspection(
         self, name: str, answers: Answers, row: int, seen: Sequence[float]

@@ -4,8 +4,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from trust_core.deploy.guard import Guard
-from trust_core.deploy.inspection import Inspection
+from trust_core.deploy.inspection import Inspection, Inspector
 from trust_core.explanation.overlap import mask_of
 from trust_core.figures.part_maps import SIDES, PartMaps, fitted, map_panel, photo_panel
 from trust_core.model.placement import seen_box
@@ -14,7 +13,7 @@ OPACITY = 0.7
 
 
 def inspection_pictures(
-    guard: Guard, inspection: Inspection, photo: Image.Image, side: int
+    guard: Inspector, inspection: Inspection, photo: Image.Image, side: int
 ) -> list[bytes]:
     """Photograph, evidence for a defect and for a good part, and where the network looks.
 
@@ -42,7 +41,7 @@ def inspection_pictures(
         )[0].numpy()
         for which, values in raw.items()
     }
-    seen = guard.detector.preprocessing
+    seen = guard.policy.model_preprocessing
     box = seen_box(photo.size, seen.size, seen.resize)
     maps = PartMaps(raw, masks)
     return pictures + [

@@ -4,18 +4,27 @@ import json
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
+import torch
 from PIL import Image
 from safetensors.numpy import load_file, save_file
+from torch import nn
 
-from tests.deploy.ware import Ware, make_ware
+from tests.deploy.ware import SETTINGS, Ware, make_ware
+from tests.small import small_dataset, small_network
+from trust_core.audit.run import run_audit
 from trust_core.decision.indicators.registry import ABSENT, INDICATORS, available
 from trust_core.decision.tuning.autotune import autotune
+from trust_core.deploy.export import export_guard
 from trust_core.deploy.guard import Guard, check_guard
 from trust_core.deploy.indicators import FITTED_INDICATORS
+from trust_core.deploy.onnx_guard import load_onnx_guard
+from trust_core.deploy.operating_point import DeployedPoint
 from trust_core.deploy.policy import (
     DEFECTIVE,
     GOOD,
@@ -25,7 +34,8 @@ from trust_core.deploy.policy import (
     GuardRefused,
     write_sums,
 )
-from trust_core.errors import StoreError
+from trust_core.errors import ModelError, StoreError
+from trust_core.model.open import ModelOptions, open_detector
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +73,7 @@ def decisions(ware: Ware, guard: Guard, role: str) -> tuple[list[str], list[str]
     return wanted, [part.decision for part in given]
 
 
-SOME = ("evidence_mass", "mask_alarm")  # tests of their own: other forms, another network
+SOME = ("evidence_mass", "mask_alarm")  # below: other forms, another network
 
 
 @pytest.mark.parametrize("indicator", [name for name in INDICATORS if name not in SOME])
@@ -82,6 +92,64 @@ def test_and_under_perturbation(ware, tmp_path, indicator):
     made = ware.export(tmp_path / "guard", indicator, 2.0)
     wanted, given = decisions(ware, made, "test")
     assert given == wanted
+
+
+def test_pixel_evidence_is_exported_too(tmp_path):
+    made = make_ware(tmp_path, 60, settings={"specific": ("gradcam", "evidence")})
+    guard = made.export(tmp_path / "guard", "evidence_mass")
+    wanted, given = decisions(made, guard, "test")
+    assert given == wanted
+    assert RE_INSPECT in given
+    with pytest.raises(ModelError, match="evidence of pixels"):
+        made.export(tmp_path / "other", "evidence_mass", onnx=True)
+
+
+class Marked(nn.Module):
+    """A network with a mask head beside its decision."""
+
+    def __init__(self, decision: nn.Module) -> None:
+        super().__init__()
+        self.decision = decision
+
+    def forward(self, x):
+        below = self.decision[:4](x)
+        return self.decision[4:](below), below.mean(1, keepdim=True) - 0.2
+
+
+def test_the_alarm_of_a_mask_head_is_exported_too(tmp_path):
+    made = make_ware(tmp_path, 60, wrap=Marked)
+    guard = made.export(tmp_path / "guard", "mask_alarm", onnx=True)
+    wanted, given = decisions(made, guard, "test")
+    assert given == wanted
+    assert RE_INSPECT in given
+    graph = load_onnx_guard(guard.folder).inspect(made.files(made.paths("test")))
+    assert [part.decision for part in graph] == wanted
+
+
+def test_an_onnx_network_with_weights_beside_it_becomes_one_file(tmp_path):
+    file = tmp_path / "network.onnx"
+    torch.onnx.export(small_network(), (torch.rand(1, 3, 32, 32),), str(file), dynamo=False,
+                      dynamic_axes={"input": {0: "n"}}, input_names=["input"])  # fmt: skip
+    onnx.save(onnx.load(file), file, save_as_external_data=True, location="network.onnx.data",
+              size_threshold=0)  # fmt: skip
+    options = ModelOptions(mean=(0.5,), std=(0.25,))
+    detector = open_detector(file, options)
+    audit = run_audit(
+        detector,
+        small_dataset(tmp_path / "images", 60),
+        SETTINGS,
+        tmp_path / "audit",
+        origin={"path": str(file), "options": asdict(options)},
+    )
+    values = Ware(audit, detector).values("test", "iou_difference", 0.0)
+    point = DeployedPoint("iou_difference", 0.0, float(np.nanmedian([*values.values()])), "a test")
+    export_guard(audit, tmp_path / "guard", point)
+    file.unlink()
+    (tmp_path / "network.onnx.data").unlink()
+    guard = Guard.load(tmp_path / "guard")
+    wanted, given = decisions(Ware(audit, detector), guard, "test")
+    assert given == wanted
+    assert sorted(path.name for path in guard.folder.glob("*.onnx*")) == ["model.onnx"]
 
 
 def test_one_by_one_in_batches_and_in_threads_are_the_same(ware, guard):

@@ -60,6 +60,7 @@ from trust_core.explanation.evidence.fit import UNSEALED_ROLES, audit_patch_gaus
 from trust_core.explanation.evidence.heatmaps import evidence_window
 from trust_core.explanation.forms import EVIDENCE_FORM, map_forms
 from trust_core.model.detector import Detector
+from trust_core.model.onnx import copy_as_one_file
 from trust_core.model.open import open_detector
 from trust_core.storage.atomic import replacing
 from trust_core.storage.audit_files import EVIDENCE, SAMPLES, SCORES, Audit
@@ -195,6 +196,9 @@ def _policy(audit: Audit, point: DeployedPoint, demand: Demand, audit_rate: floa
     )
     if point.indicator == "best_overlap":
         return _of_best_overlap(audit, policy)
+    if point.indicator == "evidence_mass" and settings.specific[0] != EVIDENCE_FORM:
+        forms = (settings.specific[0], EVIDENCE_FORM)
+        policy = replace(policy, maps=replace(policy.maps, specific=forms))
     return replace(
         policy,
         needs=needs_of(point.indicator),
@@ -239,9 +243,9 @@ def _reopened(audit: Audit, policy: Policy) -> Detector:
 
 
 def _write_network(file: Path | None, detector: Detector, path: Path) -> None:
-    """The weights as safetensors; an ONNX file as it is."""
+    """The weights as safetensors; an ONNX file as it is, with the weights beside it inside."""
     if file and path.name == ONNX_NETWORK:
-        shutil.copy(file, path)
+        copy_as_one_file(file, path)
         return
     state = detector.module.state_dict()
     # A copy each: names that share a tensor may not share it in the file.

@@ -417,7 +417,8 @@ def _defect_entropy(_: GuardGraph, found: dict[str, Tensor]) -> Tensor:
 
 def _mask_alarm(_: GuardGraph, found: dict[str, Tensor]) -> Tensor:
     masks = found[MASKS].float()
-    means = avg_pool2d(masks[:, None], alarm_window(masks.shape[1:]), stride=1)
+    window = alarm_window([int(side) for side in masks.shape[1:]])
+    means = avg_pool2d(masks[:, None], window, stride=1)
     return means.flatten(1).amax(1).double()
 
 

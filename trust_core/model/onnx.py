@@ -6,6 +6,7 @@ is installed, the converted network has to give its numbers before it is used.
 
 import hashlib
 import math
+import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -211,6 +212,27 @@ def _answers(module: nn.Module, noise: Tensor, wanted: list[Tensor] | None, clos
 def _listed(output: object) -> list[Tensor]:
     parts = output if isinstance(output, (list, tuple)) else [output]
     return [part for part in parts if isinstance(part, Tensor)]
+
+
+def copy_as_one_file(path: Path, out: Path) -> None:
+    """Copy an ONNX file; weights that lie beside it go into the copy.
+
+    Raises:
+        ModelError: they are not as the graph says, or more than one file can hold.
+    """
+    import onnx
+
+    model = onnx.load(path, load_external_data=False)
+    if not _read_weights_beside(path, model):
+        shutil.copy(path, out)
+        return
+    try:
+        out.write_bytes(model.SerializeToString())
+    except ValueError as error:  # protobuf's, above 2 GB
+        raise ModelError(
+            f"{path.name} and the weights beside it are more than one file can hold; audit the "
+            "PyTorch network instead."
+        ) from error
 
 
 def _read_weights_beside(path: Path, model: Any) -> list[Path]:  # noqa: ANN401  an onnx.ModelProto

@@ -252,6 +252,33 @@ def test_bits_that_cameras_fill(tmp_path, most, bits):
     assert used_bits([tmp_path / "c.png", tmp_path / "d.png"]) is None
 
 
+@pytest.mark.parametrize("channels", [3, 4])
+def test_colours_of_12_bits_in_16(tmp_path, channels):
+    """A PNG by hand: Pillow writes no 16-bit colours."""
+    values = np.random.default_rng(0).integers(0, 4096, (5, 7, channels), dtype=np.uint16)
+    values[0, 0, 0] = 4095
+    path = deep_png(tmp_path / "a.png", values)
+    assert used_bits([path]) == 12
+    wanted = np.round(values[..., :3] * (255 / 4095))
+    assert np.array_equal(np.asarray(read_image(path, bits=12)), wanted)
+    assert np.array_equal(np.asarray(read_image(path, path.read_bytes(), bits=12)), wanted)
+    assert np.array_equal(np.asarray(read_image(path)), values[..., :3] >> 8)  # as Pillow does
+    with pytest.raises(UnreadableImage, match=r"values up to 4,095, more than 10 bits"):
+        read_image(path, bits=10)
+    mask = deep_png(tmp_path / "m.png", (values > 2000).astype(np.uint16)[..., :3])
+    assert np.array_equal(read_mask(mask), (values[..., :3] > 2000).any(2))
+
+
+def deep_png(path, values):
+    height, width, channels = values.shape
+    kind = {3: 2, 4: 6}[channels]
+    header = b"".join(n.to_bytes(4, "big") for n in (width, height)) + bytes([16, kind, 0, 0, 0])
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(*each) for each in chunks))
+    return path
+
+
 def _chunk(kind: bytes, content: bytes) -> bytes:
     return (
         len(content).to_bytes(4, "big")

@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+import numpy.typing as npt
+from PIL import ExifTags, Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 
 from trust_core.data.files import patiently
 from trust_core.errors import UnreadableImage
@@ -30,6 +31,7 @@ _READABLE = frozenset(
     ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", *_SIXTEEN_BIT)
 )
 _ANY_RANGE = ("I", "F")
+_DEEP_COLOUR = {"RGB;16B": "RGB;16L", "RGBA;16B": "RGBA;16L"}  # as a PNG is, with its bytes swapped
 _CAMERA_BITS = (8, 10, 12, 14, 16)
 _PNG = b"\x89PNG\r\n\x1a\n"
 _MOST_TEXT = 1 << 20  # bytes of texts in a PNG that are looked at
@@ -56,7 +58,8 @@ def read_image(
 ) -> Image.Image:
     """Decode the first frame of an image file as mode "L" (grey) or "RGB".
 
-    16-bit grey is scaled by its range (value / 257 for 16 bits), never clipped or stretched. A
+    16-bit grey is scaled by its range (value / 257 for 16 bits), never clipped or stretched;
+    16-bit colour likewise where fewer bits are used, else read by its upper 8 as Pillow does. A
     palette becomes its colours. Alpha is dropped, not composited, because that is what
     `convert("RGB")` and OpenCV do in nearly every training pipeline: the detector has to see here
     what it sees there.
@@ -70,7 +73,12 @@ def read_image(
     Raises:
         UnreadableImage: with the file name and the reason.
     """
-    return _in_eight_bits(decode(path, content, upright=upright), path, bits)
+    image = decode(path, content, upright=upright)
+    if bits < SIXTEEN and (low := low_bytes(path, content, upright=upright)):
+        values = _whole_values(image, low)
+        _check_bits(int(values.max(initial=0)), path, bits)
+        return Image.fromarray(_scaled(values, bits))
+    return _in_eight_bits(image, path, bits)
 
 
 def read_picture(
@@ -84,12 +92,54 @@ def read_picture(
 
 
 def _in_eight_bits(image: Image.Image, path: Path, bits: int) -> Image.Image:
-    if image.mode in _SIXTEEN_BIT and (most := _largest(image)) >> bits:
+    if image.mode in _SIXTEEN_BIT:
+        _check_bits(_largest(image), path, bits)
+    return _as_eight_bit(image, bits)
+
+
+def _check_bits(most: int, path: Path, bits: int) -> None:
+    if most >> bits:
         raise UnreadableImage(
             f"{path.name}: it holds values up to {most:,}, more than {bits} bits; say how "
             "many the camera fills."
         )
-    return _as_eight_bit(image, bits)
+
+
+def _scaled(values: npt.NDArray[np.uint32], bits: int) -> npt.NDArray[np.uint8]:
+    top = (1 << bits) - 1
+    return ((values * 255 + top // 2) // top).astype(np.uint8)
+
+
+def low_bytes(
+    path: Path, content: bytes | None = None, *, upright: bool = True
+) -> Image.Image | None:
+    """The lower 8 bits of a 16-bit colour PNG, of which Pillow gives the upper; None for others.
+
+    Pillow decodes them where the file is said to begin with the other byte.
+
+    Args:
+        path: of the file.
+        content: its bytes, where they were read already.
+        upright: apply the EXIF orientation.
+
+    Raises:
+        UnreadableImage: with the file name and the reason.
+    """
+    with _told(path), _open(path if content is None else io.BytesIO(content)) as image:
+        if not isinstance(image, PngImagePlugin.PngImageFile) or len(image.tile) != 1:
+            return None
+        (tile,) = image.tile
+        swapped = _DEEP_COLOUR.get(str(tile.args))
+        if swapped is None:
+            return None
+        image.tile = [tile._replace(args=swapped)]
+        return _loaded(image, path, upright=upright).convert("RGB")
+
+
+def _whole_values(high: Image.Image, low: Image.Image) -> npt.NDArray[np.uint32]:
+    """(H, W, 3) of up to 16 bits."""
+    colours = np.asarray(high.convert("RGB")).astype(np.uint32)
+    return colours * 256 + np.asarray(low)
 
 
 def used_bits(paths: Sequence[Path]) -> int | None:
@@ -107,6 +157,8 @@ def used_bits(paths: Sequence[Path]) -> int | None:
                 deep = image.mode in _SIXTEEN_BIT
             if deep:
                 most = max(most or 0, _largest(decode(path)))
+            elif low := low_bytes(path):
+                most = max(most or 0, int(_whole_values(decode(path), low).max(initial=0)))
         except (UnreadableImage, *_TOO_LARGE, *_MALFORMED):
             continue  # the audit says which, and why
     return None if most is None else next(bits for bits in _CAMERA_BITS if not most >> bits)
@@ -274,8 +326,7 @@ def _largest(image: Image.Image) -> int:
 def _as_eight_bit(image: Image.Image, bits: int) -> Image.Image:
     image.info.pop("transparency", None)  # dropped with alpha; `convert` would read it
     if image.mode in _SIXTEEN_BIT:
-        values, top = np.asarray(image).astype(np.uint32), (1 << bits) - 1
-        return Image.fromarray(((values * 255 + top // 2) // top).astype(np.uint8))
+        return Image.fromarray(_scaled(np.asarray(image).astype(np.uint32), bits))
     if image.mode in ("1", "L", "LA", "La"):
         return image.getchannel(0) if image.mode == "La" else image.convert("L")
     if image.mode == "P":

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from PIL import Image
 from scipy.ndimage import label, maximum_filter, minimum_filter
 
-from trust_core.data.images import decode
+from trust_core.data.images import decode, low_bytes
 from trust_core.errors import UnreadableImage
 
 RULE = 2  # what is kept of masks is made anew when the rule changes
@@ -89,7 +89,7 @@ def mask_reading(path: Path) -> MaskReading:
     Raises:
         UnreadableImage: with the file name and the reason.
     """
-    image = decode(path, any_range=True)
+    image = _decoded(path)
     lossy = image.format == "JPEG"
     visible = _visible(image)
     if visible is None:
@@ -109,6 +109,16 @@ def mask_reading(path: Path) -> MaskReading:
     elif marked.mean() > 0.5:
         doubt = INVERTED
     return MaskReading(marked, doubt, background)
+
+
+def _decoded(path: Path) -> Image.Image:
+    """The mask as a picture; a 16-bit colour PNG whose numbers fill the lower 8 bits by these."""
+    image = decode(path, any_range=True)
+    if image.mode in ("RGB", "RGBA") and not np.asarray(image.convert("RGB")).any():
+        low = low_bytes(path)
+        if low and np.asarray(low).any():
+            return low
+    return image
 
 
 def looks_like_mask(path: Path) -> bool | None:

@@ -1,5 +1,6 @@
 """Run, step 3: a few images through the detector, beside the settings of its input."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -19,7 +20,7 @@ from trust_core.audit.subject import Look, Subject
 from trust_core.data.duplicates import NearDuplicates
 from trust_core.data.samples import Dataset
 from trust_core.errors import TrustError
-from trust_core.figures.words.numbers import count, counted, percent
+from trust_core.figures.words.numbers import count, counted, of, percent
 from trust_core.model.checks.findings import Expectation, MaskPreview, Preflight, Preview
 from trust_core.model.facts import ModelFacts, ModelOptions
 from trust_core.model.outputs import Convention
@@ -96,12 +97,21 @@ def show_findings(checked: Check, data: Dataset, settings: AuditSettings) -> Non
         found = _preflight(checked.identity, strengths, checked.subject)
         bullets(found.warnings, "warnings")
         if found.inverted:
-            st.caption(f"{meaning(checked.convention)}: step 1 has the switch.")
+            st.caption(_other_way_round(checked.convention, found.counts))
         bullets(found.findings)
         _near_duplicates(data)
         if checked.expect:  # the user's own predictions: is it really the same detector?
             result = _expectation(checked.identity, checked.expect, checked.subject)
             bullets([result.sentence], "notes" if result.agrees else "warnings")
+
+
+def _other_way_round(convention: Convention, counts: Mapping[str, int]) -> str:
+    """What each reading of the outputs makes of the images that were run."""
+    right, wrong = counts["tp"] + counts["tn"], counts["fn"] + counts["fp"]
+    return (
+        f"{meaning(convention.inverted())}: {of(wrong, right + wrong, 'images')} right. "
+        f"{meaning(convention)}, as it is now: {count(right)}. Step 1 has the switch."
+    )
 
 
 @remembered(16, "Opening the model and a few images …")
@@ -171,12 +181,12 @@ def _mask_pictures(data: Dataset) -> list[MaskPreview]:
 def _row(label: int, pictures: list[Preview]) -> None:
     st.caption(
         f"{LABELS[label].capitalize()} parts as the network sees them; below, what it calls them, "
-        "with the defect probability"
+        "and p, the probability of a defect"
     )
     for picture, column in zip(pictures, st.columns(5), strict=False):
         called = int(picture.probability >= 0.5)
         column.image(picture.picture, width=THUMBNAIL)
         with column:
             mark, kind = ("✓", "") if called == label else ("✗", " wrong")
-            answer = f"{mark} {LABELS[called]}, {percent(picture.probability)}"
+            answer = f"{mark} {LABELS[called]}, p {percent(picture.probability)}"
             st.html(f'<p class="answer{kind}">{answer}</p>')

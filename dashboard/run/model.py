@@ -99,8 +99,11 @@ def _choose_meaning(facts: ModelFacts) -> bool:
             st.caption("All others then mean a defect. The order is that of the training.")
             return False
         return True
+    swapped = form.text(form.SWAPPED).casefold() == "true"
+    present = facts.convention.inverted() if swapped else facts.convention
+    st.html(f'<p class="quiet">Read as: <b>{escape(meaning(present))}</b>.</p>')
     st.toggle(
-        f"{meaning(facts.convention)}. Swap it",
+        "Read the outputs the other way round",
         key=form.SWAPPED,
         bind="query-params",
         help="Step 3 shows on real images whether the outputs are read the right way round.",

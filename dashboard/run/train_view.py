@@ -26,7 +26,7 @@ from trust_core.cli.command import (
     training_state,
 )
 from trust_core.errors import StoreError
-from trust_core.figures.words.numbers import of
+from trust_core.figures.words.numbers import counted, of
 from trust_core.messages import duration
 from trust_core.model.training.epochs import Epoch, best_epoch
 from trust_core.storage.progress import PROGRESS
@@ -34,6 +34,7 @@ from trust_core.storage.workspace import NETWORKS, workspace_folder
 
 TRAIN, NEW = "train", "new"  # in the URL: the network that is being made
 SHOWN = 8  # epochs in the table, the last ones
+FEWEST = 5  # parts of a label, below which a share of them or a ranking says nothing
 
 
 def open_training(name: str) -> None:
@@ -117,8 +118,25 @@ def _history(folder: Path) -> list[Epoch]:
 
 
 def _in_words(row: Epoch) -> str:
-    caught = of(row.tune_caught, row.tune_defective, "defective parts")
-    return f"{caught} caught, {of(row.tune_false_alarms, row.tune_good, 'good parts')} alarmed"
+    return (
+        f"{_share(row.tune_caught, row.tune_defective, 'defective parts', 'caught')}; "
+        f"{_share(row.tune_false_alarms, row.tune_good, 'good parts', 'alarmed')}"
+    )
+
+
+def _share(hits: int, parts: int, what: str, done: str) -> str:
+    if parts < FEWEST:
+        return (
+            f"{counted(parts, what)} among those that choose, too few to tell how many are {done}"
+        )
+    return f"{of(hits, parts, what)} {done}"
+
+
+def _ranking(row: Epoch) -> str:
+    """How well parts are ranked; with too few of a label any ranking looks perfect."""
+    if min(row.tune_defective, row.tune_good) < FEWEST:
+        return "too few parts"
+    return f"{row.tune_average_precision:.2f}"
 
 
 def _last(history: list[Epoch]) -> str:
@@ -141,7 +159,7 @@ def _table(history: list[Epoch]) -> None:
             "Good parts alarmed": [
                 f"{row.tune_false_alarms:,} of {row.tune_good:,}" for row in rows
             ],
-            "Ranking (1 is perfect)": [f"{row.tune_average_precision:.2f}" for row in rows],
+            "Ranking (1 is perfect)": [_ranking(row) for row in rows],
         },
         border="horizontal",
     )

@@ -45,6 +45,29 @@ def test_unclear_names_are_asked_for(names):
     assert f"{names[0]} (7)" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("names", "good"),
+    [
+        (["ok_front", "def_front"], ["ok_front"]),
+        (["front-OK", "back-ok", "front-NG"], ["front-ok", "back-ok"]),
+        (["pass_1", "fail_1", "anomaly"], ["pass_1"]),
+        (["normal", "normal_2", "bad parts"], ["normal", "normal_2"]),
+        (["def_front", "ok_front", "no_defect"], ["ok_front", "no_defect"]),
+    ],
+)
+def test_names_are_told_by_a_word_of_theirs_where_all_are(names, good):
+    assert choose_good(dict.fromkeys(names, 7), ()) == set(good)
+
+
+@pytest.mark.parametrize(
+    "names", [["ok_front", "scratch"], ["ok_front", "ok_back"], ["ok_def", "ng"],
+              ["not_ok_front", "ok_front"], ["ok_front", "def_front", "unknown_ok"]]
+)  # fmt: skip
+def test_one_name_without_such_a_word_is_asked_for(names):
+    with pytest.raises(LabelsNeeded):
+        choose_good(dict.fromkeys(names, 7), ())
+
+
 def test_what_the_user_says_holds_alone():
     assert choose_good({"ok": 1, "B": 1, "c": 1}, ("b",)) == {"b"}
     assert choose_good({"good": 1, "good_2": 1, "bad": 1}, ("good", "good_2")) == {"good", "good_2"}

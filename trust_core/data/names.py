@@ -4,7 +4,7 @@ Only words that cannot mislead are known; the user is asked for everything else.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from trust_core.errors import DataError, LabelsNeeded
 from trust_core.messages import Message
@@ -14,7 +14,7 @@ GOOD_NAMES = frozenset(
     defectfree faultfree faultless flawless undamaged""".split()  # noqa: SIM905 (a list of words)
 )
 DEFECTIVE_NAMES = frozenset(
-    """defective defect defects bad anomaly anomalous anomalies abnormal ng nok notok notgood ko
+    """defective defect defects def bad anomaly anomalous anomalies abnormal ng nok notok notgood ko
     fail failed faulty damaged reject rejected""".split()  # noqa: SIM905 (a list of words)
 )
 SPLIT_ROLES = {
@@ -157,6 +157,8 @@ def choose_good(
     known = frozenset(name.casefold() for name in counts if is_good(name))
     if known and not any(_might_be_good(name) for name in counts):
         return known
+    if told := _told_by_a_word(counts):
+        return told
     listed = first_few([f"{name} ({count})" for name, count in sorted(counts.items())], 12)
     raise LabelsNeeded(
         Message(
@@ -169,6 +171,24 @@ def choose_good(
         ),
         dict(counts),
     )
+
+
+def _told_by_a_word(names: Iterable[str]) -> frozenset[str]:
+    """The good ones among names like `ok_front` and `def_front`, case-folded.
+
+    None of them where a single name has no such word, or words for both, or a negation; nor where
+    all mean the same.
+    """
+    good: set[str] = set()
+    defective: set[str] = set()
+    for name in names:
+        whole = normalised_name(name)
+        words = {whole} if whole in GOOD_NAMES | DEFECTIVE_NAMES else set(_words(name))
+        is_fine, is_bad = (bool(words & known) for known in (GOOD_NAMES, DEFECTIVE_NAMES))
+        if is_bad == is_fine or words & (_NEGATIONS | _UNDECIDED):
+            return frozenset()
+        (good if is_fine else defective).add(name.casefold())
+    return frozenset(good) if good and defective else frozenset()
 
 
 def _might_be_good(name: str) -> bool:

@@ -27,6 +27,7 @@ from trust_core.figures.words.markup import bold_numbers
 from trust_core.figures.words.numbers import counted
 from trust_core.storage import workspace
 from trust_core.storage.audit_files import Audit, open_audit
+from trust_core.storage.event_log import write_fault
 from trust_core.storage.manifest import RUNNING
 from trust_core.storage.memory_cache import trim_heap
 
@@ -161,9 +162,11 @@ def _problem_of(fault: Exception) -> TrustError:
             "Put it back where it was, or mend that, and load this page again."
         )
     logging.getLogger(__name__).error(FAULT, exc_info=fault)
+    number = write_fault(fault, audit=st.query_params.get(AUDIT))
     return ProgramFault(
         f"This part of the page failed, by a fault of the program ({type(fault).__name__}). No "
-        "audit is harmed. Load the page again; if it fails again, report what the terminal says."
+        f"audit is harmed. Load the page again; if it fails again, report it as {number}: the log "
+        "of the workspace tells the whole story."
     )
 
 

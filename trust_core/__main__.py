@@ -13,6 +13,8 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 
 from trust_core.audit.allocator import keep_freed_memory
 from trust_core.cli.main import main
+from trust_core.storage.event_log import LOG, write_fault
+from trust_core.storage.workspace import workspace_folder
 
 
 def silence_libraries() -> None:
@@ -29,7 +31,18 @@ def run() -> int:
     """The command line as a process of its own."""
     silence_libraries()
     keep_freed_memory()
-    return main()
+    try:
+        return main()
+    except Exception as fault:
+        if not workspace_folder().is_dir():
+            raise  # there is no log that could keep the story
+        number = write_fault(fault, command=sys.argv[1:])
+        print(
+            f"The program itself failed ({type(fault).__name__}: {fault}). No audit is harmed. "
+            f"Please report it as {number}; {workspace_folder() / LOG} tells the whole story.",
+            file=sys.stderr,
+        )
+        return 1
 
 
 if __name__ == "__main__":

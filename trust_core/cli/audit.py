@@ -13,6 +13,7 @@ from trust_core.cli.options import absolute, add_options, cluster, dataset
 from trust_core.cli.printing import print_notes, progress
 from trust_core.data.remote import is_remote
 from trust_core.messages import amount
+from trust_core.storage.event_log import Stopwatch, write_event
 from trust_core.storage.manifest import as_json
 
 
@@ -33,11 +34,14 @@ def run_audit(options: argparse.Namespace) -> dict[str, Any]:
     from trust_core.model.checks.preflight import preflight
     from trust_core.model.open import open_for_audit
 
+    watch = Stopwatch()
     values, where = vars(options), cluster(options)
     settings, opening = audit_settings(values), model_options(values)
     images = dataset(options)
     theirs = read_expected(options.expect, images) if options.expect else None
+    watch.lap("data")
     detector = open_for_audit(Path(options.model), opening, images)
+    watch.lap("model")
     print_notes([*detector.notes, *images.notes])
     check = preflight(detector, images, strengths=len(settings.strengths) - 1)
     findings = [*check.findings, *check.warnings]
@@ -47,6 +51,7 @@ def run_audit(options: argparse.Namespace) -> dict[str, Any]:
     if theirs and not (trial := try_expected(theirs, detector, images)).agrees:
         print_notes([trial.sentence])
         findings.append(trial.sentence)
+    watch.lap("checks")
     audit = run_audit(
         detector,
         images,
@@ -57,6 +62,14 @@ def run_audit(options: argparse.Namespace) -> dict[str, Any]:
         progress=progress(),
         memory=options.memory and int(options.memory * 2**30),
         cluster=where,
+    )
+    watch.lap("scores")
+    write_event(
+        "audit",
+        audit=audit.id,
+        folder=audit.folder.name,
+        seconds=watch.seconds,
+        images=audit.manifest.timings.images,
     )
     manifest, written = audit.manifest, as_json(audit.manifest)
     if manifest.precision:

@@ -1,11 +1,14 @@
-"""A campaign of faults against one small audit: `python -m tests.campaign [--quick] [--json]`.
+"""A campaign of faults against one small audit, and of hostile files: `python -m tests.campaign`.
 
 The same audit is made again and again, each time with one fault, and compared with an undisturbed
 one: killed at each change of the file system, refused by the disk (full, failing, read-only) at
 each change, one bit flipped in each result file, shards cut short, files that fail to be read or
 are gone for a while. After a fault the same command is given again without one. Counted are:
 anything but a sentence for an error, audits that the same command does not finish, tables or maps
-that differ, flips that `doctor` does not notice.
+that differ, flips that `doctor` does not notice. Then files of all kinds, mutated and hostile, are
+opened in the sandbox of the Run page (`hostile_files`).
+
+    python -m tests.campaign [--quick] [--only faults|files] [--json]
 """
 
 import argparse
@@ -24,6 +27,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from tests import hostile_files
 from tests.small import small_dataset, small_detector
 from trust_core.audit.doctor import examine
 from trust_core.audit.run import run_audit
@@ -39,6 +43,7 @@ from trust_core.storage.shards import SHARDS
 IMAGES, BATCH = 16, 4
 SETTINGS = AuditSettings(strengths=(0, 1))
 QUICK = 3  # places of each kind of fault in the short form
+QUICK_SHARE = 0.02  # of the hostile files
 REFUSALS = {"disk full": errno.ENOSPC, "disk fails": errno.EIO, "disk read-only": errno.EROFS}
 CHANGES = frozenset(
     ("os.rename", "os.mkdir", "os.remove", "os.rmdir", "os.truncate", "os.link", "shutil.rmtree")
@@ -365,29 +370,59 @@ def run_campaign(work: Path, *, quick: bool = False) -> list[Kind]:
 
 
 def main() -> int:
-    """Print the table; 1 when anything went wrong."""
+    """Print the tables; 1 when anything went wrong."""
     parser = argparse.ArgumentParser(prog="python -m tests.campaign", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a few places of each kind")
+    parser.add_argument("--quick", action="store_true", help="a few of each kind")
+    parser.add_argument("--only", choices=("faults", "files"))
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     start = time.monotonic()
-    with tempfile.TemporaryDirectory() as work:
-        kinds = run_campaign(Path(work), quick=options.quick)
+    kinds: list[Kind] = []
+    if options.only != "files":
+        with tempfile.TemporaryDirectory() as work:
+            kinds = run_campaign(Path(work), quick=options.quick)
+    share = QUICK_SHARE if options.quick else 1.0
+    opened = [] if options.only == "faults" else list(hostile_files.open_all(share))
     if options.json:
-        print(json.dumps([vars(kind) for kind in kinds]))
+        found = {"faults": kinds, "files": opened}
+        print(json.dumps({name: [vars(kind) for kind in each] for name, each in found.items()}))
     else:
-        print("| fault | faults | tracebacks | stuck | wrong or lost | unnoticed |")
-        print("|---|--:|--:|--:|--:|--:|")
-        for kind in kinds:
-            counts = (kind.tracebacks, kind.stuck, kind.wrong, kind.unnoticed)
-            cells = [kind.name, str(kind.faults), *(str(len(count)) for count in counts)]
-            print(f"| {' | '.join(cells)} |")
-        total = sum(kind.faults for kind in kinds)
-        print(f"\n{total} faults in {time.monotonic() - start:.0f} s.")
-        for kind in kinds:
-            for line in (*kind.tracebacks, *kind.stuck, *kind.wrong, *kind.unnoticed):
-                print(f"{kind.name}: {line}", file=sys.stderr)
-    return 0 if all(kind.is_clean for kind in kinds) else 1
+        print_faults(kinds)
+        print_files(opened)
+        print(f"\n{time.monotonic() - start:.0f} s.")
+    return 0 if all(kind.is_clean for kind in (*kinds, *opened)) else 1
+
+
+def print_faults(kinds: list[Kind]) -> None:
+    """The table of faults; what went wrong, line by line, on standard error."""
+    if not kinds:
+        return
+    print("| fault | faults | tracebacks | stuck | wrong or lost | unnoticed |")
+    print("|---|--:|--:|--:|--:|--:|")
+    for kind in kinds:
+        wrong = (kind.tracebacks, kind.stuck, kind.wrong, kind.unnoticed)
+        print(f"| {kind.name} | {kind.faults} | {' | '.join(str(len(each)) for each in wrong)} |")
+        for line in (line for each in wrong for line in each):
+            print(f"{kind.name}: {line}", file=sys.stderr)
+    print(f"\n{sum(kind.faults for kind in kinds)} faults.\n")
+
+
+def print_files(kinds: list[hostile_files.Opened]) -> None:
+    """The table of hostile files; what went wrong, line by line, on standard error."""
+    if not kinds:
+        return
+    print("| files | tried | opened | executed | crashes | given up | tracebacks | s | MiB |")
+    print("|---|--:|--:|--:|--:|--:|--:|--:|--:|")
+    for kind in kinds:
+        wrong = (kind.crashes, kind.given_up, kind.faults)
+        counts = (kind.files, kind.opened, kind.executed, *(len(each) for each in wrong))
+        print(
+            f"| {kind.name} | {' | '.join(f'{count:,}' for count in counts)} "
+            f"| {kind.seconds:.2f} | {kind.memory:.0f} |"
+        )
+        for line in (line for each in wrong for line in each):
+            print(f"{kind.name}: {line}", file=sys.stderr)
+    print(f"\n{sum(kind.files for kind in kinds):,} files.")
 
 
 if __name__ == "__main__":

@@ -1,11 +1,12 @@
-"""The campaign of faults, in its short form."""
+"""The campaign of faults and of hostile files, in its short form."""
 
 from pathlib import Path
 
 import pytest
 import torch
 
-from tests.campaign import run_campaign
+from tests.campaign import QUICK_SHARE, run_campaign
+from tests.hostile_files import open_all
 from trust_core.data import files
 
 
@@ -20,3 +21,13 @@ def test_no_fault_leaves_a_trace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert sum(kind.faults for kind in kinds) >= 30
     for kind in kinds:
         assert kind.is_clean, kind
+
+
+@pytest.mark.slow
+def test_no_hostile_file_runs_breaks_or_fills_anything():
+    kinds = list(open_all(QUICK_SHARE))
+    assert sum(kind.files for kind in kinds) >= 450
+    for kind in kinds:
+        assert kind.is_clean, kind
+        assert kind.opened, f"nothing among {kind.name} is sound"
+        assert kind.memory < 512, kind

@@ -17,7 +17,7 @@ from trust_core.model.preprocessing import CHANNELS, INTERPOLATIONS
 
 if TYPE_CHECKING:
     from trust_core.audit.settings import AuditSettings
-    from trust_core.model.open import ModelOptions
+    from trust_core.model.facts import ModelOptions
 
 
 def number(text: str) -> float:
@@ -504,7 +504,7 @@ def values_of(values: Mapping[str, Any], *groups: str) -> dict[str, Any]:
 
 def model_options(values: Mapping[str, Any]) -> "ModelOptions":
     """How a model is opened, of the values of options by name."""
-    from trust_core.model.open import ModelOptions
+    from trust_core.model.facts import ModelOptions
 
     return ModelOptions(**values_of(values, "model", "input"))
 

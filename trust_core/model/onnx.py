@@ -77,7 +77,7 @@ def read_onnx(path: Path, size: tuple[int, int] | None = None) -> OnnxNetwork:
         files = _read_weights_beside(path, model)
         with onnx_graph.without_weights(model):
             onnx.checker.check_model(model)
-    except (DecodeError, onnx.checker.ValidationError) as error:
+    except (DecodeError, onnx.checker.ValidationError, UnicodeError) as error:
         raise ModelError(f"{path.name} is no valid ONNX file: {first_line(error)}") from error
     try:
         module, channels, size, notes = _convert(path, model, size)
@@ -253,6 +253,8 @@ def _read_weights_beside(path: Path, model: Any) -> list[Path]:  # noqa: ANN401 
             continue
         info = ExternalDataInfo(tensor)
         name = info.location
+        if not isinstance(name, str):  # bytes that are no text
+            raise ModelError(f"{path.name} is no valid ONNX file: it names weights in no words.")
         file = path.parent / name
         if Path(name).name != name or "\\" in name or file.is_symlink():
             raise ModelError(

@@ -199,7 +199,7 @@ def _load_pickled(path: Path) -> object:
         ) from error
     except (
         *(pickle.UnpicklingError, RuntimeError, EOFError, ValueError),
-        *(LookupError, TypeError, AttributeError),
+        *(LookupError, TypeError, AttributeError, AssertionError),
     ) as error:
         raise ModelError(f"{path.name} is no PyTorch file, or a damaged one.") from error
 

@@ -29,7 +29,7 @@ from trust_core.storage import workspace
 from trust_core.storage.audit_files import Audit, open_audit
 from trust_core.storage.event_log import write_fault
 from trust_core.storage.manifest import RUNNING
-from trust_core.storage.memory_cache import trim_heap
+from trust_core.storage.memory_cache import freeze_loaded, trim_heap
 
 PRODUCT = "Second Look"
 STATIC = Path(__file__).parents[1] / "static"
@@ -229,6 +229,7 @@ def _open_page(title: str, styles: Sequence[str]) -> tuple[Audit | None, TrustEr
         show_error(StoreError("Anybody could read along here; start it with: python -m dashboard."))
         st.stop()
     trim_heap()  # what the page before needed
+    freeze_loaded()
     for style in ("frame.css", *styles):
         st.html(STATIC / style)
     finished = workspace.finished_audits()

@@ -114,3 +114,17 @@ def test_sizes_are_those_of_the_arrays_inside():
     assert size_of(ten) == 80
     assert size_of(Pair(ten, {"a": [ten, np.zeros(5)]})) == 120
     assert size_of(pd.DataFrame({"a": ten, "b": ten})) >= 160
+
+
+def test_what_modules_hold_is_not_walked_through_at_every_move():
+    code = (
+        "import gc, sys, timeit\n"
+        "from trust_core.storage.memory_cache import freeze_loaded\n"
+        "seen = len(gc.get_objects())\n"
+        "freeze_loaded()\n"
+        "assert len(gc.get_objects()) < seen / 10\n"
+        "count, kept = gc.get_freeze_count(), [[] for _ in range(1000)]\n"
+        "freeze_loaded()\n"
+        "assert gc.get_freeze_count() == count, 'what sessions hold stays in sight'\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,7 +1,9 @@
 """A cache of results in memory, bounded by bytes, that all sessions share."""
 
 import ctypes
+import gc
 import platform
+import sys
 import threading
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
@@ -13,6 +15,8 @@ from cachetools import LRUCache, cached
 
 Value = TypeVar("Value")
 
+MODULES = 100  # loaded since the last time that `freeze_loaded` had something to do
+_frozen = 0
 _C = ctypes.CDLL("libc.so.6") if platform.libc_ver()[0] == "glibc" else None
 
 
@@ -49,6 +53,20 @@ def trim_heap() -> None:
     pa.default_memory_pool().release_unused()
     if _C is not None:
         _C.malloc_trim(0)
+
+
+def freeze_loaded() -> None:
+    """Take what modules hold out of the garbage collector's sight, whenever many were loaded.
+
+    Streamlit collects all garbage after every move; walking through the objects of its own modules
+    and of PyTorch took most of a move's time. Modules live as long as the process anyway. What
+    else is alive at such a moment is given back by reference counts, as most things are.
+    """
+    global _frozen
+    if len(sys.modules) >= _frozen + MODULES:
+        _frozen = len(sys.modules)
+        gc.collect()
+        gc.freeze()
 
 
 def size_of(value: object) -> int:

@@ -17,6 +17,7 @@ import pytest
 import uvicorn
 from PIL import Image
 
+from benchmarks import guard_load
 from tests.deploy.ware import make_ware
 from trust_core.deploy import server as module
 from trust_core.deploy.log import GuardLog, guard_log, read_log
@@ -232,6 +233,20 @@ def test_a_full_queue_is_told_at_once_and_nothing_is_lost(guard, files):
         slow.go.set()
         assert [each.result()[0] for each in asked] == [200] * 3
         assert found.ask("POST", "/inspect", body)[0] == 200
+
+
+def test_under_load_nothing_is_lost(guard, files, tmp_path):
+    """A second of what `benchmarks.guard_load` does for minutes, hostile requests among it."""
+    bodies, log = [file.read_bytes() for file in files], guard_log(tmp_path / "log", guard.folder)
+    decisions = [part.decision for part in guard.inspect(bodies)]
+    limits = Limits(queue=4, bytes=guard_load.MEGABYTES * 2**20)
+    with served(create_app(guard, limits, log)) as found:
+        server = guard_load.Server(None, found.port)
+        answers = guard_load.load(server, bodies, decisions, 8, 1.0).counts
+        assert found.ask("GET", "/health")[1]["queue"] == 0
+    assert set(answers) <= guard_load.FINE
+    assert answers["answered"] == read_log(log.path)["p_defect"].notna().sum() > 0
+    assert answers["hostile refused"] > 0
 
 
 def test_what_waits_shares_a_pass_in_powers_of_two(guard, files):

@@ -270,10 +270,10 @@ def proof_sentence(proof: Proof, wanted: Demand | Budget) -> str:
         return f"Certified: at least {percent_floor(wanted.recall)} {promise}"
     least = needed(wanted)
     most = percent_floor(proof.recall_lower_bound)
+    found = f" {proof.groups:,} of {proof.groups:,} prove at most {most}." if proof.groups else ""
     return (
         f"Cannot be certified: {parts}; {least:,} are needed for {percent_floor(wanted.recall)} "
-        f"with {percent_floor(wanted.confidence)} confidence even with none overlooked. "
-        f"{proof.groups:,} of {proof.groups:,} prove at most {most}."
+        f"with {percent_floor(wanted.confidence)} confidence even with none overlooked.{found}"
     )
 
 

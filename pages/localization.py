@@ -4,7 +4,7 @@ from functools import partial
 
 import streamlit as st
 
-from dashboard.localization import words
+from dashboard.localization import sentences
 from dashboard.localization.compare import choose_marked, show_mask_comparison
 from dashboard.localization.controls import choices, explanation_note, sliders
 from dashboard.localization.metrics import (
@@ -41,12 +41,12 @@ def show(audit: Audit) -> None:
         count_first(audit, settings.source)
         return
     masks, found = masks_at(audit, counts, settings), metrics_at(audit, counts, settings)
-    basis = f"{words.basis(masks, found, settings)} {opened_sentence(audit, roles)}"
-    show_finding(words.masks_sentence(found, settings), basis.strip())
+    basis = f"{sentences.basis(masks, found, settings)} {opened_sentence(audit, roles)}"
+    show_finding(sentences.masks_sentence(found, settings), basis.strip())
     if note := explanation_note(settings, mask_head=MASK_HEAD in sources(audit)):
         st.html(f'<p class="explained">{note}</p>')
-    st.html(words.metric_cards(found, settings))
-    st.html(f'<p class="quiet">{words.why_they_differ(masks.truth)}</p>')
+    st.html(sentences.metric_cards(found, settings))
+    st.html(f'<p class="quiet">{sentences.why_they_differ(masks.truth)}</p>')
 
     left, middle, right = st.columns([5, 5, 3], gap="large")
     with left:
@@ -58,7 +58,7 @@ def show(audit: Audit) -> None:
             swept_metrics(audit, counts, settings),
             drawn_thresholds(audit, settings),
         )
-        legend = f"{words.best_sentence(swept, thresholds)} Click a line to go there.".strip()
+        legend = f"{sentences.best_sentence(swept, thresholds)} Click a line to go there.".strip()
         st.html(section("At every threshold", legend))
         draw_thresholds(audit, counts, settings)
     with right:

@@ -8,8 +8,8 @@ import streamlit as st
 
 from dashboard.localization.metrics import BY_SOURCE, masks_at
 from dashboard.localization.pixel_counting import count_first
+from dashboard.localization.sentences import iou_text, source_name
 from dashboard.localization.url_state import STRICT, MaskSettings, write_masks_url
-from dashboard.localization.words import iou_text, source_name
 from dashboard.other_audit import choose_other
 from dashboard.shell import marks_defects
 from dashboard.url_state import sync_widget

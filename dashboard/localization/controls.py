@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import streamlit as st
 
 from dashboard.glossary import ROLE_CHOICES
+from dashboard.localization.sentences import source_name
 from dashboard.localization.url_state import (
     AREAS,
     FORMS,
@@ -13,7 +14,6 @@ from dashboard.localization.url_state import (
     MaskSettings,
     write_masks_url,
 )
-from dashboard.localization.words import source_name
 from dashboard.url_state import sync_widget, url_selectbox
 from trust_core.decision.localization.metrics import THRESHOLDS
 from trust_core.decision.localization.pixel_counts import MASK_HEAD, sources

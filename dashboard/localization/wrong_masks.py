@@ -10,8 +10,8 @@ import pandas as pd
 import streamlit as st
 
 from dashboard.cache import BY_KEY
+from dashboard.localization.sentences import LEGEND, contradiction_sentences, iou_text
 from dashboard.localization.url_state import MaskSettings, part_query, write_masks_url
-from dashboard.localization.words import LEGEND, contradiction_sentences, iou_text
 from dashboard.shell import PARTS, link
 from dashboard.url_state import link_query, sync_widget
 from trust_core.decision.localization.metrics import Masks

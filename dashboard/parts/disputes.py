@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard.csv_export import audit_csv
-from dashboard.parts import words
+from dashboard.parts import sentences
 from dashboard.parts.url_state import LABELS, write_parts_url
 from dashboard.person import ask_person, signature
 from dashboard.shell import callback, errors_shown
@@ -27,7 +27,7 @@ def dispute_button(audit: Audit, row: Mapping[str, Any]) -> None:
         ask_person("dispute")
         with st.form(f"dispute-{row['sample_id']}", border=False, clear_on_submit=True):
             note = st.text_area(
-                f"It is labelled {escape_markdown(words.label_text(row))}. What is it really?",
+                f"It is labelled {escape_markdown(sentences.label_text(row))}. What is it really?",
                 key=f"dispute-note-{row['sample_id']}",
                 placeholder="for example: a scratch at the lower edge",
                 max_chars=LONGEST_NOTE,

@@ -14,7 +14,7 @@ from PIL import Image
 from dashboard.cache import BY_KEY
 from dashboard.csv_export import audit_csv
 from dashboard.glossary import ROLE_CHOICES
-from dashboard.parts import words
+from dashboard.parts import sentences
 from dashboard.parts.disputes import disputes_csv
 from dashboard.parts.picking import PICKING, pick, pick_box, picked, pictures_zip
 from dashboard.parts.tiles import tile
@@ -74,7 +74,7 @@ def show_grid(audit: Audit, point: OperatingPoint, filters: Filters) -> None:
     """Draw the finding, the filters, one page of tiles, and what can be taken away."""
     number = _counts(audit, point, filters)
     seal = opened_sentence(audit, roles_of(point.role))
-    show_finding(*words.grid_finding(point, filters, number, seal))
+    show_finding(*sentences.grid_finding(point, filters, number, seal))
     _controls(audit, point, filters, number)
     pages = max(1, math.ceil(number.shown[filters.show] / PAGE_SIZE))
     page = read_page(pages)
@@ -96,8 +96,8 @@ def show_grid(audit: Audit, point: OperatingPoint, filters: Filters) -> None:
     with st.container(key=f"cards-{cards.size}"), st.container(key="parts-grid"):
         for index, (row, picture) in enumerate(zip(rows.to_dict("records"), pictures, strict=True)):
             name = Path(row["path"]).name
-            caption = words.tile_caption(row, picture.reason, row["sample_id"] in disputed)
-            caption += words.file_name(row["path"]) if cards.names else ""
+            caption = sentences.tile_caption(row, picture.reason, row["sample_id"] in disputed)
+            caption += sentences.file_name(row["path"]) if cards.names else ""
             opened = partial(write_parts_url, part=row["sample_id"], view=None)
             box = pick_box(audit, row["sample_id"], name) if picking else None
             tile(f"part-{index}", picture, caption, f"Open photo {name}", opened, pick=box)

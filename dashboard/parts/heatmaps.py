@@ -10,7 +10,7 @@ import streamlit as st
 from PIL import Image
 
 from dashboard.cache import BY_KEY, audited_detector
-from dashboard.parts import words
+from dashboard.parts import sentences
 from dashboard.parts.second_reading import (
     second_reading_panel,
     second_reading_sentence,
@@ -99,7 +99,7 @@ def _panels(
     """The photograph and the three maps, side by side; only these follow the opacity."""
     st.session_state.setdefault(OPACITY, 70)
     with st.container(key="part-controls", horizontal=True, vertical_alignment="center"):
-        st.html(words.line_legend())
+        st.html(sentences.line_legend())
         st.toggle("Bare photograph (B)", key=BARE)
         st.button(
             "Switch",
@@ -132,14 +132,16 @@ def _panels(
         scale,
         colours,
     )
-    titles = words.panel_words(score, told)
+    titles = sentences.panel_words(score, told)
     with st.container(key="part-panels"):
         for side, picture in zip(("photo", *SIDES), pictures, strict=True):
             with st.container(key=f"panel-{side}", gap=None):
                 title, text = titles[side]
                 st.html(f'<p class="panel-title">{escape(title)}</p>')
                 st.image(picture, width="stretch", alt=title)
-                legend = words.map_legend(ends[side], side, scale, colours) if side in ends else ""
+                legend = (
+                    sentences.map_legend(ends[side], side, scale, colours) if side in ends else ""
+                )
                 st.html(f'<div class="panel-words">{legend}<p>{escape(text)}</p></div>')
         if reading:
             opacity = st.session_state[OPACITY] / 100
@@ -147,7 +149,7 @@ def _panels(
             second_reading_panel(audit, row, photo, truth, opacity, bare=bare)
     if reading:
         second_reading_sentence(audit, row)
-    st.html(f'<p class="part-difference">{words.overlap_sentence(score)}</p>')
+    st.html(f'<p class="part-difference">{sentences.overlap_sentence(score)}</p>')
 
 
 @st.cache_data(max_entries=48, show_spinner=False, hash_funcs=BY_KEY)
@@ -184,8 +186,8 @@ def _colours() -> tuple[str, str]:
     scale, colours = read_colours()
     with st.popover("Colours", width="content"):
         for name, label, names, here in (
-            ("scale", "Scale of the colours", words.SCALE_NAMES, scale),
-            ("colours", "Colours", words.COLOUR_NAMES, colours),
+            ("scale", "Scale of the colours", sentences.SCALE_NAMES, scale),
+            ("colours", "Colours", sentences.COLOUR_NAMES, colours),
         ):
             write = partial(_write, name)
             url_selectbox(f"part-{name}", label, names, here, write, width=220)
@@ -201,7 +203,7 @@ def _strip(
 ) -> None:
     """All strengths side by side."""
     direction = audit.manifest.settings.direction
-    st.html(words.strip_heading(passed, len(scores), direction))
+    st.html(sentences.strip_heading(passed, len(scores), direction))
     small = fitted(photo, STRIP_SIDE)
     box = audit_box(audit, photo.size)
     with st.container(key="part-strengths"):
@@ -209,7 +211,7 @@ def _strip(
             tile(
                 f"strength-{index}",
                 Thumbnail(strip_picture(small, box, maps_of(audit, score)), ""),
-                words.strip_caption(score),
+                sentences.strip_caption(score),
                 f"Show the maps at adversarial strength {score['strength']:g}",
                 partial(write_parts_url, view=f"{score['strength']:g}"),
                 here=score["strength"] == strength,
@@ -243,7 +245,7 @@ def check_button(
     except TrustError as problem:
         show_error(problem)
         return
-    st.html(f'<p class="part-check">{words.gradcam_verdict(audit, check)}</p>')
+    st.html(f'<p class="part-check">{sentences.gradcam_verdict(audit, check)}</p>')
     small, ends = fitted(photo, CHECK_SIDE), map_ends(audit, maps)
     box = audit_box(audit, photo.size)
     with st.container(key="part-check-pictures"):

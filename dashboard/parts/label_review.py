@@ -9,7 +9,7 @@ import streamlit as st
 
 from dashboard.cache import BY_KEY
 from dashboard.csv_export import csv
-from dashboard.parts import words
+from dashboard.parts import sentences
 from dashboard.parts.disputes import disputes_csv, take_back
 from dashboard.parts.tiles import tile
 from dashboard.parts.url_state import LABELS, write_parts_url
@@ -74,7 +74,10 @@ def _called_wrong(audit: Audit) -> None:
                 type="tertiary",
                 on_click=partial(write_parts_url, **{"part": entry.sample_id, LABELS: None}),
             )
-            st.html(f'<p class="parts-note">{words.dispute_text(row, entry)}</p>', width="stretch")
+            st.html(
+                f'<p class="parts-note">{sentences.dispute_text(row, entry)}</p>',
+                width="stretch",
+            )
             st.button(
                 "Take back",
                 key=f"called-back-{index}",
@@ -117,7 +120,7 @@ def _what_changes(audit: Audit, point: OperatingPoint, wrong: list[str]) -> None
                 f"<h3>{escape(title)}</h3>{badge(result.verdict, point.role)}"
                 f"<p>{escape(verdict_sentence(result.verdict, point.indicator))}</p>"
                 f"<p>{escape(capital(caught_sentence(result.counts)))}.</p>"
-                f"{words.outcome_counts(result.outcomes)}"
+                f"{sentences.outcome_counts(result.outcomes)}"
             )
 
 
@@ -144,7 +147,7 @@ def _to_check(audit: Audit, point: OperatingPoint) -> None:
             tile(
                 f"doubt-{index}",
                 picture,
-                words.doubt_caption(doubt),
+                sentences.doubt_caption(doubt),
                 f"Open photo {Path(doubt.path).name}",
                 partial(write_parts_url, **{"part": doubt.sample_id, "view": None, LABELS: None}),
             )

@@ -9,8 +9,8 @@ from PIL import Image
 
 from dashboard.cache import BY_KEY
 from dashboard.localization.controls import explanation_note, mask_slider, source_choice
+from dashboard.localization.sentences import LEGEND, part_numbers, part_sentence
 from dashboard.localization.url_state import MaskSettings, read_mask_settings
-from dashboard.localization.words import LEGEND, part_numbers, part_sentence
 from dashboard.parts.heatmaps import true_defect
 from dashboard.shell import STATIC, fragment, marks_defects
 from trust_core.decision.localization.pixel_counts import (

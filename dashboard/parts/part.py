@@ -9,7 +9,7 @@ import streamlit as st
 from PIL import Image
 
 from dashboard.cache import BY_KEY
-from dashboard.parts import words
+from dashboard.parts import sentences
 from dashboard.parts.disputes import dispute_button, show_disputes
 from dashboard.parts.evidence import show_evidence_view
 from dashboard.parts.heatmaps import check_button, show_heatmaps
@@ -66,7 +66,7 @@ def show_part(audit: Audit, point: OperatingPoint, filters: Filters, sample_id: 
         look = _look(audit)
         zoom_buttons(sample_id)
         dispute_button(audit, row)
-    show_finding(*words.part_finding(row))
+    show_finding(*sentences.part_finding(row))
     show_disputes(audit, sample_id)
     photo = _photo(audit, row["path"])
     if isinstance(photo, str):
@@ -80,7 +80,7 @@ def show_part(audit: Audit, point: OperatingPoint, filters: Filters, sample_id: 
     else:
         show_heatmaps(audit, row, scores, photo, point)
     with st.container(key="part-below", horizontal=True, gap="large"):
-        st.html(words.part_facts(audit, row, point), width=560)
+        st.html(sentences.part_facts(audit, row, point), width=560)
         with st.container(width="stretch"):
             if look == HEATMAPS and not scores.empty and not isinstance(photo, str):
                 check_button(audit, row, scores.iloc[0], photo)
@@ -127,7 +127,7 @@ def _group(audit: Audit, photos: pd.DataFrame, sample_id: str) -> None:
     if len(photos) < 2:
         return
     shown = photos.head(GROUP_SHOWN)
-    st.html(words.group_heading(photos, len(shown)))
+    st.html(sentences.group_heading(photos, len(shown)))
     pictures = thumbnails(audit, shown[["sample_id", "path"]].itertuples(index=False))
     with st.container(key="part-group"):
         for index, (row, picture) in enumerate(
@@ -136,7 +136,7 @@ def _group(audit: Audit, photos: pd.DataFrame, sample_id: str) -> None:
             tile(
                 f"group-{index}",
                 picture,
-                words.outcome_html(row["outcome"]) + words.flag_html(bool(row["flagged"])),
+                sentences.outcome_html(row["outcome"]) + sentences.flag_html(bool(row["flagged"])),
                 f"Open photo {Path(row['path']).name}",
                 partial(write_parts_url, part=row["sample_id"], view=None),
                 here=row["sample_id"] == sample_id,

@@ -8,7 +8,7 @@ import streamlit as st
 from PIL import Image
 
 from dashboard.cache import BY_KEY, audited_detector
-from dashboard.parts import words
+from dashboard.parts import sentences
 from dashboard.shell import show_error
 from trust_core.decision.indicators.probes import PROBES
 from trust_core.errors import TrustError
@@ -66,8 +66,8 @@ def second_reading_panel(
             else probe_panel(photo, audit_box(audit, photo.size), found.map.values, opacity, truth)
         )
         st.image(picture, width="stretch", alt="Second reading")
-        told = escape(words.probe_words(found.reading))
-        st.html(f'<div class="panel-words">{words.probe_legend()}<p>{told}</p></div>')
+        told = escape(sentences.probe_words(found.reading))
+        st.html(f'<div class="panel-words">{sentences.probe_legend()}<p>{told}</p></div>')
 
 
 def second_reading_sentence(audit: Audit, row: Mapping[str, Any]) -> None:
@@ -76,7 +76,7 @@ def second_reading_sentence(audit: Audit, row: Mapping[str, Any]) -> None:
         found = _explained(audit, str(row["sample_id"]), str(row["path"]))
     except TrustError:
         return  # the panel says why
-    said, share = words.probe_sentences(found, str(row["predicted"]) == "1")
+    said, share = sentences.probe_sentences(found, str(row["predicted"]) == "1")
     note = f'<span class="parts-note">{escape(share)}</span>'
     st.html(f'<p class="part-difference"><b>{escape(said)}</b> {note}</p>')
 

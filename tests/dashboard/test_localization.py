@@ -9,7 +9,7 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from dashboard.localization import pixel_counting
-from dashboard.localization.words import iou_text
+from dashboard.localization.sentences import iou_text
 from tests.dashboard.app import again, fine, links, open_page
 from tests.fakes import copy_audit, random_parts, write_fake_audit
 from trust_core.decision.journal import entries

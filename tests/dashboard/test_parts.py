@@ -11,7 +11,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from dashboard.parts.picking import pictures_zip
-from dashboard.parts.words import doubt_caption, outcome_html
+from dashboard.parts.sentences import doubt_caption, outcome_html
 from tests.dashboard.app import again, fine, open_page
 from tests.fakes import Part, copy_audit, passed_parts, random_parts, write_fake_audit
 from trust_core.decision.journal import SEAL_OPENED, dispute, disputes, entries

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dashboard.parts.words import probe_sentences
+from dashboard.parts.sentences import probe_sentences
 from tests.dashboard.app import fine, open_page, texts
 from tests.dashboard.ware import write_audit
 from tests.fakes import copy_audit, random_parts

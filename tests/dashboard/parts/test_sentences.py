@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dashboard.parts import words
+from dashboard.parts import sentences
 from tests.fakes import Part, write_fake_audit
 from trust_core.decision.operating_point import OperatingPoint
 from trust_core.decision.part_filter import Filters, page_of_parts, part_rows
@@ -31,19 +31,19 @@ def test_the_sentence_on_top(tmp_path: Path, part: Part, threshold: float, said:
     point = OperatingPoint("iou_difference", 0.0, threshold, "tune")
     path = f"{part.kind or 'defective' if part.defective else 'good'}/0000.png"
     row = page_of_parts(audit, point, Filters(search=path), 1).iloc[0]
-    sentence, below = words.part_finding(row)
+    sentence, below = sentences.part_finding(row)
     assert below == path
     assert re.search(said, sentence)
 
 
 def test_overlaps_in_words():
     score = {"iou_defect": 0.41, "iou_good": 0.78, "iou_difference": -0.37, "strength": 0.5}
-    told = words.overlap_sentence(score | {"status": "scored"})
+    told = sentences.overlap_sentence(score | {"status": "scored"})
     assert "overlaps <b>41 %</b> with where the network looks; the good map <b>78 %</b>" in told
     assert "Δ = 0.41 − 0.78 = <b>−0.37</b>" in told
     assert "ε = 0.5" in told
     none = dict.fromkeys(("iou_defect", "iou_good", "iou_difference"), math.nan)
-    told = words.overlap_sentence(
+    told = sentences.overlap_sentence(
         none | {"strength": 0.0, "status": "the agnostic map is constant"}
     )
     assert "the agnostic map is constant" in told
@@ -56,6 +56,9 @@ def test_names_from_outside_stay_text(tmp_path: Path):
     audit = write_fake_audit(tmp_path / "audit", parts)
     row = page_of_parts(audit, POINT, Filters(), 1).iloc[0]
     photos, _ = part_rows(audit, POINT, row["sample_id"])
-    for html in (words.part_facts(audit, row, POINT), words.group_heading(photos, 2)):
+    for html in (
+        sentences.part_facts(audit, row, POINT),
+        sentences.group_heading(photos, 2),
+    ):
         assert "<img" not in html
         assert "&lt;img" in html

@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
+from dashboard.localization.sentences import iou_text, part_sentence, why_they_differ
 from dashboard.localization.url_state import MaskSettings
-from dashboard.localization.words import iou_text, part_sentence, why_they_differ
 from trust_core.decision.localization.metrics import THRESHOLDS, Masks
 from trust_core.decision.localization.pixel_counts import MASK_HEAD, MaskCounts
 

@@ -1,4 +1,4 @@
-"""What the page of parts says, as sentences and escaped HTML. No Streamlit."""
+"""What is said of photos on Parts: finding, tiles, panels, facts; sentences and escaped HTML."""
 
 import math
 from collections.abc import Mapping

@@ -6,6 +6,7 @@ Told what differs from stop to stop of a slider, it moves while that is dragged:
 sends its value only when it is let go.
 """
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -39,6 +40,10 @@ class Live:
     tracks: Mapping[str, Sequence[Any]]
     numbers: Mapping[str, Sequence[str]]
 
+    def as_text(self) -> str:
+        """As JSON text, which a cache can keep and the browser need not read again."""
+        return json.dumps(vars(self))
+
 
 def drawing(figure: go.Figure) -> Drawing:
     """A figure as text, which a cache can keep and a page need not make again."""
@@ -53,7 +58,7 @@ def chart(
     moving: dict[str, Any] = NOTHING,
     revision: str = "",
     on_choose: Callable[[float, float | None], None] | None = None,
-    live: Live | None = None,
+    live: str = "",
     here: int = -1,
 ) -> None:
     """Draw a figure, or move the marks on the one that is drawn.
@@ -66,7 +71,7 @@ def chart(
         revision: a zoom lives as long as this is the same.
         on_choose: called with `(threshold, strength)` when a point or a cell is clicked: the first
             two of its `customdata`, or the `meta` of its trace as the strength.
-        live: what follows a slider while it is dragged.
+        live: what follows a slider while it is dragged, of `Live.as_text`.
         here: the stop of that slider that `moving` is for.
     """
 
@@ -83,7 +88,8 @@ def chart(
         "height": height,
         "alt": alt,
         "library": library_address(),
-        "live": vars(live) | {"here": here} if live else None,
+        "live": live,
+        "here": here,
     }
     _component()(data=data, key=key, height=height, on_chosen_change=callback(choose))
 

@@ -56,14 +56,13 @@ const put = (layout, path, value) => {
 // a frame only the last is drawn.
 function follow(host, index) {
   for (const place of document.querySelectorAll("[data-live]")) {
-    const texts = host.wanted.live.numbers[place.dataset.live];
+    const texts = host.live.numbers[place.dataset.live];
     if (texts) place.textContent = texts[index];
   }
   cancelAnimationFrame(host.frame);
   host.frame = requestAnimationFrame(() => {
-    const { moving, live } = host.wanted;
-    const { shapes, annotations } = structuredClone(moving);
-    for (const [path, values] of Object.entries(live.tracks)) put({ shapes, annotations }, path, values[index]);
+    const { shapes, annotations } = structuredClone(host.wanted.moving);
+    for (const [path, values] of Object.entries(host.live.tracks)) put({ shapes, annotations }, path, values[index]);
     if (shapes.length) window.Plotly.relayout(host, { shapes, annotations: notes(annotations, theme(host)) });
   });
 }
@@ -72,13 +71,14 @@ function follow(host, index) {
 const ahead = (is) => document.documentElement.classList.toggle("ahead", is);
 
 function lead(host) {
+  if (host.liveText !== host.wanted.live) host.live = JSON.parse(host.wanted.live);
+  host.liveText = host.wanted.live;
   watch();
   document.removeEventListener("slidermoved", host.follow);
   host.follow = ({ detail: { slider, text } }) => {
-    const { live } = host.wanted;
-    const index = slider === live?.slider ? live.texts.indexOf(text) : -1;
+    const index = slider === host.live.slider ? host.live.texts.indexOf(text) : -1;
     if (index < 0 || !host.layout) return;
-    ahead(index !== live.here);
+    ahead(index !== host.wanted.here);
     follow(host, index);
   };
   document.addEventListener("slidermoved", host.follow);
@@ -86,10 +86,10 @@ function lead(host) {
 
 // An answer to an earlier move must not throw back a slider that has been moved on.
 function catchUp(host) {
-  const { live } = host.wanted;
-  const input = document.querySelector(`.st-key-${live.slider} input`);
-  const index = input === document.activeElement ? live.texts.indexOf(input?.getAttribute("aria-valuetext")) : -1;
-  const moved = index >= 0 && index !== live.here;
+  const input = document.querySelector(`.st-key-${host.live.slider} input`);
+  const text = input === document.activeElement ? input?.getAttribute("aria-valuetext") : null;
+  const index = host.live.texts.indexOf(text);
+  const moved = index >= 0 && index !== host.wanted.here;
   ahead(moved);
   if (moved) follow(host, index);
 }

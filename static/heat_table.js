@@ -52,8 +52,8 @@ function move(grid, table, stop) {
     if (focused) own.focus();
     if (index === 0) own.textContent = text;
     else fill(own, table, index - 1, { threshold, text, count: table.own[index - 1][stop] });
-    own.classList.toggle("here", index - 1 === table.row);
-    if (index - 1 === table.row) own.setAttribute("aria-selected", "true");
+    own.classList.toggle("here", index - 1 === grid.row);
+    if (index - 1 === grid.row) own.setAttribute("aria-selected", "true");
     else own.removeAttribute("aria-selected");
   });
 }
@@ -90,17 +90,20 @@ function walk(grid, event) {
 export default function ({ parentElement, data, setTriggerValue }) {
   const grid = parentElement.querySelector(".heat");
   grid.choose = (place) => place && setTriggerValue("chosen", place);
-  const { row, stop, ...fixed } = data;
-  const shown = JSON.stringify(fixed);
-  if (grid.shown !== shown) build(grid, data);
-  grid.shown = shown;
-  grid.style.setProperty("--hue", data.colour);
-  grid.setAttribute("aria-label", `${data.what}, of ${number.format(data.total)}, by strength and threshold`);
-  move(grid, data, stop);
-  if (!grid.querySelector("td[tabindex='0']")) enter(grid, grid.own[row + 1], false);
+  if (grid.shown !== data.table) {
+    grid.table = JSON.parse(data.table);
+    build(grid, grid.table);
+  }
+  grid.shown = data.table;
+  const { table } = grid;
+  grid.row = data.row;
+  grid.style.setProperty("--hue", table.colour);
+  grid.setAttribute("aria-label", `${table.what}, of ${number.format(table.total)}, by strength and threshold`);
+  move(grid, table, data.stop);
+  if (!grid.querySelector("td[tabindex='0']")) enter(grid, grid.own[data.row + 1], false);
   const follow = ({ detail: { slider, text } }) => {
-    const at = data.stop_texts.indexOf(text);
-    if (slider === data.slider && at >= 0) move(grid, data, at);
+    const at = table.stop_texts.indexOf(text);
+    if (slider === data.slider && at >= 0) move(grid, table, at);
   };
   grid.onkeydown = (event) => walk(grid, event);
   grid.onclick = (event) => {

@@ -112,7 +112,7 @@ def _tradeoff(
     return drawing(figure), names
 
 
-@st.cache_data(max_entries=64, show_spinner=False)
+@st.cache_resource(max_entries=64, show_spinner=False)  # text: nothing to copy
 def _live(
     _scores: Tradeoff,
     _stops: list[float],
@@ -121,7 +121,7 @@ def _live(
     indicator: str,
     strength: float,
     made: bytes,
-) -> Live:
+) -> str:
     """What moves with the slider, at each of its stops."""
     points = _scores.curves[strength]
     shift = points if indicator == THRESHOLD_SHIFT else _scores.shift
@@ -129,10 +129,11 @@ def _live(
     marks = [tradeoff.mark_tradeoff(points, stop, shift) for stop in _stops]
     counts = [moving_numbers(found) for found in counts_along(points, shift, point, _stops)]
     numbers = {name: [one[name] for one in counts] for name in counts[0]}
-    return Live(SLIDER, [threshold_text(stop) for stop in _stops], tracks(marks), numbers)
+    texts = [threshold_text(stop) for stop in _stops]
+    return Live(SLIDER, texts, tracks(marks), numbers).as_text()
 
 
-@st.cache_data(max_entries=32, show_spinner=False)
+@st.cache_resource(max_entries=32, show_spinner=False)
 def _heat(
     _scores: Tradeoff,
     _stops: list[float],
@@ -141,7 +142,7 @@ def _heat(
     indicator: str,
     missed: bool,
     made: bytes,
-) -> HeatTable:
+) -> str:
     thresholds = heat_thresholds(_scores)
     side = 0 if missed else 1
     fixed, own = (heat_counts(_scores, at)[side] for at in (thresholds, _stops))
@@ -166,4 +167,4 @@ def _heat(
         stops=_stops,
         own=own.tolist(),
         **about,
-    )
+    ).as_text()

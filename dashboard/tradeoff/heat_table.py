@@ -4,6 +4,7 @@ A component of ours: an HTML grid that the arrow keys walk over, and whose own c
 slider of the threshold while it is dragged.
 """
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -38,9 +39,18 @@ class HeatTable:
     stops: list[float]
     own: list[list[int]]
 
+    def as_text(self) -> str:
+        """As JSON text with the texts of its heads, which a cache can keep."""
+        texts = {
+            "names": [f"{strength:g}" for strength in self.strengths],
+            "texts": [threshold_text(tau) for tau in self.thresholds],
+            "stop_texts": [threshold_text(tau) for tau in self.stops],
+        }
+        return json.dumps(vars(self) | texts)
+
 
 def heat_table(
-    table: HeatTable,
+    table: str,
     *,
     key: str,
     slider: str,
@@ -50,7 +60,7 @@ def heat_table(
     """Draw the table; a cell is chosen by a click, or by Enter where the keyboard stands.
 
     Args:
-        table: what is in it.
+        table: what is in it, of `HeatTable.as_text`.
         key: of the element.
         slider: key of the slider that its own column follows.
         chosen: row of the strength, and stop of the slider, of the operating point.
@@ -63,14 +73,7 @@ def heat_table(
             on_choose(float(cell["threshold"]), float(cell["strength"]))
 
     row, stop = chosen
-    data: dict[str, Any] = vars(table) | {
-        "names": [f"{strength:g}" for strength in table.strengths],
-        "texts": [threshold_text(tau) for tau in table.thresholds],
-        "stop_texts": [threshold_text(tau) for tau in table.stops],
-        "slider": slider,
-        "row": row,
-        "stop": stop,
-    }
+    data = {"table": table, "slider": slider, "row": row, "stop": stop}
     _component()(data=data, key=key, on_chosen_change=callback(choose))
 
 

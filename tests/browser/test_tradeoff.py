@@ -191,7 +191,7 @@ def test_so_are_those_that_change_side_between_strengths(visit: Visit) -> None:
 def test_the_keyboard_reaches_the_slider_and_words_name_the_chart(visit: Visit) -> None:
     page = drawn(visit("tradeoff?audit=demo&eps=0"))
     chart = page.locator(CHART)
-    assert chart.get_attribute("role") == "img"
+    assert chart.get_attribute("role") == "figure"
     assert "Missed photos caught" in chart.get_attribute("aria-label")
     before = finding(page).inner_text()
     page.locator(".st-key-threshold input").focus()

@@ -170,7 +170,7 @@ def test_parts_shows_the_contradicting_ones(audit: Audit) -> None:
     wanted = contradicting(audit, Contradiction("good_marked", 0.5, 0.0))
     wanted = wanted & (audit.query("SELECT role FROM samples ORDER BY sample_id")["role"] == "tune")
     app = opened("parts", contra="good_marked", mask="0.5")
-    assert f"of {wanted.sum()} parts" in texts(app)
+    assert f"of {wanted.sum()} photos" in texts(app)
     fine(app.button("parts-contra").click().run())
     assert "contra" not in app.query_params
 

@@ -30,7 +30,7 @@ def test_it_opens_offline_answers_the_pointer_and_prints(
     page.goto(report.as_uri())
     page.locator("svg.figure [data-tip]").nth(5).hover(force=True)
     expect(page.locator("#tip")).to_be_visible()
-    expect(page.locator("#tip")).to_contain_text("missed defects caught")
+    expect(page.locator("#tip")).to_contain_text("missed photos caught")
     page.mouse.move(5, 5)
     expect(page.locator("#tip")).to_be_hidden()
     page.emulate_media(media="print")

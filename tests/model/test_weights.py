@@ -44,6 +44,19 @@ def test_nested_and_prefixed(tmp_path, state, nest, prefix):
     assert f'under "{nest}"' in weights.notes[0]
 
 
+def test_weights_below_names_of_ones_own_and_an_optimiser_beside_them(tmp_path, state):
+    moments = {"state": {0: {"exp_avg": torch.ones(3)}}, "param_groups": [{"lr": 0.1}]}
+    stored = {
+        "checkpoint": {"trained": {"inner": state}, "optim_state": moments},
+        "optimizer": moments,
+    }
+    torch.save(stored, tmp_path / "a.pth")
+    assert same(read_weights(tmp_path / "a.pth").tensors, state)
+    torch.save({"a": {"b": {"c": {"d": state}}}}, tmp_path / "b.pth")
+    with pytest.raises(ModelError, match="holds no state dict"):
+        read_weights(tmp_path / "b.pth")
+
+
 def test_a_prefix_that_is_not_common_stays(tmp_path, state):
     torch.save({**state, "model.extra": torch.ones(1)}, tmp_path / "net.pt")
     assert "model.extra" in read_weights(tmp_path / "net.pt").tensors

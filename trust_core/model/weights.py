@@ -31,6 +31,8 @@ SAFETENSORS_TYPES = frozenset(
 )
 SUFFIXES = (".safetensors", ".pt", ".pth", ".ckpt", ".bin", ".onnx")
 NESTS = ("state_dict", "model_state_dict", "model", "module", "network", "net", "weights")
+DEEPEST = 2  # mappings in mappings around the weights
+NO_NETWORK = re.compile(r"^opt|optim|sched|scaler", re.IGNORECASE)  # what training keeps besides
 PREFIXES = ("module", "model", "network", "net")
 # What torch.compile, FSDP and checkpointing put into keys, anywhere.
 WRAPPERS = re.compile(r"(?<![^.])(_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
@@ -215,7 +217,7 @@ def _exported(path: Path) -> ModelError:
 def _state_dict(path: Path, stored: object) -> tuple[dict[str, Tensor], list[str]]:
     """Find the state dict in what was stored, and take off what wrappers put before its keys."""
     notes: list[str] = []
-    for _ in range(3):
+    for _ in range(DEEPEST + 1):
         if not isinstance(stored, Mapping) or any(map(_is_weight, stored.values())):
             break
         nests = _nests(stored)
@@ -263,20 +265,24 @@ def _is_weight(value: object) -> bool:
     return isinstance(value, Tensor) and value.ndim > 0
 
 
-def _nests(stored: Mapping[object, object], depth: int = 3) -> list[str]:
-    """Keys under which there are weights, the ones to take first; not deeper than `depth`."""
-    found = [
-        str(key)
+def _nests(stored: Mapping[object, object], depth: int = DEEPEST) -> list[str]:
+    """Keys under which there are weights, the ones to take first; deeper ones for want of them."""
+    inside = {
+        str(key): value
         for key, value in stored.items()
-        if isinstance(value, Mapping)
-        and (
-            any(map(_is_weight, value.values()))
-            or (depth > 1 and key in NESTS and _nests(value, depth - 1))
-        )
-        and key not in ("optimizer", "optimizer_state_dict", "opt", "lr_scheduler", "scaler")
+        if isinstance(value, Mapping) and not NO_NETWORK.search(str(key))
+    }
+    deeper = [key for key, value in inside.items() if depth and _nests(value, depth - 1)]
+    found = [
+        key
+        for key, value in inside.items()
+        if any(map(_is_weight, value.values())) or (key in NESTS and key in deeper)
     ]
     rank = {name: number for number, name in enumerate(NESTS)}
-    return sorted(found, key=lambda key: (rank.get(key, len(rank)), bool(AVERAGE.search(key))))
+    return sorted(
+        found or deeper,
+        key=lambda key: (rank.get(key, len(rank)), bool(AVERAGE.search(key))),
+    )
 
 
 def _beside(path: Path, taken: str, average: str) -> str:

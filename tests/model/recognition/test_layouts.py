@@ -198,3 +198,12 @@ def test_which_half_is_the_largest_of_the_cells_is_told_by_its_means():
     means = state["1.2.running_mean"]
     state["1.2.running_mean"] = torch.cat(means.chunk(2)[::-1])
     assert "not of the cells' largest, then their average" in refused(state)
+
+
+def test_numbers_beside_a_network_are_named():
+    """A class that normalises inside: which mean and std the network sees is not guessed."""
+    state = {
+        f"net.{key}": value for key, value in build("torchvision/resnet18").state_dict().items()
+    }
+    message = refused(state | {"mean": torch.zeros(1, 3, 1, 1), "std": torch.ones(1, 3, 1, 1)})
+    assert "The rest is mean, std" in message

@@ -125,7 +125,7 @@ def _shared_prefix(keys: Mapping[str, object]) -> str:
         if len(set(parts)) > 1:
             break
         common.append(parts[0])
-    if paths and len(common) == min(map(len, paths)):
+    if common and len(common) == min(map(len, paths)):
         common.pop()  # a single layer: its number is its name
     return "".join(f"{part}." for part in common)
 

@@ -26,11 +26,11 @@ lint: $(READY)
 	$(BIN)/mypy
 
 # The stamp is written last, so an interrupted set-up starts over.
-$(READY): requirements.txt
+$(READY): requirements.lock
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 app")'
 	@echo "Setting up, once: PyTorch and the other packages, some minutes and several GB."
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --disable-pip-version-check --requirement requirements.txt
+	$(BIN)/python -m pip install --disable-pip-version-check --require-hashes --requirement requirements.lock
 	touch $@
 
 clean:

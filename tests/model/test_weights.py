@@ -328,6 +328,7 @@ def test_a_tensor_larger_than_its_storage(tmp_path):
     assert "larger tensors than it stores" in refused(tmp_path / "net.pth")
 
 
+@pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(
     ("content", "cause"),
     [
@@ -335,6 +336,7 @@ def test_a_tensor_larger_than_its_storage(tmp_path):
         ([torch.ones(2)], "no state dict"),
         (torch.ones(2), "no state dict"),
         ({"w": torch.eye(3).to_sparse()}, "sparse"),
+        ({"w": torch.nested.nested_tensor([torch.ones(2), torch.ones(3)])}, "without data"),
     ],
 )
 def test_files_without_a_usable_state_dict(tmp_path, content, cause):

@@ -87,10 +87,14 @@ def test_a_damaged_audit_is_listed_as_such(demo: Path, text: str):
     assert audit_entry(demo).status == "damaged"
 
 
-@pytest.mark.parametrize("name", ["", ".", "..", "../demo", "/etc", "nope", "demo/maps", "a\0b"])
+@pytest.mark.parametrize(
+    "name",
+    ["", ".", "..", "../demo", "/etc", "nope", "demo/maps", "a\0b", "x" * 256, "ä" * 200, "\ud800"],
+)
 def test_only_a_plain_name_of_an_audit_opens_a_folder(demo: Path, name: str):
-    with pytest.raises(StoreError, match="There is no audit"):
+    with pytest.raises(StoreError, match="There is no audit") as caught:
         folder_of(name)
+    assert len(str(caught.value).encode()) < 500  # it can be shown
     assert folder_of("demo") == demo
 
 

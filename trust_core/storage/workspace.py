@@ -84,9 +84,14 @@ def folder_of(name: str) -> Path:
         StoreError: not a plain name, or no such folder.
     """
     folder = workspace_folder() / name
-    if Path(name).name != name or name in ("", "..") or not folder.is_dir():
+    try:
+        found = Path(name).name == name and name not in ("", "..") and folder.is_dir()
+    except (OSError, ValueError):  # longer than a name may be, or of no letters
+        found = False
+    if not found:
+        shown = "".join(letter if letter.isprintable() else "\ufffd" for letter in name[:80])
         raise StoreError(
-            f"There is no audit '{name}' in {workspace_folder()}; it may have been deleted. "
+            f"There is no audit '{shown}' in {workspace_folder()}; it may have been deleted. "
             "Choose another one."
         )
     return folder

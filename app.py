@@ -55,7 +55,7 @@ def draw(audit: Audit | None) -> None:
         st.space("small")
     else:
         welcome(entries)
-    if entries:
+    if entries or workspace.discarded_audits():
         audit_list(entries, audit.folder.name if audit else None)
 
 

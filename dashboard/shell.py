@@ -33,6 +33,7 @@ from trust_core.storage.memory_cache import freeze_loaded, trim_heap
 
 PRODUCT = "Second Look"
 STATIC = Path(__file__).parents[1] / "static"
+ICON = str(STATIC / "icon.png")
 HOME, RUN, LOCALIZATION = "app.py", "pages/run.py", "pages/localization.py"
 PARTS = "pages/parts.py"
 PAGES = {  # file: what the link says
@@ -211,6 +212,16 @@ def link(
         st.page_link(file, label=label, query_params=link_query(**dict(query or {}), **changes))
 
 
+def note_in_tab(title: str, sign: str = "") -> None:
+    """Say something where the browser shows its tabs, for who is looking elsewhere.
+
+    Args:
+        title: before the name of the program.
+        sign: an emoji in the place of the icon; the icon when empty.
+    """
+    st.set_page_config(page_title=f"{title} · {PRODUCT}", page_icon=sign or ICON)
+
+
 @st.cache_data(max_entries=64, show_spinner=False, hash_funcs=BY_KEY)
 def marks_defects(audit: Audit) -> bool:
     """Whether the data of an audit has true masks."""
@@ -221,7 +232,7 @@ def _open_page(title: str, styles: Sequence[str]) -> tuple[Audit | None, TrustEr
     """Set the page up, with the open audit in the URL; the audit, or why it cannot be opened."""
     st.set_page_config(
         page_title=f"{title} · {PRODUCT}",
-        page_icon=str(STATIC / "icon.png"),
+        page_icon=ICON,
         layout="wide",
         initial_sidebar_state="collapsed",
     )

@@ -21,7 +21,7 @@ from trust_core.cli.command import (
     start_audit,
 )
 from trust_core.storage.audit_files import Audit
-from trust_core.storage.workspace import workspace_folder
+from trust_core.storage.workspace import name_new, workspace_folder
 
 
 def draw(_: Audit | None) -> None:
@@ -81,7 +81,10 @@ def draw(_: Audit | None) -> None:
         words = audit_command(request)
         if st.button("Start the audit", type="primary", key="start"):
             with shell.errors_shown():
-                open_run(start_audit(words, folder, checked.identity).name)
+                made = start_audit(words, folder, checked.identity)
+                if name.strip() and made == folder:
+                    name_new(folder, name)
+                open_run(made.name)
                 st.rerun()
         st.caption("The same from a terminal:")
         st.code(shell_command(words), language="bash", wrap_lines=True)

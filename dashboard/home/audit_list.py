@@ -41,7 +41,23 @@ def _rows(names: set[str], running: bool, opened: str | None) -> None:
         for entry in entries:
             if entry.folder in names:
                 _row(entry, entry.folder == opened)
+    _discarded()
     st.caption(escape_markdown(f"All audits are stored in {workspace_folder().resolve()}."))
+
+
+def _discarded() -> None:
+    """What was deleted a short while ago: a line each, with a way back."""
+    for folder, name in workspace.discarded_audits().items():
+        with st.container(key=f"gone-{folder}", horizontal=True, vertical_alignment="center"):
+            st.html(
+                f'<p class="quiet"><b>{escape(name)}</b> was deleted; for an hour it can be '
+                "brought back.</p>",
+                width="content",
+            )
+            if st.button("Bring it back", key=f"back-{folder}"):
+                _change(workspace.bring_back, folder)
+            if st.button("Delete for good", key=f"for-good-{folder}", type="tertiary"):
+                _change(workspace.delete, folder)
 
 
 def _row(entry: AuditEntry, here: bool) -> None:
@@ -82,7 +98,7 @@ def _edit(entry: AuditEntry) -> None:
         _change(workspace.rename, entry.folder, name)
     sure = st.checkbox("Delete it, with all decisions noted in it", key=f"sure-{entry.folder}")
     if st.button("Delete", key=f"delete-{entry.folder}", disabled=not sure):
-        _change(workspace.delete, entry.folder)
+        _change(workspace.discard, entry.folder)
 
 
 def _change(change: Callable[..., None], *arguments: str) -> None:

@@ -4,7 +4,7 @@ A section reads what a section further down holds, so a value may be asked for b
 drawn: then the URL says it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import streamlit as st
 from trust_core.audit import options
 from trust_core.audit.options import OPTIONS, DataOptions, Option, find
 from trust_core.audit.settings import AuditSettings
+from trust_core.cli.main import build_parser
 from trust_core.data import uploads
 from trust_core.model.facts import ModelFacts, ModelOptions
 
@@ -121,6 +122,26 @@ def values(*groups: str) -> dict[str, Any]:
     return {
         option.name: value(option) for group in groups for option in OPTIONS[group] if option.key
     }
+
+
+def query_of(words: Sequence[str]) -> dict[str, str | list[str]]:
+    """The address of this form as it was filled in for a command.
+
+    Args:
+        words: what followed `python -m trust_core` to audit.
+    """
+    values = vars(build_parser().parse_args(list(words)))
+    query: dict[str, str | list[str]] = {MODEL: str(values["model"]), DATA: str(values["data"])}
+    if values["one_logit"] is not None or values["defect_index"] is not None:
+        query[SWAPPED] = "true"  # of two readings the command names the one that is not usual
+    for option in (option for group in OPTIONS.values() for option in group if option.key):
+        found = values.get(option.name)
+        if found in (None, (), [], False):
+            continue
+        many = option.several or option.name == "good_index"
+        text = "true" if found is True else option.text(found)
+        query[option.key] = list(map(str, found)) if many else text
+    return query
 
 
 def model_options(facts: ModelFacts) -> ModelOptions:

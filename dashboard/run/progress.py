@@ -1,20 +1,22 @@
 """The page of one run: how far its worker is, how to stop it and to go on, and what it found."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
 
 import streamlit as st
 
 from dashboard import shell
+from dashboard.run import form
 from trust_core.audit import jobs
 from trust_core.audit.jobs import DONE, FAILED, RUNNING, JobState
 from trust_core.cli.command import shell_command
 from trust_core.errors import StoreError
-from trust_core.figures.words.numbers import count, counted
+from trust_core.figures.words.markup import escape_markdown
+from trust_core.figures.words.numbers import count, counted, percent
 from trust_core.messages import duration
 from trust_core.storage.audit_files import open_audit
-from trust_core.storage.workspace import workspace_folder
+from trust_core.storage.workspace import display_name, workspace_folder
 
 RUN = "run"  # in the URL: the audit folder that is being made
 EVERY = timedelta(seconds=1)
@@ -45,6 +47,10 @@ def show_run(name: str) -> None:
         with st.container(key="run-view"):
             shell.fragment(_view, run_every=EVERY if phase == RUNNING else None)(folder, phase)
         show_command(folder)
+        again = jobs.read_job(folder)
+        if again and again.arguments[:1] == ("audit",) and phase != RUNNING:
+            change = "Run it again with other settings"
+            st.button(change, key="again", on_click=_set_up, args=(again.arguments,))
     st.button("Set up another audit", type="tertiary", on_click=_leave)
 
 
@@ -52,9 +58,10 @@ def unfinished_runs() -> None:
     """A line for each run that goes on, or could: coming back to the page must not lose it."""
     for job in jobs.unfinished_jobs()[:5]:
         state, name = jobs.state(job.folder), job.folder.name
+        called = escape_markdown(display_name(job.folder))
         doing = "is running" if state.phase == RUNNING else "has not finished"
         doing = "waits for its turn" if state.ahead else doing
-        show_line(f"job-{name}", f"**{name}** {doing}: {_images(state)}.", open_run, name)
+        show_line(f"job-{name}", f"**{called}** {doing}: {_images(state)}.", open_run, name)
 
 
 def open_run(name: str) -> None:
@@ -66,7 +73,8 @@ def _view(folder: Path, phase: str) -> None:
     state = jobs.state(folder)
     if state.phase != phase:
         st.rerun()
-    name = folder.name
+    name = display_name(folder)
+    shell.note_in_tab(*_note(state, name))
     if phase == DONE:
         _finished(folder)
         return
@@ -99,7 +107,7 @@ def _finished(folder: Path) -> None:
     shell.show_finding(
         f"Finished: {counted(counts.fn, 'missed defects')} among "
         f"{counted(passed, 'parts')} called good.",
-        f"{folder.name}: {counted(counts.tp, 'defects')} caught, "
+        f"{display_name(folder)}: {counted(counts.tp, 'defects')} caught, "
         f"{counted(counts.fp, 'false alarms')}.",
     )
     st.progress(1.0)
@@ -111,10 +119,29 @@ def _finished(folder: Path) -> None:
     show_log(folder)
 
 
+def _note(state: JobState, name: str) -> tuple[str, str]:
+    """What the tab says while the reader is elsewhere: title and sign."""
+    if state.phase == RUNNING:
+        share = f"{percent(state.done / state.total)} " if state.total else ""
+        return f"{share}{name}", ""
+    words, sign = {DONE: ("Finished", "✅"), FAILED: ("Failed", "❌")}.get(
+        state.phase, ("Stopped", "⏸️")
+    )
+    return f"{words}: {name}", sign
+
+
 def _images(state: JobState) -> str:
     if not state.total:
         return "no image done yet"
     return f"{count(state.done)} of {counted(state.total, 'images')} done"
+
+
+@shell.callback
+def _set_up(arguments: Sequence[str]) -> None:
+    """The form, filled in as it was for a command."""
+    query = form.query_of(arguments)  # first: a command of long ago may say what is no option now
+    st.query_params.clear()
+    st.query_params.update(query)
 
 
 def _leave() -> None:

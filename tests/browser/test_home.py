@@ -107,7 +107,7 @@ def test_rename_and_delete_an_audit(visit: Visit, workspace: Path):
     assert display_name(workspace / "trial") == "<b>Spring</b> *trial*"
     settled(page)
     page.keyboard.press("Escape")
-    delete = page.get_by_role("button", name="Delete")
+    delete = page.get_by_role("button", name="Delete", exact=True)
     expect(delete).to_be_hidden()  # a click on Edit while it still closes would close it again
     row.get_by_role("button", name="Edit").click()
     expect(delete).to_be_disabled()
@@ -116,6 +116,11 @@ def test_rename_and_delete_an_audit(visit: Visit, workspace: Path):
     delete.click()
     expect(row).to_have_count(0)
     assert not (workspace / "trial").exists()
+    page.get_by_role("button", name="Bring it back").click()
+    expect(row).to_contain_text("<b>Spring</b> *trial*")
+    assert display_name(workspace / "trial") == "<b>Spring</b> *trial*"
+    settled(page)
+    library_delete(workspace, "trial")
     assert (workspace / "demo").is_dir()
 
 

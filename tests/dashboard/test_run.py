@@ -10,6 +10,7 @@ import pytest
 import torch
 from streamlit.testing.v1 import AppTest
 
+from dashboard.run import form
 from dashboard.run import progress as run_progress
 from dashboard.run.files import ARRIVED, Arrival
 from tests.dashboard.ware import SIDE, write_network, write_twin, write_zip
@@ -22,6 +23,7 @@ from trust_core.cli.options import dataset
 from trust_core.data import uploads
 from trust_core.errors import ModelError
 from trust_core.model.open import open_for_audit
+from trust_core.storage.workspace import display_name
 
 APP = Path(__file__).parents[2] / "app.py"
 PARTS = {"good": 12, "crack": 6, "pit": 6}
@@ -189,10 +191,12 @@ def test_start_hands_the_shown_command_to_the_worker(page, wares, monkeypatch):
     monkeypatch.setattr(jobs, "start", start)
     drop(page, 0, wares / "two.safetensors")
     drop(page, 1, wares / "parts.zip")
+    page.text_input(key="name").set_value("Line 3, spring").run()
     words = command(page)
     page.button(key="start").click().run()
     assert started == [(words, Path(words[-2].removeprefix("--out=")))]
-    assert page.query_params["run"] == started[0][1].name
+    assert page.query_params["run"] == started[0][1].name == "line-3-spring"
+    assert display_name(started[0][1]) == "Line 3, spring"
 
 
 def test_the_detector_that_is_checked_is_the_one_that_the_command_audits(page, wares, tmp_path):
@@ -317,6 +321,19 @@ def test_a_run_that_is_not_there_says_so(page):
         page.query_params["run"] = name
         page.run()
         assert "There is no run" in text(page)
+
+
+def test_a_run_can_be_set_up_again_with_what_it_was_given(page, wares, fresh):
+    drop(page, 0, wares / "two.safetensors")
+    drop(page, 1, wares / "parts.zip")
+    page.toggle(key="swap").set_value(True).run()
+    page.text_input(key="strengths").set_value("0, 0.5").run()
+    page.text_input(key="size").set_value("32x40").run()
+    words = command(page)
+    again = AppTest.from_file(str(APP), default_timeout=120)
+    again.switch_page("pages/run.py")
+    again.query_params.update(form.query_of(words))
+    assert command(again.run()) == words
 
 
 def test_a_name_that_is_taken_is_refused(page, wares, tmp_path):

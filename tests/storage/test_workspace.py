@@ -1,7 +1,9 @@
 """The audits in the workspace."""
 
 import json
+import os
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -12,10 +14,15 @@ from trust_core.storage.audit_files import open_audit
 from trust_core.storage.locks import LOCK, writer_lock
 from trust_core.storage.manifest import MANIFEST
 from trust_core.storage.workspace import (
+    DISCARDED,
     JOBS,
+    UNDO_SECONDS,
     audit_entry,
+    bring_back,
     cache_folder,
     delete,
+    discard,
+    discarded_audits,
     disk_used,
     finished_audits,
     folder_of,
@@ -135,6 +142,41 @@ def test_delete_takes_the_thumbnails_and_the_jobs_files_along(demo: Path):
     delete("demo")
     assert not cache.exists()
     assert [file.name for file in jobs.iterdir()] == ["demo-2.json"]
+
+
+def test_what_was_discarded_comes_back_whole_with_its_job(demo: Path):
+    (demo.parent / JOBS).mkdir()
+    (demo.parent / JOBS / "demo.json").write_text("{}")
+    rename("demo", "Line 3")
+    before = open_audit(demo)
+    discard("demo")
+    assert list_audits() == []
+    assert not list((demo.parent / JOBS).iterdir())
+    assert discarded_audits() == {"demo": "Line 3"}
+    bring_back("demo")
+    assert open_audit(demo) == before
+    assert (demo.parent / JOBS / "demo.json").exists()
+    assert discarded_audits() == {}
+    with pytest.raises(StoreError, match="deleted for good"):
+        bring_back("demo")
+
+
+def test_what_was_discarded_long_ago_is_deleted_for_good(demo: Path):
+    discard("demo")
+    long_ago = time.time() - UNDO_SECONDS - 60
+    os.utime(demo.parent / DISCARDED / "demo", (long_ago, long_ago))
+    assert discarded_audits() == {}
+    assert [path.name for path in demo.parent.iterdir()] == ["demo-images"]
+
+
+def test_another_audit_of_the_name_is_not_written_over(demo: Path):
+    discard("demo")
+    write_fake_audit(demo, passed_parts([0.5], [0.2]))
+    with pytest.raises(StoreError, match="Another audit is called demo now"):
+        bring_back("demo")
+    delete("demo")
+    assert discarded_audits() == {}
+    assert list_audits() == []
 
 
 def test_a_running_audit_is_not_deleted(demo: Path):

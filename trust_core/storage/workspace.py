@@ -9,6 +9,7 @@ import hashlib
 import os
 import re
 import shutil
+import time
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
@@ -35,6 +36,8 @@ DEMO = "demo"
 STOPPED, DAMAGED = "stopped", "damaged"
 NAME_FILE = "name.json"  # the display name; the folder keeps its own
 JOBS, CACHE, NETWORKS = "jobs", "cache", "networks"  # folders of the workspace without audits
+DISCARDED = ".deleted"  # a folder of the workspace: what was deleted a short while ago
+UNDO_SECONDS = 3600.0  # for which it can be brought back
 LONGEST_NAME = 80
 UNNAMED = re.compile(r"[0-9a-f]{12}-[0-9a-f]{8}-\w+")  # a folder that nobody gave a name
 
@@ -131,6 +134,7 @@ def audit_entry(folder: Path) -> AuditEntry:
 def display_name(folder: Path, manifest: Manifest | None = None) -> str:
     """What the audit is called: as it was renamed, or after its folder, or by what was audited."""
     given = str(read_json(folder / NAME_FILE).get("name") or "")
+    given = given or str(read_json(_first_name(folder)).get("name") or "")
     if given or folder.name == DEMO:
         return given or "Demo"
     if manifest and UNNAMED.fullmatch(folder.name):
@@ -140,6 +144,34 @@ def display_name(folder: Path, manifest: Manifest | None = None) -> str:
     return folder.name
 
 
+def name_new(folder: Path, name: str) -> None:
+    """Give an audit that a worker is about to make the name that was typed for it.
+
+    Its folder has to be empty still, so the name lies beside it until it is renamed.
+
+    Raises:
+        SettingsError: as `rename`.
+        StoreError: it cannot be written.
+    """
+    checked, file = _checked(name), _first_name(folder)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_json(file, {"name": checked})
+    except OSError as error:
+        raise StoreError(f"{folder.name} cannot be named: {error.strerror or error}.") from error
+
+
+def _first_name(folder: Path) -> Path:
+    return folder.parent / JOBS / f"{folder.name}.name"
+
+
+def _checked(name: str) -> str:
+    name = name.strip()
+    if len(name) > LONGEST_NAME or not name.isprintable():
+        raise SettingsError(f"A name has up to {LONGEST_NAME} characters, all on one line.")
+    return name
+
+
 def rename(folder: str, name: str) -> None:
     """Give an audit a display name; an empty one gives the folder's name back.
 
@@ -147,9 +179,7 @@ def rename(folder: str, name: str) -> None:
         SettingsError: the name is too long or holds control characters.
         StoreError: no such audit, or it cannot be written.
     """
-    name = name.strip()
-    if len(name) > LONGEST_NAME or not name.isprintable():
-        raise SettingsError(f"A name has up to {LONGEST_NAME} characters, all on one line.")
+    name = _checked(name)
     try:
         write_json(folder_of(folder) / NAME_FILE, {"name": name})
     except OSError as error:
@@ -161,25 +191,87 @@ def cache_folder(audit: Audit) -> Path:
     return workspace_folder() / CACHE / hashlib.sha256(audit.id.encode()).hexdigest()[:16]
 
 
+def discard(folder: str) -> None:
+    """Put an audit, with all that was decided on it, where it can be brought back for a while.
+
+    Raises:
+        StoreError: no such audit, one that is being written, or no right to move it.
+    """
+    path, kept = folder_of(folder), _discarded_folder(folder)
+    job_files = list((workspace_folder() / JOBS).glob(f"{glob.escape(folder)}.*"))
+    try:
+        with writer_lock(path / LOCK, f"{display_name(path)} is still running; stop it first."):
+            if kept.exists():  # an earlier one of this name
+                shutil.rmtree(kept)
+            kept.mkdir(parents=True)
+            path.rename(kept / folder)
+        for file in job_files:
+            file.rename(kept / file.name)
+    except OSError as error:
+        raise StoreError(f"{folder} cannot be deleted: {error.strerror or error}.") from error
+
+
+def bring_back(folder: str) -> None:
+    """Undo `discard`.
+
+    Raises:
+        StoreError: it is gone for good, another audit has its name, or it cannot be moved.
+    """
+    kept, path = _discarded_folder(folder), workspace_folder() / folder
+    if Path(folder).name != folder or not (kept / folder).is_dir():
+        raise StoreError(f"{folder} was deleted for good; it cannot be brought back.")
+    if path.exists():
+        raise StoreError(f"Another audit is called {folder} now; delete that one first.")
+    try:
+        (kept / folder).rename(path)
+        for file in kept.iterdir():
+            file.rename(workspace_folder() / JOBS / file.name)
+        kept.rmdir()
+    except OSError as error:
+        raise StoreError(f"{folder} cannot be brought back: {error.strerror or error}.") from error
+
+
+def discarded_audits() -> dict[str, str]:
+    """What can be brought back: names by their folders, the last one first.
+
+    What was discarded more than `UNDO_SECONDS` ago is deleted for good.
+    """
+    found = sorted((workspace_folder() / DISCARDED).glob("*"), key=_age)
+    for kept in found:
+        if _age(kept) > UNDO_SECONDS:
+            _delete_discarded(kept.name)
+    return {kept.name: display_name(kept / kept.name) for kept in found if kept.exists()}
+
+
 def delete(folder: str) -> None:
-    """Delete an audit with all that was decided on it; model and images are not touched.
+    """Delete an audit for good, also a discarded one; model and images are not touched.
 
     Raises:
         StoreError: no such audit, one that is being written, or no right to delete it.
     """
-    path = folder_of(folder)
-    hidden = path.with_name(f".{folder}.deleted")
-    job_files = list((workspace_folder() / JOBS).glob(f"{glob.escape(folder)}.*"))
+    if (workspace_folder() / folder).exists() or not _discarded_folder(folder).is_dir():
+        discard(folder)
+    _delete_discarded(folder)
+
+
+def _delete_discarded(folder: str) -> None:
+    kept = _discarded_folder(folder)
     with suppress(StoreError):  # an unfinished one has no thumbnails
-        shutil.rmtree(cache_folder(open_audit(path)), ignore_errors=True)
+        shutil.rmtree(cache_folder(open_audit(kept / folder)), ignore_errors=True)
     try:
-        with writer_lock(path / LOCK, f"{display_name(path)} is still running; stop it first."):
-            path.rename(hidden)  # gone from every list at once, whatever happens now
-        shutil.rmtree(hidden)
-        for file in job_files:
-            file.unlink(missing_ok=True)
+        shutil.rmtree(kept)
+        with suppress(OSError):  # there are others
+            kept.parent.rmdir()
     except OSError as error:
         raise StoreError(f"{folder} cannot be deleted: {error.strerror or error}.") from error
+
+
+def _discarded_folder(folder: str) -> Path:
+    return workspace_folder() / DISCARDED / folder
+
+
+def _age(kept: Path) -> float:
+    return time.time() - kept.stat().st_mtime
 
 
 def disk_used(folder: str) -> int:

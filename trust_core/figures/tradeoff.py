@@ -17,6 +17,7 @@ import numpy.typing as npt
 import plotly.graph_objects as go
 
 from trust_core.decision.indicators.registry import SHIFT_NAME
+from trust_core.decision.operating_point import fewest_decimals
 from trust_core.decision.tradeoff import DRAWN_POINTS, Curve, Floats
 from trust_core.figures.elements import (
     ACCENT,
@@ -35,6 +36,7 @@ from trust_core.figures.elements import (
     share_axis,
     shortened,
     spot,
+    threshold_text,
 )
 
 OTHER_POINTS, SHIFT_POINTS = 160, 300
@@ -77,7 +79,7 @@ def tradeoff_chart(
 
     Returns:
         A figure whose curves carry their strength as `meta`, and at each point
-        `customdata = (τ, missed photos flagged, good photos flagged)`.
+        `customdata = (τ, missed photos flagged, good photos flagged, τ as the slider says it)`.
     """
     shown = {} if shift_only else curves
     colours = strength_colours(curves)
@@ -252,15 +254,18 @@ def _line(points: Curve, limit: int, called: str, **style: Any) -> go.Scatter:  
     index = points.representatives(limit)
     thresholds = [t if math.isfinite(t) else None for t in points.thresholds[index].tolist()]
     counts = (points.flagged_fn[index].tolist(), points.flagged_tn[index].tolist())
+    below = np.append(points.thresholds, -np.inf)[index + 1]
+    short = fewest_decimals(below, points.thresholds[index]).tolist()
+    texts = [threshold_text(t) if math.isfinite(t) else "–" for t in short]
     return go.Scatter(
         x=_brief(points.tn_loss[index]),
         y=_brief(points.fn_recall[index]),
-        customdata=list(zip(thresholds, *counts, strict=True)),
+        customdata=list(zip(thresholds, *counts, texts, strict=True)),
         hovertemplate=(
             f"%{{customdata[1]:,d}} of {points.fn:,} missed photos caught<br>"
             f"%{{customdata[2]:,d}} of {points.tn:,} good photos re-inspected<br>"
             f"{called}{', threshold' if style['meta'] is not None else ''} "
-            "%{customdata[0]}<extra></extra>"
+            "%{customdata[3]}<extra></extra>"
         ),
         name=called,
         **({"mode": "lines"} | style),

@@ -74,6 +74,18 @@ def test_names_in_another_encoding_or_normalisation(tmp_path):
     assert "o\u0308.png" in set(read_dataset(tmp_path, samples=tmp_path / "s.csv").samples["path"])
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        "path\tlabel\r\na.png\t1\r\nb.png\t0\r\n".encode("utf-16"),  # Excel's "Unicode text"
+        b"sep=;\r\nFilename;Class\r\na.png;1\r\nb.png;0\r\n",
+    ],
+)
+def test_tables_of_excel(read, content):
+    samples = read(content).samples
+    assert dict(zip(samples["path"], samples["label"], strict=True)) == {"a.png": 1, "b.png": 0}
+
+
 def test_absolute_paths_below_the_folder(read, tmp_path):
     dataset = read(f"path,label\n{tmp_path}/set/a.png,1\nb.png,0\n")
     assert rows(dataset, "label") == {"label": [1, 0]}

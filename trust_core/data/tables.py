@@ -4,6 +4,7 @@ import csv
 import io
 import os
 import posixpath
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence, Sized
@@ -38,7 +39,7 @@ ALIASES = {
         "filename",
         "image_name",
     ),
-    "label": ("label", "is_defective", "defective", "target"),
+    "label": ("label", "is_defective", "defective", "target", "class"),
     "mask_path": ("mask", "mask_path", "ground_truth", "gt", "mask_file"),
     "group": ("group", "group_id"),
     "split": ("split", "subset"),
@@ -51,6 +52,7 @@ ALIASES = {
 }
 _NUMBERS = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "false": 0, "true": 1}
 _ENCODINGS = ("utf-8-sig", "cp1252")
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")  # how a file in UTF-16 begins, Excel's "Unicode text"
 
 
 def samples_of_csv(
@@ -389,17 +391,23 @@ def _as_on_disk(base: str, path: str) -> str | None:
 
 def _rows(path: Path) -> tuple[list[int], list[list[str]]]:
     """Line numbers and cells of the rows that are not empty, each as long as the first."""
-    for encoding in _ENCODINGS:
+    for encoding in ("utf-16", *_ENCODINGS):
         try:
-            text = path.read_text(encoding)
+            content = path.read_bytes()
+            if encoding == "utf-16" and not content.startswith(_UTF_16):
+                continue
+            text = content.decode(encoding)
             break
-        except UnicodeDecodeError:
+        except UnicodeError:
             continue
         except OSError as error:
             raise DataError(f"The table {path} cannot be read: {error.strerror}.") from error
     else:
         raise DataError(f"{path.name} is not a table in UTF-8 text; save it as CSV.")
-    separator = max(",;\t", key=text.partition("\n")[0].count)
+    first, _, others = text.partition("\n")
+    if re.fullmatch(r"sep=.", first.strip("\r")):  # a line for Excel alone
+        first, text = others.partition("\n")[0], others
+    separator = max(",;\t", key=first.count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
     lines: list[int] = []
     rows: list[list[str]] = []

@@ -235,6 +235,8 @@ def changed_files(folder: Path) -> tuple[str, ...]:
         return (f"{SUMS} is missing or damaged.",)
     lines = (line.partition("  ") for line in text.splitlines())
     noted = {name: digest for digest, _, name in lines}
+    if "" in noted:  # torn in the middle of a line
+        return (f"{SUMS} is missing or damaged.",)
     here = _digests(folder)
     return (
         *(f"{name} is missing." for name in sorted(noted.keys() - here.keys())),

@@ -1,5 +1,6 @@
 """A cache of results in memory, bounded by bytes, that all sessions share."""
 
+import atexit
 import ctypes
 import gc
 import platform
@@ -64,6 +65,8 @@ def freeze_loaded() -> None:
     """
     global _frozen
     if len(sys.modules) >= _frozen + MODULES:
+        if _frozen == 0:
+            atexit.register(gc.unfreeze)  # or libraries complain, at the end, of what is left
         _frozen = len(sys.modules)
         gc.collect()
         gc.freeze()

@@ -173,9 +173,11 @@ def all_arrived() -> None:
 
 
 def show_problem(key: str) -> None:
-    """Draw why the last file was refused."""
+    """Draw why the last file was refused, until that was read."""
     if refused := st.session_state.get(_problem(key)):
         shell.show_error(refused)
+        forget = partial(st.session_state.pop, _problem(key), None)
+        st.button("Leave that file out", key=f"{key}-read", type="tertiary", on_click=forget)
 
 
 def short(path: str) -> str:

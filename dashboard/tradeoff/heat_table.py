@@ -81,7 +81,7 @@ def heat_table(
 def _component() -> Callable[..., Any]:
     return st.components.v2.component(
         "trust_core.heat_table",
-        html='<table class="heat" role="grid"></table>',
+        html='<div class="heat-scroll"><table class="heat" role="grid"></table></div>',
         js=(STATIC / "heat_table.js").read_text(encoding="utf-8"),
         isolate_styles=False,  # it is styled by the page, as all else
     )

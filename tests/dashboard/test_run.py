@@ -323,6 +323,14 @@ def test_a_run_that_is_not_there_says_so(page):
         assert "There is no run" in text(page)
 
 
+def test_a_refused_file_can_be_left_out(page, tmp_path):
+    (tmp_path / "bad.zip").write_bytes(b"no archive")
+    drop(page, 1, tmp_path / "bad.zip")
+    assert "bad.zip" in text(page)
+    page.button(key="data-read").click().run()
+    assert "bad.zip" not in text(page)
+
+
 def test_a_run_can_be_set_up_again_with_what_it_was_given(page, wares, fresh):
     drop(page, 0, wares / "two.safetensors")
     drop(page, 1, wares / "parts.zip")

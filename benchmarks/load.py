@@ -147,9 +147,15 @@ async def moves(readers: Sequence[Session], each: int, pause: float) -> list[flo
     return [taken for one in found for taken in one]
 
 
-async def measure(url: str, process: int, *, quick: bool) -> dict[str, object]:
-    """All figures of a server."""
-    each, many = (QUICK_MOVES, QUICK_GROWTH_MOVES) if quick else (MOVES, GROWTH_MOVES)
+async def measure(url: str, process: int, each: int, many: int) -> dict[str, object]:
+    """All figures of a server.
+
+    Args:
+        url: of the server.
+        process: of the server.
+        each: moves of each session that are timed.
+        many: moves in all for the growth of memory.
+    """
     async with sessions(url, SESSIONS) as readers:
         await moves(readers, 1, PAUSE)  # what is computed once
         load = os.getloadavg()[0]
@@ -183,14 +189,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.load", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer images and moves")
     parser.add_argument("--json", action="store_true", help="the only form there is")
-    quick = parser.parse_args().quick
+    parser.add_argument("--growth-moves", type=int, metavar="N", help="for the growth of memory")
+    options = parser.parse_args()
+    quick, many = options.quick, options.growth_moves
+    many = many or (QUICK_GROWTH_MOVES if quick else GROWTH_MOVES)
     images = QUICK_IMAGES if quick else IMAGES
     with tempfile.TemporaryDirectory() as folder:
         workspace = Path(folder)
         write_simulated(workspace / AUDIT, images, roles=("tune",))
         dashboard = serve(workspace, workspace / "log")
         with dashboard as server:
-            result = asyncio.run(measure(server.url, dashboard.process.pid, quick=quick))
+            each = QUICK_MOVES if quick else MOVES
+            result = asyncio.run(measure(server.url, dashboard.process.pid, each, many))
     result |= {
         "sessions": SESSIONS,
         "images": images,

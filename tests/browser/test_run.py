@@ -60,7 +60,7 @@ def answer(page: Page, folder: str, choice: str) -> None:
 
 def set_up(page: Page, wares: Path) -> None:
     drop(page, "model", wares / "two.safetensors")
-    expect(page.get_by_text("Recognised as")).to_be_visible()
+    expect(page.get_by_text("Recognised as")).to_be_visible(timeout=60_000)
     drop(page, "data", wares / "parts.zip")
     expect(page.get_by_text("Which folders hold good parts?")).to_be_visible()
     settled(page)

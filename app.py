@@ -10,6 +10,7 @@ from dashboard.home.audit_list import audit_list
 from dashboard.home.demo_start import demo_start
 from dashboard.home.idea import open_demo, show_steps
 from dashboard.home.standing import point_query, show_standing
+from dashboard.server import behind_gate
 from dashboard.shell import HOME, RUN, link, page, show_finding
 from trust_core.decision.operating_point import OperatingPoint
 from trust_core.figures.words import audit as audit_words
@@ -107,4 +108,8 @@ def what_is_audited(audit: Audit) -> None:
         st.html(audit_words.role_table(audit))
 
 
-page("Home", draw)
+if __name__ != "__main__":  # imported by `streamlit run app.py`, for what it is to serve
+    middleware, lifespan = behind_gate()
+    app = st.App(Path(__file__), middleware=middleware, lifespan=lifespan)
+else:  # run by a session of that server
+    page("Home", draw)

@@ -3,7 +3,7 @@
 The gate stands before all of Streamlit: pages, websocket, uploads, downloads, static files. It lets
 in whoever has opened the link of the start, which carries a token as Jupyter's does, or, where
 `.streamlit/secrets.toml` names a provider (`[auth]`, OpenID Connect), whoever has signed in there.
-`python -m dashboard` builds it; without it, pages say so instead of showing anything.
+`behind_gate` builds it; where a server has none, pages say so instead of showing anything.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.requests import HTTPConnection
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from streamlit import auth_util
+from streamlit import auth_util, runtime
 from streamlit.web.server.server_util import get_cookie_secret
 from streamlit.web.server.starlette.starlette_app_utils import decode_signed_value
 from streamlit.web.server.starlette.starlette_server_config import USER_COOKIE_NAME
@@ -48,8 +48,9 @@ _standing: list["Gate"] = []  # of this process
 
 
 def is_guarded() -> bool:
-    """Whether a gate stands before the pages of this process."""
-    return bool(_standing)
+    """Whether a gate stands before the pages of this process, or it serves them to nobody."""
+    served = runtime.exists() and type(runtime.get_instance()) is runtime.Runtime
+    return bool(_standing) or not served  # Streamlit's AppTest has a stand-in for the server
 
 
 class Gate:

@@ -4,15 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from dashboard import access
 from tests.fakes import Part, passed_parts, write_fake_audit
 from trust_core.storage.audit_files import Audit
-
-
-@pytest.fixture(autouse=True)
-def _guarded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pages draw themselves; a test serves them to nobody."""
-    monkeypatch.setattr(access, "is_guarded", lambda: True)
 
 
 @pytest.fixture

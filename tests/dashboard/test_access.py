@@ -1,5 +1,6 @@
 """The gate before the dashboard: who passes, who does not, and what they are told."""
 
+import importlib
 import json
 
 import pytest
@@ -8,13 +9,14 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocket, WebSocketDisconnect
-from streamlit import auth_util
+from streamlit import auth_util, config
 from streamlit.testing.v1 import AppTest
+from streamlit.web.server.app_discovery import discover_asgi_app
 from streamlit.web.server.starlette.starlette_app_utils import create_signed_value
 from streamlit.web.server.starlette.starlette_server_config import USER_COOKIE_NAME
 
 from dashboard import __main__ as start
-from dashboard import access
+from dashboard import access, server
 from tests.dashboard.app import SECONDS, html
 from tests.dashboard.test_shell import page
 
@@ -184,20 +186,28 @@ def test_only_named_people_may_pass(provider, monkeypatch, person, passes):
 
 
 @pytest.mark.parametrize("address", ["0.0.0.0", "192.168.1.2", "::", "example.com"])
-def test_a_start_beyond_this_machine_names_the_host(address):
-    assert not start.is_local(address)
+def test_a_start_beyond_this_machine_names_the_host(address, monkeypatch):
+    assert not server.is_local(address)
+    monkeypatch.setattr(config, "get_option", {"server.address": address}.get)
     with pytest.raises(SystemExit, match="--host"):
-        start.main(["--address", address])
+        server.behind_gate()
 
 
 def test_a_start_for_this_machine_needs_nothing_and_folders_have_to_be_there(tmp_path):
-    assert all(start.is_local(address) for address in ("127.0.0.1", "::1", "localhost"))
+    assert all(server.is_local(address) for address in ("127.0.0.1", "::1", "localhost"))
     with pytest.raises(SystemExit, match="is no folder"):
         start.main([str(tmp_path / "gone")])
 
 
+def test_streamlit_run_serves_behind_the_gate_too():
+    assert discover_asgi_app(start.APP).import_string == "app:app"
+    with TestClient(importlib.import_module("app").app, "http://localhost") as client:
+        assert client.get("/").status_code == 403
+        assert client.get(access.HEALTH).status_code == 200
+
+
 def test_a_page_without_a_gate_shows_one_sentence(demo, monkeypatch):
-    monkeypatch.undo()
+    monkeypatch.setattr(access, "is_guarded", lambda: False)
     app = AppTest.from_function(page, default_timeout=SECONDS).run()
     assert "python -m dashboard" in html(app)
     assert not app.text

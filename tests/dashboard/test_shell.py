@@ -221,7 +221,7 @@ def test_every_page_and_fragment_goes_through_the_handler():
             assert "st.fragment" not in text, path
             assert "set_page_config" not in text, path
     for path in [*(root / "pages").glob("*.py"), APP]:
-        last = path.read_text(encoding="utf-8").rstrip().splitlines()[-1]
+        last = path.read_text(encoding="utf-8").splitlines()[-1].strip()
         assert re.match(r"(shell\.)?(audit_)?page\(|st\.switch_page\(", last), path
 
 

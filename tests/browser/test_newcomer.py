@@ -129,7 +129,7 @@ def test_open_read_click_a_point_open_a_part_next_back(
     by_kind = flagged[missed]["kind"].value_counts()
     assert by_kind.sum() == counts(page)[0]
 
-    page.get_by_role("link", name="Flagged parts").click()
+    page.get_by_role("link", name="Flagged photos").click()
     page.wait_for_url(re.compile("/parts"))
     settled(page)
     assert numbers(heading(page)) == [missed.sum(), fn, (~missed).sum(), tn]

@@ -86,8 +86,8 @@ def show(audit: Audit) -> None:
     legend = (
         "Each row is an indicator: the one shown, the one proposed, the IoU difference, and the "
         "best of all others on these photos, which is flattered by being picked here. Right of the "
-        "dashed line it tells missed from good parts better than threshold shift (just lowering "
-        "the decision threshold); the bar is the 95 % interval."
+        "dashed line it tells missed defects from good photos better than threshold shift (just "
+        "lowering the decision threshold); the bar is the 95 % interval."
     )
     st.html(section("1 Is it worth it?", legend))
     left, right = st.columns([5, 2], gap="large")

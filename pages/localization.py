@@ -34,7 +34,7 @@ def show(audit: Audit) -> None:
     roles = roles_of(settings.role)
     if sealed := closed_seals(audit, roles):
         ask_to_open(audit, sealed, "the localization was looked at")
-        st.button("Back to the parts for choosing", on_click=partial(write_masks_url, role=None))
+        st.button("Back to the photos for choosing", on_click=partial(write_masks_url, role=None))
         return
     counts = read_counts(audit, settings.source)
     if counts is None:
@@ -65,7 +65,7 @@ def show(audit: Audit) -> None:
         sliders(settings)
         choices(audit, settings)
 
-    st.html(section("Where it goes wrong", "Each picture opens its part."))
+    st.html(section("Where it goes wrong", "Each picture opens its photo."))
     show_worst(audit, masks, settings)
 
     if settings.source == MASK_HEAD:

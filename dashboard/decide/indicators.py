@@ -75,7 +75,7 @@ def draw_indicators(
             figure,
             key="contenders",
             alt="How much better than threshold shift each indicator ranks "
-            "missed defects, with its 95 % interval, and the good parts it re-inspects.",
+            "missed defects, with its 95 % interval, and the good photos it re-inspects.",
         )
 
 
@@ -83,5 +83,5 @@ def draw_indicators(
 def _figure(audit: Audit, role: str, point: OperatingPoint, recall: float, every: bool) -> Drawing:
     verdicts = chosen_verdicts(audit, role, point, every=every)
     rows = list(decide.indicator_rows(verdicts, point.indicator, recall))
-    title = f"Good parts re-inspected<br>to catch {share(recall)}"
+    title = f"Good photos re-inspected<br>to catch {share(recall)}"
     return drawing(decide.contenders(rows, title))

@@ -30,11 +30,11 @@ from trust_core.storage import workspace
 from trust_core.storage.audit_files import Audit
 
 NAMES = {
-    "seg_miou": "Agreement, part by part (Seg_mIoU)",
+    "seg_miou": "Agreement, photo by photo (Seg_mIoU)",
     "pooled_miou": "Agreement, all pixels pooled",
-    "seg_recall": "Defective parts with a mask",
-    "seg_recall_strict": "Defective parts whose mask touches the defect",
-    "false_alarms": "Good parts with a mask",
+    "seg_recall": "Defective photos with a mask",
+    "seg_recall_strict": "Defective photos whose mask touches the defect",
+    "false_alarms": "Good photos with a mask",
     "seg_accuracy": "Mask and label agree",
 }
 AGREEMENT = ("seg_miou", "pooled_miou")
@@ -89,7 +89,7 @@ def show_mask_comparison(
     st.html(
         table("numbers", rows, heads)
         + quiet(
-            f"On {counted(found.shared, 'images')} of the chosen parts that both audits hold byte "
+            f"On {counted(found.shared, 'images')} of the chosen ones that both audits hold byte "
             "for byte."
         )
     )
@@ -123,12 +123,10 @@ def sentence(found: MaskComparison, here: str, there: str) -> str:
     told = f"<b>{_signed(gap.value, 'seg_miou')}</b>{_between(gap)}"
     low, high = gap.interval
     if math.isnan(low) or low <= 0 <= high:
-        return (
-            f"These images cannot tell the two apart: part by part the agreement differs by {told}."
-        )
+        return f"These images cannot tell the two apart: by photo the agreement differs by {told}."
     better, worse = (here, there) if gap.value > 0 else (there, here)
     return (
-        f"Part by part, <b>{better}</b> agrees better with the true masks than <b>{worse}</b>: "
+        f"Photo by photo, <b>{better}</b> agrees better with the true masks than <b>{worse}</b>: "
         f"{told}."
     )
 

@@ -24,9 +24,9 @@ HELP = {
     "mask": "A pixel belongs to the predicted mask when its value is at least this. Probabilities "
     "of a mask head are taken as they are; a heatmap as share of its colour scale, which is one "
     "for the whole data set.",
-    "area": "A predicted mask smaller than this share of the part counts as empty.",
-    "form": "Loose: a defective part counts as found when its mask is not empty. Strict: only when "
-    "the mask and the true defect have a pixel in common.",
+    "area": "A predicted mask smaller than this share of the photo counts as empty.",
+    "form": "Loose: a defective photo counts as found when its mask is not empty. Strict: only "
+    "when the mask and the true defect have a pixel in common.",
 }
 
 
@@ -73,7 +73,7 @@ def sliders(settings: MaskSettings) -> None:
 def choices(audit: Audit, settings: MaskSettings) -> None:
     """What the masks are made from, and on which parts."""
     source_choice(audit, settings)
-    _choice("role", "On these parts", ROLE_CHOICES, settings.role)
+    _choice("role", "On these photos", ROLE_CHOICES, settings.role)
 
 
 def source_choice(audit: Audit, settings: MaskSettings) -> None:

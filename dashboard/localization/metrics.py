@@ -71,7 +71,7 @@ def draw_thresholds(audit: Audit, counts: MaskCounts, settings: MaskSettings) ->
     chart(
         figure,
         key="thresholds",
-        alt="Agreement, defective parts and good parts with a mask, at every mask threshold.",
+        alt="Agreement, defective photos and good photos with a mask, at every mask threshold.",
         moving=figures.mark_threshold(settings.threshold, names),
         on_choose=lambda threshold, _: write_masks_url(mask=threshold),
     )

@@ -43,13 +43,13 @@ def masks_sentence(found: Localization, settings: MaskSettings) -> str:
     what = "mask" if settings.source == MASK_HEAD else "heatmap"
     recall = found.seg_recall_strict if settings.form == STRICT else found.seg_recall
     if not recall.total:
-        return "None of these parts is defective, so no mask can be right."
+        return "None of these photos shows a defect, so no mask can be right."
     verb, again = ("touches the defect on", "marks ") if settings.form == STRICT else ("marks", "")
     alarms = found.false_alarms
     good = f" and {again}{of(int(alarms.hits), alarms.total, 'good ones')}" if alarms.total else ""
     return (
-        f"The {what} {verb} {of(int(recall.hits), recall.total, 'defective parts')}{good}; part "
-        f"by part, {what} and defect overlap by {percent(found.seg_miou.value)}."
+        f"The {what} {verb} {of(int(recall.hits), recall.total, 'defective photos')}{good}; photo "
+        f"by photo, {what} and defect overlap by {percent(found.seg_miou.value)}."
     )
 
 
@@ -73,49 +73,49 @@ def metric_cards(found: Localization, settings: MaskSettings) -> str:
     """The metrics as cards: the number, its interval, what it counts."""
     strict = settings.form == STRICT
     recall = found.seg_recall_strict if strict else found.seg_recall
-    title = f"Defective parts {'whose mask touches the defect' if strict else 'with a mask'}"
+    title = f"Defective photos {'whose mask touches the defect' if strict else 'with a mask'}"
     agreement, pooled, accuracy = found.seg_miou, found.pooled_miou, found.seg_accuracy
     false_alarms = found.false_alarms
     shown = (
         _iou_card(
             "ours",
-            "Agreement, part by part",
+            "Agreement, photo by photo",
             agreement,
-            f"Seg_mIoU: mean IoU over the {count(agreement.total)} parts that have a predicted or "
+            f"Seg_mIoU: mean IoU over the {count(agreement.total)} photos that have a predicted or "
             "a true mask",
         ),
         _iou_card(
             "rival",
             "Agreement, all pixels pooled",
             pooled,
-            "Pooled mIoU: one IoU over the pixels of all parts together",
+            "Pooled mIoU: one IoU over the pixels of all photos together",
         ),
         _share_card(title, recall, f"Seg_Recall, {settings.form}"),
-        _share_card("Good parts with a mask", false_alarms, "False alarms of the mask"),
+        _share_card("Good photos with a mask", false_alarms, "False alarms of the mask"),
         _share_card("Mask and label agree", accuracy, "Seg_Accuracy"),
     )
     return f'<div class="cards">{"".join(shown)}</div>'
 
 
 def best_sentence(swept: Mapping[str, Floats], at: Floats) -> str:
-    """`Agreement by part is highest, 0.22, from 0.88.`; "" when it is nowhere defined."""
+    """`Agreement by photo is highest, 0.22, from 0.88.`; "" when it is nowhere defined."""
     values = swept["seg_miou"]
     if np.isnan(values).all():
         return ""
     place = int(np.nanargmax(values))
-    return f"Agreement by part is highest, {iou_text(values[place])}, from {at[place]:.2f}."
+    return f"Agreement by photo is highest, {iou_text(values[place])}, from {at[place]:.2f}."
 
 
 def why_they_differ(masks: Masks) -> str:
-    """Why the mean over parts and the pooled metric are not the same number."""
+    """Why the mean over photos and the pooled metric are not the same number."""
     true = np.sort(masks.true[masks.defective & masks.known])[::-1]
     if not len(true):
-        return "Without a defective part there is nothing to pool."
+        return "Without a defective photo there is nothing to pool."
     most = max(1, round(LARGEST * len(true)))
     share = float(true[:most].sum() / true.sum())
     return (
         f"Why two numbers: pooling counts pixels, of which the largest {count(most)} of "
-        f"{counted(len(true), 'defects')} hold {percent(share)}; part by part each part counts "
+        f"{counted(len(true), 'defects')} hold {percent(share)}; photo by photo each counts "
         "once, a miss and a false alarm as 0."
     )
 
@@ -126,9 +126,9 @@ def contradiction_sentences(images: Images, flags: Mapping[str, Flags]) -> dict[
     missed = int((flags[GOOD_MARKED] & images.defective).sum())
     called = int(images.called.sum())
     return {
-        GOOD_MARKED: f"{of(marked, len(images.called) - called, 'parts')} called good have a mask "
+        GOOD_MARKED: f"{of(marked, len(images.called) - called, 'photos')} called good have a mask "
         f"nevertheless; {count(missed)} of them are missed defects.",
-        DEFECTIVE_EMPTY: f"{of(empty, called, 'parts')} called defective have an empty mask: "
+        DEFECTIVE_EMPTY: f"{of(empty, called, 'photos')} called defective have an empty mask: "
         "nothing shows where.",
     }
 
@@ -142,9 +142,9 @@ def part_sentence(counts: MaskCounts | None, settings: MaskSettings) -> str:
     if not found.found[0]:
         return f"{what} marks nothing from this threshold on."
     if found.true[0] <= 0:
-        return f"{what} marks {_share(found.predicted[0], found)} of the part."
+        return f"{what} marks {_share(found.predicted[0], found)} of the photo."
     if not found.overlap[0]:
-        return f"{what} marks {_share(found.predicted[0], found)} of the part, beside the defect."
+        return f"{what} marks {_share(found.predicted[0], found)} of the photo, beside the defect."
     return f"{what} and the defect overlap by {percent(float(found.iou[0]))} (IoU)."
 
 
@@ -173,7 +173,7 @@ def _masks(counts: MaskCounts | None, settings: MaskSettings) -> Masks | None:
 
 
 def _share(pixels: int, masks: Masks) -> str:
-    """Pixels as a share of the part, in per cent with two digits: `0.13 %`."""
+    """Pixels as a share of the photo, in per cent with two digits: `0.13 %`."""
     return f"{100 * pixels / masks.area[0]:.2g} %"
 
 

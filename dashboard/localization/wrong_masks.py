@@ -40,14 +40,14 @@ SHOWN, SIDE, LINE = 8, 220, 2
 READERS = min(SHOWN, os.cpu_count() or 1)
 NAMES = {MISSED: "Missed", FALSE_ALARM: "False alarms", LOWEST: "Least agreement"}
 ORDER = {
-    MISSED: "Defective parts without a predicted mask, the largest defects first.",
-    FALSE_ALARM: "Good parts with a predicted mask, the largest masks first.",
-    LOWEST: "Defective parts with a predicted mask, the lowest IoU first.",
+    MISSED: "Defective photos without a predicted mask, the largest defects first.",
+    FALSE_ALARM: "Good photos with a predicted mask, the largest masks first.",
+    LOWEST: "Defective photos with a predicted mask, the lowest IoU first.",
 }
 NONE = {
-    MISSED: "No defective part is without a predicted mask.",
-    FALSE_ALARM: "No good part has a predicted mask.",
-    LOWEST: "No defective part has a predicted mask.",
+    MISSED: "No defective photo is without a predicted mask.",
+    FALSE_ALARM: "No good photo has a predicted mask.",
+    LOWEST: "No defective photo has a predicted mask.",
 }
 CONTRADICTING = {GOOD_MARKED: "Parts called good", DEFECTIVE_EMPTY: "Parts called defective"}
 
@@ -58,7 +58,7 @@ def show_worst(audit: Audit, found: ImageMasks, settings: MaskSettings) -> None:
     kind = settings.worst or next((kind for kind in WORST if len(places[kind])), MISSED)
     sync_widget("worst", kind)
     st.segmented_control(
-        "Which parts",
+        "Which photos",
         WORST,
         format_func=lambda kind: f"{NAMES[kind]} ({count(len(places[kind]))})",
         key="worst",
@@ -94,7 +94,7 @@ def show_contradictions(found: ImageMasks, settings: MaskSettings) -> None:
 
 
 def _tile(part: pd.Series, picture: bytes | None, caption: str, settings: MaskSettings) -> None:
-    label = f"Open part {Path(part.path).name}"
+    label = f"Open photo {Path(part.path).name}"
     with st.container(key=f"tile-{part.sample_id}", gap=None):
         st.image(picture or PLACEHOLDER, width="stretch", alt=label)
         st.html(f'<div class="tile-words">{caption}</div>')

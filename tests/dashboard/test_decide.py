@@ -52,7 +52,7 @@ def test_the_preview_is_the_verdict_on_tune(audit: Audit) -> None:
     judged = verdict(scored(audit, ["tune"], "iou_difference", 0.0))
     told = texts(opened())
     assert f"a lead of {100 * judged.difference:+.1f}".replace("-", "−") in told
-    assert f"of {judged.fn} missed defects it re-inspects" in told
+    assert f"of {judged.fn} missed photos it re-inspects" in told
 
 
 def test_the_verdict_comes_with_the_seal_of_test(audit: Audit) -> None:
@@ -65,7 +65,7 @@ def test_the_verdict_comes_with_the_seal_of_test(audit: Audit) -> None:
     told = texts(opened())
     assert "Preview" not in told
     assert "test was opened" in told
-    assert f"of {judged.fn} missed defects it re-inspects" in told
+    assert f"of {judged.fn} missed photos it re-inspects" in told
     assert "Nothing yet: the proof needs the sealed images." in told  # certify is still sealed
 
 
@@ -82,7 +82,7 @@ def test_the_proof_is_that_of_the_command_line_and_names_the_choice(audit: Audit
     assert told.sentence in shown
     assert "was chosen before the sealed images were seen." in shown
     lost = told.ours.test
-    assert f"It re-inspects {lost.flagged_tn} of {lost.tn} good parts of test" in shown
+    assert f"It re-inspects {lost.flagged_tn} of {lost.tn} good photos of test" in shown
     assert len(entries(audit)) == 2
 
 

@@ -21,7 +21,9 @@ from trust_core.decision.localization.report import (
 )
 from trust_core.storage.audit_files import SAMPLES, Audit
 
-RECALL = re.compile(r"marks (\d+) of (\d+) defective parts and \d+ of \d+ good ones; part by part")
+RECALL = re.compile(
+    r"marks (\d+) of (\d+) defective photos and \d+ of \d+ good ones; photo by photo"
+)
 
 
 @pytest.fixture(autouse=True)
@@ -96,7 +98,7 @@ def test_the_slider_moves_the_cards_and_the_address(audit: Audit) -> None:
 
 def test_loose_and_strict_and_the_smallest_mask(audit: Audit) -> None:
     app = opened(mask="0.3")
-    assert "Defective parts with a mask" in texts(app)
+    assert "Defective photos with a mask" in texts(app)
     fine(app.get("button_group")[0].set_value("strict").run())
     assert query(app, "form") == "strict"
     assert "touches the defect on" in texts(app)
@@ -147,7 +149,9 @@ def test_another_audit_stands_beside_this_one(audit: Audit, workspace: Path) -> 
     make_counts(other, MASK_HEAD)
     app = opened(**{"with": "other"})
     told = texts(app)
-    assert re.search(r"Part by part,\s+mine\s+agrees better with the true masks than\s+other", told)
+    assert re.search(
+        r"Photo by photo,\s+mine\s+agrees better with the true masks than\s+other", told
+    )
     assert "Its mask threshold" in [slider.label for slider in app.slider]
 
 

@@ -137,7 +137,7 @@ def certificate_of(audit: Audit, point: DeployedPoint, demand: Demand) -> dict[s
         return {
             "certified": False,
             "sentence": "Nothing is proven of this threshold: the parts that would prove it "
-            "(certify) are sealed. Run certify, then export again.",
+            "(certify) are sealed. Open them on Decide or with certify, then export again.",
             **asked,
         }
     table = scored(audit, ["certify"], point.indicator, point.strength)

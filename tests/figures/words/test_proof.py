@@ -47,7 +47,7 @@ def certificate(loss: int, shift_loss: int) -> Certificate:
 
 def test_a_proof_that_flags_nearly_all_is_told_to_be_worth_little() -> None:
     dear, fair = price_sentence(certificate(97, 90)), price_sentence(certificate(30, 45))
-    assert "97 of 100 good parts of test; threshold shift proves" in dear
-    assert "with 90 of 100 good parts." in dear
+    assert "97 of 100 good photos of test; threshold shift proves" in dear
+    assert "with 90 of 100 good photos." in dear
     assert "worth little" in dear
     assert "worth little" not in fair

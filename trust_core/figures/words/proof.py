@@ -45,9 +45,9 @@ HEADS = (
     "",
     "Threshold",
     "Missed parts caught, on certify",
-    "Good parts re-inspected, on certify",
+    "Good photos re-inspected, on certify",
     "Missed defects caught, on test",
-    "Good parts re-inspected, on test",
+    "Good photos re-inspected, on test",
 )
 OPTION_NAMES = {
     CERTIFIED: "Certified",
@@ -85,7 +85,7 @@ def price_sentence(proof: Certificate) -> str:
 
 
 def _lost(effect: ThresholdEffect) -> str:
-    return "" if effect.flagged_tn is None else of(effect.flagged_tn, effect.tn, "good parts")
+    return "" if effect.flagged_tn is None else of(effect.flagged_tn, effect.tn, "good photos")
 
 
 def proof_table(proof: Certificate) -> str:

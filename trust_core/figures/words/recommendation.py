@@ -98,8 +98,8 @@ def _undecided(name: str, sure: str, certificate: Certificate) -> tuple[str, str
         return (
             WAIT,
             f"Take {SHIFT_NAME} instead: it proves the same and re-inspects no more.",
-            f"With {name}, {sure}, for {counted(mine, 'good parts')} of test; {SHIFT_NAME} needs "
-            f"{counted(rival, 'good parts')}.",
+            f"With {name}, {sure}, for {counted(mine, 'good photos')} of test; {SHIFT_NAME} needs "
+            f"{counted(rival, 'good photos')}.",
         )
     return (
         GO,

@@ -51,7 +51,7 @@ def state_sentence(standing: Standing) -> str:
         more = counted(LEAST_GROUPS - fewest, f"more {wanting}")
         return f"{start} at least {more} {'is' if more.startswith('1 ') else 'are'} needed."
     if standing.role != "test":
-        return f"{start} the sealed photos have not judged it."
+        return f"{start} the sealed photos have not been asked."
     if standing.more:
         return f"{start} about {counted(standing.more, 'more missed parts')} are needed."
     return f"{start} {counted(judged.groups, 'missed parts')} show no clear lead either way."

@@ -48,13 +48,13 @@ def verdict_sentence(judged: Verdict, indicator: str) -> str:
 
 
 def cost_sentence(judged: Verdict) -> str:
-    """Good parts that both ask for at the wanted recall."""
+    """Good photos that both ask for at the wanted recall."""
     if math.isnan(judged.tn_loss):
         return ""
     mine, rival = (round(loss * judged.tn) for loss in (judged.tn_loss, judged.tn_loss_shift))
     return (
-        f"To catch {share(judged.recall)} of {counted(judged.fn, 'missed defects')} it re-inspects "
-        f"{of(mine, judged.tn, 'good parts')}, {SHIFT_NAME} {count(rival)}."
+        f"To catch {share(judged.recall)} of {counted(judged.fn, 'missed photos')} it re-inspects "
+        f"{of(mine, judged.tn, 'good photos')}, {SHIFT_NAME} {count(rival)}."
     )
 
 
@@ -65,14 +65,14 @@ def ranking_sentence(judged: Verdict) -> str:
         return ""
     low, high = (f"{100 * end:+.1f}" for end in judged.interval)
     return (
-        f"Of 100 pairs of a missed defect and a good part it ranks {100 * mine:.1f} right, "
+        f"Of 100 pairs of a missed defect and a good photo it ranks {100 * mine:.1f} right, "
         f"{SHIFT_NAME} {100 * rival:.1f}: a lead of {100 * judged.difference:+.1f}, 95 % sure "
         f"between {low} and {high}."
     ).replace("-", "−")
 
 
 def cost_table(scores: Tradeoff, point: OperatingPoint, recall: float) -> str:
-    """Good parts re-inspected for the wanted recall, by the indicator and by its rival, as HTML."""
+    """Good photos re-inspected for the wanted recall, by the indicator and its rival, as HTML."""
     if not scores.shift.fn:
         return '<p class="above">No defect was missed among these images.</p>'
     rows = [("rival", SHIFT_NAME, scores.shift)]
@@ -86,7 +86,7 @@ def cost_table(scores: Tradeoff, point: OperatingPoint, recall: float) -> str:
         ],
     )
     return (
-        f'<p class="above">Good parts re-inspected to catch {share(recall)} of the '
+        f'<p class="above">Good photos re-inspected to catch {share(recall)} of the '
         f"{scores.shift.fn:,} missed defects</p>{counts}"
     )
 
@@ -95,7 +95,7 @@ def indicator_table(verdicts: Sequence[IndicatorVerdict], indicator: str, recall
     """All numbers of all indicators as HTML."""
     heads = (
         "", f"Against {SHIFT_NAME}", "Pairs ranked right (AUROC)", "Lead, 95 % interval",
-        *(f"Good parts for {share(r)}" for r in (recall, *ALWAYS)),
+        *(f"Good photos for {share(r)}" for r in (recall, *ALWAYS)),
         "Average precision", "AURC", "AUGRC",
     )  # fmt: skip
     rows = [_row(one, one.indicator == indicator, recall) for one in verdicts]

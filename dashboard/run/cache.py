@@ -132,7 +132,7 @@ def store_model(upload: BinaryIO, name: str) -> Path:
     return uploads.store_model(upload, name, _extract)
 
 
-def _extract(archive: Path, folder: Path, size: archives.Limits) -> Path:
+def _extract(archive: Path, folder: Path, size: archives.UnpackLimits) -> Path:
     function = "trust_core.data.archives:unpacked"
     found = SANDBOX.call(function, archive, folder, size, what=archive.name, limits=WORK)
     return cast(Path, found)

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.data.pictures import png
-from trust_core.data.archives import Limits, extract, unpacked
+from trust_core.data.archives import UnpackLimits, extract, unpacked
 from trust_core.data.layouts import read_dataset
 from trust_core.errors import DataError
 
@@ -39,7 +39,7 @@ def unpack(tmp_path):
         archive = tmp_path / "set.zip"
         archive.write_bytes(content if isinstance(content, bytes) else packed(content))
         try:
-            return extract(archive, tmp_path / "out" / "set", limits=Limits(**limits))
+            return extract(archive, tmp_path / "out" / "set", limits=UnpackLimits(**limits))
         except DataError as error:
             check_refusal(str(error), tmp_path / "out")
             raise

@@ -21,10 +21,10 @@ from benchmarks import guard_load
 from tests.deploy.ware import make_ware
 from trust_core.deploy import server as module
 from trust_core.deploy.log import GuardLog, guard_log, read_log
-from trust_core.deploy.server import Limits, create_app
+from trust_core.deploy.server import RequestLimits, create_app
 
 BOUNDARY = "xxbound"
-LIMITS = Limits(queue=8, bytes=200_000)
+LIMITS = RequestLimits(queue=8, bytes=200_000)
 
 
 @dataclass
@@ -225,7 +225,7 @@ class Slow:
 
 def test_a_full_queue_is_told_at_once_and_nothing_is_lost(guard, files):
     slow, body = Slow(guard), files[0].read_bytes()
-    with served(create_app(slow, Limits(queue=3))) as found, ThreadPoolExecutor(8) as pool:
+    with served(create_app(slow, RequestLimits(queue=3))) as found, ThreadPoolExecutor(8) as pool:
         asked = [pool.submit(found.ask, "POST", "/inspect", body) for _ in range(3)]
         while found.ask("GET", "/health")[1]["queue"] < 3:
             time.sleep(0.01)
@@ -239,7 +239,7 @@ def test_under_load_nothing_is_lost(guard, files, tmp_path):
     """A second of what `benchmarks.guard_load` does for minutes, hostile requests among it."""
     bodies, log = [file.read_bytes() for file in files], guard_log(tmp_path / "log", guard.folder)
     decisions = [part.decision for part in guard.inspect(bodies)]
-    limits = Limits(queue=4, bytes=guard_load.MEGABYTES * 2**20)
+    limits = RequestLimits(queue=4, bytes=guard_load.MEGABYTES * 2**20)
     with served(create_app(guard, limits, log)) as found:
         server = guard_load.Server(None, found.port)
         answers = guard_load.load(server, bodies, decisions, 8, 1.0).counts
@@ -253,7 +253,7 @@ def test_what_waits_shares_a_pass_in_powers_of_two(guard, files):
     slow = Slow(guard)
     slow.batch_size = 4
     body = files[0].read_bytes()
-    with served(create_app(slow, Limits(queue=12))) as found, ThreadPoolExecutor(8) as pool:
+    with served(create_app(slow, RequestLimits(queue=12))) as found, ThreadPoolExecutor(8) as pool:
         asked = [pool.submit(found.ask, "POST", "/inspect", body) for _ in range(8)]
         while found.ask("GET", "/health")[1]["queue"] < 8:
             time.sleep(0.01)

@@ -172,13 +172,13 @@ def add_serve(part: argparse.ArgumentParser) -> None:
 def run_serve(options: argparse.Namespace) -> dict[str, Any]:
     """Answer requests until stopped."""
     from trust_core.deploy.log import guard_log
-    from trust_core.deploy.server import Limits, create_app, serve
+    from trust_core.deploy.server import RequestLimits, create_app, serve
 
     if options.queue < 1 or options.max_megabytes <= 0:
         raise SettingsError("--queue and --max-megabytes must be above 0.")
     guard = _loaded(options)
     log = guard_log(options.log, options.folder) if options.log else None
-    app = create_app(guard, Limits(options.queue, int(options.max_megabytes * 2**20)), log)
+    app = create_app(guard, RequestLimits(options.queue, int(options.max_megabytes * 2**20)), log)
     address = f"http://{options.host}:{options.port}"
     print(f"Serving {options.folder} on {address} ({address}/docs)", file=sys.stderr, flush=True)
     with suppress(KeyboardInterrupt):  # how it is stopped

@@ -22,7 +22,7 @@ STOPPED = 130  # what shells report for a job that was interrupted
 
 
 @dataclass(frozen=True)
-class Job:
+class Subcommand:
     """One job of the command line.
 
     Attributes:
@@ -43,24 +43,26 @@ class Job:
 
 
 GUARD_TASKS = {
-    "export": Job(
+    "export": Subcommand(
         "write the guard of an audit into a folder",
         guard.add_export,
         guard.run_export,
         guard.show_export,
     ),
-    "check": Job(
+    "check": Subcommand(
         "is a guard still what was exported? exit 3 when not",
         guard.add_check,
         guard.run_check,
         guard.show_check,
         guard.must_agree,
     ),
-    "run": Job(
+    "run": Subcommand(
         "decide on new images, without labels", guard.add_run, guard.run_run, guard.show_run
     ),
-    "serve": Job("answer requests over HTTP", guard.add_serve, guard.run_serve, guard.show_serve),
-    "drift": Job(
+    "serve": Subcommand(
+        "answer requests over HTTP", guard.add_serve, guard.run_serve, guard.show_serve
+    ),
+    "drift": Subcommand(
         "is the line still what was audited? exit 3 when not",
         guard.add_drift,
         guard.run_drift,
@@ -69,59 +71,59 @@ GUARD_TASKS = {
     ),
 }
 
-JOBS: dict[str, Job | dict[str, Job]] = {
-    "audit": Job(
+JOBS: dict[str, Subcommand | dict[str, Subcommand]] = {
+    "audit": Subcommand(
         "score every part that the model calls good",
         audit.add_audit,
         audit.run_audit,
         audit.show_audit,
     ),
-    "tradeoff": Job(
+    "tradeoff": Subcommand(
         "missed defects caught, good parts lost",
         decisions.add_tradeoff,
         decisions.run_tradeoff,
         decisions.show_tradeoff,
     ),
-    "certify": Job(
+    "certify": Subcommand(
         "prove a threshold",
         decisions.add_certify,
         decisions.run_certify,
         decisions.show_certify,
         decisions.must_hold,
     ),
-    "gate": Job(
+    "gate": Subcommand(
         "exit 3 when a requirement is not met",
         decisions.add_gate,
         decisions.run_gate,
         decisions.show_gate,
         decisions.must_hold,
     ),
-    "autotune": Job(
+    "autotune": Subcommand(
         "try every overlap that the kept maps hold",
         decisions.add_autotune,
         decisions.run_autotune,
         decisions.show_autotune,
     ),
-    "labels": Job(
+    "labels": Subcommand(
         "labels called wrong, and those most worth checking",
         decisions.add_labels,
         decisions.run_labels,
         decisions.show_labels,
     ),
-    "localize": Job(
+    "localize": Subcommand(
         "do the masks mark the defects?",
         decisions.add_localize,
         decisions.run_localize,
         decisions.show_localize,
         aliases=("localise",),
     ),
-    "decide": Job(
+    "decide": Subcommand(
         "note an operating point, with its reason",
         decisions.add_decide,
         decisions.run_decide,
         decisions.show_decide,
     ),
-    "report": Job(
+    "report": Subcommand(
         "one HTML file of an audit that can be signed",
         report.add_report,
         report.run_report,
@@ -129,44 +131,44 @@ JOBS: dict[str, Job | dict[str, Job]] = {
         report.must_pass,
     ),
     "guard": GUARD_TASKS,
-    "inspect": Job(
+    "inspect": Subcommand(
         "what a model file is, and its layers",
         audit.add_inspect,
         audit.run_inspect,
         audit.show_inspect,
     ),
-    "evidence": Job(
+    "evidence": Subcommand(
         "which pixels speak for a defect, or against",
         evidence.add_evidence,
         evidence.run_evidence,
         evidence.show_evidence,
     ),
-    "export": Job(
+    "export": Subcommand(
         "write a network as ONNX, for other runtimes",
         audit.add_export,
         audit.run_export,
         audit.show_export,
     ),
-    "train": Job(
+    "train": Subcommand(
         "train a network that decides and shows where",
         train.add_train,
         train.run_train,
         train.show_train,
     ),
-    "surfaces": Job(
+    "surfaces": Subcommand(
         "write made-up parts to train on",
         train.add_surfaces,
         train.run_surfaces,
         train.show_surfaces,
     ),
-    "doctor": Job(
+    "doctor": Subcommand(
         "check the files of an audit, or of all in a folder, and repair them",
         doctor.add_doctor,
         doctor.run_doctor,
         doctor.show_doctor,
         doctor.must_be_sound,
     ),
-    "demo": Job(
+    "demo": Subcommand(
         "make the bundled demo audit, once", audit.add_demo, audit.run_demo, audit.show_demo
     ),
 }
@@ -186,7 +188,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options.words = words
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        job: Job = options.job
+        job: Subcommand = options.job
         result = job.run(options)
         if options.json:
             print(json.dumps(result, allow_nan=False))
@@ -214,7 +216,9 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _add_jobs(
-    parser: argparse.ArgumentParser, jobs: Mapping[str, "Job | dict[str, Job]"], what: str = "JOB"
+    parser: argparse.ArgumentParser,
+    jobs: Mapping[str, "Subcommand | dict[str, Subcommand]"],
+    what: str = "JOB",
 ) -> None:
     """Jobs as words of a command line; those of a family are words after its own."""
     parts = parser.add_subparsers(required=True, metavar=what)

@@ -25,7 +25,7 @@ _GIGABYTE = 1 << 30
 
 
 @dataclass(frozen=True)
-class Limits:
+class UnpackLimits:
     """What an archive may unpack to.
 
     Attributes:
@@ -42,7 +42,7 @@ class Limits:
     ratio_from: int = 256 << 20
 
 
-def extract(archive: Path, destination: Path, *, limits: Limits = Limits()) -> Path:
+def extract(archive: Path, destination: Path, *, limits: UnpackLimits = UnpackLimits()) -> Path:
     """Unpack a zip archive of images into a new folder, all of it or nothing.
 
     Everything is checked by name before the first byte is written, and counted while it is
@@ -89,7 +89,7 @@ def extract(archive: Path, destination: Path, *, limits: Limits = Limits()) -> P
     return data_root(destination)
 
 
-def unpacked(archive: Path, destination: Path, limits: Limits = Limits()) -> Path:
+def unpacked(archive: Path, destination: Path, limits: UnpackLimits = UnpackLimits()) -> Path:
     """The data set's root in an archive that is unpacked to `destination` unless it is already.
 
     Raises:
@@ -138,7 +138,7 @@ def _zip_errors(archive: Path, destination: Path) -> Iterator[None]:
 
 
 def _members(
-    archive: Path, infos: Sequence[zipfile.ZipInfo], limits: Limits
+    archive: Path, infos: Sequence[zipfile.ZipInfo], limits: UnpackLimits
 ) -> list[tuple[zipfile.ZipInfo, str]]:
     """The files to write with their names, after every name and header has been looked at."""
     if len(infos) > limits.members:
@@ -218,7 +218,7 @@ def _key(path: PurePosixPath) -> str:
     return unicodedata.normalize("NFC", path.as_posix()).casefold()
 
 
-def _too_big(archive: Path, allowed: int, limits: Limits) -> str:
+def _too_big(archive: Path, allowed: int, limits: UnpackLimits) -> str:
     reason = (
         "the limit"
         if allowed == limits.total_bytes

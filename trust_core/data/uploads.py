@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
-from trust_core.data.archives import Limits, data_root, unpacked
+from trust_core.data.archives import UnpackLimits, data_root, unpacked
 from trust_core.data.files import file_sha256
 from trust_core.data.upload_space import check_room, room
 from trust_core.errors import DataError, SettingsError
@@ -82,7 +82,7 @@ def store(upload: BinaryIO, name: str) -> Path:
     return target.resolve()
 
 
-def unpack(archive: Path, extract: Callable[[Path, Path, Limits], Path] = unpacked) -> Path:
+def unpack(archive: Path, extract: Callable[[Path, Path, UnpackLimits], Path] = unpacked) -> Path:
     """The data folder that an archive holds, unpacked into the workspace once.
 
     An upload is deleted when it is unpacked, or refused: its bytes are not kept twice.
@@ -100,7 +100,7 @@ def unpack(archive: Path, extract: Callable[[Path, Path, Limits], Path] = unpack
         uploads.mkdir(parents=True, exist_ok=True)
         if not (folder / archive.stem).is_dir():
             check_room(uploads, archive.stat().st_size)
-        limits = Limits(total_bytes=min(Limits().total_bytes, room(uploads)))
+        limits = UnpackLimits(total_bytes=min(UnpackLimits().total_bytes, room(uploads)))
         return extract(archive, folder / archive.stem, limits)
     finally:
         if archive.parent == folder:
@@ -108,7 +108,7 @@ def unpack(archive: Path, extract: Callable[[Path, Path, Limits], Path] = unpack
 
 
 def store_model(
-    upload: BinaryIO, name: str, extract: Callable[[Path, Path, Limits], Path] = unpacked
+    upload: BinaryIO, name: str, extract: Callable[[Path, Path, UnpackLimits], Path] = unpacked
 ) -> Path:
     """Write an uploaded model to disk; a zip is unpacked, for a file whose weights lie beside it.
 

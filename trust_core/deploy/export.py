@@ -24,7 +24,7 @@ from trust_core.deploy.check import (
     Golden,
     given,
 )
-from trust_core.deploy.guard import Check, check_guard, open_guard
+from trust_core.deploy.guard import GuardCheck, check_guard, open_guard
 from trust_core.deploy.indicators import (
     FITTED_INDICATORS,
     needs_of,
@@ -148,7 +148,7 @@ def export_guard(
             if onnx and check.ok:
                 from trust_core.deploy.onnx_guard import load_onnx_guard, onnx_differences
 
-                check = Check(onnx_differences(load_onnx_guard(folder, verify=False)))
+                check = GuardCheck(onnx_differences(load_onnx_guard(folder, verify=False)))
             if not check.ok:
                 raise ModelError(
                     "The exported guard does not give what the audit says: "

@@ -208,7 +208,7 @@ def _with_weights(module: nn.Module, path: Path, policy: Policy, device: str) ->
 
 
 @dataclass(frozen=True)
-class Check:
+class GuardCheck:
     """Whether a folder still does what was exported.
 
     Attributes:
@@ -223,7 +223,7 @@ class Check:
         return not self.differences
 
 
-def check_guard(folder: Path, device: str = "cpu", module: nn.Module | None = None) -> Check:
+def check_guard(folder: Path, device: str = "cpu", module: nn.Module | None = None) -> GuardCheck:
     """Compare files, policy and golden vectors of a guard with what was exported.
 
     Arguments as of `Guard.load`.
@@ -237,7 +237,7 @@ def check_guard(folder: Path, device: str = "cpu", module: nn.Module | None = No
         found += golden_differences(open_guard(folder, device, module), read_golden(folder))
     except TrustError as error:
         found.append(f"It cannot be loaded: {error}")
-    return Check(tuple(found))
+    return GuardCheck(tuple(found))
 
 
 def _maps(measured: Measurement, row: int) -> Maps:

@@ -41,7 +41,7 @@ GRACE_SECONDS = 30  # that what has begun may take to end, when the server is st
 
 
 @dataclass(frozen=True)
-class Limits:
+class RequestLimits:
     """What the server takes.
 
     Attributes:
@@ -53,7 +53,7 @@ class Limits:
     bytes: int = 16 * 2**20
 
 
-class Part(BaseModel):
+class InspectedImage(BaseModel):
     """One image."""
 
     path: str
@@ -66,10 +66,10 @@ class Part(BaseModel):
     maps: dict[str, list[list[float]]] | None = None
 
 
-class Parts(BaseModel):
+class InspectedImages(BaseModel):
     """The images of a request, in order."""
 
-    parts: list[Part]
+    parts: list[InspectedImage]
 
 
 @dataclass
@@ -82,7 +82,7 @@ class _Waiting:
     done: asyncio.Future[Inspection]
 
 
-class Line:
+class InspectionQueue:
     """Images that wait for one guard, and the loop that inspects them.
 
     Args:
@@ -90,7 +90,7 @@ class Line:
         limits: of the queue.
     """
 
-    def __init__(self, guard: Inspector, limits: Limits) -> None:
+    def __init__(self, guard: Inspector, limits: RequestLimits) -> None:
         self.guard = guard
         self.limits = limits
         self.busy = 0  # images taken in and not yet answered
@@ -156,10 +156,10 @@ class Line:
         self._network.shutdown()
 
 
-class Metrics:
+class RequestCounts:
     """Counts for Prometheus, of one server."""
 
-    def __init__(self, line: Line) -> None:
+    def __init__(self, line: InspectionQueue) -> None:
         self.registry = CollectorRegistry()
         self.parts = Counter(
             "guard_parts_total", "Images by decision", ["decision"], registry=self.registry
@@ -192,7 +192,9 @@ class Metrics:
                 self.p_defect.observe(part.p_defect)
 
 
-def create_app(guard: Inspector, limits: Limits = Limits(), log: GuardLog | None = None) -> FastAPI:
+def create_app(
+    guard: Inspector, limits: RequestLimits = RequestLimits(), log: GuardLog | None = None
+) -> FastAPI:
     """The service of a guard.
 
     Args:
@@ -200,8 +202,8 @@ def create_app(guard: Inspector, limits: Limits = Limits(), log: GuardLog | None
         limits: what it takes.
         log: where decisions are noted.
     """
-    line = Line(guard, limits)
-    metrics = Metrics(line)
+    line = InspectionQueue(guard, limits)
+    metrics = RequestCounts(line)
 
     @asynccontextmanager
     async def running(_: FastAPI) -> AsyncIterator[None]:
@@ -231,7 +233,7 @@ def create_app(guard: Inspector, limits: Limits = Limits(), log: GuardLog | None
 
     @app.post(
         "/inspect",
-        response_model=Parts,
+        response_model=InspectedImages,
         response_model_exclude_none=False,
         responses={code: {"description": text} for code, text in REFUSALS.items()},
         openapi_extra={"requestBody": REQUEST_BODY},

@@ -52,7 +52,7 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class Part:
+class SurfacePart:
     """One part and its photographs (`P` photographs of `size` by `size` pixels).
 
     Attributes:
@@ -72,7 +72,7 @@ class Part:
 
 def render_part(
     seed: int, part: int, *, photos: int = 2, size: int = SIZE, emphasis: float = 1.0
-) -> Part:
+) -> SurfacePart:
     """Render part number `part` of the series `seed`.
 
     Args:
@@ -102,7 +102,7 @@ def render_part(
         reflectance = reflectance + strength * profile
     shots = [_photograph(photo_rng, reflectance, profile != 0, size) for _ in range(photos)]
     images, masks = zip(*shots, strict=True)
-    return Part(surface, kind if emphasis else "", role, np.stack(images), np.stack(masks))
+    return SurfacePart(surface, kind if emphasis else "", role, np.stack(images), np.stack(masks))
 
 
 def _photograph(

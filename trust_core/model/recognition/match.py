@@ -21,7 +21,7 @@ SIZE_BOUND = ("pos_embed", "pos_embedding", "relative_position_bias_table")
 
 
 @dataclass(frozen=True)
-class Fit:
+class ArchitectureFit:
     """An architecture that a state dict fits, key by key.
 
     Attributes:
@@ -55,7 +55,7 @@ class Miss:
     channels: int = 0
 
 
-def fit(name: str, shapes: Shapes, size: tuple[int, int] | None = None) -> Fit | Miss:
+def fit(name: str, shapes: Shapes, size: tuple[int, int] | None = None) -> ArchitectureFit | Miss:
     """Compare a state dict with one architecture, whatever its outputs, channels and input size.
 
     Args:
@@ -69,7 +69,7 @@ def fit(name: str, shapes: Shapes, size: tuple[int, int] | None = None) -> Fit |
             found = _fit_at(Blueprint(name, PROBE_OUTPUTS, size=built_for), shapes)
         except ModelError as error:
             found = Miss(name, 0, 0, str(error))
-        if isinstance(found, Fit):
+        if isinstance(found, ArchitectureFit):
             return found
         miss = max(miss or found, found, key=lambda each: each.matched)
         if built_for is None and not any(key.endswith(SIZE_BOUND) for key in shapes):
@@ -78,7 +78,7 @@ def fit(name: str, shapes: Shapes, size: tuple[int, int] | None = None) -> Fit |
     return miss
 
 
-def _fit_at(probe: Blueprint, shapes: Shapes) -> Fit | Miss:
+def _fit_at(probe: Blueprint, shapes: Shapes) -> ArchitectureFit | Miss:
     probe = replace(probe, auxiliary=any(key.lower().startswith("aux") for key in shapes))
     found = _compared(probe, shapes)
     if isinstance(found, Miss) and (head := read_head(meta_shapes(probe), shapes, PROBE_OUTPUTS)):
@@ -91,12 +91,12 @@ def _fit_at(probe: Blueprint, shapes: Shapes) -> Fit | Miss:
         }
         renamed = {renames.get(key, key): shape for key, shape in shapes.items()}
         rebuilt = _compared(replace(probe, outputs=own.outputs, head=own), renamed)
-        if isinstance(rebuilt, Fit):
-            return Fit(rebuilt.blueprint, tuple(renames.items()), prefix)
+        if isinstance(rebuilt, ArchitectureFit):
+            return ArchitectureFit(rebuilt.blueprint, tuple(renames.items()), prefix)
     return found
 
 
-def _compared(probe: Blueprint, shapes: Shapes) -> Fit | Miss:
+def _compared(probe: Blueprint, shapes: Shapes) -> ArchitectureFit | Miss:
     expected = meta_shapes(probe)
     renames = _head_renames(expected, shapes)
     shapes = {renames.get(key, key): shape for key, shape in shapes.items()}
@@ -122,7 +122,7 @@ def _compared(probe: Blueprint, shapes: Shapes) -> Fit | Miss:
     common = expected.keys() & shapes.keys()
     wrong = sorted(key for key in common if expected[key] != shapes[key])
     if "outputs" in sizes and not missing and not surplus and not wrong:
-        return Fit(blueprint, tuple(renames.items()))
+        return ArchitectureFit(blueprint, tuple(renames.items()))
     parts = [f"{key} is {_times(shapes[key])}, not {_times(expected[key])}" for key in wrong[:1]]
     parts += [f"{len(wrong) - 1} more shapes differ"] if len(wrong) > 1 else []
     parts += [f"{len(missing)} missing, e.g. {min(missing)}"] if missing else []

@@ -27,7 +27,7 @@ from trust_core.model.recognition.architectures import (
 from trust_core.model.recognition.fingerprints import DERIVED, Shapes, nearest
 from trust_core.model.recognition.heads import contradiction, head_notes
 from trust_core.model.recognition.layouts import Layout, has_heads, read_layout
-from trust_core.model.recognition.match import Fit, Miss, fit
+from trust_core.model.recognition.match import ArchitectureFit, Miss, fit
 from trust_core.model.recognition.transformers_names import timm_names
 
 MOST_FITS = 6
@@ -76,11 +76,11 @@ def recognise(
     shapes = {layout.names[key]: shape for key, shape in shapes.items()}
     tensors = {layout.names[key]: tensor for key, tensor in tensors.items()}
     names = full_names(arch) if arch else candidates(shapes)
-    fits: list[Fit] = []
+    fits: list[ArchitectureFit] = []
     misses: list[Miss] = []
     for name in names:
         found = fit(name, shapes, size)
-        if isinstance(found, Fit):
+        if isinstance(found, ArchitectureFit):
             fits.append(found)
         else:
             misses.append(found)
@@ -126,7 +126,7 @@ def _own(shapes: Shapes, encoder: str) -> list[str]:
     return [f"multitask/{form}:{family}{w}:{encoder}" for w in width for family in ("FPN", "Unet")]
 
 
-def fill(found: Fit, tensors: Mapping[str, Tensor]) -> nn.Module:
+def fill(found: ArchitectureFit, tensors: Mapping[str, Tensor]) -> nn.Module:
     """Build an architecture and load the weights, strictly.
 
     Args:
@@ -147,7 +147,9 @@ def fill(found: Fit, tensors: Mapping[str, Tensor]) -> nn.Module:
     return module.eval()
 
 
-def _complete(module: nn.Module, found: Fit, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _complete(
+    module: nn.Module, found: ArchitectureFit, tensors: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
     """The module's own state dict with the file's tensors in it.
 
     Filling its own keeps the version marks that some networks ask for, and the counters of
@@ -179,7 +181,7 @@ def _preference(blueprint: Blueprint) -> tuple[bool, bool, bool, int, str]:
 
 
 def _preferred(
-    fits: Sequence[Fit], tensors: Mapping[str, Tensor], size: tuple[int, int] | None
+    fits: Sequence[ArchitectureFit], tensors: Mapping[str, Tensor], size: tuple[int, int] | None
 ) -> Recognised:
     """The preferred fit, and those of the others that compute something else."""
     first, *rest = fits

@@ -89,9 +89,10 @@ function catchUp(host) {
   const input = document.querySelector(`.st-key-${host.live.slider} input`);
   const text = input === document.activeElement ? input?.getAttribute("aria-valuetext") : null;
   const index = host.live.texts.indexOf(text);
-  const moved = index >= 0 && index !== host.wanted.here;
-  ahead(moved);
-  if (moved) follow(host, index);
+  const at = index >= 0 ? index : host.wanted.here;
+  ahead(at !== host.wanted.here);
+  // Also where nothing has moved: an event between two answers may have left numbers of the earlier one.
+  if (at in host.live.texts) follow(host, at);
 }
 
 function draw(Plotly, host, data) {

@@ -6,10 +6,12 @@ import shutil
 import statistics
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import TimeoutError as PlaywrightTimeoutError
 
 from tests.browser.conftest import FAULT, sign
 from tests.browser.server import Server, serve, settled, visitor
@@ -152,6 +154,7 @@ def test_two_sessions_on_one_audit_do_not_move_each_other(visit: Visit, server: 
     assert address(other)["tau"] == "0.2"
     assert counts(page) != start
     for tab in (page, other):
+        settled(tab)
         told = counts(tab)
         tab.reload()
         settled(tab)
@@ -196,8 +199,9 @@ def test_an_audit_that_was_deleted_meanwhile_is_told(
     write_fake_audit(folder, random_parts(200))
     page = visit(f"{where}?audit={folder.name}")
     shutil.rmtree(folder)
-    page.locator(".st-key-indicator").click()
-    page.get_by_role("option", name="Energy of the outputs").click()
+    with suppress(PlaywrightTimeoutError):  # the page may have found out by itself
+        page.locator(".st-key-indicator").click(timeout=5000)
+        page.get_by_role("option", name="Energy of the outputs").click(timeout=5000)
     expect(page.get_by_role("alert")).to_contain_text(f"There is no audit '{folder.name}'")
     expect(page.locator("[data-testid=stException]")).to_have_count(0)
 

@@ -6,10 +6,12 @@ import re
 import shutil
 import zipfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, expect
+from playwright.sync_api import TimeoutError as PlaywrightTimeoutError
 
 from tests.browser.conftest import FAULT
 from tests.browser.server import serve, settled
@@ -137,11 +139,14 @@ def archive_table(page: Page, name: str) -> None:
     """Choose the table with the splits, whichever the page took first."""
     box = page.get_by_role("combobox", name="Labels come from")
     expect(box).to_be_visible(timeout=120_000)
-    settled(page, CHECK_MILLISECONDS)
-    if name not in (box.input_value() or ""):
-        box.click()
-        page.get_by_role("option", name=name).click()
-    settled(page, CHECK_MILLISECONDS)
+    for _ in range(5):
+        settled(page, CHECK_MILLISECONDS)
+        if name in (box.input_value() or ""):
+            return
+        with suppress(PlaywrightTimeoutError):  # a page that is drawn anew closes the list
+            box.click()
+            page.get_by_role("option", name=name).click(timeout=5000)
+    expect(box).to_have_value(re.compile(re.escape(name)))
 
 
 def test_solar_cells_from_a_folder_of_the_server_with_a_dropped_table(

@@ -83,6 +83,8 @@ def test_the_slider_moves_the_mark_and_nothing_else(visit: Visit, told: dict) ->
     page.keyboard.press("ArrowRight")
     expect(finding(page)).not_to_have_text(before)
     expect(mark).not_to_have_attribute("d", place)
+    expect(page).to_have_url(re.compile("tau="))  # the server confirms what has moved already
+    settled(page)
     check_against(told, page)
     assert x_range(page) == zoomed
     page.locator(".st-key-strength input").focus()

@@ -24,8 +24,8 @@ SETTINGS = MaskSettings(MASK_HEAD, 0.5, 0.0, "loose", "", "tune")
     ("counts", "sentence"),
     [
         (one(0, 4, 0), "The mask marks nothing from this threshold on."),
-        (one(20, 0, 0), "The mask marks 10 % of the part."),
-        (one(20, 4, 0), "The mask marks 10 % of the part, beside the defect."),
+        (one(20, 0, 0), "The mask marks 10 % of the photo."),
+        (one(20, 4, 0), "The mask marks 10 % of the photo, beside the defect."),
         (one(20, 10, 10), "The mask and the defect overlap by 50 % (IoU)."),
         (None, "The network gave no answer for this photograph, so there is no mask."),
     ],

@@ -13,11 +13,12 @@ import json
 import statistics
 import sys
 import tempfile
-import time
+from functools import partial
 from pathlib import Path
 
 from playwright.sync_api import Page, expect, sync_playwright
 
+from benchmarks.gestures import STANDS, waited
 from benchmarks.machine import machine
 from tests.browser.screen import look, watch
 from tests.browser.server import Server, launch, serve, settled, visitor
@@ -47,10 +48,7 @@ def measure(server: Server, page: Page, openings: int) -> list[dict[str, object]
 
 
 def _load(page: Page, address: str) -> float:
-    began = time.perf_counter()
-    page.goto(address)
-    settled(page)
-    return 1000 * (time.perf_counter() - began)
+    return waited(page, partial(page.goto, address), STANDS)
 
 
 def _click(server: Server, page: Page, name: str) -> float:
@@ -58,11 +56,9 @@ def _click(server: Server, page: Page, name: str) -> float:
     place = PAGES.index(name)
     page.goto(f"{server.url}/{PAGES[place - 1] if place else PAGES[1]}")
     settled(page)
-    began = time.perf_counter()
-    page.locator(f".st-key-nav-{name or 'app'} a").click()
-    expect(page.locator(f".st-key-nav-{name or 'app'}-here")).to_be_visible()
-    settled(page)
-    return 1000 * (time.perf_counter() - began)
+    key = f".st-key-nav-{name or 'app'}"
+    arrived = f"document.querySelector('{key}-here') && {STANDS}"
+    return waited(page, page.locator(f"{key} a").click, arrived)
 
 
 def main() -> None:

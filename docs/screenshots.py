@@ -1,7 +1,7 @@
 """Takes the pictures of the docs from the real dashboard: `python -m docs.screenshots [FOLDER]`.
 
-The demo audit is computed when it is not in the workspace yet. `--all` takes every page at both
-sizes, light and dark, to be looked at.
+The demo audit is computed when it is not in the workspace yet. `--all` takes every page at five
+sizes, from a telephone to a desk, light and dark, to be looked at.
 """
 
 import argparse
@@ -16,7 +16,8 @@ from trust_core.storage.audit_files import Audit
 from trust_core.storage.workspace import workspace_folder
 
 ROOT = Path(__file__).parents[1]
-LARGE, LAPTOP = (1440, 900), (1280, 720)
+LARGE = (1440, 900)
+SIZES = (LARGE, (1280, 720), (900, 1000), (768, 1024), (390, 844))
 FIRST_TIME = 120_000  # ms: the evidence view of an audit learns its surroundings once
 
 
@@ -52,11 +53,11 @@ def main() -> None:
     """Take the pictures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, nargs="?", default=ROOT / "docs")
-    parser.add_argument("--all", action="store_true", help="both sizes, light and dark")
+    parser.add_argument("--all", action="store_true", help="five sizes, light and dark")
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
     looks = (
-        [(size, scheme) for size in (LARGE, LAPTOP) for scheme in ("light", "dark")]
+        [(size, scheme) for size in SIZES for scheme in ("light", "dark")]
         if options.all
         else [(LARGE, "light")]
     )

@@ -90,7 +90,7 @@ def show(audit: Audit) -> None:
         "lowering the decision threshold); the bar is the 95 % interval."
     )
     st.html(section("1 Is it worth it?", legend))
-    left, right = st.columns([5, 2], gap="large")
+    left, right = st.container(key="beside-decide").columns([5, 2], gap="large")
     every = bool(st.session_state.get(EVERY))
     with left:
         draw_indicators(audit, role, point, demand.recall, every=every)

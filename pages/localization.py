@@ -48,7 +48,7 @@ def show(audit: Audit) -> None:
     st.html(sentences.metric_cards(found, settings))
     st.html(f'<p class="quiet">{sentences.why_they_differ(masks.truth)}</p>')
 
-    left, middle, right = st.columns([5, 5, 3], gap="large")
+    left, middle, right = st.container(key="beside-localization").columns([5, 5, 3], gap="large")
     with left:
         legend = "Found defects, with counts; the bar is the 95 % interval."
         st.html(section("By size of the defect", legend))

@@ -57,7 +57,7 @@ def show(audit: Audit) -> None:
     show_finding_html(f"{caught_html(counts)}.", detail)
     choose = partial(click, audit)
 
-    left, right = st.columns([2, 1], gap="large")
+    left, right = st.container(key="beside-tradeoff").columns([2, 1], gap="large")
     with left:
         chart = st.container()
         legend = (

@@ -10,10 +10,11 @@ import hashlib
 import hmac
 import json
 import os
+import re
 import secrets
 from collections.abc import Callable, Collection
 from html import escape
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import quote, urlencode
 
 from starlette.datastructures import MutableHeaders
 from starlette.requests import HTTPConnection
@@ -30,6 +31,7 @@ SHORTEST_TOKEN = 16  # characters
 TOKEN = "token"  # noqa: S105 - the query parameter
 HEALTH = "/_stcore/health"  # says "ok" to anybody
 SIGN_IN = ("/auth/login", "/auth/logout", "/oauth2callback")
+HOST = re.compile(r"(?P<name>[a-z0-9._-]+|\[[0-9a-f:.]+\])(:\d{1,5})?", re.IGNORECASE)
 REMEMBERED = 7 * 24 * 3600  # seconds that a browser keeps its cookie
 HEADERS = {
     "content-security-policy": "frame-ancestors 'self'",
@@ -76,7 +78,8 @@ class Gate:
         token: str = "",
         open_paths: Collection[str] = (),
     ) -> None:
-        self.app, self.admits, self.hosts = app, admits, frozenset(hosts)
+        self.app, self.admits = app, admits
+        self.hosts = frozenset(host.casefold() for host in hosts)
         self.answer, self.token, self.open_paths = answer, token, {HEALTH, *open_paths}
         _standing.append(self)
 
@@ -96,11 +99,12 @@ class Gate:
     def _refusal(self, asked: HTTPConnection) -> Response | None:
         """What is answered instead; None lets it through."""
         host, origin = asked.headers.get("host", ""), asked.headers.get("origin")
-        if _name(f"//{host}") not in self.hosts:
+        if _name(host) not in self.hosts:
             return _plain("This dashboard does not go by that name.")
-        if origin is not None and urlsplit(origin).netloc != host:
+        if origin is not None and origin not in (f"http://{host}", f"https://{host}"):
             return _plain("A page from elsewhere may not use this dashboard.")
-        if asked.url.path in self.open_paths or self.admits(asked):
+        # Not `asked.url`, which is put together from the header that names the host.
+        if asked.scope["path"] in self.open_paths or self.admits(asked):
             return self._without_token(asked) if TOKEN in asked.query_params else None
         given = asked.query_params.get(TOKEN, "")
         if self.token and hmac.compare_digest(given.encode(), self.token.encode()):
@@ -110,7 +114,7 @@ class Gate:
     def _without_token(self, asked: HTTPConnection) -> Response:
         """The same address without the token, which the browser keeps as a cookie from now on."""
         rest = [(k, v) for k, v in asked.query_params.multi_items() if k != TOKEN]
-        path = "/" + asked.url.path.lstrip("/")  # `//elsewhere` would lead away
+        path = "/" + quote(asked.scope["path"].lstrip("/\\"))  # `//elsewhere` would lead away
         answer = RedirectResponse(f"{path}?{urlencode(rest)}" if rest else path, 303)
         given = asked.query_params[TOKEN]
         if self.token and hmac.compare_digest(given.encode(), self.token.encode()):
@@ -217,12 +221,10 @@ def users() -> frozenset[str]:
     return frozenset(name.strip().casefold() for name in given if name.strip())
 
 
-def _name(address: str) -> str:
-    """The host of an address, without its port; "" where it is none."""
-    try:
-        return (urlsplit(address).hostname or "").rstrip(".")
-    except ValueError:
-        return ""
+def _name(host: str) -> str:
+    """The name in a Host header, without its port; "" where it is none."""
+    found = HOST.fullmatch(host)
+    return found["name"].strip("[]").rstrip(".").casefold() if found else ""
 
 
 def _plain(sentence: str) -> Response:

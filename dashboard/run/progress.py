@@ -30,10 +30,15 @@ def folder_of(name: str) -> Path:
         StoreError: not a plain name, or nothing was ever started there.
     """
     folder = workspace_folder() / name
-    plain = Path(name).name == name and name not in ("", ".", "..")
-    if not plain or (jobs.read_job(folder) is None and not folder.is_dir()):
+    try:
+        plain = bool(name) and Path(name).name == name and not name.startswith(".")
+        found = plain and (jobs.read_job(folder) is not None or folder.is_dir())
+    except (OSError, ValueError):  # longer than a name may be, or of no letters
+        found = False
+    if not found:
+        shown = "".join(letter if letter.isprintable() else "\ufffd" for letter in name[:80])
         raise StoreError(
-            f"There is no run '{name}' in {workspace_folder()}; it may have been deleted."
+            f"There is no run '{shown}' in {workspace_folder()}; it may have been deleted."
         )
     return folder
 

@@ -110,6 +110,40 @@ def test_another_origin_and_another_name_are_refused_with_the_cookie_too():
     assert client.get("/", headers={"host": "127.0.0.1:1@evil.example"}).status_code == 403
 
 
+@pytest.mark.parametrize("trick", ["/_stcore/health?", "/_stcore/health#", ":8501/_stcore/health?"])
+def test_what_is_open_is_told_by_the_path_and_by_no_header(trick):
+    client = guarded()
+    for header in ({"host": f"127.0.0.1{trick}"}, {"host": f"127.0.0.1:8501{trick}"}):
+        assert client.get("/media/picture.png", headers=header).status_code == 403
+    with pytest.raises(WebSocketDisconnect):
+        hears(client, host=f"127.0.0.1{trick}")
+
+
+@pytest.mark.parametrize(
+    "origin", ["http://[", "http://127.0.0.1:8501@evil.example", "//127.0.0.1:8501", ""]
+)
+def test_an_origin_that_is_none_is_refused(origin):
+    client = guarded()
+    client.cookies.set(*access.cookie(TOKEN))
+    assert client.get("/", headers={"origin": origin}).status_code == 403
+
+
+def test_a_name_is_one_however_it_is_written():
+    client = guarded(hosts=["audit.Example.com", "::1"])
+    client.cookies.set(*access.cookie(TOKEN))
+    for host, status in (
+        ("Audit.Example.com:8501", 200),
+        ("audit.example.com.", 200),
+        ("[::1]:8501", 200),
+        ("", 403),
+        ("audit.example.com:port", 403),
+        ("audit.example.com evil", 403),
+    ):
+        cookie = "=".join(access.cookie(TOKEN))
+        answer = client.get("/", headers={"host": host, "cookie": cookie})
+        assert answer.status_code == status, host
+
+
 def test_health_is_told_to_anybody_and_every_answer_forbids_foreign_frames():
     client = guarded()
     assert client.get(access.HEALTH).text == "what is behind"

@@ -317,7 +317,7 @@ def test_a_path_outside_is_refused(fresh):
 
 
 def test_a_run_that_is_not_there_says_so(page):
-    for name in ("nothing", "../..", "."):
+    for name in ("nothing", "../..", ".", ".deleted", "a\0b", "x" * 300):
         page.query_params["run"] = name
         page.run()
         assert "There is no run" in text(page)

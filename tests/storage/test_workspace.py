@@ -96,9 +96,23 @@ def test_a_damaged_audit_is_listed_as_such(demo: Path, text: str):
 
 @pytest.mark.parametrize(
     "name",
-    ["", ".", "..", "../demo", "/etc", "nope", "demo/maps", "a\0b", "x" * 256, "ä" * 200, "\ud800"],
+    [
+        "",
+        ".",
+        "..",
+        "../demo",
+        "/etc",
+        "nope",
+        "demo/maps",
+        "a\0b",
+        "x" * 256,
+        "ä" * 200,
+        "\ud800",
+        ".cache",
+    ],
 )
 def test_only_a_plain_name_of_an_audit_opens_a_folder(demo: Path, name: str):
+    (demo.parent / ".cache").mkdir()
     with pytest.raises(StoreError, match="There is no audit") as caught:
         folder_of(name)
     assert len(str(caught.value).encode()) < 500  # it can be shown

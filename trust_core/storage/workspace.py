@@ -84,11 +84,12 @@ def folder_of(name: str) -> Path:
     """The folder of an audit by its name in the workspace.
 
     Raises:
-        StoreError: not a plain name, or no such folder.
+        StoreError: not a plain name, a hidden one, or no such folder.
     """
     folder = workspace_folder() / name
     try:
-        found = Path(name).name == name and name not in ("", "..") and folder.is_dir()
+        hidden = name.startswith(".")  # half a folder, or a discarded one
+        found = bool(name) and Path(name).name == name and not hidden and folder.is_dir()
     except (OSError, ValueError):  # longer than a name may be, or of no letters
         found = False
     if not found:

@@ -1,17 +1,40 @@
 """Results that pages keep for all sessions, and how an audit counts when they are looked up."""
 
+import hashlib
+import os
 from collections.abc import Callable
+from functools import wraps
 from operator import attrgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, ParamSpec, TypeVar
 
+import pandas as pd
 import streamlit as st
 
-from trust_core.model.facts import ModelOptions
+from trust_core.data.samples import Dataset
+from trust_core.sandbox import GIBIBYTE, OPENING, GivenUp, Limits, Sandbox
 from trust_core.storage.audit_files import Audit
 
-if TYPE_CHECKING:
-    from trust_core.model.detector import Detector
+Given = ParamSpec("Given")
+Found = TypeVar("Found")
+Keys = dict[str | type[Any], Callable[[Any], Any]]
+
+HOUR = 3600.0
+LOOKS = "trust_core.audit.looks"
+SANDBOX = Sandbox(LOOKS)
+"""Where everything foreign is opened, so that neither its weight nor its death is the server's."""
+HALF_MEMORY = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+WORKER_LIMITS = Limits(
+    seconds=900,
+    memory=max(2 * GIBIBYTE, HALF_MEMORY),
+    advice="This machine may be too small for it; it is tried again in an hour.",
+)
+PART_LOOKS = "trust_core.audit.part_looks"
+WORKER, BACKGROUND = Sandbox(PART_LOOKS), Sandbox(PART_LOOKS)
+"""Where audited models run, and whatever else needs PyTorch: the server has none.
+
+The second one is for what takes long. None is `SANDBOX`: what holds up one must not hold up others.
+"""
 
 
 def file_key(path: Path) -> tuple[object, ...]:
@@ -22,26 +45,50 @@ def file_key(path: Path) -> tuple[object, ...]:
     return str(path), status.st_mtime_ns, status.st_size
 
 
+def data_key(data: Dataset) -> str:
+    """Changes when anything in the table of samples does."""
+    rows = pd.util.hash_pandas_object(data.samples, index=False).to_numpy().tobytes()
+    return hashlib.sha256(rows).hexdigest()
+
+
 # Of `st.cache_data` and `st.cache_resource`: an audit is another one when its key is.
-BY_KEY: dict[str | type[Any], Callable[[Any], Any]] = {Audit: attrgetter("key")}
-FILES: dict[str | type[Any], Callable[[Any], Any]] = {type(Path()): file_key}
+BY_KEY: Keys = {Audit: attrgetter("key")}
+KEYS: Keys = {**BY_KEY, type(Path()): file_key, Dataset: data_key}
 
 
-def audited_detector(audit: Audit) -> "Detector":
-    """The audited model, opened once for all sessions together.
-
-    Raises:
-        ModelError: the file is gone, is another one, or cannot be opened.
-    """
-    # PyTorch takes seconds to load: only who computes something anew waits for it.
-    from trust_core.audit.reopen import reopen_detector
-
-    return reopen_detector(audit, _detector)
+def opening(file: Path) -> Limits:
+    """What opening a file may take: 2 GiB, or what a large one needs to be converted."""
+    return Limits(OPENING.seconds, max(OPENING.memory, 4 * size(file)))
 
 
-@st.cache_resource(max_entries=2, ttl=3600.0, show_spinner="Opening the model …", hash_funcs=FILES)
-def _detector(path: Path, options: ModelOptions) -> "Detector":
-    """The detector, ready to run; two are kept for all sessions together."""
-    from trust_core.model.open import open_detector
+def size(file: Path) -> int:
+    """Bytes of a file; 0 of anything else."""
+    return file.stat().st_size if file.is_file() else 0
 
-    return open_detector(path, options)
+
+def remembered(
+    entries: int, spinner: str | bool = False
+) -> Callable[[Callable[Given, Found]], Callable[Given, Found]]:
+    """`st.cache_data` for what a sandbox answers: what was given up is not tried at every move."""
+
+    def decorate(function: Callable[Given, Found]) -> Callable[Given, Found]:
+        @wraps(function)
+        def told(*given: Given.args, **named: Given.kwargs) -> Found | GivenUp:
+            try:
+                return function(*given, **named)
+            except GivenUp as problem:
+                return problem
+
+        keep = st.cache_data(max_entries=entries, ttl=HOUR, show_spinner=spinner, hash_funcs=KEYS)
+        kept = keep(told)
+
+        @wraps(function)
+        def found(*given: Given.args, **named: Given.kwargs) -> Found:
+            answer = kept(*given, **named)
+            if isinstance(answer, GivenUp):
+                raise answer
+            return answer
+
+        return found
+
+    return decorate

@@ -4,8 +4,10 @@ from functools import partial
 
 import streamlit as st
 
+from dashboard.cache import WORKER
 from dashboard.parts.grid import show_grid
 from dashboard.parts.label_review import show_label_review
+from dashboard.parts.part import show_part
 from dashboard.parts.url_state import LABELS, LOOK, PART, read_filters, write_parts_url
 from dashboard.placeholder import placeholder
 from dashboard.sealed_roles import ask_to_open
@@ -18,14 +20,13 @@ from trust_core.storage.audit_files import Audit
 
 def draw(audit: Audit) -> None:
     """Draw the grid, the open part, the review of labels, or what the seal of these is for."""
+    WORKER.start()  # it loads what draws a part while one is being chosen
     point = read_point(audit)
     filters = read_filters(audit, point)
     sealed = closed_seals(audit, roles_of(point.role))
     opened, labels = st.query_params.get(PART), st.query_params.get(LABELS)
     with placeholder("parts-view", (audit.key, opened, labels, st.query_params.get(LOOK)))():
         if opened:
-            from dashboard.parts.part import show_part
-
             show_part(audit, point, filters, opened)
         elif sealed:
             ask_to_open(audit, sealed, "the photos were looked at")

@@ -3,8 +3,8 @@
 import streamlit as st
 
 from dashboard import shell
+from dashboard.cache import SANDBOX
 from dashboard.run import files, form
-from dashboard.run.cache import SANDBOX
 from dashboard.run.check import check, show_findings
 from dashboard.run.data import choose_data
 from dashboard.run.model import choose_model

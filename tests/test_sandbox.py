@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from trust_core import sandbox as module
 from trust_core.errors import LabelsNeeded
-from trust_core.sandbox import GivenUp, Limits, Sandbox
+from trust_core.sandbox import GivenUp, Limits, Sandbox, own_memory
 
 SHORT = Limits(seconds=1, memory=2**28)
 
@@ -102,6 +103,84 @@ def test_two_calls_at_once_do_not_wait_for_each_other(sandbox):
         assert call(sandbox, "double", 1) == 2
         assert not stuck.done()
         assert isinstance(stuck.exception(), GivenUp)
+
+
+def test_secrets_of_the_environment_stay_outside(monkeypatch):
+    for name in ("TRUST_CORE_TOKEN", "AWS_SECRET_ACCESS_KEY", "HARMLESS"):
+        monkeypatch.setenv(name, "a value")
+    sandbox = Sandbox("tests.sandboxed")
+    assert call(sandbox, "variable", "TRUST_CORE_TOKEN") is None
+    assert call(sandbox, "variable", "AWS_SECRET_ACCESS_KEY") is None
+    assert call(sandbox, "variable", "HARMLESS") == "a value"
+    sandbox.close()
+
+
+def test_it_says_what_to_do(sandbox):
+    limits = Limits(1, 2**28, "Buy a larger machine.")
+    with pytest.raises(GivenUp, match=r"of memory\. Buy a larger machine\.$"):
+        call(sandbox, "take_memory", limits=limits)
+
+
+def test_memory_is_watched_where_there_is_no_proc(sandbox, monkeypatch):
+    known = own_memory(os.getpid())
+    monkeypatch.setattr(module, "PROC", Path("/no-such-folder"))
+    assert own_memory(os.getpid()) > known / 2 > 0
+    assert own_memory(2**22) == 0
+    with pytest.raises(GivenUp, match=r"more than 0\.25 GiB of memory"):
+        call(sandbox, "take_memory")
+
+
+def test_what_a_call_has_kept_stays_unless_it_is_too_big(sandbox, monkeypatch):
+    pid, _ = call(sandbox, "whereabouts")
+    call(sandbox, "keep", 2**24)
+    assert call(sandbox, "whereabouts")[0] == pid
+    monkeypatch.setattr(module, "MOST_KEPT", 2**25)
+    assert call(sandbox, "keep", 2**26) == 2**24 + 2**26
+    assert call(sandbox, "whereabouts")[0] != pid
+    assert call(sandbox, "keep", 1) == 1
+
+
+def test_what_nobody_asks_ends_and_comes_back_when_it_is_asked():
+    sandbox = Sandbox("tests.sandboxed", idle=0.3)
+    pid, folder = call(sandbox, "whereabouts")
+    end = time.monotonic() + 20
+    while Path(folder).exists():
+        assert time.monotonic() < end, "it goes on"
+        time.sleep(0.05)
+    assert call(sandbox, "whereabouts")[0] != pid
+    sandbox.close()
+
+
+def test_a_call_ends_with_the_sandbox():
+    sandbox = Sandbox("tests.sandboxed")
+    folder = Path(call(sandbox, "whereabouts")[1])
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(call, sandbox, "wait")
+        while not list(folder.iterdir()):  # it has begun
+            time.sleep(0.02)
+        sandbox.close()
+        assert isinstance(waiting.exception(20), GivenUp)
+    assert not folder.exists()
+
+
+def test_nothing_is_left_of_a_caller_that_was_killed():
+    code = (
+        "import sys; from trust_core.sandbox import Sandbox\n"
+        "sandbox = Sandbox('tests.sandboxed')\n"
+        "print(sandbox.call('tests.sandboxed:whereabouts', what='it')[1], flush=True)\n"
+        "sys.stdin.read()\n"
+    )
+    caller = subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    folder = Path(caller.stdout.readline().strip())
+    assert folder.is_dir()
+    caller.kill()
+    caller.wait()
+    end = time.monotonic() + 20
+    while folder.exists():
+        assert time.monotonic() < end, "its folder is left"
+        time.sleep(0.05)
 
 
 def test_nothing_is_left_when_it_closes():

@@ -1,8 +1,10 @@
 """Calls in a killable process of their own: bounded memory and processor time, no network.
 
-What strangers have made is opened there, so that whatever it does, the caller goes on and has one
-sentence to tell. The process loads its modules once and then forks: a call that ends in death costs
-the next one nothing. Requests and answers are pickles in pipes, between processes of one program.
+What strangers have made is opened there, and what a page asks of a model is computed there, so that
+whatever happens, the caller goes on and has one sentence to tell. The process loads its modules
+once and then forks: a call that ends in death costs the next one nothing. What a fork keeps between
+calls stays warm, unless it grows too big; what nobody asks for long ends. Requests and answers are
+pickles in pipes, between processes of one program.
 """
 
 import atexit
@@ -10,6 +12,7 @@ import ctypes
 import importlib
 import os
 import pickle
+import re
 import resource
 import select
 import shutil
@@ -31,9 +34,13 @@ from typing import Any, NoReturn
 from trust_core.errors import TrustError
 
 GIBIBYTE = 2**30
-WATCH_SECONDS = 0.05  # between looks at the memory of a process
+WATCH_SECONDS, SLOW_WATCH_SECONDS = 0.05, 0.25  # between looks at the memory of a process
 PATIENCE = 10  # a call may last so many times as long as it may compute: disks are slow
 MOST_PROCESSES = 2
+IDLE_SECONDS = 900.0  # after which a process that nobody asks ends
+MOST_KEPT = 2 * GIBIBYTE  # of memory between calls; a fork that keeps more makes room for a new one
+PROC = Path("/proc")
+SECRET = re.compile("TOKEN|SECRET|PASSW|CREDENTIAL|_KEY")  # in the name of a variable: stays here
 NOTICE = struct.Struct("!Bq")  # READY or DIED; a process id or a status of `os.waitpid`
 READY, DIED = 1, 2
 CHUNK = 1 << 20
@@ -51,10 +58,12 @@ class Limits:
     Attributes:
         seconds: of processor time, all threads together.
         memory: bytes above what the process has before the call.
+        advice: what to do when it takes more, a sentence.
     """
 
     seconds: int = 60
     memory: int = 2 * GIBIBYTE
+    advice: str = "Check that it is the file you meant."
 
 
 OPENING = Limits()
@@ -70,21 +79,22 @@ class Sandbox:
     Args:
         modules: to be loaded, dotted names; they must neither start threads nor compute when they
             are imported.
+        idle: seconds after which a process that nobody asks ends.
     """
 
-    def __init__(self, *modules: str) -> None:
-        self._modules = modules
+    def __init__(self, *modules: str, idle: float = IDLE_SECONDS) -> None:
+        self._modules, self._idle = modules, idle
+        self._all: list[_Process] = []
         self._free: list[_Process] = []
-        self._count = 0
         self._changed = threading.Condition()
+        self._watched = False
         atexit.register(self.close)
 
     def start(self) -> None:
         """Have a process load its modules, unless there is one; returns at once."""
         with self._changed:
-            if self._count == 0:
-                self._free.append(_Process(self._modules))
-                self._count = 1
+            if not self._all:
+                self._free.append(self._new())
 
     def call(self, function: str, *arguments: object, what: str, limits: Limits = OPENING) -> Any:  # noqa: ANN401
         """What a function returns, or the `TrustError` that it raises.
@@ -113,32 +123,57 @@ class Sandbox:
         raise found
 
     def close(self) -> None:
-        """End the processes that are idle, and remove their temporary folders."""
+        """End all processes, whatever they do, and remove their temporary folders."""
         with self._changed:
-            while self._free:
-                self._free.pop().end()
-                self._count -= 1
+            for process in self._all[:]:
+                if process in self._free:
+                    self._end(process)
+                else:
+                    process.kill()  # whoever waits for its answer is told, and ends it
+            self._free.clear()
 
     @contextmanager
     def _process(self) -> Iterator["_Process"]:
         """A process for one call alone."""
         with self._changed:
-            self._changed.wait_for(lambda: self._free or self._count < MOST_PROCESSES)
-            if self._free:
-                process = self._free.pop()
-            else:
-                process = _Process(self._modules)
-                self._count += 1
+            self._changed.wait_for(lambda: self._free or len(self._all) < MOST_PROCESSES)
+            process = self._free.pop() if self._free else self._new()
         try:
             yield process
         finally:
             with self._changed:
                 if process.is_sound():
+                    process.used = time.monotonic()
                     self._free.append(process)
                 else:
-                    process.end()
-                    self._count -= 1
+                    self._end(process)
                 self._changed.notify()
+
+    def _new(self) -> "_Process":
+        """One process more; the lock is held."""
+        process = _Process(self._modules)
+        self._all.append(process)
+        if not self._watched:
+            self._watched = True
+            threading.Thread(target=self._end_idle, daemon=True).start()
+        return process
+
+    def _end(self, process: "_Process") -> None:
+        process.end()
+        self._all.remove(process)
+
+    def _end_idle(self) -> None:
+        """End what nobody has asked for long, until nothing is left."""
+        while True:
+            time.sleep(self._idle / 10)
+            with self._changed:
+                long_ago = time.monotonic() - self._idle
+                for process in [one for one in self._free if one.used < long_ago]:
+                    self._free.remove(process)
+                    self._end(process)
+                if not self._all:
+                    self._watched = False
+                    return
 
 
 class _Process:
@@ -156,7 +191,7 @@ class _Process:
             pass_fds=(notices,),
             start_new_session=True,
             env={
-                **os.environ,
+                **{name: value for name, value in os.environ.items() if not SECRET.search(name)},
                 "PYTHONPATH": os.pathsep.join(paths),
                 "TMPDIR": self.folder,
                 "HF_HUB_OFFLINE": "1",
@@ -169,7 +204,9 @@ class _Process:
         self.requests, self.answers = self.process.stdin.fileno(), self.process.stdout.fileno()
         os.set_blocking(self.answers, False)
         self.pid = 0  # of the fork that answers
+        self.fresh = 0  # bytes that it had at first
         self.busy = False
+        self.used = time.monotonic()
 
     def is_sound(self) -> bool:
         """Whether it can take another call."""
@@ -181,18 +218,23 @@ class _Process:
         try:
             while self.pid == 0:
                 self.pid = self._notice(READY)
+                self.fresh = own_memory(self.pid) if self.pid else 0
             _write(self.requests, request)
-            return self._answer(what, limits)
+            answer = self._answer(what, limits)
         except (BrokenPipeError, EOFError) as error:
-            raise GivenUp(
-                f"{what}: the process that opens foreign files ended; try again."
-            ) from error
+            raise GivenUp(f"{what}: the process that was asked has ended; try again.") from error
+        if own_memory(self.pid) > self.fresh + MOST_KEPT:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
+            self.pid = 0
+        return answer
 
     def _answer(self, what: str, limits: Limits) -> bytes:
         content, reason = bytearray(), ""
-        at_first, end = _own_memory(self.pid), time.monotonic() + PATIENCE * limits.seconds
+        at_first, end = own_memory(self.pid), time.monotonic() + PATIENCE * limits.seconds
+        pause, looked = WATCH_SECONDS if PROC.is_dir() else SLOW_WATCH_SECONDS, 0.0
         while True:
-            ready, _, _ = select.select([self.answers, self.notices], [], [], WATCH_SECONDS)
+            ready, _, _ = select.select([self.answers, self.notices], [], [], pause)
             if self.answers in ready:
                 chunk = os.read(self.answers, CHUNK)
                 if not chunk:
@@ -210,8 +252,9 @@ class _Process:
                 if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGXCPU:
                     reason = "time"
                 raise GivenUp(_given_up(what, reason, limits))
-            if not reason:
-                if _own_memory(self.pid) > at_first + limits.memory:
+            if not reason and time.monotonic() >= looked + pause:
+                looked = time.monotonic()
+                if own_memory(self.pid) > at_first + limits.memory:
                     reason = "memory"
                 elif time.monotonic() > end:
                     reason = "time"
@@ -226,17 +269,21 @@ class _Process:
         kind, value = NOTICE.unpack(found)
         return value if kind == wanted else 0
 
-    def end(self) -> None:
-        """Kill it, forks included, and remove what it has written."""
+    def kill(self) -> None:
+        """End it, forks included, and remove what it has written."""
         with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def end(self) -> None:
+        """Kill it, and close the pipes to it."""
+        self.kill()
         for stream in (self.process.stdin, self.process.stdout):
             if stream is not None:
                 with suppress(OSError):
                     stream.close()
         os.close(self.notices)
-        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def _given_up(what: str, reason: str, limits: Limits) -> str:
@@ -246,17 +293,27 @@ def _given_up(what: str, reason: str, limits: Limits) -> str:
     elif reason == "time":
         cause = f"it took more than {limits.seconds} s of processor time"
     else:
-        cause = "it broke the process that opens foreign files"
-    return f"{what} was given up: {cause}. Check that it is the file you meant."
+        cause = "it broke the process that it ran in"
+    return f"{what} was given up: {cause}. {limits.advice}"
 
 
-def _own_memory(pid: int) -> int:
-    """Bytes that a process has for itself; 0 where the system does not tell."""
-    try:
-        with Path(f"/proc/{pid}/status").open() as file:
-            return next((int(line.split()[1]) * 1024 for line in file if line[:8] == "RssAnon:"), 0)
-    except OSError:
-        return 0
+def own_memory(pid: int) -> int:
+    """Bytes of memory that a process has in use; 0 for one that has ended.
+
+    Where there is no `/proc` (macOS), `ps` counts what it shares with others too; only how it grows
+    is of use then.
+    """
+    if PROC.is_dir():
+        try:
+            with (PROC / str(pid) / "status").open() as file:
+                lines = (line.split() for line in file if line.startswith("RssAnon:"))
+                return next((int(words[1]) * 1024 for words in lines), 0)
+        except OSError:
+            return 0
+    told = subprocess.run(  # noqa: S603 - a program of the system, and a number
+        ["/bin/ps", "-o", "rss=", "-p", str(pid)], capture_output=True, text=True, check=False
+    )
+    return int(told.stdout.strip() or 0) * 1024
 
 
 def _write(pipe: int, content: bytes) -> None:
@@ -284,7 +341,7 @@ def _read(pipe: int) -> bytes:
 
 def keep_forks(notices: int, modules: Sequence[str]) -> None:
     """Load modules, then have one fork after the other answer, until nobody asks any more."""
-    answers = os.dup(1)
+    answers, folder = os.dup(1), Path(os.environ["TMPDIR"])
     os.dup2(2, 1)  # what libraries print is no answer
     for module in modules:
         importlib.import_module(module)
@@ -294,10 +351,11 @@ def keep_forks(notices: int, modules: Sequence[str]) -> None:
             _serve(answers)
         os.write(notices, NOTICE.pack(READY, pid))
         _, status = os.waitpid(pid, 0)
-        if status == 0:  # the caller is gone
+        if status == 0:  # the caller is gone, perhaps without a chance to clear up
+            shutil.rmtree(folder, ignore_errors=True)
             return
-        for left in Path(tempfile.gettempdir()).iterdir():
-            shutil.rmtree(left) if left.is_dir() and not left.is_symlink() else left.unlink()
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(mode=0o700, exist_ok=True)
         os.write(notices, NOTICE.pack(DIED, status))
 
 

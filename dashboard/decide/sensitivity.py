@@ -1,43 +1,22 @@
 """Decide, 1: would another layer, map, mask or strength change the verdict? Tried on demand."""
 
-from dataclasses import dataclass
 from html import escape
-from typing import TYPE_CHECKING
+from typing import cast
 
-import pandas as pd
 import streamlit as st
 
+from dashboard.cache import BACKGROUND, WORKER_LIMITS
 from dashboard.chart import chart, drawing
 from dashboard.shell import errors_shown
 from trust_core.decision.indicators.registry import SHIFT_NAME
-from trust_core.decision.journal import require_open
+from trust_core.decision.tuning.sensitivity import Sensitivity
+from trust_core.decision.tuning.trial import Trial
 from trust_core.figures import decide
 from trust_core.figures.words.markup import quiet
 from trust_core.storage.audit_files import Audit
 
-if TYPE_CHECKING:  # brings torch, which the rest of the page has no use for
-    from trust_core.decision.tuning.sensitivity import Sensitivity
-
+TRIAL = "Trying every choice"
 VERDICT_WORDS = {"green": "better", "amber": "not decided", "red": "worse"}
-
-
-@dataclass(frozen=True)
-class Trial:
-    """What trying every choice showed.
-
-    Attributes:
-        choices: how many there are.
-        better: share of them that rank better than threshold shift on `tune`.
-        sentence: whether the best of them is worth taking.
-        sensitivity: of the chosen one, on the images of a role.
-        columns: the indicators it found, with the `sample_id` of each image; None on `tune`.
-    """
-
-    choices: int
-    better: float
-    sentence: str
-    sensitivity: "Sensitivity"
-    columns: pd.DataFrame | None
 
 
 def show_trial(audit: Audit, role: str) -> None:
@@ -58,9 +37,8 @@ def show_trial(audit: Audit, role: str) -> None:
             trial = _trial(audit, str(audit.folder), audit.id, role)
         if not st.session_state.get(wanted):
             if trial.columns is not None:  # what was found joins the chart
-                from trust_core.decision.indicators.stored import add_indicators
-
-                add_indicators(audit, trial.columns)
+                function = "trust_core.decision.indicators.stored:add_indicators"
+                BACKGROUND.call(function, audit, trial.columns, what=TRIAL, limits=WORKER_LIMITS)
             st.session_state[wanted] = True
             st.rerun()
         _show(trial)
@@ -82,17 +60,11 @@ def _show(trial: Trial) -> None:
 
 @st.cache_resource(max_entries=4, show_spinner=False)
 def _trial(_audit: Audit, folder: str, key: str, role: str) -> Trial:
-    from trust_core.decision.tuning.autotune import tune_overlaps
-    from trust_core.decision.tuning.sensitivity import sensitivity
-
-    require_open(_audit, [role])
-    tuned = tune_overlaps(_audit)
-    near = sensitivity(tuned.overlaps, tuned.search.candidate, role)
-    search, columns = tuned.search, tuned.columns if role == "test" else None
-    return Trial(len(search.auroc), search.better, search.sentence, near, columns)
+    function = "trust_core.decision.tuning.trial:try_choices"
+    return cast(Trial, BACKGROUND.call(function, _audit, role, what=TRIAL, limits=WORKER_LIMITS))
 
 
-def _sensitivity_sentence(found: "Sensitivity") -> str:
+def _sensitivity_sentence(found: Sensitivity) -> str:
     mine = next(point.colour for point in found.points if point.chosen)
     others = [point.colour for point in found.points if not point.chosen]
     where = "the sealed images of test" if found.role == "test" else "the images for choosing"

@@ -1,9 +1,11 @@
 """Deploy, 2: the guard and the report, made of an operating point on demand."""
 
 from functools import partial
+from typing import cast
 
 import streamlit as st
 
+from dashboard.cache import BACKGROUND, WORKER_LIMITS
 from dashboard.deploy.makings import Making, show_making
 from dashboard.person import ask_person, person
 from trust_core.decision.certificate import Demand
@@ -11,8 +13,10 @@ from trust_core.decision.journal import entries
 from trust_core.decision.line_costs import Line
 from trust_core.decision.operating_point import OperatingPoint
 from trust_core.deploy.package import guard_zip
+from trust_core.deploy.report.content import ReportSettings
 from trust_core.storage.audit_files import Audit
 
+DEPLOY_LOOKS = "trust_core.deploy.looks"
 AUDIT_RATES = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2)
 RATE = "deploy-audit-rate"
 RATE_HELP = (
@@ -100,7 +104,7 @@ def _rate() -> float:
 
 
 def _report(audit: Audit, demand: Demand, line: Line, who: str) -> bytes:
-    from trust_core.deploy.report.content import ReportSettings
-    from trust_core.deploy.report.write import make_report
-
-    return make_report(audit, ReportSettings(demand=demand, line=line, person=who)).page
+    settings = ReportSettings(demand=demand, line=line, person=who)
+    function = f"{DEPLOY_LOOKS}:report_page"
+    found = BACKGROUND.call(function, audit, settings, what="The report", limits=WORKER_LIMITS)
+    return cast(bytes, found)

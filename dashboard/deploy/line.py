@@ -2,22 +2,20 @@
 
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO, cast
 
 import streamlit as st
 
-from dashboard.cache import BY_KEY
+from dashboard.cache import BY_KEY, SANDBOX, opening
 from dashboard.chart import chart, drawing
 from dashboard.shell import errors_shown
 from trust_core.decision.operating_point import OperatingPoint
+from trust_core.deploy.drift import Drift
+from trust_core.deploy.reference import Reference, line_reference
 from trust_core.figures.drift import evidence_chart
 from trust_core.figures.words.markup import bold_numbers, quiet, table
 from trust_core.figures.words.numbers import number_text, percent
 from trust_core.storage.audit_files import Audit
-
-if TYPE_CHECKING:
-    from trust_core.deploy.drift import Drift
-    from trust_core.deploy.reference import Reference
 
 
 def show_line(audit: Audit, point: OperatingPoint) -> None:
@@ -38,17 +36,18 @@ def show_line(audit: Audit, point: OperatingPoint) -> None:
         _draw(_compare(audit, point, log, labels))
 
 
-def _compare(
-    audit: Audit, point: OperatingPoint, log: BinaryIO, labels: BinaryIO | None
-) -> "Drift":
-    from trust_core.deploy.drift import drift
-    from trust_core.deploy.line_log import read_labels, read_line
-
-    with tempfile.TemporaryDirectory() as place:
-        table = read_line(_kept(log, Path(place), "log"))
-        returned = read_labels(_kept(labels, Path(place), "labels")) if labels else None
+def _compare(audit: Audit, point: OperatingPoint, log: BinaryIO, labels: BinaryIO | None) -> Drift:
     reference = _reference(audit, point.indicator, point.strength)
-    return drift(reference, table, threshold=point.threshold, labels=returned)
+    with tempfile.TemporaryDirectory() as place:
+        kept = _kept(log, Path(place), "log")
+        returned = _kept(labels, Path(place), "labels") if labels else None
+        found = SANDBOX.call(
+            "trust_core.deploy.drift:drift_of_files",
+            *(reference, kept, returned, point.threshold),
+            what=log.name,
+            limits=opening(kept),
+        )
+    return cast(Drift, found)
 
 
 def _kept(upload: BinaryIO, place: Path, stem: str) -> Path:
@@ -59,13 +58,11 @@ def _kept(upload: BinaryIO, place: Path, stem: str) -> Path:
 
 
 @st.cache_data(max_entries=8, show_spinner=False, hash_funcs=BY_KEY)
-def _reference(audit: Audit, indicator: str, strength: float) -> "Reference":
-    from trust_core.deploy.reference import line_reference
-
+def _reference(audit: Audit, indicator: str, strength: float) -> Reference:
     return line_reference(audit, indicator, strength)
 
 
-def _draw(found: "Drift") -> None:
+def _draw(found: Drift) -> None:
     kind = "drifted" if found.alarm else "steady"
     sign = "▼" if found.alarm else "●"
     st.html(f'<p class="line {kind}"><i>{sign}</i> {bold_numbers(found.sentence)}</p>')
@@ -84,7 +81,7 @@ def _draw(found: "Drift") -> None:
         st.html(_table(found))
 
 
-def _table(found: "Drift") -> str:
+def _table(found: Drift) -> str:
     middle = 2
     rows = [
         ("", "Called defective", [percent(found.defective_audit), percent(found.defective)]),

@@ -1,22 +1,20 @@
 """Deploy, 3: images dropped in, decided by the guard, with what it saw."""
 
+import shutil
 import tempfile
-import threading
 from html import escape
-from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import cast
 
 import streamlit as st
 
+from dashboard.cache import WORKER, WORKER_LIMITS, remembered
 from dashboard.deploy.makings import Making, begin, has_failed, is_settled, made
 from dashboard.shell import errors_shown, fragment
-from trust_core.errors import UnreadableImage
+from trust_core.deploy.inspection import Inspection
+from trust_core.deploy.package import open_zip
 from trust_core.figures.words.markup import quiet
 from trust_core.figures.words.numbers import counted
-
-if TYPE_CHECKING:  # brings PyTorch
-    from trust_core.deploy.inspection import Inspection, Inspector
 
 MOST = 12  # images at a time
 SIDE = 320  # pixels of a picture
@@ -44,7 +42,7 @@ def show_tryout(making: Making, graph: Making) -> None:
     )
     if not files:
         return
-    _fetch_modules()
+    WORKER.start()  # it loads what a guard needs while one is being made
     making = graph if made(graph) is not None else making
     if made(making) is None:
         if has_failed(making):
@@ -57,7 +55,7 @@ def show_tryout(making: Making, graph: Making) -> None:
         st.html(quiet(f"The first {MOST} of {counted(len(files), 'images')}; the guard itself "
                       "takes whole folders."))  # fmt: skip
     with errors_shown(), st.spinner("The guard decides …"):
-        guard = _guard(making.key, made(making) or b"", graph=making is graph)
+        guard = _guard(making.key, made(making) or b"")
         for number, file in enumerate(files[:MOST]):
             _part(guard, number, file.name, file.getvalue())
 
@@ -68,17 +66,12 @@ def _wait(making: Making) -> None:
     st.html('<p class="making" role="status"><i></i>The guard is being made, once.</p>')
 
 
-def _part(guard: "Inspector", number: int, name: str, content: bytes) -> None:
-    from trust_core.deploy.pictures import inspection_pictures
-
-    inspection = guard.inspect([content], [name], maps=True)[0]
+def _part(guard: Path, number: int, name: str, content: bytes) -> None:
+    inspection, pictures = _tried(guard, name, content)
     with st.container(key=f"tried-{number}", border=True):
         st.html(_words(inspection))
-        try:
-            photo = guard.policy.model_preprocessing.read(Path(name), content)
-        except UnreadableImage:
+        if not pictures:
             return  # the reason stands in the words
-        pictures = inspection_pictures(guard, inspection, photo, SIDE)
         with st.container(key=f"tried-panels-{number}", horizontal=True):
             for title, picture in zip(PANELS, pictures, strict=False):
                 with st.container(width=SIDE // 2 + 60, gap=None):
@@ -86,7 +79,7 @@ def _part(guard: "Inspector", number: int, name: str, content: bytes) -> None:
                     st.html(quiet(title))
 
 
-def _words(inspection: "Inspection") -> str:
+def _words(inspection: Inspection) -> str:
     sign, word, kind = DECISIONS[inspection.decision]
     numbers = [
         f"p {inspection.p_defect:.3f}" if inspection.p_defect is not None else "",
@@ -100,24 +93,18 @@ def _words(inspection: "Inspection") -> str:
     )
 
 
-@st.cache_resource(max_entries=2, show_spinner=False)
-def _guard(key: str, _content: bytes, *, graph: bool) -> "Inspector":
-    from trust_core.deploy.package import open_zip
-
-    folder = open_zip(_content, Path(tempfile.mkdtemp(prefix="trust-core-guard-")))
-    if graph:
-        from trust_core.deploy.onnx_guard import load_onnx_guard
-
-        return load_onnx_guard(folder)
-    from trust_core.deploy.guard import Guard
-
-    return Guard.load(folder)
+@remembered(4 * MOST)
+def _tried(guard: Path, name: str, content: bytes) -> tuple[Inspection, list[bytes]]:
+    function = "trust_core.deploy.looks:try_guard"
+    found = WORKER.call(function, guard, name, content, SIDE, what=name, limits=WORKER_LIMITS)
+    return cast("tuple[Inspection, list[bytes]]", found)
 
 
-@st.cache_resource(show_spinner=False)
-def _fetch_modules() -> threading.Thread:
-    """Begin to import what a guard needs, while it is still being made in its own process."""
-    modules = ("trust_core.deploy.pictures", "trust_core.deploy.guard", "trust_core.model.open")
-    thread = threading.Thread(target=lambda: [*map(import_module, modules)], daemon=True)
-    thread.start()
-    return thread
+def _remove(guard: Path) -> None:
+    shutil.rmtree(guard.parent, ignore_errors=True)
+
+
+@st.cache_resource(max_entries=2, show_spinner=False, on_release=_remove)
+def _guard(key: str, _content: bytes) -> Path:
+    """The folder of a guard, unpacked once for all sessions."""
+    return open_zip(_content, Path(tempfile.mkdtemp(prefix="trust-core-guard-")))

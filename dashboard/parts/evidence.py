@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from datetime import timedelta
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import streamlit as st
 from PIL import Image
 
-from dashboard.cache import BY_KEY, audited_detector
+from dashboard.cache import BY_KEY, PART_LOOKS, WORKER, WORKER_LIMITS, remembered
 from dashboard.parts import evidence_words
 from dashboard.parts.evidence_panel import STYLE, panel
 from dashboard.parts.evidence_words import AT_ONCE, MEANINGS, PATIENT, SIDE_NAMES
@@ -24,15 +24,12 @@ from dashboard.placeholder import placeholder
 from dashboard.shell import fragment, show_error
 from dashboard.url_state import sync_widget, url_selectbox
 from dashboard.wording import page_text
-from trust_core.audit import evidence_job, jobs
-from trust_core.audit.evidence_store import EvidenceTask, evidence_scale, has_result, read_result
+from trust_core.audit import jobs
+from trust_core.audit.evidence_store import EvidenceTask, has_result, read_result
 from trust_core.audit.jobs import DONE, FAILED, RUNNING, JobState
-from trust_core.audit.reopen import network_input
 from trust_core.errors import StoreError, TrustError
 from trust_core.explanation.evidence.comparison import agreement, for_and_against
-from trust_core.explanation.evidence.fit import audit_patch_gaussian
-from trust_core.explanation.evidence.forms import Evidence, evidence, occlude_all
-from trust_core.explanation.evidence.patch_gaussian import PatchGaussian
+from trust_core.explanation.evidence.windows import Evidence
 from trust_core.figures.evidence import SIDES, Cells, evidence_panel
 from trust_core.figures.part_maps import photo_panel
 from trust_core.figures.words.numbers import count, counted
@@ -43,7 +40,7 @@ from trust_core.storage.progress import PROGRESS
 
 WINDOWS = (5, 10, 20)  # pixels along the side of a window
 EVERY = timedelta(seconds=1)
-PROGRAM = (sys.executable, "-m", evidence_job.__name__)
+PROGRAM = (sys.executable, "-m", "trust_core.audit.evidence_job")
 COMPUTING = "Computing which pixels speak for what …"
 LEARNING = "Once for this audit: learning what the surroundings of a window let expect …"
 MEASURING = "Once for this audit: measuring how strong evidence gets on its images …"
@@ -261,12 +258,12 @@ def _start(audit: Audit, task: EvidenceTask) -> None:
     folder = task.folder(audit)
     try:
         (folder / PROGRESS).unlink(missing_ok=True)  # of a run that was stopped
-        jobs.start(evidence_job.arguments(audit, task), folder, PROGRAM)
+        jobs.start(task.arguments(audit), folder, PROGRAM)
     except TrustError as problem:
         st.toast(page_text(problem))
 
 
-@st.cache_data(max_entries=12, show_spinner=False, hash_funcs=BY_KEY)
+@remembered(12)
 def _evidence(
     audit: Audit, path: str, form: str, window: int, stride: int | None = None
 ) -> Evidence:
@@ -276,34 +273,36 @@ def _evidence(
         ModelError: the model is gone, or another.
         UnreadableImage: the photograph is.
     """
-    detector = audited_detector(audit)
-    pixels = network_input(audit, detector, path)
-    conditional = _conditional(audit, window)
-    return evidence(detector, pixels, conditional, form, window=window, stride=stride, check=False)
+    _learn(audit, window)
+    return cast(Evidence, _computed("part_evidence", audit, path, form, window, stride))
 
 
-@st.cache_data(max_entries=48, show_spinner=False, hash_funcs=BY_KEY)
+@remembered(48)
 def _lost(audit: Audit, path: str, form: str, window: int) -> float:
     """What is lost when all windows of that evidence are replaced at once, in bits."""
-    detector = audited_detector(audit)
-    pixels = network_input(audit, detector, path)
-    return occlude_all(detector, pixels, _conditional(audit, window), form, window=window)
+    return cast(float, _computed("lost", audit, path, form, window))
 
 
-@st.cache_data(max_entries=24, show_spinner=MEASURING, hash_funcs=BY_KEY)
+@remembered(24, MEASURING)
 def _scale(audit: Audit, form: str, window: int) -> float:
     """Bits at the end of the colours of a form and window, one for the audit."""
-    return evidence_scale(audit, audited_detector(audit), _conditional(audit, window), form)
+    return cast(float, _computed("scale", audit, form, window))
 
 
-@st.cache_resource(max_entries=6, show_spinner=LEARNING, hash_funcs=BY_KEY)
-def _conditional(audit: Audit, window: int) -> PatchGaussian:
-    return audit_patch_gaussian(audit, window)
+@remembered(6, LEARNING)
+def _learn(audit: Audit, window: int) -> None:
+    _computed("learn", audit, window)
 
 
-@st.cache_data(max_entries=16, show_spinner=False, hash_funcs=BY_KEY)
+@remembered(16)
 def _pass_seconds(audit: Audit) -> float:
-    return evidence_job.pass_seconds(audited_detector(audit))
+    return cast(float, _computed("pass_seconds", audit))
+
+
+def _computed(function: str, *arguments: object) -> object:
+    return WORKER.call(
+        f"{PART_LOOKS}:{function}", *arguments, what="The evidence", limits=WORKER_LIMITS
+    )
 
 
 @st.cache_data(max_entries=48, show_spinner=False, hash_funcs=BY_KEY)

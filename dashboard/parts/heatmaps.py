@@ -1,15 +1,15 @@
 """The heatmaps of an open part: at one strength, at all of them, and held against grad-cam."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import Any, cast
 
 import pandas as pd
 import streamlit as st
 from PIL import Image
 
-from dashboard.cache import BY_KEY, audited_detector
+from dashboard.cache import BY_KEY, PART_LOOKS, WORKER, WORKER_LIMITS, remembered
 from dashboard.parts import sentences
 from dashboard.parts.second_reading import (
     second_reading_panel,
@@ -20,6 +20,7 @@ from dashboard.parts.tiles import tile
 from dashboard.parts.url_state import read_colours, write_parts_url
 from dashboard.shell import fragment, show_error
 from dashboard.url_state import url_selectbox
+from trust_core.audit.gradcam_check import GradcamCheck
 from trust_core.decision.operating_point import OperatingPoint
 from trust_core.errors import TrustError, UnreadableImage
 from trust_core.figures.part_maps import (
@@ -29,18 +30,13 @@ from trust_core.figures.part_maps import (
     fitted,
     map_ends,
     map_panel,
-    maps_of,
     photo_panel,
     strip_picture,
     truth_mask,
-    with_map,
 )
 from trust_core.figures.thumbnails import Thumbnail
 from trust_core.model.placement import Mask, audit_box
 from trust_core.storage.audit_files import Audit
-
-if TYPE_CHECKING:
-    from trust_core.audit.gradcam_check import GradcamCheck
 
 OPACITY, BARE = "part-opacity", "part-bare"
 CHECKED, CHECK_SIDE = "part-checked", 360
@@ -63,9 +59,24 @@ def show_heatmaps(
         point: whose strength is shown when the URL names none.
     """
     strength = _strength(scores, point)
+    try:
+        maps = _part_maps(audit, str(row["sample_id"]), scores.to_dict("records"))
+    except TrustError as problem:
+        show_error(problem)
+        return
     score = scores[scores["strength"] == strength].iloc[0]
-    _panels(audit, row, score, photo)
-    _strip(audit, scores, strength, photo, bool(row["passed"]))
+    _panels(audit, row, score, photo, maps[strength])
+    _strip(audit, scores, strength, photo, maps, passed=bool(row["passed"]))
+
+
+@remembered(16)
+def _part_maps(
+    audit: Audit, sample_id: str, _scores: Sequence[Mapping[str, Any]]
+) -> dict[float, PartMaps]:
+    """The maps of a part by strength, with the masks of the score, which PyTorch makes."""
+    function, what = f"{PART_LOOKS}:heatmaps", "The heatmaps"
+    found = WORKER.call(function, audit, _scores, what=what, limits=WORKER_LIMITS)
+    return {float(score["strength"]): maps for score, maps in zip(_scores, found, strict=True)}
 
 
 def true_defect(
@@ -94,7 +105,11 @@ def _strength(scores: pd.DataFrame, point: OperatingPoint) -> float:
 
 @fragment
 def _panels(
-    audit: Audit, row: Mapping[str, Any], score: Mapping[str, Any], photo: Image.Image
+    audit: Audit,
+    row: Mapping[str, Any],
+    score: Mapping[str, Any],
+    photo: Image.Image,
+    maps: PartMaps,
 ) -> None:
     """The photograph and the three maps, side by side; only these follow the opacity."""
     st.session_state.setdefault(OPACITY, 70)
@@ -124,7 +139,7 @@ def _panels(
     pictures, ends = _pictures(
         audit,
         (row["sample_id"], score["strength"]),
-        score,
+        maps,
         photo,
         truth,
         st.session_state[OPACITY] / 100,
@@ -156,7 +171,7 @@ def _panels(
 def _pictures(
     audit: Audit,
     shown: tuple[str, float],
-    _score: Mapping[str, Any],
+    _maps: PartMaps,
     _photo: Image.Image,
     _truth: Mask | None,
     opacity: float,
@@ -168,14 +183,14 @@ def _pictures(
 
     With them the values that the colours of the maps end at.
     """
-    maps, box = maps_of(audit, _score), audit_box(audit, _photo.size)
-    ends = map_ends(audit, maps, scale)
+    box = audit_box(audit, _photo.size)
+    ends = map_ends(audit, _maps, scale)
     if bare:
         return [photo_panel(_photo, None)] * (1 + len(SIDES)), ends
     return [
         photo_panel(_photo, _truth),
         *(
-            map_panel(_photo, box, maps, side, ends[side], opacity, _truth, colours)
+            map_panel(_photo, box, _maps, side, ends[side], opacity, _truth, colours)
             for side in SIDES
         ),
     ], ends
@@ -199,7 +214,13 @@ def _write(name: str, value: str) -> None:
 
 
 def _strip(
-    audit: Audit, scores: pd.DataFrame, strength: float, photo: Image.Image, passed: bool
+    audit: Audit,
+    scores: pd.DataFrame,
+    strength: float,
+    photo: Image.Image,
+    maps: Mapping[float, PartMaps],
+    *,
+    passed: bool,
 ) -> None:
     """All strengths side by side."""
     direction = audit.manifest.settings.direction
@@ -210,7 +231,7 @@ def _strip(
         for index, score in enumerate(scores.to_dict("records")):
             tile(
                 f"strength-{index}",
-                Thumbnail(strip_picture(small, box, maps_of(audit, score)), ""),
+                Thumbnail(strip_picture(small, box, maps[score["strength"]]), ""),
                 sentences.strip_caption(score),
                 f"Show the maps at adversarial strength {score['strength']:g}",
                 partial(write_parts_url, view=f"{score['strength']:g}"),
@@ -239,9 +260,8 @@ def check_button(
         st.session_state[CHECKED] = row["sample_id"]
     if st.session_state.get(CHECKED) != row["sample_id"]:
         return
-    maps = maps_of(audit, score)
     try:
-        check = _check(audit, str(row["path"]), maps)
+        check, maps, replaced = _check(audit, str(row["path"]), score)
     except TrustError as problem:
         show_error(problem)
         return
@@ -249,16 +269,16 @@ def check_button(
     small, ends = fitted(photo, CHECK_SIDE), map_ends(audit, maps)
     box = audit_box(audit, photo.size)
     with st.container(key="part-check-pictures"):
-        for side, values in check.theirs.items():
-            theirs = with_map(audit, maps, side, values)
+        for side, theirs in replaced.items():
             for who, shown in (("this audit", maps), ("grad-cam", theirs)):
                 picture = map_panel(small, box, shown, side, ends[side], 0.8)
                 st.image(picture, width="stretch", caption=f"{side} map, {who}")
 
 
-@st.cache_data(max_entries=32, show_spinner="Computing the maps with grad-cam …", hash_funcs=BY_KEY)
-def _check(audit: Audit, path: str, _maps: PartMaps) -> "GradcamCheck":
-    from trust_core.audit.gradcam_check import check_maps, package_form
-
-    package_form(audit)  # or there is nothing to open the model for
-    return check_maps(audit, audited_detector(audit), path, _maps.raw)
+@remembered(32, "Computing the maps with grad-cam …")
+def _check(
+    audit: Audit, path: str, _score: Mapping[str, Any]
+) -> tuple[GradcamCheck, PartMaps, dict[str, PartMaps]]:
+    function, what = f"{PART_LOOKS}:gradcam", "The check"
+    found = WORKER.call(function, audit, path, dict(_score), what=what, limits=WORKER_LIMITS)
+    return cast("tuple[GradcamCheck, PartMaps, dict[str, PartMaps]]", found)

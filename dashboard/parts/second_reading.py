@@ -2,22 +2,20 @@
 
 from collections.abc import Mapping
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import Any, cast
 
 import streamlit as st
 from PIL import Image
 
-from dashboard.cache import BY_KEY, audited_detector
+from dashboard.cache import PART_LOOKS, WORKER, WORKER_LIMITS, remembered
 from dashboard.parts import sentences
 from dashboard.shell import show_error
+from trust_core.audit.probe_explanation import ProbeExplanation
 from trust_core.decision.indicators.probes import PROBES
 from trust_core.errors import TrustError
 from trust_core.figures.part_maps import photo_panel, probe_panel
 from trust_core.model.placement import Mask, audit_box
 from trust_core.storage.audit_files import Audit
-
-if TYPE_CHECKING:
-    from trust_core.audit.probe_explanation import ProbeExplanation
 
 SHOWN = "part-second-reading"
 
@@ -81,8 +79,8 @@ def second_reading_sentence(audit: Audit, row: Mapping[str, Any]) -> None:
     st.html(f'<p class="part-difference"><b>{escape(said)}</b> {note}</p>')
 
 
-@st.cache_data(max_entries=64, show_spinner="Reading the activations …", hash_funcs=BY_KEY)
-def _explained(audit: Audit, sample_id: str, path: str) -> "ProbeExplanation":
-    from trust_core.audit.probe_explanation import explain_probe  # brings torch
-
-    return explain_probe(audit, audited_detector(audit), sample_id, path)
+@remembered(64, "Reading the activations …")
+def _explained(audit: Audit, sample_id: str, path: str) -> ProbeExplanation:
+    function, what = f"{PART_LOOKS}:second_reading", "The second reading"
+    found = WORKER.call(function, audit, sample_id, path, what=what, limits=WORKER_LIMITS)
+    return cast(ProbeExplanation, found)

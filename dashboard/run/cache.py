@@ -1,87 +1,46 @@
 """Models and data sets as the Run page sees them: opened in a sandbox, kept in bounded number."""
 
-import hashlib
-import os
-from collections.abc import Callable
-from functools import wraps
 from pathlib import Path
-from typing import Any, BinaryIO, ParamSpec, TypeVar, cast
+from typing import BinaryIO, cast
 
-import pandas as pd
 import streamlit as st
 
-from dashboard.cache import FILES, file_key
+from dashboard.cache import (
+    HALF_MEMORY,
+    HOUR,
+    KEYS,
+    LOOKS,
+    SANDBOX,
+    data_key,
+    file_key,
+    opening,
+    remembered,
+    size,
+)
 from trust_core.audit.options import DataOptions
 from trust_core.audit.subject import Subject
 from trust_core.data import archives, uploads
+from trust_core.data.files import list_files
 from trust_core.data.samples import Dataset
 from trust_core.model.facts import ModelFacts, ModelOptions
-from trust_core.sandbox import GIBIBYTE, OPENING, GivenUp, Limits, Sandbox
+from trust_core.sandbox import GIBIBYTE, OPENING, Limits
 
-Given = ParamSpec("Given")
-Found = TypeVar("Found")
-
-HOUR = 3600.0
-# What was opened runs, or is as large as the server's own disk: that takes its time and room.
-WORK = Limits(
-    seconds=900,
-    memory=max(2 * GIBIBYTE, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2),
-)
-LOOKS = "trust_core.audit.looks"
+# Seconds of processor time beyond those of `OPENING`, several times what was measured.
+A_FILE, A_MEGABYTE = 0.01, 0.1  # listed and hashed; unpacked
+A_PICTURE, A_PASS = 0.5, 4.0  # decoded; decoded and put through a network several times
+LOOKED_AT, TRIED, COMPARED = 10, 32, 100  # pictures of a look, a trial, a comparison
 SAMPLE_IMAGES = "trust_core.model.checks.sample_images"
-SANDBOX = Sandbox(LOOKS)
-"""Where everything foreign is opened, so that neither its weight nor its death is the server's."""
 
 
-def data_key(data: Dataset) -> str:
-    """Changes when anything in the table of samples does."""
-    rows = pd.util.hash_pandas_object(data.samples, index=False).to_numpy().tobytes()
-    return hashlib.sha256(rows).hexdigest()
+def working(model: Path, pictures: int) -> Limits:
+    """What putting so many pictures through a model may take."""
+    memory = max(2 * GIBIBYTE, HALF_MEMORY, 4 * size(model))
+    return Limits(OPENING.seconds + round(A_PASS * pictures), memory)
 
 
-KEYS: dict[str | type[Any], Callable[[Any], Any]] = {**FILES, Dataset: data_key}
-
-
-def remembered(
-    entries: int, spinner: str | bool = False
-) -> Callable[[Callable[Given, Found]], Callable[Given, Found]]:
-    """`st.cache_data` for what a sandbox answers: what was given up is not tried at every move."""
-
-    def decorate(function: Callable[Given, Found]) -> Callable[Given, Found]:
-        @wraps(function)
-        def told(*given: Given.args, **named: Given.kwargs) -> Found | GivenUp:
-            try:
-                return function(*given, **named)
-            except GivenUp as problem:
-                return problem
-
-        keep = st.cache_data(max_entries=entries, ttl=HOUR, show_spinner=spinner, hash_funcs=KEYS)
-        kept = keep(told)
-
-        @wraps(function)
-        def found(*given: Given.args, **named: Given.kwargs) -> Found:
-            answer = kept(*given, **named)
-            if isinstance(answer, GivenUp):
-                raise answer
-            return answer
-
-        return found
-
-    return decorate
-
-
-def opening(model: Path) -> Limits:
-    """What opening a model file may take: 2 GiB, or what a large one needs to be converted."""
-    return Limits(OPENING.seconds, max(OPENING.memory, 4 * _size(model)))
-
-
-def working(model: Path) -> Limits:
-    """What trying a model on images may take."""
-    return Limits(WORK.seconds, max(WORK.memory, 4 * _size(model)))
-
-
-def _size(file: Path) -> int:
-    return file.stat().st_size if file.is_file() else 0
+def reading_limits(files: int, each: float = A_FILE) -> Limits:
+    """What reading so many files may take, with so many seconds for each."""
+    return Limits(OPENING.seconds + round(each * files), OPENING.memory + 4096 * files)
 
 
 @remembered(32, "Recognising the model …")
@@ -108,8 +67,8 @@ def dataset(root: Path, reading: DataOptions, look: int = 0) -> Dataset:
         reading: how it is read.
         look: another number reads the folder anew.
     """
-    function = f"{LOOKS}:read_data"
-    return cast(Dataset, SANDBOX.call(function, root, reading, what=root.name, limits=WORK))
+    function, limits = f"{LOOKS}:read_data", reading_limits(len(list_files(root)))
+    return cast(Dataset, SANDBOX.call(function, root, reading, what=root.name, limits=limits))
 
 
 @st.cache_data(max_entries=32, ttl=HOUR, show_spinner="Unpacking …", hash_funcs=KEYS)
@@ -134,7 +93,8 @@ def store_model(upload: BinaryIO, name: str) -> Path:
 
 def _extract(archive: Path, folder: Path, size: archives.UnpackLimits) -> Path:
     function = "trust_core.data.archives:unpacked"
-    found = SANDBOX.call(function, archive, folder, size, what=archive.name, limits=WORK)
+    limits = reading_limits(archive.stat().st_size // 10**6, A_MEGABYTE)
+    found = SANDBOX.call(function, archive, folder, size, what=archive.name, limits=limits)
     return cast(Path, found)
 
 

@@ -9,8 +9,9 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from dashboard import shell
+from dashboard.cache import LOOKS, SANDBOX, remembered
 from dashboard.run import cache, form
-from dashboard.run.cache import LOOKS, SAMPLE_IMAGES, SANDBOX, WORK, remembered
+from dashboard.run.cache import SAMPLE_IMAGES
 from dashboard.run.files import choose_table
 from dashboard.run.model import bullets, meaning
 from dashboard.run.settings import choose_input
@@ -117,14 +118,14 @@ def _other_way_round(convention: Convention, counts: Mapping[str, int]) -> str:
 @remembered(16, "Opening the model and a few images …")
 def _look(path: Path, options: ModelOptions, settings: AuditSettings, data: Dataset) -> Look:
     function, subject = f"{LOOKS}:look", cache.subject(path, options, data)
-    limits = cache.working(path)
+    limits = cache.working(path, cache.LOOKED_AT)
     return cast(Look, SANDBOX.call(function, subject, settings, what=path.name, limits=limits))
 
 
 @remembered(16, "Running some images …")
 def _preflight(identity: Identity, strengths: int, _subject: Subject) -> Preflight:
     function, model = f"{LOOKS}:trial", _subject.model
-    limits = cache.working(model)
+    limits = cache.working(model, cache.TRIED)
     return cast(
         Preflight, SANDBOX.call(function, _subject, strengths, what=model.name, limits=limits)
     )
@@ -132,7 +133,7 @@ def _preflight(identity: Identity, strengths: int, _subject: Subject) -> Preflig
 
 @remembered(16, "Comparing with your predictions …")
 def _expectation(identity: Identity, expect: Path, _subject: Subject) -> Expectation:
-    function, limits = f"{LOOKS}:compare_expected", cache.working(_subject.model)
+    function, limits = f"{LOOKS}:compare_expected", cache.working(_subject.model, cache.COMPARED)
     return cast(
         Expectation, SANDBOX.call(function, _subject, expect, what=expect.name, limits=limits)
     )
@@ -152,7 +153,8 @@ def _near_duplicates(data: Dataset) -> None:
 
 @remembered(8, "Looking for copies …")
 def _near_pairs(data: Dataset) -> tuple[NearDuplicates, list[list[bytes]]]:
-    found = SANDBOX.call(f"{LOOKS}:near_pairs", data, PAIRS, what=data.root.name, limits=WORK)
+    limits = cache.reading_limits(len(data.samples), cache.A_PICTURE)
+    found = SANDBOX.call(f"{LOOKS}:near_pairs", data, PAIRS, what=data.root.name, limits=limits)
     return cast("tuple[NearDuplicates, list[list[bytes]]]", found)
 
 

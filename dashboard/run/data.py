@@ -8,6 +8,7 @@ from typing import BinaryIO, cast
 import streamlit as st
 
 from dashboard import shell
+from dashboard.cache import SANDBOX
 from dashboard.run import cache, form
 from dashboard.run.files import (
     FRESH,
@@ -81,7 +82,7 @@ def _look_again() -> None:
 
 @st.cache_data(ttl=FRESH, max_entries=8, show_spinner=False)
 def _tables(root: Path) -> list[str]:
-    found = cache.SANDBOX.call(f"{TABLES}:label_tables", uploads.tables(root), what=root.name)
+    found = SANDBOX.call(f"{TABLES}:label_tables", uploads.tables(root), what=root.name)
     return [str(path) for path in found]
 
 
@@ -114,7 +115,7 @@ def _choose_labels(root: Path) -> None:
         )
         if labels != form.FROM_FOLDERS:
             table = uploads.server_path(labels)
-            names = cache.SANDBOX.call(f"{TABLES}:group_columns", table, what=table.name)
+            names = SANDBOX.call(f"{TABLES}:group_columns", table, what=table.name)
             form.field(column, "", plain_choices(names), "Another column that names the part")
         form.field(
             find("group_pattern"),
@@ -215,5 +216,5 @@ def _examples(
     root: Path, samples: Path | None, classes: Mapping[str, int]
 ) -> dict[str, list[bytes]]:
     function, names = f"{cache.SAMPLE_IMAGES}:class_pictures", list(classes)[:MOST]
-    found = cache.SANDBOX.call(function, root, names, samples, what=root.name)
+    found = SANDBOX.call(function, root, names, samples, what=root.name)
     return cast("dict[str, list[bytes]]", found)

@@ -92,10 +92,10 @@ def test_a_worker_says_in_a_sentence_what_is_wrong(
     audit: Audit, capsys: pytest.CaptureFixture[str]
 ):
     task = EvidenceTask("no-such-part", "plug-in", 10, 8)
-    assert evidence_job.main(evidence_job.arguments(audit, task)) == 2
+    assert evidence_job.main(task.arguments(audit)) == 2
     assert "has no part no-such-part" in capsys.readouterr().err
     task = EvidenceTask(sample(audit), "no-such-form", 10, 8)
-    assert evidence_job.main(evidence_job.arguments(audit, task)) == 2
+    assert evidence_job.main(task.arguments(audit)) == 2
     assert "no-such-form" in capsys.readouterr().err
 
 
@@ -116,7 +116,7 @@ def test_the_scale_is_measured_once_on_images_that_are_not_sealed(
     assert first > 0
     seen = json.loads((audit.folder / FOLDER / SCALE).read_text())
     assert seen == {"first-order-10": first}
-    monkeypatch.setattr(evidence_store, "evidence", None)  # it is not computed again
+    monkeypatch.setattr(evidence_store, "_measure", None)  # it is not computed again
     assert measured(audit, detector) == measured(audit, detector, "plug-in") == first
 
 

@@ -24,11 +24,6 @@ from trust_core.storage.progress import progress_writer, stopwatch
 PIXELS = 4 * 224 * 224  # of the batch that is timed
 
 
-def arguments(audit: Audit, task: EvidenceTask) -> list[str]:
-    """The command line that `main` reads."""
-    return [str(audit.folder), task.sample_id, task.form, str(task.window), str(task.stride)]
-
-
 def pass_seconds(detector: Detector) -> float:
     """Seconds that an image takes through the network here, in a small batch, once it is warm."""
     height, width = detector.preprocessing.size

@@ -10,18 +10,19 @@ it: where one is paler than another, it finds less.
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trust_core.audit.reopen import network_input
 from trust_core.errors import StoreError, UnreadableImage
-from trust_core.explanation.evidence.forms import Evidence, evidence
-from trust_core.explanation.evidence.occlusion import window_starts
-from trust_core.explanation.evidence.patch_gaussian import PatchGaussian
+from trust_core.explanation.evidence.windows import Evidence, window_starts
 from trust_core.figures.evidence import scale_end
-from trust_core.model.detector import Detector
 from trust_core.storage.atomic import read_json, replacing, write_json
 from trust_core.storage.audit_files import Audit
+
+if TYPE_CHECKING:  # bring PyTorch, which who reads a result has no use for
+    from trust_core.explanation.evidence.patch_gaussian import PatchGaussian
+    from trust_core.model.detector import Detector
 
 FOLDER = "evidence"
 RESULT, SCALE = "result.npz", "scale.json"
@@ -48,6 +49,10 @@ class EvidenceTask:
     form: str
     window: int
     stride: int
+
+    def arguments(self, audit: Audit) -> list[str]:
+        """What the worker `evidence_job` is started with."""
+        return [str(audit.folder), self.sample_id, self.form, str(self.window), str(self.stride)]
 
     def folder(self, audit: Audit) -> Path:
         """Where its result lies, or will."""
@@ -99,7 +104,7 @@ def read_result(folder: Path) -> Evidence:
 
 
 def evidence_scale(
-    audit: Audit, detector: Detector, surroundings: PatchGaussian, form: str
+    audit: Audit, detector: "Detector", surroundings: "PatchGaussian", form: str
 ) -> float:
     """Bits at the end of the colour scale; above 0.
 
@@ -124,7 +129,10 @@ def evidence_scale(
     return float(scale) or 1.0
 
 
-def _measure(audit: Audit, detector: Detector, surroundings: PatchGaussian, form: str) -> float:
+def _measure(audit: Audit, detector: "Detector", surroundings: "PatchGaussian", form: str) -> float:
+    from trust_core.audit.reopen import network_input
+    from trust_core.explanation.evidence.forms import evidence
+
     count = min(MOST, max(FEWEST, PIXELS // int(np.prod(detector.preprocessing.size))))
     # An image's id is a hash of its path: their order is as good as a draw, and always the same.
     paths = audit.query(

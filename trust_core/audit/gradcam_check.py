@@ -2,16 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from trust_core.audit.reopen import network_input
 from trust_core.errors import SettingsError
 from trust_core.explanation.forms import PACKAGE_MAPS, PREFIX
-from trust_core.explanation.gradcam_package import package_map
-from trust_core.model.detector import Detector
 from trust_core.storage.audit_files import Audit
+
+if TYPE_CHECKING:  # brings PyTorch, which who shows a check has no use for
+    from trust_core.model.detector import Detector
 
 Map = npt.NDArray[np.float32]
 
@@ -57,7 +58,7 @@ def package_form(audit: Audit) -> str:
 
 
 def check_maps(
-    audit: Audit, detector: Detector, path: str, ours: Mapping[str, Map]
+    audit: Audit, detector: "Detector", path: str, ours: Mapping[str, Map]
 ) -> GradcamCheck:
     """Compute the maps of the clean image by the package, and compare.
 
@@ -72,6 +73,9 @@ def check_maps(
         ModelError: the package fails on this network.
         UnreadableImage: the photograph cannot be read.
     """
+    from trust_core.audit.reopen import network_input
+    from trust_core.explanation.gradcam_package import package_map
+
     form = package_form(audit)
     pixels = network_input(audit, detector, path)[None]
     layer = audit.manifest.layer

@@ -1,15 +1,15 @@
 """Where the second reading sees a defect on one image of an audit; the model runs once."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import torch
-
-from trust_core.audit.reopen import network_input
 from trust_core.decision.indicators.probe_reading import DepthReading, loudest_depth
 from trust_core.errors import SettingsError
 from trust_core.explanation.probe_map import ProbeMap, probe_map
-from trust_core.model.detector import Detector
 from trust_core.storage.audit_files import Audit
+
+if TYPE_CHECKING:  # brings PyTorch, which who shows the map has no use for
+    from trust_core.model.detector import Detector
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,9 @@ class ProbeExplanation:
     map: ProbeMap
 
 
-def explain_probe(audit: Audit, detector: Detector, sample_id: str, path: str) -> ProbeExplanation:
+def explain_probe(
+    audit: Audit, detector: "Detector", sample_id: str, path: str
+) -> ProbeExplanation:
     """The map of the probe at the depth that speaks loudest.
 
     Args:
@@ -33,6 +35,10 @@ def explain_probe(audit: Audit, detector: Detector, sample_id: str, path: str) -
         SettingsError: the audit has no probes, or another network's.
         UnreadableImage: the photograph cannot be read.
     """
+    import torch
+
+    from trust_core.audit.reopen import network_input
+
     reading = loudest_depth(audit, sample_id)
     if reading is None:
         raise SettingsError(

@@ -9,6 +9,7 @@ in the reference, from none to as many as `tune` has.
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from trust_core.decision.audited_recall import AuditedRecall, audited_recall
 from trust_core.decision.exchangeability import conformal_shares, wealth
 from trust_core.decision.json_object import json_object
 from trust_core.decision.tradeoff import Floats
+from trust_core.deploy.line_log import read_labels, read_line
 from trust_core.deploy.reference import NUMBERS, Reference
 from trust_core.errors import SettingsError
 from trust_core.figures.words.numbers import about, counted, number_text, percent
@@ -120,6 +122,13 @@ class Drift:
         told = asdict(self)
         told.pop("path")
         return json_object(told | {"sentence": self.sentence})
+
+
+def drift_of_files(reference: Reference, log: Path, labels: Path | None, threshold: float) -> Drift:
+    """As `drift`, of files: raises as `read_line` and `read_labels`, too."""
+    table = read_line(log)
+    returned = read_labels(labels) if labels else None
+    return drift(reference, table, threshold=threshold, labels=returned)
 
 
 def drift(

@@ -9,13 +9,15 @@ Notation: C channels and h, w grid of the depth, n = h·w cells.
 """
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor
 
 from trust_core.model.depths import STATISTICS, top_count
+
+if TYPE_CHECKING:  # takes seconds to load, and who shows a map has no use for it
+    from torch import Tensor
 
 Values = npt.NDArray[np.float32]
 
@@ -43,7 +45,7 @@ class ProbeMap:
         return float(self.values.sum()) / self.score if self.score else float("nan")
 
 
-def probe_map(maps: Tensor, weights: Tensor, offset: float, score: float) -> ProbeMap:
+def probe_map(maps: "Tensor", weights: "Tensor", offset: float, score: float) -> ProbeMap:
     """Share out the score of one image.
 
     Args:
@@ -52,6 +54,8 @@ def probe_map(maps: Tensor, weights: Tensor, offset: float, score: float) -> Pro
         offset: of the probe at this depth.
         score: of the image there, from the activations that the audit pooled.
     """
+    import torch
+
     cells = maps.flatten(1).double()
     of_mean, of_deviation, of_top = weights.double().view(len(STATISTICS), -1, 1)
     count = cells.shape[1]

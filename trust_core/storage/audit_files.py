@@ -62,6 +62,10 @@ class Audit:
     folder: Path
     manifest: Manifest
 
+    def __getstate__(self) -> dict[str, object]:
+        """What crosses to another process: not the arrays that are mapped in this one."""
+        return {"folder": self.folder, "manifest": self.manifest}
+
     @property
     def id(self) -> str:
         """What was audited: model pass, table and mask rule, as journals and exports note it."""

@@ -60,8 +60,8 @@ def freeze_loaded() -> None:
     """Take what modules hold out of the garbage collector's sight, whenever many were loaded.
 
     Streamlit collects all garbage after every move; walking through the objects of its own modules
-    and of PyTorch took most of a move's time. Modules live as long as the process anyway. What
-    else is alive at such a moment is given back by reference counts, as most things are.
+    took most of a move's time. Modules live as long as the process anyway. What else is alive at
+    such a moment is given back by reference counts, as most things are.
     """
     global _frozen
     if len(sys.modules) >= _frozen + MODULES:

@@ -15,11 +15,10 @@ from trust_core.explanation.evidence.forms import FORMS, Evidence, evidence, occ
 from trust_core.explanation.evidence.occlusion import (
     LAPLACE_K,
     LAPLACE_N,
-    disjoint,
     mean_over_windows,
-    window_starts,
 )
 from trust_core.explanation.evidence.patch_gaussian import PatchGaussian
+from trust_core.explanation.evidence.windows import disjoint, window_starts
 from trust_core.model.detector import Detector
 from trust_core.model.outputs import choose_convention
 from trust_core.model.preprocessing import Preprocessing

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from trust_core.decision.tradeoff import Floats
 from trust_core.explanation.overlap import MASKS, to_comparison_grid, top_share
@@ -118,6 +117,8 @@ def _masks(
     kept: npt.NDArray[np.float16], rules: Sequence[str], *, specific: bool
 ) -> tuple[dict[str, Words], npt.NDArray[np.bool_]]:
     """Masks of maps `(n, h, w)` by every rule, as bits `(n, s²/64)`, and which maps are sound."""
+    import torch  # takes seconds to load, and who shows what was found has no use for it
+
     maps = torch.from_numpy(kept).float()
     sound = maps.isfinite().all(2).all(1)
     maps = to_comparison_grid(maps.nan_to_num(0.0, 0.0, 0.0))

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import spearmanr
 
-from trust_core.explanation.evidence.forms import Evidence
-from trust_core.explanation.evidence.occlusion import disjoint
+from trust_core.explanation.evidence.windows import Evidence, disjoint
 
 COMPARED = 10  # windows of either form that are looked at one by one
 

@@ -7,10 +7,8 @@ arXiv 1801.01693, of which only the abstract was known: they are our reading of 
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from torch import Tensor
 
 from trust_core.explanation.evidence.gradients import (
@@ -27,12 +25,13 @@ from trust_core.explanation.evidence.occlusion import (
     Reference,
     coarse_to_fine,
     conditional_mean,
-    disjoint,
     mean_over_windows,
     plug_in,
     prediction_difference,
 )
 from trust_core.explanation.evidence.patch_gaussian import PatchGaussian
+from trust_core.explanation.evidence.windows import Evidence as Evidence
+from trust_core.explanation.evidence.windows import disjoint
 from trust_core.model.detector import Detector
 from trust_core.registry import Registry
 
@@ -60,29 +59,6 @@ FINE = (
     "gradient-x-input",
     "saliency",
 )  # a window costs them no forward
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """What the pixels of one image speak for, in bits; positive speaks for *defective*.
-
-    Attributes:
-        bits: (H, W), the mean over the windows that cover a pixel.
-        windows: (n, 3), first row, first column and bits of each window.
-        total: sum over windows that do not overlap.
-        expected: log-odds lost when those windows are replaced at once; NaN without the check.
-        forwards: images put through the network, those of the check included.
-        backwards: images whose gradient was taken.
-        seconds: for all of it.
-    """
-
-    bits: npt.NDArray[np.float32]
-    windows: npt.NDArray[np.float32]
-    total: float
-    expected: float
-    forwards: int
-    backwards: int
-    seconds: float
 
 
 def evidence(

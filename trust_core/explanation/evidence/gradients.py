@@ -23,9 +23,9 @@ from trust_core.explanation.evidence.occlusion import (
     Occlusion,
     gradient_times_difference,
     plug_in,
-    window_starts,
 )
 from trust_core.explanation.evidence.patch_gaussian import WindowBlock
+from trust_core.explanation.evidence.windows import window_starts
 
 GREY_STEP = 1 / 255
 

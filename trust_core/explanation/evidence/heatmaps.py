@@ -10,9 +10,9 @@ from torch import Tensor
 from trust_core.explanation.evidence.occlusion import (
     gradient_times_difference,
     mean_over_windows,
-    window_starts,
 )
 from trust_core.explanation.evidence.patch_gaussian import PatchGaussian
+from trust_core.explanation.evidence.windows import window_starts
 from trust_core.explanation.overlap import COMPARISON_GRID
 
 WINDOW, STRIDE, PAD = 10, 5, 2

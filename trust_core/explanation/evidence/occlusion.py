@@ -18,6 +18,7 @@ from torch import Tensor
 
 from trust_core.errors import SettingsError, Stopped
 from trust_core.explanation.evidence.patch_gaussian import PatchGaussian, WindowBlock
+from trust_core.explanation.evidence.windows import window_starts
 from trust_core.model.detector import Detector
 
 BATCH_PIXELS = 32 * 224 * 224  # a batch is as many images as this holds ...
@@ -348,18 +349,3 @@ def _box(found: Tensor, positions: Sequence[int], window: int, length: int) -> T
     before = torch.searchsorted(first, pixel - window, right=True)
     sums = torch.cat([torch.zeros(1, found.shape[1], dtype=found.dtype), found.cumsum(0)])
     return (sums[behind] - sums[before]) / (behind - before)[:, None]
-
-
-def window_starts(length: int, window: int, stride: int) -> list[int]:
-    """First pixels of windows along an axis: every `stride`, and one that ends at the border."""
-    last = length - window
-    return [*range(0, last, stride), last]
-
-
-def disjoint(positions: Sequence[int], window: int) -> list[int]:
-    """Places of the starts, greedily from the first, whose windows do not overlap."""
-    chosen: list[int] = []
-    for place, start in enumerate(positions):
-        if not chosen or start >= positions[chosen[-1]] + window:
-            chosen.append(place)
-    return chosen

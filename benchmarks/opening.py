@@ -1,10 +1,13 @@
-"""What it costs to open a model in the sandbox rather than in the process itself.
+"""What it costs to open a model: in the sandbox rather than in the process itself, and on a page.
 
     python -m benchmarks.opening [--quick] --json
 
 `seconds`: of `read_facts` through a warm sandbox, median by file; `vs_process`: times as long as
 in this process without the scan of pickles (as it was before both), the median of rounds that take
 turns; `start_seconds`: until a sandbox that nobody has started answers its first call.
+`page_seconds`: from dropping a file on the Run page to the name of what was recognised, in a
+browser, median by network of files that the server has not seen; `first_page_seconds`: of the
+first file a fresh server is given (needs Chromium).
 `collection_ms`: what a collection of all garbage takes, as Streamlit makes one after every move:
 in a server without PyTorch, with it, and with what is loaded frozen.
 """
@@ -20,17 +23,29 @@ from collections.abc import Callable
 from pathlib import Path
 from unittest import mock
 
+import timm
 import torch
 import torchvision
+from playwright.sync_api import Page, sync_playwright
 from safetensors.torch import save_file
 
 from benchmarks.machine import machine, versions
+from tests.browser.server import launch, serve, settled, visitor
 from trust_core.model import weights
 from trust_core.model.open import read_facts
 from trust_core.sandbox import Sandbox
 
 ROUNDS, QUICK_ROUNDS = 15, 3
 NETWORKS, QUICK_NETWORKS = ("resnet18", "resnet50", "mobilenet_v3_small"), ("mobilenet_v3_small",)
+DROPS, QUICK_DROPS = 5, 2
+SLOWEST = 120_000  # ms
+DROPPED = (
+    "torchvision/resnet18",
+    "torchvision/mobilenet_v3_small",
+    "torchvision/efficientnet_b0",
+    "timm/tf_efficientnet_lite0",
+    "torchvision/convnext_tiny",
+)
 COLLECTIONS = """
 import gc, json, statistics, time
 import dashboard.shell
@@ -74,6 +89,44 @@ def compare(sandbox: Sandbox, file: Path, rounds: int) -> tuple[float, float]:
     return statistics.median(a for a, _ in pairs), statistics.median(a / b for a, b in pairs)
 
 
+def on_the_page(drops: int) -> tuple[float, dict[str, float]]:
+    """Seconds of the first file of a fresh server, and medians by network."""
+    found = {}
+    with tempfile.TemporaryDirectory() as temporary, sync_playwright() as playwright:
+        folder = Path(temporary)
+        (folder / "workspace").mkdir()
+        page = visitor(launch(playwright), viewport={"width": 1440, "height": 900}).new_page()
+        page.set_default_timeout(SLOWEST)
+        with serve(folder / "workspace", folder / "log") as server:
+            first = _drop(page, server.url, _network(DROPPED[0], folder / "first.safetensors"))
+            for name in DROPPED:
+                file = folder / f"{name.rpartition('/')[2]}.safetensors"
+                found[name] = statistics.median(
+                    _drop(page, server.url, _network(name, file)) for _ in range(drops)
+                )
+    return first, found
+
+
+def _network(name: str, file: Path) -> Path:
+    """A file of new weights, as no other."""
+    library, _, short = name.partition("/")
+    build = torchvision.models.get_model if library == "torchvision" else timm.create_model
+    save_file(build(short, num_classes=2).state_dict(), file)
+    return file
+
+
+def _drop(page: Page, url: str, file: Path) -> float:
+    """From the drop of a file to the name of its architecture on the page."""
+    page.goto(f"{url}/run")
+    settled(page, SLOWEST)
+    name = page.get_by_text("Recognised as")
+    name.wait_for(state="hidden")
+    began = time.perf_counter()
+    page.locator(".st-key-step-model input[type=file]").set_input_files(file)
+    name.wait_for()
+    return time.perf_counter() - began
+
+
 def main() -> None:
     """Print one JSON object."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.opening", description=__doc__)
@@ -94,6 +147,7 @@ def main() -> None:
                 rounds = QUICK_ROUNDS if quick else ROUNDS
                 found[file.name], ratios[file.name] = compare(sandbox, file, rounds)
     sandbox.close()
+    first_page, pages = on_the_page(QUICK_DROPS if quick else DROPS)
     command = [sys.executable, "-c", COLLECTIONS]
     collected = subprocess.run(command, check=True, capture_output=True)  # noqa: S603 - our code
     collections = json.loads(collected.stdout)
@@ -103,9 +157,11 @@ def main() -> None:
                 "seconds": found,
                 "vs_process": ratios,
                 "start_seconds": first,
+                "page_seconds": pages,
+                "first_page_seconds": first_page,
                 "collection_ms": collections,
                 "machine": machine(),
-                "versions": versions("torch", "streamlit"),
+                "versions": versions("torch", "torchvision", "timm", "streamlit"),
             }
         )
     )

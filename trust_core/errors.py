@@ -40,7 +40,15 @@ class LabelsNeeded(DataError):
 
 
 class ModelError(TrustError):
-    """The model file cannot be opened safely, recognised, or explained."""
+    """The model file cannot be opened safely, recognised, or explained.
+
+    Attributes:
+        choices: names of architectures that would answer what its file does not tell.
+    """
+
+    def __init__(self, message: str, choices: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.choices = choices
 
 
 class SettingsError(TrustError):

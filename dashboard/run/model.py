@@ -12,7 +12,7 @@ from dashboard.run.files import choose_file
 from dashboard.wording import page_text
 from trust_core.audit.options import find
 from trust_core.data import uploads
-from trust_core.errors import TrustError
+from trust_core.errors import ModelError, TrustError
 from trust_core.model.facts import ModelFacts
 from trust_core.model.outputs import Convention
 
@@ -39,7 +39,8 @@ def choose_model() -> tuple[Path, ModelFacts] | None:
         facts = cache.facts(path, form.value(find("arch")))
     except TrustError as problem:
         shell.show_error(problem)
-        _choose_architecture("Its architecture, if you know it")
+        choices = problem.choices if isinstance(problem, ModelError) else ()
+        _choose_architecture("Its architecture, if you know it", choices)
         return None
     height, width = facts.preprocessing.size
     tiles(
@@ -50,10 +51,11 @@ def choose_model() -> tuple[Path, ModelFacts] | None:
             "Explained at": facts.layer,
         }
     )
+    bullets(facts.assumed, "warnings")
     answered = _choose_meaning(facts)
     with st.expander("Details, or another architecture"):
-        bullets(facts.notes)
-        _choose_architecture(find("arch").label)
+        bullets(note for note in facts.notes if note not in facts.assumed)
+        _choose_architecture(find("arch").label, facts.other_heads)
     return (path, facts) if answered else None
 
 
@@ -111,11 +113,11 @@ def _choose_meaning(facts: ModelFacts) -> bool:
     return True
 
 
-def _choose_architecture(label: str) -> None:
+def _choose_architecture(label: str, first: tuple[str, ...] = ()) -> None:
     chosen = form.texts(form.key("arch"))
     st.selectbox(
         label,
-        list(dict.fromkeys([*chosen, *cache.architectures()])),
+        list(dict.fromkeys([*chosen, *first, *cache.architectures()])),
         index=None,
         key=form.key("arch"),
         accept_new_options=True,

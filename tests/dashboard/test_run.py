@@ -7,13 +7,14 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import timm
 import torch
 from streamlit.testing.v1 import AppTest
 
 from dashboard.run import form
 from dashboard.run import progress as run_progress
 from dashboard.run.files import ARRIVED, Arrival
-from tests.dashboard.ware import SIDE, write_network, write_twin, write_zip
+from tests.dashboard.ware import ARCHITECTURE, SIDE, write_network, write_twin, write_zip
 from trust_core.audit import jobs
 from trust_core.audit.identity import identify
 from trust_core.audit.options import OPTIONS, audit_settings, find, model_options
@@ -267,6 +268,31 @@ def test_a_bad_model_gives_its_sentence_and_the_page_lives_on(page, wares, file,
     drop(page, 0, wares / "two.safetensors")
     assert "Recognised as" in text(page)
     assert sentence not in text(page)
+
+
+def test_what_stands_in_a_head_of_ones_own_is_asked_or_said(page, wares, tmp_path):
+    network = timm.create_model(ARCHITECTURE, num_classes=2)
+    width = network.fc.in_features
+    network.fc = torch.nn.Sequential(
+        torch.nn.Linear(width, 8), torch.nn.GELU(), torch.nn.Linear(8, 2)
+    )
+    state = network.state_dict()
+    torch.save(state, tmp_path / "numbered.pth")
+    layers = {"fc.0": "first", "fc.2": "second"}
+    named = {layers.get(key[:4], key[:4]) + key[4:]: tensor for key, tensor in state.items()}
+    torch.save(named, tmp_path / "named.pth")
+    drop(page, 0, tmp_path / "named.pth")
+    assert "which function stands between first and second, if any does; choose" in text(page)
+    names = page.selectbox(key="arch").options[:3]
+    assert names == [f"timm/{ARCHITECTURE}+{function}" for function in ("relu", "gelu", "silu")]
+    page.selectbox(key="arch").set_value(names[1]).run()
+    assert f"{ARCHITECTURE}+gelu" in text(page)
+    assert "ReLU was taken" not in text(page)
+    drop(page, 1, wares / "parts.zip")
+    assert f"--arch={names[1]}" in command(page)
+    drop(page, 0, tmp_path / "numbered.pth")
+    assert "between fc.0 and fc.2; ReLU was taken" in text(page)
+    assert page.selectbox(key="arch").options[0] == f"timm/{ARCHITECTURE}+gelu"
 
 
 @pytest.mark.parametrize(

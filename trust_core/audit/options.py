@@ -208,7 +208,7 @@ OPTIONS = {  # by group: the audit's, then what training has besides
             key="arch",
             label="Take it as another architecture",
             metavar="NAME",
-            help="when it is not recognised",
+            help="when it is not recognised; resnet18+gelu tells what stands in a head of your own",
         ),
         Option(
             "layers",

@@ -79,6 +79,8 @@ class Detector:
             dz/dA is shared out from that; empty where it is not.
         depths: the layers that are pooled for probes, from the first to the last.
         alternatives: architectures with the same keys and shapes that compute something else.
+        assumed: those notes on what a file does not tell that change every number if wrong.
+        other_heads: names of the same network with another function in a head of one's own.
 
     Args:
         module: any network of one image input; (N, c, H, W) to (N, K) logits.
@@ -114,6 +116,8 @@ class Detector:
         self.architecture = architecture
         self.sha256 = sha256
         self.alternatives: tuple[str, ...] = ()
+        self.assumed: tuple[str, ...] = ()
+        self.other_heads: tuple[str, ...] = ()
         self.device = torch.device(device)
         self._lock = threading.RLock()
         self.channels = input_channels(module) or preprocessing.input_channels

@@ -57,6 +57,8 @@ class ModelFacts:
         layer: the explanation layer by rule.
         layers: every layer that can be explained, with its channels and grid (C, h, w).
         notes: sentences the user should read.
+        assumed: of these, what changes every number if it is wrong.
+        other_heads: architectures by whose name another function in the head is told.
     """
 
     architecture: str
@@ -66,3 +68,5 @@ class ModelFacts:
     layer: str
     layers: dict[str, tuple[int, int, int]]
     notes: tuple[str, ...]
+    assumed: tuple[str, ...] = ()
+    other_heads: tuple[str, ...] = ()

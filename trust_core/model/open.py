@@ -104,6 +104,7 @@ def open_detector(
         notes=(*network.notes, *taken),
     )
     detector.alternatives = network.alternatives
+    detector.assumed, detector.other_heads = network.assumed, network.other_heads
     return detector
 
 
@@ -206,6 +207,8 @@ def read_facts(path: Path, arch: str | None = None) -> ModelFacts:
         layer=found.layers[0],
         layers=found.layer_grids(),
         notes=found.notes,
+        assumed=found.assumed,
+        other_heads=found.other_heads,
     )
 
 
@@ -298,6 +301,8 @@ class _Network:
     sha256: str
     notes: tuple[str, ...]
     alternatives: tuple[str, ...] = ()
+    assumed: tuple[str, ...] = ()
+    other_heads: tuple[str, ...] = ()
 
 
 def _open_weights(path: Path, arch: str | None, size: tuple[int, int] | None) -> _Network:
@@ -305,13 +310,15 @@ def _open_weights(path: Path, arch: str | None, size: tuple[int, int] | None) ->
     found = recognise(path, weights.tensors, arch=arch, size=size)
     return _Network(
         module=found.module,
-        architecture=found.blueprint.name,
+        architecture=found.blueprint.full_name,
         outputs=found.blueprint.outputs,
         channels=found.blueprint.channels,
         published=published_input(found.blueprint, found.module),
         sha256=weights.sha256,
         notes=(*weights.notes, *found.notes, *_no_decision(found.blueprint.name, arch)),
         alternatives=found.others,
+        assumed=found.assumed,
+        other_heads=found.other_heads,
     )
 
 

@@ -5,11 +5,13 @@ import torch
 from PIL import Image
 
 from tests.data.pictures import write_all
+from tests.model.recognition.test_heads import resnet, shaken
 from tests.small import small_dataset, small_detector
 from trust_core.data.samples import Dataset
 from trust_core.errors import DataError
 from trust_core.model.checks.predictions import compare_expected, read_expected, try_expected
 from trust_core.model.detector import Detector
+from trust_core.model.open import ModelOptions, open_detector
 from trust_core.model.outputs import choose_convention
 from trust_core.model.preprocessing import Preprocessing
 
@@ -168,3 +170,22 @@ def test_what_reproduces_them_is_found(tmp_path, theirs, options):
     found = tried(tmp_path / "mine.csv", answers()[0], data)
     assert found.reproduced < 6
     assert options in found.sentence
+
+
+def test_another_function_in_a_head_of_ones_own_is_found(tmp_path, small):
+    _, dataset = small
+    head = torch.nn.Linear(512, 8), torch.nn.SiLU(), torch.nn.Linear(8, 2)
+    torch.save(shaken(resnet(*head)).state_dict(), tmp_path / "net.pth")
+    taken, told = (
+        open_detector(tmp_path / "net.pth", ModelOptions(size=(32, 32), arch=arch), device="cpu")
+        for arch in (None, "resnet18+silu")
+    )
+    paths, rule = dataset.samples["path"].tolist()[:6], told.preprocessing
+    pixels = np.stack([rule.pixels(rule.read(dataset.root / path)) for path in paths])
+    p = told.log_odds(torch.from_numpy(pixels).float() / 255).double().sigmoid().tolist()
+    rows = "".join(f"{path},{value}\n" for path, value in zip(paths, p, strict=True))
+    (tmp_path / "mine.csv").write_text(f"path,p\n{rows}")
+    found = tried(tmp_path / "mine.csv", taken, dataset)
+    assert not found.agrees
+    assert "With --arch torchvision/resnet18+silu they are reproduced: say so." in found.sentence
+    assert tried(tmp_path / "mine.csv", told, dataset).agrees

@@ -78,6 +78,10 @@ def choose_architecture(detector: Detector, dataset: Dataset, *, images: int = 3
         device=str(detector.device),
     )
     chosen.alternatives = best.detector.alternatives
+    chosen.assumed = detector.assumed
+    chosen.other_heads = tuple(
+        name.replace(detector.architecture, chosen.architecture) for name in detector.other_heads
+    )
     chosen.notes = (
         *detector.notes,
         Message(

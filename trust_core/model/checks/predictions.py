@@ -27,6 +27,7 @@ from trust_core.model.checks.findings import Expectation as Expectation
 from trust_core.model.checks.sample_images import readable_pixels
 from trust_core.model.detector import Detector
 from trust_core.model.preprocessing import Preprocessing
+from trust_core.model.recognition.own_head import split_function, with_function
 
 TOLERANCE = 0.01
 TRIED = 32  # images that are enough to give a wrong crop or normalisation away
@@ -192,10 +193,16 @@ def _log_odds_gaps(ours: Floats, theirs: pd.DataFrame) -> Floats:
 
 
 def _remedy(detector: Detector, paths: list[Path], theirs: pd.DataFrame) -> Message:
-    """Which of the usual ways to prepare an image reproduces the predictions, in a sentence."""
+    """Which way to prepare an image, or function in an own head, reproduces the predictions."""
     few = slice(None, None, max(1, -(-len(paths) // SEARCHED)))
     paths, theirs = paths[few], theirs.iloc[few]
     swap = detector.convention.inverted().option()
+    for name in detector.other_heads:
+        other_head = copy(detector)
+        other_head.module = with_function(detector.module, split_function(name)[1])
+        if _reproduces(_answers(other_head, paths), theirs):
+            arch = option("arch", name)
+            return Message("With {options} they are reproduced: say so.", options=arch)
     promising: list[tuple[float, Message, Preprocessing]] = [
         (0.0, Message(""), detector.preprocessing)
     ]
@@ -205,13 +212,12 @@ def _remedy(detector: Detector, paths: list[Path], theirs: pd.DataFrame) -> Mess
             for choice, other in _others(start, paths):
                 ours = _answers(_prepared(detector, other), paths)
                 for answers, swapped in ((ours, ()), (1 - ours, (swap,))):
-                    gaps = np.abs(answers - theirs["p"].to_numpy(float))
-                    far = np.minimum(_log_odds_gaps(answers, theirs), FARTHEST)
                     told = joined(words, choice, *swapped)
-                    same = np.nanmax(far, initial=0) <= LOG_ODDS_TOLERANCE
-                    if same and np.nanmax(gaps, initial=0) <= TOLERANCE:
+                    if _reproduces(answers, theirs):
                         return Message("With {options} they are reproduced: say so.", options=told)
                     if not swapped:
+                        gaps = np.abs(answers - theirs["p"].to_numpy(float))
+                        far = np.minimum(_log_odds_gaps(answers, theirs), FARTHEST)
                         worth = float(np.nanmean(gaps) + np.nanmean(far) / FARTHEST)
                         found.append((worth, told, other))
         promising = sorted(found, key=lambda each: each[0])[:PROMISING]
@@ -221,6 +227,13 @@ def _remedy(detector: Detector, paths: list[Path], theirs: pd.DataFrame) -> Mess
         "{mean} and {std} were tried. Check {size}, these, and what the outputs mean: this may be "
         "another detector than yours.",
     )
+
+
+def _reproduces(answers: Floats, theirs: pd.DataFrame) -> bool:
+    """Whether all of our answers are those of the file, as far as its digits tell."""
+    gaps = np.abs(answers - theirs["p"].to_numpy(float))
+    same = np.nanmax(_log_odds_gaps(answers, theirs), initial=0) <= LOG_ODDS_TOLERANCE
+    return bool(same and np.nanmax(gaps, initial=0) <= TOLERANCE)
 
 
 def _others(now: Preprocessing, paths: list[Path]) -> Iterator[tuple[Message, Preprocessing]]:

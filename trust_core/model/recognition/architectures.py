@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from trust_core.errors import ModelError
-from trust_core.model.recognition.own_head import OwnHead, put_head
+from trust_core.model.recognition.own_head import TOLD_BY, OwnHead, put_head, split_function
 from trust_core.model.training.network import check_encoder, is_timm, read_plan
 
 SMP_DECODERS = (
@@ -62,6 +62,12 @@ class Blueprint:
     masks: int = 1
     auxiliary: bool = False
     head: OwnHead | None = None
+
+    @property
+    def full_name(self) -> str:
+        """The name by which the same network is built again: with the function that was told."""
+        told = self.head.function if self.head else ""
+        return f"{self.name}{TOLD_BY}{told}" if told else self.name
 
     def build(self) -> nn.Module:
         """The network with its initial weights.
@@ -120,11 +126,15 @@ def full_names(name: str) -> list[str]:
     """The architectures a user can mean by a name, torchvision's first.
 
     Args:
-        name: with or without its library.
+        name: with or without its library, and with the function of a head of one's own behind a
+            plus sign, where that is to be told.
 
     Raises:
         ModelError: there is none; close names are listed.
     """
+    base, function = split_function(name)
+    if function:
+        return [f"{found}{TOLD_BY}{function}" for found in full_names(base)]
     library, _, rest = name.partition("/") if "/" in name else ("", "", name)
     found = []
     if library in ("", "torchvision") and rest in torchvision_names():

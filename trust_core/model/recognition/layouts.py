@@ -14,6 +14,7 @@ from trust_core.model.recognition.fingerprints import Shapes, likeness
 
 DEEPEST_PREFIX = 4
 SHARE = 0.6  # of all tensors, below a prefix that may hold the network
+OWN = "own."  # before names that are the network's too, of layers that stand beside it
 CLEARLY = 0.2  # more like a known architecture than without renaming
 # Children of a network by their place, as Sequential(*network.children()) numbers them.
 CHILDREN = (
@@ -76,8 +77,11 @@ def _layouts(shapes: Shapes) -> Iterator[Layout]:
         bare = {key: key.removeprefix(prefix) for key in inside}
         others = {key: key for key in shapes if not key.startswith(prefix)}
         for names in (_modern(bare), *_numbered(bare)):
-            if len({*names.values(), *others.values()}) == len(shapes):
-                yield Layout(prefix, names | others)
+            if len(set(names.values())) < len(names):
+                continue
+            if set(names.values()) & others.keys():  # `bn1` beside `backbone.bn1`
+                others = {key: f"{OWN}{key}" for key in others}
+            yield Layout(prefix, names | others)
 
 
 def _prefixes(shapes: Shapes) -> list[str]:

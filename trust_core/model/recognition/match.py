@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from trust_core.errors import ModelError
 from trust_core.model.recognition.architectures import Blueprint, meta_shapes
 from trust_core.model.recognition.fingerprints import DERIVED, Shapes
-from trust_core.model.recognition.heads import own_name, read_head
+from trust_core.model.recognition.heads import UnclearHead, own_name, read_head
+from trust_core.model.recognition.own_head import split_function
 
 PROBE_OUTPUTS = 1009  # no layer of a known network is that wide, so it marks the head
 POSITIONS = ("pos_embed", "pos_embedding")
@@ -46,6 +47,7 @@ class Miss:
         expected: keys it has.
         difference: in words.
         channels: that the first layer reads, where these alone differ; 0 otherwise.
+        head: why that is not rebuilt, where all else fits.
     """
 
     name: str
@@ -53,20 +55,23 @@ class Miss:
     expected: int
     difference: str
     channels: int = 0
+    head: UnclearHead | None = None
 
 
 def fit(name: str, shapes: Shapes, size: tuple[int, int] | None = None) -> ArchitectureFit | Miss:
     """Compare a state dict with one architecture, whatever its outputs, channels and input size.
 
     Args:
-        name: full name of the architecture.
+        name: full name of the architecture, with the function of a head of one's own where the
+            user has told it.
         shapes: key -> shape of the state dict.
         size: (H, W) to build it for, when known.
     """
+    name, function = split_function(name)
     miss: Miss | None = None
     for built_for in dict.fromkeys([None, size, *_position_sizes(shapes)]):
         try:
-            found = _fit_at(Blueprint(name, PROBE_OUTPUTS, size=built_for), shapes)
+            found = _fit_at(Blueprint(name, PROBE_OUTPUTS, size=built_for), shapes, function)
         except ModelError as error:
             found = Miss(name, 0, 0, str(error))
         if isinstance(found, ArchitectureFit):
@@ -78,10 +83,15 @@ def fit(name: str, shapes: Shapes, size: tuple[int, int] | None = None) -> Archi
     return miss
 
 
-def _fit_at(probe: Blueprint, shapes: Shapes) -> ArchitectureFit | Miss:
+def _fit_at(probe: Blueprint, shapes: Shapes, function: str) -> ArchitectureFit | Miss:
     probe = replace(probe, auxiliary=any(key.lower().startswith("aux") for key in shapes))
     found = _compared(probe, shapes)
-    if isinstance(found, Miss) and (head := read_head(meta_shapes(probe), shapes, PROBE_OUTPUTS)):
+    if isinstance(found, ArchitectureFit):
+        return found if not function else _without_function(probe, found, function)
+    head = read_head(probe.name, meta_shapes(probe), shapes, PROBE_OUTPUTS, function)
+    if isinstance(head, UnclearHead):
+        return replace(found, head=head)
+    if head:
         own, prefix = head
         body = meta_shapes(probe).keys()
         renames = {
@@ -91,9 +101,17 @@ def _fit_at(probe: Blueprint, shapes: Shapes) -> ArchitectureFit | Miss:
         }
         renamed = {renames.get(key, key): shape for key, shape in shapes.items()}
         rebuilt = _compared(replace(probe, outputs=own.outputs, head=own), renamed)
+        if isinstance(rebuilt, ArchitectureFit) and function and not own.functions:
+            return _without_function(probe, rebuilt, function)
         if isinstance(rebuilt, ArchitectureFit):
             return ArchitectureFit(rebuilt.blueprint, tuple(renames.items()), prefix)
     return found
+
+
+def _without_function(probe: Blueprint, found: ArchitectureFit, function: str) -> Miss:
+    keys = len(meta_shapes(replace(found.blueprint, head=None)))
+    difference = f"its head has no function that {function} could be; leave +{function} out"
+    return Miss(probe.name, keys, keys, difference)
 
 
 def _compared(probe: Blueprint, shapes: Shapes) -> ArchitectureFit | Miss:

@@ -3,13 +3,30 @@
 Which one a state dict holds is read in `heads`.
 """
 
+import re
 from collections import OrderedDict
+from copy import deepcopy
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from trust_core.errors import ModelError
+
 POOLS = ("avgpool", "global_pool")  # what averages the cells in torchvision and timm
+FUNCTIONS: dict[str, type[nn.Module]] = {  # that stand between two linear layers, without weights
+    "relu": nn.ReLU,
+    "gelu": nn.GELU,
+    "silu": nn.SiLU,
+    "hardswish": nn.Hardswish,
+    "leaky_relu": nn.LeakyReLU,
+    "elu": nn.ELU,
+    "tanh": nn.Tanh,
+    "none": nn.Identity,
+}
+USUAL = "relu"
+PLACE = re.compile(r"\.function\d+$")  # as `put_head` names the functions
+TOLD_BY = "+"  # resnet18+gelu: resnet18 with a head of one's own in which GELU stands
 
 
 @dataclass(frozen=True)
@@ -17,9 +34,9 @@ class HeadLayer:
     """A layer of a head.
 
     Attributes:
-        name: below the head, e.g. "4"; "" for a ReLU, which has no weights.
-        kind: "linear", "norm" or "relu".
-        inputs: features it reads.
+        name: below the head, e.g. "4"; "" for a function, which has no weights.
+        kind: "linear", "BatchNorm", "LayerNorm", "PReLU" or "function".
+        inputs: features it reads; of a PReLU, its slopes: 1, or one a feature.
         outputs: features it gives.
         bias: of a linear layer; of a norm, whether it scales and shifts.
     """
@@ -39,11 +56,16 @@ class OwnHead:
         root: the part of the known network in whose place it stands, e.g. "fc".
         layers: in order.
         both_pools: it reads the largest of the cells beside their average, as fastai's does.
+        function: which of `FUNCTIONS` its functions are, as the user has told; "" where nobody has:
+            ReLU is taken.
+        settled: the file tells that functions stand there, and where; otherwise only the user can.
     """
 
     root: str
     layers: tuple[HeadLayer, ...]
     both_pools: bool = False
+    function: str = ""
+    settled: bool = True
 
     @property
     def outputs(self) -> int:
@@ -51,8 +73,8 @@ class OwnHead:
         return next(layer.outputs for layer in self.layers[::-1] if layer.kind == "linear")
 
     @property
-    def relus(self) -> list[tuple[str, str]]:
-        """The layers with weights before and behind each ReLU."""
+    def functions(self) -> list[tuple[str, str]]:
+        """The layers with weights before and behind each function."""
         names = [layer.name for layer in self.layers]
         return [(names[n - 1], names[n + 1]) for n, name in enumerate(names) if not name]
 
@@ -63,6 +85,25 @@ class MaxAndAverage(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """The two side by side."""
         return torch.cat([x.amax((2, 3)), x.mean((2, 3))], 1)
+
+
+def split_function(name: str) -> tuple[str, str]:
+    """An architecture's name, and the function of a head of one's own; "" where none is told.
+
+    Raises:
+        ModelError: there is no such function.
+
+    Example:
+        >>> split_function("resnet18+gelu"), split_function("resnet18")
+        (('resnet18', 'gelu'), ('resnet18', ''))
+    """
+    base, told, function = name.partition(TOLD_BY)
+    if told and function not in FUNCTIONS:
+        raise ModelError(
+            f'"{function[:40]}" in {name[:80]} is no function that a head can have; they are '
+            f"{', '.join(FUNCTIONS)}."
+        )
+    return base, function
 
 
 def put_head(module: nn.Module, head: OwnHead) -> None:
@@ -78,13 +119,26 @@ def put_head(module: nn.Module, head: OwnHead) -> None:
         setattr(module, pools[0], MaxAndAverage())
     parts: dict[str, nn.Module] = {"flatten": nn.Flatten()}
     for number, layer in enumerate(head.layers):
-        parts[layer.name.replace(".", "_") or f"relu{number}"] = _built(layer)
+        parts[layer.name.replace(".", "_") or f"function{number}"] = _built(layer, head.function)
     module.set_submodule(head.root, nn.Sequential(OrderedDict(parts)))
 
 
-def _built(layer: HeadLayer) -> nn.Module:
-    if layer.kind == "relu":
-        return nn.ReLU()
-    if layer.kind == "norm":
+def with_function(module: nn.Module, function: str) -> nn.Module:
+    """A copy of a network with a head of one's own, with another of `FUNCTIONS` in that head."""
+    other = deepcopy(module)
+    for name, _ in module.named_modules():
+        if PLACE.search(name):
+            other.set_submodule(name, FUNCTIONS[function]())
+    return other
+
+
+def _built(layer: HeadLayer, function: str) -> nn.Module:
+    if layer.kind == "function":
+        return FUNCTIONS[function or USUAL]()
+    if layer.kind == "BatchNorm":
         return nn.BatchNorm1d(layer.inputs, affine=layer.bias)
+    if layer.kind == "LayerNorm":
+        return nn.LayerNorm(layer.inputs)
+    if layer.kind == "PReLU":
+        return nn.PReLU(layer.inputs)
     return nn.Linear(layer.inputs, layer.outputs, bias=layer.bias)

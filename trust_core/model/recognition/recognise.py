@@ -25,7 +25,13 @@ from trust_core.model.recognition.architectures import (
     published_input,
 )
 from trust_core.model.recognition.fingerprints import DERIVED, Shapes, nearest
-from trust_core.model.recognition.heads import contradiction, head_notes
+from trust_core.model.recognition.heads import (
+    assumed,
+    by_statistics,
+    contradiction,
+    head_notes,
+    other_functions,
+)
 from trust_core.model.recognition.layouts import Layout, has_heads, read_layout
 from trust_core.model.recognition.match import ArchitectureFit, Miss, fit
 from trust_core.model.recognition.transformers_names import timm_names
@@ -44,12 +50,16 @@ class Recognised:
         blueprint: how it was built.
         others: architectures with the same keys and shapes that compute something else.
         notes: sentences the user should read.
+        assumed: of these, what was taken for a head of one's own that its file does not tell.
+        other_heads: the same network with other functions in that head.
     """
 
     module: nn.Module
     blueprint: Blueprint
     others: tuple[str, ...]
     notes: tuple[str, ...]
+    assumed: tuple[str, ...] = ()
+    other_heads: tuple[str, ...] = ()
 
 
 def recognise(
@@ -87,7 +97,8 @@ def recognise(
         if len(fits) == MOST_FITS:
             break
     if not fits:
-        raise ModelError(_nothing_fits(path, arch, layout, len(shapes), misses))
+        raise _nothing_fits(path, arch, layout, len(shapes), misses)
+    fits = [_settled(each, tensors) for each in fits]
     fits.sort(key=lambda each: _preference(each.blueprint))
     for head in filter(None, (fits[0].blueprint.head,)):
         if wrong := contradiction(head, fits[0].prefix, tensors):
@@ -100,6 +111,15 @@ def recognise(
         note = f"{path.name} has the names of transformers ({family}); they were read as timm's."
         return replace(known, notes=(note, *known.notes))
     return known
+
+
+def _settled(found: ArchitectureFit, tensors: Mapping[str, Tensor]) -> ArchitectureFit:
+    """A fit with its own head as the statistics of BatchNorm layers tell it."""
+    head = found.blueprint.head
+    if head is None:
+        return found
+    head = by_statistics(head, found.prefix, tensors)
+    return replace(found, blueprint=replace(found.blueprint, head=head))
 
 
 def candidates(shapes: Shapes) -> list[str]:
@@ -187,8 +207,10 @@ def _preferred(
     first, *rest = fits
     module = fill(first, tensors)
     notes: list[str] = []
-    if first.blueprint.head:
-        notes += head_notes(first.blueprint.head, first.prefix)
+    taken: list[str] = []
+    if head := first.blueprint.head:
+        taken = assumed(first.blueprint.name, head, first.prefix)
+        notes += [*head_notes(head, first.prefix), *taken]
     elif first.renames:
         after, before = first.renames[0]
         notes.append(
@@ -223,7 +245,14 @@ def _preferred(
                 others=", ".join(others),
             )
         )
-    return Recognised(module, first.blueprint, tuple(others), tuple(notes))
+    return Recognised(
+        module,
+        first.blueprint,
+        tuple(others),
+        tuple(notes),
+        tuple(taken),
+        other_functions(first.blueprint.name, head),
+    )
 
 
 def _run(module: nn.Module, noise: Tensor) -> Tensor | None:
@@ -241,15 +270,20 @@ def _same(one: Tensor, other: Tensor) -> bool:
 
 def _nothing_fits(
     path: Path, arch: str | None, layout: Layout, count: int, misses: list[Miss]
-) -> str:
+) -> ModelError:
     misses.sort(key=lambda miss: (-miss.matched, miss.expected, miss.name))
+    unclear = [miss for miss in misses if miss.head]
+    for miss in sorted(unclear, key=lambda each: not each.name.startswith("torchvision/"))[:1]:
+        assert miss.head is not None
+        text = "{file} is {name} with a head of its own: {head}"
+        message = Message(text, file=path.name, name=miss.name, head=miss.head.reason)
+        return ModelError(message, miss.head.choices)
     if arch:
         refusal = f"{path.name} does not hold the weights of {arch}"
-        return f"{refusal}: {misses[0].matched} of {misses[0].expected} keys match; " + (
-            f"{misses[0].difference}."
-        )
+        matched = f"{misses[0].matched} of {misses[0].expected} keys match"
+        return ModelError(f"{refusal}: {matched}; {misses[0].difference}.")
     if misses and misses[0].channels:
-        return (
+        return ModelError(
             f"{path.name} is {misses[0].name}, but it reads {misses[0].channels} channels; "
             "pictures have one (grey) or three (RGB), so a network with further ones, as depth or "
             "infrared, cannot be audited. Audit one that reads three."
@@ -268,7 +302,7 @@ def _nothing_fits(
         else ""
     )
     rest = f" The rest is {', '.join(others[:3])}." if layout.prefix and others else ""
-    return Message(
+    message = Message(
         "{file} ({tensors} tensors) fits no known architecture exactly; name it with {arch}, or "
         "hand your module to the library.\n{where}Nearest: {nearest}.{rest}",
         "{file} ({tensors} tensors) fits no known architecture exactly; name its architecture "
@@ -279,3 +313,4 @@ def _nothing_fits(
         nearest=listed or "none shares a single key",
         rest=rest,
     )
+    return ModelError(message)

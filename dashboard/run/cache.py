@@ -20,13 +20,15 @@ from dashboard.cache import (
 from trust_core.audit.options import DataOptions
 from trust_core.audit.subject import Subject
 from trust_core.data import archives, uploads
+from trust_core.data.duplicates import MOST_LOOKED_AT
 from trust_core.data.files import list_files
+from trust_core.data.roles import ROLES
 from trust_core.data.samples import Dataset
 from trust_core.model.facts import ModelFacts, ModelOptions
 from trust_core.sandbox import GIBIBYTE, OPENING, Limits
 
 # Seconds of processor time beyond those of `OPENING`, several times what was measured.
-A_FILE, A_MEGABYTE = 0.01, 0.1  # listed and hashed; unpacked
+A_FILE, A_BYTE, A_MEGABYTE = 0.001, 1e-8, 0.1  # listed; hashed; unpacked
 A_PICTURE, A_PASS = 0.5, 4.0  # decoded; decoded and put through a network several times
 LOOKED_AT, TRIED, COMPARED = 10, 32, 100  # pictures of a look, a trial, a comparison
 SAMPLE_IMAGES = "trust_core.model.checks.sample_images"
@@ -38,9 +40,17 @@ def working(model: Path, pictures: int) -> Limits:
     return Limits(OPENING.seconds + round(A_PASS * pictures), memory)
 
 
-def reading_limits(files: int, each: float = A_FILE) -> Limits:
-    """What reading so many files may take, with so many seconds for each."""
-    return Limits(OPENING.seconds + round(each * files), OPENING.memory + 4096 * files)
+def listing(root: Path) -> Limits:
+    """What listing and hashing a data folder may take."""
+    files = list_files(root)
+    seconds = A_FILE * len(files) + A_BYTE * sum(size(root / name) for name in files)
+    return Limits(OPENING.seconds + round(seconds), OPENING.memory + 4096 * len(files))
+
+
+def comparing(pictures: int) -> Limits:
+    """What looking for pictures that are nearly the same may take."""
+    most = min(pictures, MOST_LOOKED_AT * len(ROLES))
+    return Limits(OPENING.seconds + round(A_PICTURE * most))
 
 
 @remembered(32, "Recognising the model …")
@@ -67,7 +77,7 @@ def dataset(root: Path, reading: DataOptions, look: int = 0) -> Dataset:
         reading: how it is read.
         look: another number reads the folder anew.
     """
-    function, limits = f"{LOOKS}:read_data", reading_limits(len(list_files(root)))
+    function, limits = f"{LOOKS}:read_data", listing(root)
     return cast(Dataset, SANDBOX.call(function, root, reading, what=root.name, limits=limits))
 
 
@@ -93,7 +103,7 @@ def store_model(upload: BinaryIO, name: str) -> Path:
 
 def _extract(archive: Path, folder: Path, size: archives.UnpackLimits) -> Path:
     function = "trust_core.data.archives:unpacked"
-    limits = reading_limits(archive.stat().st_size // 10**6, A_MEGABYTE)
+    limits = Limits(OPENING.seconds + round(A_MEGABYTE * archive.stat().st_size / 1e6))
     found = SANDBOX.call(function, archive, folder, size, what=archive.name, limits=limits)
     return cast(Path, found)
 

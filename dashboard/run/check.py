@@ -153,7 +153,7 @@ def _near_duplicates(data: Dataset) -> None:
 
 @remembered(8, "Looking for copies …")
 def _near_pairs(data: Dataset) -> tuple[NearDuplicates, list[list[bytes]]]:
-    limits = cache.reading_limits(len(data.samples), cache.A_PICTURE)
+    limits = cache.comparing(len(data.samples))
     found = SANDBOX.call(f"{LOOKS}:near_pairs", data, PAIRS, what=data.root.name, limits=limits)
     return cast("tuple[NearDuplicates, list[list[bytes]]]", found)
 

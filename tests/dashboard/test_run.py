@@ -11,7 +11,7 @@ import timm
 import torch
 from streamlit.testing.v1 import AppTest
 
-from dashboard.run import form
+from dashboard.run import cache, form
 from dashboard.run import progress as run_progress
 from dashboard.run.files import ARRIVED, Arrival
 from tests.dashboard.ware import ARCHITECTURE, SIDE, write_network, write_twin, write_zip
@@ -24,6 +24,7 @@ from trust_core.cli.options import dataset
 from trust_core.data import uploads
 from trust_core.errors import ModelError
 from trust_core.model.open import open_for_audit
+from trust_core.sandbox import Limits
 from trust_core.storage.workspace import display_name
 
 APP = Path(__file__).parents[2] / "app.py"
@@ -457,3 +458,15 @@ def test_a_table_of_predictions_that_is_gone_says_so(page, wares):
     assert "There is nothing at" in text(page)
     page.button(key="expect-out").click().run()
     assert command(page)
+
+
+def test_what_the_sandbox_may_take_grows_with_what_there_is_to_do(tmp_path, monkeypatch):
+    (tmp_path / "a.png").write_bytes(b"x" * 1000)
+    (tmp_path / "b.png").write_bytes(b"x" * 3000)
+    assert cache.listing(tmp_path) == Limits(60, 2 * 2**30 + 2 * 4096)
+    monkeypatch.setattr(cache, "A_FILE", 2.0)
+    monkeypatch.setattr(cache, "A_BYTE", 0.01)
+    assert cache.listing(tmp_path).seconds == 60 + 2 * 2 + 40
+    assert cache.comparing(10).seconds == 65
+    assert cache.comparing(10**6).seconds == 560  # 250 of each of four roles
+    assert cache.working(tmp_path / "a.png", cache.TRIED).seconds == 188

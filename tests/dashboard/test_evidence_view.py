@@ -8,6 +8,7 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
+from dashboard import cache
 from dashboard.parts import evidence
 from dashboard.parts.evidence import windows_for
 from tests.dashboard.app import again
@@ -17,6 +18,7 @@ from tests.fakes import Part, copy_audit, passed_parts
 from trust_core.audit import evidence_job
 from trust_core.audit.evidence_store import RESULT, EvidenceTask, read_result
 from trust_core.explanation.evidence.fit import audit_patch_gaussian
+from trust_core.sandbox import GivenUp, Limits
 from trust_core.storage.audit_files import Audit
 from trust_core.storage.manifest import MANIFEST
 
@@ -136,6 +138,19 @@ def test_a_model_that_is_another_is_refused(audit: Audit, row: pd.Series):
 def test_a_photograph_that_is_gone_is_said(audit: Audit, row: pd.Series):
     audit.data_file(row["path"]).unlink()
     assert "the file is not there" in texts(looked(row))
+
+
+def test_the_death_of_the_process_that_computes_is_a_sentence(
+    audit: Audit, row: pd.Series, monkeypatch: pytest.MonkeyPatch
+):
+    def died(*_: object, what: str, limits: Limits) -> None:
+        raise GivenUp(f"{what} was given up: it asked for too much. {limits.advice}")
+
+    monkeypatch.setattr(cache.WORKER, "call", died)
+    for look, what in (("evidence", "The evidence"), ("heatmaps", "The heatmaps")):
+        app = opened(part=row["sample_id"], look=look)
+        assert f"{what} was given up: it asked for too much. This machine may be" in texts(app)
+        assert "called good" in texts(app)  # the page stands
 
 
 def test_the_slow_method_is_started_computed_compared_and_kept(

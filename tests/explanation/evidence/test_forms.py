@@ -18,7 +18,6 @@ from trust_core.explanation.evidence.occlusion import (
     mean_over_windows,
 )
 from trust_core.explanation.evidence.patch_gaussian import PatchGaussian
-from trust_core.explanation.evidence.windows import disjoint, window_starts
 from trust_core.model.detector import Detector
 from trust_core.model.outputs import choose_convention
 from trust_core.model.preprocessing import Preprocessing
@@ -320,14 +319,6 @@ def test_what_a_form_costs(form, forwards, backwards):
     assert done[-1] == forwards
     checked = ask(detector, image(), given, form)
     assert checked.forwards == forwards + (2 if form == "path" else 1)
-
-
-def test_windows_reach_the_border_whatever_the_stride():
-    assert window_starts(11, 3, 2) == [0, 2, 4, 6, 8]
-    assert window_starts(12, 3, 2) == [0, 2, 4, 6, 8, 9]
-    assert window_starts(3, 3, 2) == [0]
-    assert disjoint([0, 2, 4, 6, 8, 9], 3) == [0, 2, 4]
-    assert disjoint([0, 2, 3], 3) == [0, 2]
 
 
 def test_a_pixel_is_the_mean_of_its_windows():

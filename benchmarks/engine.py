@@ -112,8 +112,7 @@ def agreement(found: Floats, shards: list[Shard], side: int = SIDE) -> dict[str,
         return torch.from_numpy(joined).float()
 
     def sized(values: torch.Tensor) -> Floats:
-        grid: Floats = to_comparison_grid(values.relu(), side).numpy()
-        return grid
+        return to_comparison_grid(values.relu(), side).numpy()
 
     defect, good = sized(maps("defect")), sized(maps("good"))
     either = [differences(defect, good, sized(sign * maps("eigen"))) for sign in (1, -1)]

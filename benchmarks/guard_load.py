@@ -106,8 +106,7 @@ def serving(folder: Path, *options: str, port: int = 0) -> Iterator[Server]:
 def _free_port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port
+        return free.getsockname()[1]
 
 
 def _wait_until_ready(server: Server, said: Any) -> None:  # noqa: ANN401 - a file

@@ -137,8 +137,7 @@ def peak(images: int, folder: Path) -> dict[str, float]:
         command, check=True, capture_output=True, text=True
     )
     (folder / f"{images}.npy").unlink()
-    found: dict[str, float] = json.loads(done.stdout)
-    return found
+    return json.loads(done.stdout)
 
 
 def one(images: int, folder: Path) -> dict[str, float]:

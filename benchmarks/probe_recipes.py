@@ -126,8 +126,7 @@ def recipes(
 
     def total(z: Floats, *others: tuple[float, Floats]) -> Floats:
         weights, views = zip((1.0, z), *others, strict=True)
-        scores: Floats = standardised(np.column_stack(views), good) @ np.array(weights)
-        return scores
+        return standardised(np.column_stack(views), good) @ np.array(weights)
 
     clean, at = pooled[:, 0], dict(zip(STRENGTHS, pooled.swapaxes(0, 1)[1:], strict=True))
     z, s = evidence[passed, 0], read(clean)

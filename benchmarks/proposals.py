@@ -98,8 +98,7 @@ def simulated(
 
     def noise(width: int) -> Floats:
         common, own = draw.normal(size=(part[-1] + 1, width)), draw.normal(size=(2 * half, width))
-        values: Floats = np.sqrt(between) * common[part] + np.sqrt(1 - between) * own
-        return values
+        return np.sqrt(between) * common[part] + np.sqrt(1 - between) * own
 
     def known(width: int) -> Floats:
         return noise(width) + curve_shift(area) * missed[:, None]

@@ -201,8 +201,7 @@ def _blank(shape: tuple[int, ...], *, pinned: bool) -> Pixels:
         return np.zeros(shape, dtype=np.uint8)
     import torch
 
-    blank: Pixels = torch.zeros(shape, dtype=torch.uint8, pin_memory=True).numpy()
-    return blank
+    return torch.zeros(shape, dtype=torch.uint8, pin_memory=True).numpy()
 
 
 def _decode(

@@ -236,8 +236,7 @@ def called_defective(
         defective = detector.convention.argmax_defective(response.logits)
     else:
         defective = response.log_odds.double().sigmoid() >= settings.decision_threshold
-    result: npt.NDArray[np.bool_] = defective.cpu().numpy()
-    return result
+    return defective.cpu().numpy()
 
 
 def _chosen(chosen: npt.NDArray[np.bool_], *tensors: Tensor) -> tuple[Tensor, ...]:
@@ -321,5 +320,4 @@ def _answers(clean: Response) -> dict[str, Tensor]:
 
 def _ranks(sample_ids: npt.NDArray[np.object_]) -> npt.NDArray[np.int_]:
     """Place of each in the order of text."""
-    ranks: npt.NDArray[np.int_] = np.unique(sample_ids.astype(str), return_inverse=True)[1]
-    return ranks
+    return np.unique(sample_ids.astype(str), return_inverse=True)[1]

@@ -210,8 +210,7 @@ def _share_below(others: Floats, values: Floats) -> Floats:
     found[order] = np.searchsorted(others, ranked, "left") + np.searchsorted(
         others, ranked, "right"
     )
-    result: Floats = found / (2 * len(others))
-    return result
+    return found / (2 * len(others))
 
 
 @lru_cache(maxsize=1)

@@ -34,8 +34,7 @@ def grouped_folds(codes: Counts, missed: Flags, folds: int = FOLDS, seed: int = 
     order = order[np.argsort(misses[order] == 0, kind="stable")]  # those with a miss first
     fold_of = np.empty(total, dtype=np.int64)
     fold_of[order] = np.arange(total) % folds
-    result: Counts = fold_of[codes]
-    return result
+    return fold_of[codes]
 
 
 def ridge_logistic(features: Floats, missed: Flags, offset: Floats, penalty: float) -> Floats:
@@ -107,8 +106,7 @@ def standardised(features: Floats, usual: Flags) -> Floats:
     """Features `(N, F)` at mean 0 and deviation 1 over the images `usual`; unknown ones are 0."""
     mean, deviation = moments(features, usual)
     scaled = (features - mean) / np.where(deviation > CONSTANT, deviation, 1)
-    result: Floats = np.where(np.isfinite(scaled) & (deviation > CONSTANT), scaled, 0.0)
-    return result
+    return np.where(np.isfinite(scaled) & (deviation > CONSTANT), scaled, 0.0)
 
 
 @dataclass(frozen=True)

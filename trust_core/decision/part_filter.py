@@ -342,5 +342,4 @@ def _matching(audit: Audit, search: str) -> Flags:
 def _places_where(audit: Audit, where: str, parameters: Sequence[object] = ()) -> Places:
     """Places of the images that a condition of SQL holds for."""
     table = audit.query(f"SELECT file_row_number FROM places WHERE {where}", parameters)  # noqa: S608
-    places: Places = table["file_row_number"].to_numpy(dtype=np.int64)
-    return places
+    return table["file_row_number"].to_numpy(dtype=np.int64)

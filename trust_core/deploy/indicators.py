@@ -200,8 +200,7 @@ def _consensus(*names: str) -> FittedIndicator:
 
 def _good_of_tune(material: Material) -> npt.NDArray[np.bool_]:
     """Passed good images of `tune`, which set the scale of the probes."""
-    flags: npt.NDArray[np.bool_] = (material.table["role"] == "tune").to_numpy() & ~material.missed
-    return flags
+    return (material.table["role"] == "tune").to_numpy() & ~material.missed
 
 
 def _fit_probe(material: Material) -> Arrays:

@@ -41,5 +41,4 @@ def flip_deviation(detector: Detector, pixels: Tensor) -> Floats:
     """Standard deviation of z over the image and its three flips, `(N,)`: three more forwards."""
     views = [pixels, *(pixels.flip(axes) for axes in FLIPS)]
     answers = torch.stack([detector.log_odds(view).double() for view in views])
-    deviation: Floats = answers.std(0, correction=0).cpu().numpy()
-    return deviation
+    return answers.std(0, correction=0).cpu().numpy()

@@ -351,8 +351,7 @@ def _plain(value: object) -> Array:
 
 
 def _cast(inputs: list[Any], attributes: dict[str, Any]) -> Array:
-    array: Array = inputs[0].astype(helper.tensor_dtype_to_np_dtype(attributes["to"]))
-    return array
+    return inputs[0].astype(helper.tensor_dtype_to_np_dtype(attributes["to"]))
 
 
 def _slice(inputs: list[Any], _: dict[str, Any]) -> Array:
@@ -362,8 +361,7 @@ def _slice(inputs: list[Any], _: dict[str, Any]) -> Array:
     places = [slice(None)] * data.ndim
     for axis, start, end, step in zip(axes, starts, ends, steps, strict=True):
         places[int(axis)] = slice(int(start), int(end), int(step))
-    array: Array = data[tuple(places)]
-    return array
+    return data[tuple(places)]
 
 
 def _reshape(inputs: list[Any], attributes: dict[str, Any]) -> Array:
@@ -373,8 +371,7 @@ def _reshape(inputs: list[Any], attributes: dict[str, Any]) -> Array:
         data.shape[place] if side == 0 and not zero else int(side)
         for place, side in enumerate(shape)
     ]
-    array: Array = data.reshape(sides)
-    return array
+    return data.reshape(sides)
 
 
 def _unsqueeze(inputs: list[Any], attributes: dict[str, Any]) -> Array:
@@ -390,8 +387,7 @@ def _squeeze(inputs: list[Any], attributes: dict[str, Any]) -> Array:
 def _quotient(one: Array, other: Array) -> Array:
     if np.issubdtype(one.dtype, np.integer):
         return np.trunc(one / other).astype(one.dtype)
-    quotient: Array = one / other
-    return quotient
+    return one / other
 
 
 def _broadcast(function: Callable[..., Array], inputs: list[Any], _: dict[str, Any]) -> Array:

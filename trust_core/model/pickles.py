@@ -113,8 +113,7 @@ def scan(path: Path) -> None:
         )
 
     def stored(key: str) -> int:
-        size: int = reader.get_record_size(f"data/{key}")
-        return size
+        return reader.get_record_size(f"data/{key}")
 
     _Machine(path, stored).run(io.BytesIO(reader.get_record("data.pkl")))
 

@@ -196,8 +196,7 @@ def _stamp(audit: Audit, file: str) -> tuple[str, int]:
 
 def _read_floats(audit: Audit, file: str, name: str) -> Floats:
     column = pq.read_table(audit.folder / file, columns=[name]).column(0)
-    values: Floats = column.cast(pa.float64()).to_numpy()
-    return values
+    return column.cast(pa.float64()).to_numpy()
 
 
 def _read_rows(audit: Audit, file: str, name: str, wanted: Sequence[Places]) -> list[Floats]:

@@ -14,8 +14,7 @@ def csv_text(table: pd.DataFrame) -> str:
     """The table as CSV; an apostrophe stands before whatever would begin a formula."""
     text = table.select_dtypes(include=["object", "string", "category"]).columns
     safe = {name: table[name].astype(object).map(harmless) for name in text}
-    content: str = table.assign(**safe).rename(columns=harmless).to_csv(index=False)
-    return content
+    return table.assign(**safe).rename(columns=harmless).to_csv(index=False)
 
 
 def harmless(cell: object) -> object:

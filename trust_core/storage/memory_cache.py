@@ -36,8 +36,7 @@ class MemoryCache:
 
     def get(self, key: Hashable, make: Callable[[], Value]) -> Value:
         """The result of `make`, which is called when there is none under `key`."""
-        value: Value = self._find(key, make)
-        return value
+        return self._find(key, make)
 
     def __contains__(self, key: Hashable) -> bool:
         return key in self._find.cache

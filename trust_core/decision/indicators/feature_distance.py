@@ -118,8 +118,7 @@ class FeatureCloud:
         along: Floats = moved @ self.axes.T
         beside = ((moved**2).sum(1) - (along**2).sum(1)).clip(0)
         outside = beside / self.floor if len(self.axes) < len(self.centre) else 0.0
-        result: Floats = np.sqrt((along**2 / self.inside).sum(1) + outside)
-        return result
+        return np.sqrt((along**2 / self.inside).sum(1) + outside)
 
 
 def fit_cloud(reference: Features) -> FeatureCloud:
@@ -135,5 +134,4 @@ def fit_cloud(reference: Features) -> FeatureCloud:
 
 def _unit(values: Features) -> Features:
     length = np.linalg.norm(values, axis=1, keepdims=True)
-    result: Features = (values / np.where(length > 0, length, 1)).astype(np.float32)
-    return result
+    return (values / np.where(length > 0, length, 1)).astype(np.float32)

@@ -163,8 +163,7 @@ def _shrinkage(energy: Floats, norm: float, width: int) -> tuple[float, float]:
 def _solved(matrix: Floats, target: Floats) -> Floats:
     """Solution of a symmetric positive definite system; the matrix is overwritten."""
     factor = cho_factor(matrix.T, overwrite_a=True, check_finite=False)  # LAPACK's order
-    solution: Floats = cho_solve(factor, target, check_finite=False)
-    return solution
+    return cho_solve(factor, target, check_finite=False)
 
 
 def _with_intercept(

@@ -69,8 +69,7 @@ class Material:
     @cached_property
     def passed(self) -> Flags:
         """Which of `samples` the detector calls good, `(all,)`."""
-        flags: Flags = self.samples["outcome"].isin(["FN", "TN"]).to_numpy(dtype=bool)
-        return flags
+        return self.samples["outcome"].isin(["FN", "TN"]).to_numpy(dtype=bool)
 
     @cached_property
     def table(self) -> pd.DataFrame:
@@ -84,14 +83,12 @@ class Material:
     def tune(self) -> Flags:
         """Which passed images may be fitted on, `(N,)`: role `tune`, with a score."""
         table = self.table
-        flags: Flags = ((table["role"] == "tune") & table["iou_difference"].notna()).to_numpy()
-        return flags
+        return ((table["role"] == "tune") & table["iou_difference"].notna()).to_numpy()
 
     @cached_property
     def missed(self) -> Flags:
         """Missed defects among the passed images, `(N,)`."""
-        flags: Flags = (self.table["outcome"] == "FN").to_numpy(dtype=bool)
-        return flags
+        return (self.table["outcome"] == "FN").to_numpy(dtype=bool)
 
     @cached_property
     def usual(self) -> Flags:
@@ -111,8 +108,7 @@ class Material:
 
     def column(self, name: str) -> Floats:
         """A column over the passed images, `(N,)`."""
-        values: Floats = self.table[name].to_numpy(dtype=np.float64)
-        return values
+        return self.table[name].to_numpy(dtype=np.float64)
 
     def sample_column(self, name: str, sign: float = 1.0) -> Floats | None:
         """A column of `samples.parquet` over the passed images, None where it holds nothing."""
@@ -229,8 +225,7 @@ def defect_entropy(material: Material) -> Floats:
     def entropy(maps: torch.Tensor, _: slice) -> Floats:
         flat = maps.flatten(1).double().clamp(min=0)
         share = flat / flat.sum(1, keepdim=True).clamp(min=1e-12)
-        values: Floats = torch.special.entr(share).sum(1).numpy()
-        return values
+        return torch.special.entr(share).sum(1).numpy()
 
     return material.each_map(entropy, "defect")
 

@@ -62,20 +62,17 @@ class OverlapTable:
 
     def role(self, name: str) -> Flags:
         """Which images have a role, `(N,)`."""
-        flags: Flags = (self.table["role"] == name).to_numpy(dtype=bool)
-        return flags
+        return (self.table["role"] == name).to_numpy(dtype=bool)
 
     @property
     def missed(self) -> Flags:
         """Missed defects, `(N,)`."""
-        flags: Flags = (self.table["outcome"] == "FN").to_numpy(dtype=bool)
-        return flags
+        return (self.table["outcome"] == "FN").to_numpy(dtype=bool)
 
     @property
     def p_defect(self) -> Floats:
         """Threshold shift, `(N,)`."""
-        values: Floats = self.table["p_defect"].to_numpy(dtype=np.float64)
-        return values
+        return self.table["p_defect"].to_numpy(dtype=np.float64)
 
     @property
     def groups(self) -> Counts:

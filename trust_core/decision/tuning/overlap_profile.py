@@ -127,8 +127,7 @@ def _axes(inside: Floats) -> Floats:
         values, left = np.linalg.eigh(inside @ inside.T)
         kept = np.flatnonzero(values > values[-1] * 1e-10)[::-1][:PRINCIPAL_DIRECTIONS]
         axes = inside.T @ left[:, kept] / np.sqrt(values[kept])
-    result: Floats = axes / np.sqrt(inside.shape[1])
-    return result
+    return axes / np.sqrt(inside.shape[1])
 
 
 def _cross_validated(

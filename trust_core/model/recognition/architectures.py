@@ -206,14 +206,13 @@ def _build_timm(blueprint: Blueprint, name: str) -> nn.Module:
     if not is_timm(name):
         raise ValueError("timm lists no such network")
     options: dict[str, Any] = {"img_size": blueprint.size} if blueprint.size else {}
-    module: nn.Module = timm.create_model(
+    return timm.create_model(
         name,
         pretrained=False,
         num_classes=blueprint.outputs,
         in_chans=blueprint.channels,
         **options,
     )
-    return module
 
 
 def _build_smp(blueprint: Blueprint, name: str) -> nn.Module:
@@ -221,14 +220,13 @@ def _build_smp(blueprint: Blueprint, name: str) -> nn.Module:
     check_encoder(encoder)
     if decoder not in SMP_DECODERS:
         raise ValueError("there is no such decoder")
-    module: nn.Module = getattr(smp, decoder)(
+    return getattr(smp, decoder)(
         encoder,
         encoder_weights=None,
         in_channels=blueprint.channels,
         classes=blueprint.masks,
         aux_params={"classes": blueprint.outputs},
     )
-    return module
 
 
 def _build_multitask(blueprint: Blueprint, name: str) -> nn.Module:

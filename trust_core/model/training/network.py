@@ -87,8 +87,7 @@ class MultiTask(nn.Module):
 
     def _classify(self, features: list[Tensor]) -> Tensor:
         assert self.classification_head is not None
-        logits: Tensor = self.classification_head(features[-1])
-        return logits
+        return self.classification_head(features[-1])
 
 
 @dataclass(frozen=True)

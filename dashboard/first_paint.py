@@ -15,11 +15,7 @@ LEFT_OUT = (b"accept-encoding", b"if-none-match", b"if-modified-since")
 
 
 class FirstPaint:
-    """ASGI middleware that puts the frame's style and font into the document of every page.
-
-    Args:
-        app: what serves the document.
-    """
+    """ASGI middleware that puts the frame's style and font into the document of every page."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app

@@ -15,9 +15,7 @@ KEY = "beside"
 def choose_other(audit: Audit, alone: str) -> Audit | None:
     """Draw the choice; the audit that is chosen and can be opened.
 
-    Args:
-        audit: the open one.
-        alone: what is said while there is no other, as HTML.
+    `alone`, HTML, is said while there is no other.
     """
     names = workspace.finished_audits()
     names.pop(audit.folder.name, None)

@@ -27,11 +27,9 @@ CLICK = "click"
 def move_point(audit: Audit, by: str, **changes: Any) -> None:  # noqa: ANN401 - fields of the point
     """Move the operating point in the URL.
 
-    Args:
-        audit: the open audit.
-        by: the control; two movements by one slider in a row count as one, two clicks as two.
-        changes: fields of `OperatingPoint`. Another indicator without a threshold starts at its own
-            default.
+    `by` is the control: two movements by one slider in a row count as one, two clicks as two.
+    `changes` are fields of `OperatingPoint`; another indicator without a threshold starts at its
+    own default.
     """
     now = read_point(audit)
     if "indicator" in changes and "threshold" not in changes:

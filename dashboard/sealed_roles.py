@@ -27,10 +27,7 @@ def opened_sentence(audit: Audit, roles: Sequence[str]) -> str:
 def ask_to_open(audit: Audit, roles: Sequence[str], why: str) -> None:
     """Say what a seal is for, and open it on a deliberate click.
 
-    Args:
-        audit: the audit; the opening goes into its journal.
-        roles: roles whose seal is closed.
-        why: what the images would be looked at for; kept in the journal.
+    `why`, what the images would be looked at for, is kept in the journal of the audit.
     """
     names = " and ".join(roles)
     show_finding(

@@ -65,10 +65,7 @@ def audit_page(title: str, draw: Callable[[Audit], None], *styles: str) -> None:
     Without an audit in the URL it is the one this session opened last, the only one, the demo, or
     the newest. When none can be opened, the page says why and where to go.
 
-    Args:
-        title: of the page, as its link in the top bar says.
-        draw: called with the open audit.
-        styles: style sheets in `STATIC`, after the frame's.
+    `styles` are style sheets in `STATIC`, after the frame's.
     """
     with errors_shown():
         audit, problem = _open_page(title, styles)
@@ -199,12 +196,8 @@ def link(
 ) -> None:
     """A link to a page, looking like a button, that keeps the open audit and operating point.
 
-    Args:
-        label: what it says.
-        file: a key of `PAGES`.
-        primary: the one thing to do next.
-        query: query parameters to change; None leaves one out.
-        changes: the same, by name.
+    `file` is a key of `PAGES`; `query` and `changes` are query parameters to change, None leaves
+    one out.
     """
     kind = "primary" if primary else "secondary"
     slug = Path(file).stem
@@ -215,9 +208,7 @@ def link(
 def note_in_tab(title: str, sign: str = "") -> None:
     """Say something where the browser shows its tabs, for who is looking elsewhere.
 
-    Args:
-        title: before the name of the program.
-        sign: an emoji in the place of the icon; the icon when empty.
+    `sign` is an emoji in the place of the icon; "" leaves that.
     """
     st.set_page_config(page_title=f"{title} · {PRODUCT}", page_icon=sign or ICON)
 

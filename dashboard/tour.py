@@ -9,13 +9,7 @@ TOUR = "tour"  # in the URL: the stop, from 1 on
 
 @dataclass(frozen=True)
 class Stop:
-    """A stop of the tour.
-
-    Attributes:
-        page: file of the page.
-        name: what the way there says.
-        text: what to look at.
-    """
+    """A stop of the tour."""
 
     page: str
     name: str

@@ -50,14 +50,8 @@ def url_selectbox(
 ) -> None:
     """A list whose choice lives in the URL.
 
-    Args:
-        key: of the widget.
-        label: above it.
-        names: what each value is called.
-        here: the value in the URL.
-        write: writes a chosen value there.
-        width: in pixels, or as wide as there is room.
-        help_text: behind the help mark.
+    `names` says what each value is called, `here` is the one in the URL, `write` puts a chosen one
+    there.
     """
     sync_widget(key, here)
     st.selectbox(

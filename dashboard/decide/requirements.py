@@ -61,13 +61,7 @@ PROOF_FIELDS, LINE_FIELDS = FIELDS[:3], FIELDS[3:]
 
 @dataclass(frozen=True)
 class Requirements:
-    """What is required.
-
-    Attributes:
-        demand: what must be proven.
-        budget: the same the other way round.
-        line: the line it is for.
-    """
+    """What is required."""
 
     demand: Demand
     budget: Budget

@@ -52,10 +52,7 @@ def show_evidence_view(audit: Audit, row: Mapping[str, Any], photo: Image.Image)
 
     Only this fragment runs when a control moves; another form or window clears the map first.
 
-    Args:
-        audit: the audit.
-        row: the part's row of the sample table.
-        photo: its photograph at panel size.
+    `row` is the part's of the sample table, `photo` its photograph at panel size.
     """
     st.html(STYLE)
     size = network_size(audit)

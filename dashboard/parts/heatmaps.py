@@ -51,12 +51,8 @@ def show_heatmaps(
 ) -> None:
     """Draw the maps at the strength in the URL (`view`), and the strip of all strengths.
 
-    Args:
-        audit: the audit.
-        row: the part's row of the sample table.
-        scores: its rows of `scores.parquet`, one a strength; at least one.
-        photo: its photograph at panel size.
-        point: whose strength is shown when the URL names none.
+    `row` is the part's of the sample table, `scores` its rows of `scores.parquet`, at least one,
+    `photo` its photograph at panel size; `point` gives the strength where the URL names none.
     """
     strength = _strength(scores, point)
     try:
@@ -244,11 +240,7 @@ def check_button(
 ) -> None:
     """Compute the maps again with grad-cam on demand, and compare; what goes wrong is said.
 
-    Args:
-        audit: the audit.
-        row: the part's row of the sample table.
-        score: its row of `scores.parquet` at ε = 0.
-        photo: its photograph.
+    `row` is the part's of the sample table, `score` that of `scores.parquet` at ε = 0.
     """
     if st.button(
         "Check these maps against grad-cam",

@@ -37,10 +37,7 @@ def has_masks(audit: Audit) -> bool:
 def show_mask(audit: Audit, row: Mapping[str, Any], photo: Image.Image) -> None:
     """Draw photograph, predicted mask and numbers; a slider runs this alone.
 
-    Args:
-        audit: the audit.
-        row: the part's row of the sample table.
-        photo: its photograph at panel size.
+    `row` is the part's of the sample table, `photo` its photograph at panel size.
     """
     st.html(STATIC / "localization.css")
     settings = read_mask_settings(audit)

@@ -43,13 +43,8 @@ def second_reading_panel(
 ) -> None:
     """The map of the depth that speaks loudest, beside the other maps.
 
-    Args:
-        audit: the audit.
-        row: the part's row of the sample table.
-        photo: its photograph at panel size.
-        truth: the true mask at the size of the photograph, if it is known.
-        opacity: of the strongest colour.
-        bare: show the photograph alone.
+    `row` and `photo` are the part's, at panel size; `truth` is the true mask of that size, if it is
+    known. `bare` shows the photograph alone.
     """
     with st.container(key="panel-probe", gap=None):
         st.html('<p class="panel-title">Second reading</p>')

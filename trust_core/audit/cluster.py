@@ -75,11 +75,7 @@ class Order:
 
 
 class Scorer:
-    """An actor: holds the detector, and turns paths of images into shards.
-
-    Args:
-        order: in the object store of the cluster.
-    """
+    """An actor: holds the detector, and turns paths of images into shards."""
 
     def __init__(self, order: Mapping[str, Any]) -> None:
         import ray
@@ -124,15 +120,8 @@ def run_on_cluster(
 ) -> Iterator[tuple[int, Shard]]:
     """Number and shard of every batch, in the order they are finished.
 
-    A worker that dies is started again, and its batches with it.
-
-    Args:
-        cluster: where.
-        detector: copied to every actor.
-        dataset: the images.
-        settings: what to compute.
-        surroundings: for the evidence maps, else None.
-        batches: rows of the sample table, by number.
+    A worker that dies is started again, and its batches with it. `batches` are rows of the sample
+    table, by number.
 
     Raises:
         EngineError: no Ray, no cluster, or workers that die again and again.

@@ -50,9 +50,7 @@ def run_local(
 def run_behind(results: Iterable[Result], save: Callable[[Result], Loaded]) -> Iterator[Loaded]:
     """`save(result)` for every result, in order, in a thread: one is saved while the next is made.
 
-    Args:
-        results: made in the caller's thread as they are asked for.
-        save: writes one result.
+    `results` are made in the caller's thread as they are asked for.
     """
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="write") as pool:
         before: Future[Loaded] | None = None
@@ -112,11 +110,8 @@ COPIES = 8  # of the pixels: as read, as numbers, normalised, moved, and their g
 def fitting_batch(detector: Detector, budget: int | None = None) -> int:
     """Images a pass, from what one image was seen to keep; at least one.
 
-    Scores do not depend on it.
-
-    Args:
-        detector: the network under audit.
-        budget: bytes; when None, `BUDGET` or half of the free memory, on a GPU half of its own.
+    Scores do not depend on it. Without a `budget` in bytes it is `BUDGET` or half of the free
+    memory, on a GPU half of its own.
     """
     gpu = detector.device.type == "cuda"
     if budget is None:
@@ -129,11 +124,7 @@ def fitting_batch(detector: Detector, budget: int | None = None) -> int:
 
 
 class Halving:
-    """Scores batches; one that does not fit into memory is halved, and so are those after it.
-
-    Args:
-        score: the batch function.
-    """
+    """Scores batches; one that does not fit into memory is halved, and so are those after it."""
 
     def __init__(self, score: Callable[[Batch], Shard]) -> None:
         self._score = score

@@ -38,11 +38,7 @@ SHARED = "first-order"  # measures the scale of all others
 class EvidenceTask:
     """One form of evidence for one part.
 
-    Attributes:
-        sample_id: the part.
-        form: a key of `FORMS`.
-        window: k.
-        stride: from window to window.
+    `form` is a key of `FORMS`; windows are `window` pixels wide, and `stride` apart.
     """
 
     sample_id: str
@@ -107,12 +103,6 @@ def evidence_scale(
     audit: Audit, detector: "Detector", surroundings: "PatchGaussian", form: str
 ) -> float:
     """Bits at the end of the colour scale; above 0.
-
-    Args:
-        audit: the audit.
-        detector: its model.
-        surroundings: of the window.
-        form: a key of `FORMS`.
 
     Raises:
         StoreError: no image of the sample can be read.

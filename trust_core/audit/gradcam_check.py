@@ -62,11 +62,7 @@ def check_maps(
 ) -> GradcamCheck:
     """Compute the maps of the clean image by the package, and compare.
 
-    Args:
-        audit: the audit.
-        detector: the audited model.
-        path: of the image in the sample table.
-        ours: raw maps at ε = 0 by side, `(h, w)`.
+    `ours` are the raw maps at ε = 0 by side, `(h, w)`.
 
     Raises:
         SettingsError: the package has no map of this form.

@@ -89,13 +89,8 @@ def describe_audit(
 ) -> Manifest:
     """The manifest as far as it is known before the run.
 
-    Args:
-        detector: the classifier under audit.
-        dataset: the labelled images.
-        settings: of the audit.
-        identity: its hashes.
-        origin: how the model was opened: `path` and `options`, or nothing.
-        command: the words of the command line that asks for it, if one does.
+    `origin` is how the model was opened: `path` and `options`, or nothing; `command` the words of
+    the command line that asks for the audit, if one does.
     """
     maps = [
         {

@@ -169,9 +169,7 @@ def resume_interrupted() -> list[Job]:
 def cancel(folder: Path, patience: float = STOP_SECONDS) -> None:
     """End the worker and wait until it is gone. What it has finished stays.
 
-    Args:
-        folder: the audit folder.
-        patience: seconds to finish in before it is killed.
+    It has `patience` seconds to finish in before it is killed.
     """
     job = read_job(folder)
     queue.leave(_queue(), folder.resolve())
@@ -197,9 +195,7 @@ def has_audit(folder: Path) -> bool:
 def state(folder: Path, finished: Callable[[Path], bool] = has_audit) -> JobState:
     """How the job of this folder stands, from what lies on disk.
 
-    Args:
-        folder: what the worker writes.
-        finished: whether that is complete.
+    `finished` says whether what the worker writes is complete.
     """
     job = read_job(folder)
     progress = read_progress(folder)

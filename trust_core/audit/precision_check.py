@@ -24,10 +24,7 @@ def check_precision(
 ) -> PrecisionCheck:
     """Score the first images in both precisions.
 
-    Args:
-        score: the batch function.
-        settings: with the lower precision.
-        batches: read until `PASSED_IMAGES` passed images have been seen.
+    Batches are read until `PASSED_IMAGES` passed images have been seen.
 
     Returns:
         What changes; flagged are the `FLAGGED_SHARE` most suspicious images at each strength.

@@ -25,12 +25,6 @@ def explain_probe(
 ) -> ProbeExplanation:
     """The map of the probe at the depth that speaks loudest.
 
-    Args:
-        audit: the audit.
-        detector: the audited model.
-        sample_id: of the image.
-        path: of the image in the sample table.
-
     Raises:
         SettingsError: the audit has no probes, or another network's.
         UnreadableImage: the photograph cannot be read.

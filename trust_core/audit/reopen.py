@@ -51,10 +51,7 @@ def reopen_detector(
 ) -> Detector:
     """The audited model, in the architecture it was audited in.
 
-    Args:
-        audit: the audit.
-        opening: opens a model file.
-        path: where the file lies now; where the audit says when None.
+    `path` is where the file lies now; where the audit says when None.
 
     Raises:
         ModelError: the file is gone, is another one, or cannot be opened.

@@ -44,13 +44,8 @@ def score_batch(
     """One forward and one backward for the clean images, one forward for each further strength.
 
     Only images that the detector passes are scored at ε > 0. A GPU is waited for twice: for which
-    they are, and for all results in the end.
-
-    Args:
-        detector: the network under audit.
-        settings: what to compute.
-        batch: the images.
-        surroundings: what evidence is measured against; needed for the form `evidence` alone.
+    they are, and for all results in the end. `surroundings`, what evidence is measured against, are
+    needed for the form `evidence` alone.
     """
     pixels = torch.as_tensor(batch.pixels).to(detector.device, non_blocking=True).float().div_(255)
     clean = detector.forward_with_gradients(
@@ -276,11 +271,8 @@ def _sample_table(
 ) -> pd.DataFrame:
     """What the model pass says of each image.
 
-    Args:
-        batch: the images.
-        clean: their `log_odds`, `p_defect` and the `status` of their score at ε = 0.
-        uncertainty: the columns of `UNCERTAINTY_COLUMNS`.
-        defective: the decision.
+    `clean` holds `log_odds`, `p_defect` and the `status` of the score at ε = 0, `uncertainty` the
+    columns of `UNCERTAINTY_COLUMNS`.
     """
     table = pd.DataFrame(
         {

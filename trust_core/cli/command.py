@@ -29,14 +29,7 @@ PATIENCE = 8  # epochs without a better one, after which a training run ends
 class AuditRequest:
     """An audit to be made.
 
-    Attributes:
-        model: the model file.
-        data: the data folder.
-        out: the audit folder.
-        model_options: how the model is opened.
-        data_options: how the data are read.
-        settings: of the scores.
-        expect: the user's own predictions, to be compared with.
+    `expect` are the user's own predictions, to be compared with.
     """
 
     model: Path
@@ -52,15 +45,9 @@ class AuditRequest:
 class TrainingRequest:
     """A network to be trained.
 
-    Attributes:
-        data: the data folder.
-        out: the `.safetensors` file.
-        objective: "joint", "mask" or "label".
-        encoder: of the network.
-        size: height and width of the input.
-        epochs: at most; it stops when `PATIENCE` of them bring nothing better.
-        imagenet: start from ImageNet weights.
-        data_options: how the data are read.
+    `out` is the `.safetensors` file; `objective` "joint", "mask" or "label". It takes `epochs` at
+    most, and stops when `PATIENCE` of them bring nothing better; `imagenet` starts from ImageNet
+    weights.
     """
 
     data: Path
@@ -99,9 +86,7 @@ def training_command(request: TrainingRequest) -> list[str]:
 def audit_of_trained(training: Sequence[str], out: Path) -> list[str]:
     """The audit of what a training command makes, on the same data, with the roles it learnt by.
 
-    Args:
-        training: the words of `training_command`.
-        out: the audit folder.
+    `training` are the words of `training_command`.
     """
     values = vars(build_parser().parse_args(training))
     model: Path = values["out"]
@@ -123,10 +108,7 @@ def _words(values: Mapping[str, Any], *groups: str) -> list[str]:
 def start_audit(words: Sequence[str], folder: Path, identity: Identity) -> Path:
     """Start the worker of an audit, unless it runs already or the very audit is finished.
 
-    Args:
-        words: of `audit_command`.
-        folder: the audit folder.
-        identity: of the audit that is wanted.
+    `words` are those of `audit_command`.
 
     Returns:
         The audit folder; another one where the same audit is being made already.
@@ -151,9 +133,7 @@ def start_audit(words: Sequence[str], folder: Path, identity: Identity) -> Path:
 def start_training(words: Sequence[str], network: Path) -> None:
     """Start the worker of a training run, unless it runs already or the very network is there.
 
-    Args:
-        words: of `training_command`.
-        network: the file that it makes.
+    `words` are those of `training_command`.
 
     Raises:
         StoreError: the worker cannot be started, or the file is another network.

@@ -35,11 +35,7 @@ def show_doctor(result: dict[str, Any]) -> None:
 
 
 def must_be_sound(result: dict[str, Any]) -> None:
-    """Exit 3 when something is left that could not be repaired.
-
-    Raises:
-        NotMet: it is.
-    """
+    """Exit 3 when something is left that could not be repaired."""
     if not result["sound"]:
         left = sum(not finding["repaired"] for finding in result["findings"])
         raise NotMet(f"{amount(left, 'fault needs', 'faults need')} somebody to see to it.")

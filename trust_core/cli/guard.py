@@ -105,11 +105,7 @@ def show_check(result: dict[str, Any]) -> None:
 
 
 def must_agree(result: dict[str, Any]) -> None:
-    """Exit 3 when something differs.
-
-    Raises:
-        NotMet: it does.
-    """
+    """Exit 3 when something differs."""
     if not result["ok"]:
         raise NotMet(f"The guard in {result['guard']} is not the one that was exported.")
 
@@ -244,11 +240,7 @@ def show_drift(result: dict[str, Any]) -> None:
 
 
 def must_not_drift(result: dict[str, Any]) -> None:
-    """Exit 3 when the line has drifted.
-
-    Raises:
-        NotMet: it has.
-    """
+    """Exit 3 when the line has drifted."""
     if result["alarm"]:
         raise NotMet("The line has drifted from what was audited.")
 

@@ -75,10 +75,6 @@ def near_duplicates(dataset: Dataset, most: int = MOST_LOOKED_AT) -> NearDuplica
     A fingerprint is the picture at `SIDE` x `SIDE`, grey, without what is smooth and without what
     all pictures have in common, so that parts in one fixture under one light stay apart, while one
     saved again, scaled or brightened is found. A picture that was moved or turned is not found.
-
-    Args:
-        dataset: with roles.
-        most: pictures of each role, evenly over them.
     """
     samples = dataset.samples.sort_values("path")
     by_role = [part for role in ROLES if len(part := samples[samples["role"] == role])]

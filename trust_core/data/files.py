@@ -94,10 +94,6 @@ def list_files(root: Path) -> list[str]:
 def check_links(root: Path, paths: Iterable[str]) -> None:
     """Refuse files that a link takes out of a data folder.
 
-    Args:
-        root: the data folder.
-        paths: of the files, relative to it.
-
     Raises:
         DataError: one lies elsewhere.
     """

@@ -27,10 +27,6 @@ class ClassFolder:
 def samples_of_folders(root: Path, good: Sequence[str]) -> LabelTable:
     """Read labels from class folders or, where no folder tells them, from masks.
 
-    Args:
-        root: the data folder.
-        good: class names the user said are good.
-
     Raises:
         LabelsNeeded: class folders, none of which is known to hold good parts.
         DataError: no images, or nothing that tells their labels.
@@ -78,11 +74,7 @@ def class_folders(paths: Iterable[str], good: Sequence[str] = ()) -> list[ClassF
     The class is the first folder level, below a wrapping folder, a level of splits (`train/`,
     `test/`) and neutral ones (`images/`), unless a name of good parts appears first at a deeper
     level. What is nested below a class folder belongs to it. Names are compared without case; the
-    spelling that sorts first stands for all.
-
-    Args:
-        paths: of the images (posix, relative).
-        good: class names the user said are good.
+    spelling that sorts first stands for all. `good` are class names the user said are good.
 
     Raises:
         DataError: some folders of a level are named like splits and others are not.

@@ -115,12 +115,8 @@ def low_bytes(
 ) -> Image.Image | None:
     """The lower 8 bits of a 16-bit colour PNG, of which Pillow gives the upper; None for others.
 
-    Pillow decodes them where the file is said to begin with the other byte.
-
-    Args:
-        path: of the file.
-        content: its bytes, where they were read already.
-        upright: apply the EXIF orientation.
+    Pillow decodes them where the file is said to begin with the other byte. The arguments are those
+    of `read_image`.
 
     Raises:
         UnreadableImage: with the file name and the reason.
@@ -145,10 +141,7 @@ def _whole_values(high: Image.Image, low: Image.Image) -> npt.NDArray[np.uint32]
 def used_bits(paths: Sequence[Path]) -> int | None:
     """How many bits some 16-bit pictures use together; None where none has 16 bits.
 
-    Cameras fill 8, 10, 12, 14 or 16 of them.
-
-    Args:
-        paths: of the pictures; unreadable ones count for nothing.
+    Cameras fill 8, 10, 12, 14 or 16 of them. Unreadable ones count for nothing.
     """
     most = None
     for path in paths:
@@ -189,9 +182,7 @@ def image_bytes(path: Path) -> bytes:
 def audited_bytes(path: Path, sha256: str) -> bytes:
     """The bytes of an image that was audited; no others.
 
-    Args:
-        path: of the file.
-        sha256: of the file when it was audited, "" where that is not known.
+    `sha256` is that of the file when it was audited, "" where that is not known.
 
     Raises:
         UnreadableImage: it cannot be read, or has changed since.

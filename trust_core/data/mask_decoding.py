@@ -51,9 +51,7 @@ def read_mask(path: Path) -> npt.NDArray[np.bool_]:
 def read_masks(root: Path, mask_path: str) -> npt.NDArray[np.bool_]:
     """The union of the masks of one image.
 
-    Args:
-        root: the data folder.
-        mask_path: of the sample table: one path or several, separated by `SEPARATOR`.
+    `mask_path` is one path below `root` or several, separated by `SEPARATOR`.
 
     Raises:
         UnreadableImage: one of them cannot be read, or they differ in size.

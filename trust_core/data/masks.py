@@ -69,10 +69,7 @@ def pair_masks(root: Path, files: Sequence[str]) -> Pairing:
     (`1_label.bmp`, `1-seg.png`, `mask_1.png`), beside its image with the same stem and another
     format (`1.jpg` and `1.png`). Words mislead, so a few files of each folder and ending are
     decoded: photographs are no masks, whatever they are called. An image may have several masks.
-
-    Args:
-        root: folder that `files` are relative to.
-        files: posix paths of all image files.
+    `files` are the posix paths of all image files below `root`.
     """
     rest, in_folder, lone, notes = _mask_folders(root, files)
     beside, alone = _pair_by_word(root, rest)
@@ -101,10 +98,6 @@ def pair_masks(root: Path, files: Sequence[str]) -> Pairing:
 
 def defective_by_mask(root: Path, masks: Sequence[str]) -> tuple[list[bool], list[str]]:
     """Whether the masks of each image mark anything, and notes on what is doubtful in them.
-
-    Args:
-        root: the data folder.
-        masks: the `mask_path` of each image.
 
     Raises:
         DataError: a mask cannot be read, so that its image would have no label, or all that there
@@ -158,10 +151,7 @@ def defective_by_mask(root: Path, masks: Sequence[str]) -> tuple[list[bool], lis
 def mask_notes(root: Path, masks: Sequence[str], labels: Sequence[int]) -> list[str]:
     """What some of the masks make one doubt, where labels come from elsewhere.
 
-    Args:
-        root: the data folder.
-        masks: the `mask_path` of each image, "" for none.
-        labels: of the images: 0 good, 1 defective.
+    `masks` are the `mask_path` of each image, "" for none; `labels` are 0 good, 1 defective.
     """
     given = [(mask, label) for mask, label in zip(masks, labels, strict=True) if mask]
     few = given[:: max(1, -(-len(given) // _CHECKED))]
@@ -268,12 +258,8 @@ def _pair_by_folder(
     """Masks by image when masks lie in folders that mirror those of the images; paired masks.
 
     Folders such as `images` and `masks` do not count. `ground_truth/crack/1_mask.png` belongs to
-    `test/crack/1.png`: where masks are not told apart by split, they are of the test images.
-
-    Args:
-        images: paths of the images.
-        masks: paths of the masks.
-        by_name: also take a name that only one image has, wherever both lie.
+    `test/crack/1.png`: where masks are not told apart by split, they are of the test images. With
+    `by_name` also a name that only one image has is taken, wherever both lie.
     """
     places: dict[Steps, list[str]] = defaultdict(list)
     names: dict[str, list[str]] = defaultdict(list)

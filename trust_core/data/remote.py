@@ -56,10 +56,8 @@ def fetch(
     other one is written beside and renamed, so that a fetch that was stopped goes on. What is no
     longer in the storage is removed. Hidden files are left out, as in every data set.
 
-    Args:
-        uri: the address.
-        folder: of everything that was ever fetched.
-        progress: called with the files done and all files.
+    `folder` holds everything that was ever fetched; `progress` is called with the files done and
+    all files.
 
     Returns:
         The local copy.

@@ -49,11 +49,8 @@ class Dataset:
 class LabelTable:
     """The images of a data set with their labels, before groups, hashes and roles.
 
-    Attributes:
-        table: `path`, `label`, `kind`, `split`, `role`, `group`, `mask_path`; missing text "".
-        layout: as in `Dataset`.
-        good: as in `Dataset`.
-        notes: as in `Dataset`.
+    `table` has `path`, `label`, `kind`, `split`, `role`, `group`, `mask_path`, missing text ""; all
+    else is as in `Dataset`.
     """
 
     table: pd.DataFrame

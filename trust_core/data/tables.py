@@ -61,13 +61,9 @@ def samples_of_csv(
     """Read a table `path,label[,mask,group,split,kind,role]`.
 
     Without a column of masks, masks are found by their names; without one of kinds, class folders
-    are the kinds of defect.
-
-    Args:
-        root: the data folder, which paths are relative to.
-        file: the table; also found when its path is relative to `root`.
-        good: labels the user said are good, when labels are class names.
-        group_column: column that names the group, instead of `group`.
+    are the kinds of defect. `file` is also found when its path is relative to `root`; `good` are
+    labels the user said are good, when labels are class names; `group_column` names the group,
+    instead of `group`.
 
     Raises:
         DataError: the table cannot be read as such, or names files that are not there.
@@ -147,9 +143,7 @@ def override_roles(root: Path, table: pd.DataFrame, file: Path) -> list[str]:
 def read_table(path: Path, needed: Sequence[str]) -> pd.DataFrame:
     """Read a CSV as text, separated by comma, semicolon or tab.
 
-    Args:
-        path: the CSV file.
-        needed: columns (keys of `ALIASES`) it must have; other known columns may be absent.
+    `needed` columns, keys of `ALIASES`, have to be there; other known columns may be absent.
 
     Returns:
         Strings without surrounding spaces, "" where a cell is empty, indexed by line number. All
@@ -249,13 +243,8 @@ def resolve_paths(root: Path, paths: pd.Series, table: str, *, what: str) -> lis
     """The paths of a table as posix paths below `root` ("" stays), each checked to be a file.
 
     Backslashes are read as slashes, absolute paths below `root` are made relative, and names that
-    differ only in Unicode normalisation are found.
-
-    Args:
-        root: folder the paths are relative to.
-        paths: the column.
-        table: the table's name, for sentences.
-        what: "images" or "masks", for sentences.
+    differ only in Unicode normalisation are found. The name of the `table`, and `what` the paths
+    are of ("images" or "masks"), are for sentences.
 
     Raises:
         DataError: files that are not there, or that lie outside `root`.

@@ -19,11 +19,7 @@ GB = 10**9
 
 
 def room(folder: Path) -> int:
-    """Bytes that uploads may still take, once those that nothing needs any more are gone.
-
-    Args:
-        folder: the folder of uploads.
-    """
+    """Bytes that uploads may still take, once those that nothing needs any more are gone."""
     remove_old(folder)
     disk = shutil.disk_usage(folder)
     quota = int(_number(QUOTA_VARIABLE, QUOTA_GB) * GB)
@@ -33,9 +29,7 @@ def room(folder: Path) -> int:
 def check_room(folder: Path, needed: int) -> None:
     """Refuse what does not fit.
 
-    Args:
-        folder: the folder of uploads.
-        needed: bytes.
+    `needed` is in bytes.
 
     Raises:
         DataError: with what to do.

@@ -45,10 +45,6 @@ def store(upload: BinaryIO, name: str) -> Path:
 
     The same bytes under the same name are stored once, whoever brings them.
 
-    Args:
-        upload: what was uploaded, from its beginning.
-        name: its file name, as it was given.
-
     Returns:
         `workspace_folder()/uploads/SHA256[:16]/NAME`.
 
@@ -85,11 +81,8 @@ def store(upload: BinaryIO, name: str) -> Path:
 def unpack(archive: Path, extract: Callable[[Path, Path, UnpackLimits], Path] = unpacked) -> Path:
     """The data folder that an archive holds, unpacked into the workspace once.
 
-    An upload is deleted when it is unpacked, or refused: its bytes are not kept twice.
-
-    Args:
-        archive: a zip file, uploaded or anywhere on the server.
-        extract: unpacks an archive to a folder; `archives.unpacked`, or that elsewhere.
+    An upload is deleted when it is unpacked, or refused: its bytes are not kept twice. `extract`
+    unpacks an archive to a folder: `archives.unpacked`, or that elsewhere.
 
     Raises:
         DataError: the archive is refused, with the reason.
@@ -112,10 +105,7 @@ def store_model(
 ) -> Path:
     """Write an uploaded model to disk; a zip is unpacked, for a file whose weights lie beside it.
 
-    Args:
-        upload: what was uploaded, from its beginning.
-        name: its file name, as it was given.
-        extract: as of `unpack`.
+    `extract` is as of `unpack`.
 
     Returns:
         The model file.

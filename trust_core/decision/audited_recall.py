@@ -55,12 +55,7 @@ def audited_recall(
 ) -> AuditedRecall:
     """The recall that labels of the line show.
 
-    Args:
-        flagged_defects: labelled defects among the flagged parts.
-        audited_defects: labelled defects among the sampled unflagged ones.
-        flagged_rate: b, in (0, 1].
-        audit_rate: a, in (0, 1].
-        confidence: of the bounds.
+    The arguments are fields of `AuditedRecall`, both rates in (0, 1].
     """
     total = flagged_defects + audited_defects
     weights = flagged_defects / flagged_rate, audited_defects / audit_rate
@@ -81,10 +76,7 @@ def audited_recall(
 def share_sequence(hits: int, total: int, confidence: float) -> tuple[float, float]:
     """Bounds of a share that hold at every look: where mixture over likelihood stays below 1/δ.
 
-    Args:
-        hits: of `total` independent trials.
-        total: so far.
-        confidence: 1 − δ.
+    There are `hits` of `total` independent trials so far; `confidence` is 1 − δ.
     """
     limit = np.log(1 / (1 - confidence))
 

@@ -154,13 +154,7 @@ def resampled_difference(
     The AUROC is linearised in how often each group is drawn: groups with a missed defect are drawn
     one by one, the many others together from the normal distribution that their sum tends to.
 
-    Args:
-        scores: `(N,)`, NaN = unscored.
-        rival: the same.
-        missed: True for a missed defect, `(N,)`.
-        codes: groups as numbers, `(N,)`.
-        resamples: B.
-        seed: of the draw.
+    The arguments are those of `difference_interval`.
     """
     (mine, area), (other, rival_area) = (influences(values, missed) for values in (scores, rival))
     share = mine - other

@@ -49,10 +49,7 @@ def resample(
 ) -> Iterator[npt.NDArray[np.int32]]:
     """Bootstrap over groups: how often each image is drawn.
 
-    Args:
-        codes: of `group_codes`, `(N,)`.
-        resamples: B in all.
-        seed: of the draw.
+    `codes` are those of `group_codes`, `(N,)`.
 
     Yields:
         Batches of rows `(b, N)`; every image of a group is drawn as often as its group.
@@ -192,11 +189,7 @@ def ratios(terms: Sequence[Terms], codes: Counts, seed: int = 0) -> list[Estimat
 def ratio_difference(first: Terms, second: Terms, codes: Counts, seed: int = 0) -> Estimate:
     """The second ratio minus the first, on the same images; both are drawn the same groups.
 
-    Args:
-        first: `hits, total`.
-        second: the same.
-        codes: groups as numbers, `(N,)`.
-        seed: of the bootstrap.
+    `first` and `second` are `hits, total`; `codes` are groups as numbers, `(N,)`.
 
     Returns:
         `hits` is NaN, `total` the number of images.

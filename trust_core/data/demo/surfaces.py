@@ -75,12 +75,7 @@ def render_part(
 ) -> SurfacePart:
     """Render part number `part` of the series `seed`.
 
-    Args:
-        seed: the series.
-        part: which part of it.
-        photos: number of photographs `P`.
-        size: height and width of a photograph in pixels.
-        emphasis: factor on the contrast of its defect; 0 renders its flawless twin, a good part.
+    `emphasis` is a factor on the contrast of its defect; 0 renders its flawless twin, a good part.
     """
     nature, surface_rng, marks_rng, defect_rng, photo_rng = (
         np.random.default_rng([seed, part, stream]) for stream in range(5)

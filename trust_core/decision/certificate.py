@@ -172,11 +172,7 @@ def prove_recall(minima: Floats, demand: Demand) -> Proof:
     distribution, ties included.
 
     `recall_lower_bound` is that of k − 1 overlooked groups even when ties at τ leave fewer: only k
-    was fixed before the scores were seen.
-
-    Args:
-        minima: of `group_minima`, on `certify`.
-        demand: recall and confidence.
+    was fixed before the scores were seen. `minima` are of `group_minima`, on `certify`.
     """
     k = rank(len(minima), demand)
     if not k:
@@ -196,10 +192,8 @@ def prove_recall(minima: Floats, demand: Demand) -> Proof:
 def prove_at(minima: Floats, threshold: float, confidence: float) -> Proof:
     """The recall that is proven at a τ that was fixed without looking at these groups.
 
-    Args:
-        minima: of `group_minima`, on `certify`.
-        threshold: τ, chosen on other data, for instance `within_budget` on `tune`.
-        confidence: of the statement.
+    τ was chosen on other data, for instance `within_budget` on `tune`; `minima` are of
+    `group_minima`, on `certify`.
     """
     caught = int((minima >= threshold).sum())
     if not caught:
@@ -218,9 +212,7 @@ def _unproven(minima: Floats, confidence: float) -> Proof:
 def within_budget(points: Curve, budget: float) -> float | None:
     """The lowest τ, with the highest recall, whose TN loss is within a budget.
 
-    Args:
-        points: trade-off on `tune`.
-        budget: highest TN loss, a share.
+    `points` is the trade-off on `tune`, `budget` a share.
 
     Returns:
         τ; None when the images without a score alone exceed the budget, or there is no TN.
@@ -234,10 +226,8 @@ def within_budget(points: Curve, budget: float) -> float | None:
 def prove(minima: Floats, tune: Curve, wanted: Demand | Budget) -> Proof:
     """Either form of the certificate.
 
-    Args:
-        minima: of `group_minima`, on `certify`.
-        tune: trade-off on `tune`; only a budget needs it.
-        wanted: what is asked for.
+    `minima` are of `group_minima`, on `certify`; `tune` is the trade-off there, which only a budget
+    needs.
     """
     if isinstance(wanted, Demand):
         return prove_recall(minima, wanted)

@@ -115,13 +115,7 @@ class ThresholdEffect:
 
 @dataclass(frozen=True)
 class IndicatorProof:
-    """What `certify` proves of one indicator, and what the proven threshold does.
-
-    Attributes:
-        proof: from the groups of `certify`.
-        certify: what τ does there.
-        test: and on `test`.
-    """
+    """What `certify` proves of one indicator, and what the proven threshold does."""
 
     proof: Proof
     certify: ThresholdEffect
@@ -261,10 +255,7 @@ def compute_certificate(
 ) -> Certificate:
     """The certificate of an audit whose seals are open. Writes nothing.
 
-    Args:
-        audit: a finished audit.
-        wanted: a recall of missed parts, or a budget of good parts; either with a confidence.
-        chosen: of `indicator_to_certify`.
+    The arguments are those of `certify`.
 
     Raises:
         SettingsError: a closed seal, or an indicator that this audit does not have.
@@ -338,9 +329,7 @@ def _scores(table: pd.DataFrame) -> tuple[Floats, Flags]:
 def threshold_effect(table: pd.DataFrame, threshold: float | None) -> ThresholdEffect:
     """What a threshold does to passed images.
 
-    Args:
-        table: of `scored`.
-        threshold: τ; None measures nothing.
+    `table` is of `scored`; without a `threshold` τ nothing is measured.
     """
     missed, good = (table["outcome"] == name for name in ("FN", "TN"))
     fn, tn = int(missed.sum()), int(good.sum())

@@ -104,12 +104,7 @@ def compare_masks(
     """Compare the masks of two audits; what either cannot judge is left out.
 
     Labels and groups are those of the first; each audit has its own pixels at its true masks.
-
-    Args:
-        here: images of the first audit.
-        there: images of the other.
-        same: of `same_images`.
-        min_area: as in `metrics.localize`.
+    `same` is of `same_images`, `min_area` as in `metrics.localize`.
     """
     known = [found.images.places[found.judgeable] for found in (here, there)]
     both = same[np.isin(same[:, 0], known[0]) & np.isin(same[:, 1], known[1])]

@@ -22,11 +22,8 @@ CONSTANT = 1e-12  # a feature of this deviation or less tells nothing
 def grouped_folds(codes: Counts, missed: Flags, folds: int = FOLDS, seed: int = 0) -> Counts:
     """A fold for each image, `(N,)`; groups stay whole, those with a miss are dealt out evenly.
 
-    Args:
-        codes: of `group_codes`, `(N,)`.
-        missed: True for a missed defect, `(N,)`.
-        folds: how many, at most as many as groups with a miss.
-        seed: of the shuffle.
+    There are at most as many `folds` as groups with a miss; `codes`, of `group_codes`, and `missed`
+    are `(N,)`.
     """
     total = int(codes.max(initial=-1)) + 1
     misses = np.bincount(codes, weights=missed, minlength=total)
@@ -113,9 +110,7 @@ def standardised(features: Floats, usual: Flags) -> Floats:
 class LinearScore:
     """A weighted sum of features: what a fit leaves to be applied to images it has not seen.
 
-    Attributes:
-        weights: `(F,)`.
-        intercept: added to the sum.
+    `weights` are `(F,)`; `intercept` is added to the sum.
     """
 
     weights: Floats

@@ -51,13 +51,8 @@ def roles_of(role: str) -> tuple[str, ...]:
 def scored(audit: Audit, roles: Sequence[str], indicator: str, strength: float) -> pd.DataFrame:
     """The passed images of some roles with an indicator at one strength.
 
-    Only the columns that it takes are read: a million images take some 40 MB.
-
-    Args:
-        audit: a finished audit.
-        roles: of the images.
-        indicator: a key of `INDICATORS`.
-        strength: ε, one of the audit's.
+    Only the columns that it takes are read: a million images take some 40 MB. `strength` is one of
+    the audit's.
 
     Returns:
         `place` (among all images, in the order of `sample_id`), `outcome`, `kind` (categories),
@@ -122,11 +117,8 @@ class Tradeoff:
 def tradeoff(audit: Audit, indicator: str = DEFAULT_INDICATOR, role: str = "tune") -> Tradeoff:
     """The trade-off of an indicator over the passed images of a role; read once, then kept.
 
-    Args:
-        audit: a finished audit.
-        indicator: a key of `INDICATORS`.
-        role: `tune`, `certify`, `test`, or `all` for every role but `train`. Who looks at a sealed
-            one opens its seal (`journal.open_seals`).
+    `role` is `tune`, `certify`, `test`, or `all` for every role but `train`. Who looks at a sealed
+    one opens its seal (`journal.open_seals`).
 
     Raises:
         SettingsError: unknown role or indicator.

@@ -17,13 +17,7 @@ NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 @dataclass(frozen=True)
 class Requirement:
-    """One requirement and how it went.
-
-    Attributes:
-        name: what is required.
-        met: whether it holds.
-        sentence: with the numbers.
-    """
+    """One requirement and how it went."""
 
     name: str
     met: bool
@@ -32,12 +26,7 @@ class Requirement:
 
 @dataclass(frozen=True)
 class GateResult:
-    """Whether an audit meets its requirements.
-
-    Attributes:
-        requirements: each, met or not.
-        certificate: the whole certificate.
-    """
+    """Whether an audit meets its requirements."""
 
     requirements: tuple[Requirement, ...]
     certificate: Certificate
@@ -68,12 +57,8 @@ def gate(
 ) -> GateResult:
     """Hold an audit to requirements.
 
-    Args:
-        audit: a finished audit; the seals of `certify` and `test` are opened.
-        demand: recall of missed parts that must be certified, with its confidence.
-        chosen: of `indicator_to_certify`.
-        max_tn_loss: highest TN loss at the certified threshold, on `certify` and on `test`; None
-            asks for no such thing.
+    The seals of `certify` and `test` are opened. `max_tn_loss` is the highest TN loss at the
+    certified threshold, on `certify` and on `test`; None asks for no such thing.
 
     Raises:
         SettingsError: a loss that is no share.

@@ -69,9 +69,7 @@ class HeatmapHealth:
 def heatmap_health(audit: Audit, roles: tuple[str, ...]) -> HeatmapHealth:
     """The health of the maps over the passed images of some roles.
 
-    Args:
-        audit: a finished audit.
-        roles: of the images; no seal is asked for, because only maps are counted.
+    No seal is asked for, because only maps are counted.
     """
     table = audit.query(
         """SELECT outcome = 'FN' AS missed, scores.status AS status, scores.row AS row

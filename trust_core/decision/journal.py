@@ -36,14 +36,7 @@ LABEL_DISPUTED, LABEL_KEPT = "label_disputed", "label_kept"
 
 @dataclass(frozen=True)
 class Seal:
-    """A sealed role that was looked at.
-
-    Attributes:
-        role: one of `SEALED`.
-        when: the first time.
-        who: did.
-        why: it was looked at.
-    """
+    """A sealed role that was looked at."""
 
     role: str
     when: str
@@ -82,11 +75,7 @@ def _parsed(line: bytes) -> dict[str, Any] | None:
 def append(audit: Audit, what: str, who: str = "", **content: object) -> dict[str, Any]:
     """Add one entry with the time, the person and the audit's hashes; one write, one line.
 
-    Args:
-        audit: the audit.
-        what: happened.
-        who: did it; the account that the program runs under when empty.
-        content: more of it.
+    `who` is the account that the program runs under when empty.
 
     Raises:
         StoreError: the journal cannot be written.
@@ -134,11 +123,7 @@ def _add(file: IO[bytes], after: bytes) -> None:
 
 
 def journal_faults(folder: Path) -> list[str]:
-    """Sentences on lines of the journal that were changed, removed or cannot be read.
-
-    Args:
-        folder: of the audit.
-    """
+    """Sentences on lines of the journal that were changed, removed or cannot be read."""
     path = folder / JOURNAL
     try:
         content = path.read_bytes()
@@ -241,14 +226,7 @@ def decide(
 
 @dataclass(frozen=True)
 class Dispute:
-    """A label that somebody called wrong.
-
-    Attributes:
-        when: it was said.
-        who: said it.
-        sample_id: whose label.
-        note: what is wrong with it.
-    """
+    """A label that somebody called wrong."""
 
     when: str
     who: str

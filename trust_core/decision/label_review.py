@@ -60,13 +60,7 @@ class LabelDoubt:
 
 @dataclass(frozen=True)
 class LabelledResult:
-    """What an audit says with one set of labels.
-
-    Attributes:
-        outcomes: images by outcome.
-        counts: what the operating point flags.
-        verdict: of its indicator.
-    """
+    """What an audit says with one set of labels."""
 
     outcomes: dict[str, int]
     counts: FlagCounts
@@ -75,14 +69,7 @@ class LabelledResult:
 
 @dataclass(frozen=True)
 class Recount:
-    """An audit with the labels of the data, and with corrected ones.
-
-    Attributes:
-        role: of the images.
-        corrected: images of that role whose label is another.
-        before: with the labels of the data.
-        after: with the corrected ones.
-    """
+    """An audit with the labels of the data, and with corrected ones."""
 
     role: str
     corrected: int
@@ -117,10 +104,8 @@ def corrected_table(audit: Audit) -> pd.DataFrame:
 def recount(audit: Audit, point: OperatingPoint, wrong: Collection[str]) -> Recount:
     """What an operating point and the verdict become when some labels are turned.
 
-    Args:
-        audit: a finished audit.
-        point: whose indicator is judged, on the images of its role.
-        wrong: `sample_id` of the labels to turn; what is not in the role is passed over.
+    The indicator of `point` is judged, on the images of its role; what of `wrong`, ids of the
+    labels to turn, is not in the role is passed over.
 
     Raises:
         SettingsError: the role is sealed.
@@ -142,11 +127,6 @@ def labels_to_check(audit: Audit, role: str = "tune", most: int = 20) -> list[La
     First those that both speak against, in the order of the weaker of the two; then those where the
     two readers disagree with confidence. The probes have seen the labels of `tune`, those of images
     called defective even in their scores; they are biased towards these labels, never against.
-
-    Args:
-        audit: a finished audit.
-        role: of the images.
-        most: how many at most.
 
     Returns:
         None where the audit has no second reader, or too few images of a label.
@@ -197,10 +177,7 @@ def against_label(values: Floats, defective: Flags) -> Floats:
 
     Of a good image: the share of the defective ones that look less defective than it. Of a
     defective one: the share of the good ones that look more defective. Equal values count half.
-
-    Args:
-        values: higher = more defective, `(n,)`.
-        defective: the labels, `(n,)`, some of each.
+    `values`, higher = more defective, and `defective`, some of each, are `(n,)`.
     """
     found = np.empty(len(values))
     found[~defective] = _share_below(values[defective], values[~defective])

@@ -122,11 +122,8 @@ def on_the_line(
     number of independent images that the groups are worth (`bootstrap.effective`). Twelve of twelve
     therefore never becomes "no escape, for certain".
 
-    Args:
-        images: readable images of the role that reports, with columns `outcome` and `group`.
-        flagged: True for a passed image at or above τ, `(N,)`.
-        line: what the user says of it.
-        seed: of the draws.
+    `images` are the readable ones of the role that reports, with columns `outcome` and `group`;
+    `flagged` is True for a passed one at or above τ, `(N,)`.
     """
     draw = np.random.default_rng(seed)
     outcome = images["outcome"].to_numpy(dtype=str)
@@ -152,11 +149,7 @@ def threshold_options(
 ) -> dict[str, OperatingPoint]:
     """The thresholds one can decide on.
 
-    Args:
-        audit: a finished audit.
-        point: the operating point that is looked at.
-        line: what the user says of it.
-        certificate: what is proven, for the indicator and strength of `point`; None while sealed.
+    `certificate` is what is proven, for the indicator and strength of `point`; None while sealed.
 
     Returns:
         By `CERTIFIED` and `CERTIFIED_SHIFT` (what threshold shift can certify), when they are;
@@ -203,11 +196,7 @@ def costs_along(audit: Audit, points: Curve, line: Line) -> tuple[Floats, Floats
 def within_budget(audit: Audit, points: Curve, line: Line, most: float) -> float | None:
     """The threshold that flags most within a number of re-inspections a shift, made round.
 
-    Args:
-        audit: a finished audit.
-        points: a trade-off of its `tune`.
-        line: what the user says of the line.
-        most: re-inspections a shift that can be afforded.
+    `points` is a trade-off of the audit's `tune`.
 
     Returns:
         τ; None when even the threshold that flags least asks for more, or none has a score.
@@ -234,13 +223,8 @@ def audit_on_the_line(
 def cheapest(points: Curve, missed: float, rejected: float, line: Line) -> float:
     """The threshold τ of least expected cost a part; +∞ flags nothing but the unscored.
 
-    Chosen on `tune`, like everything but the certified threshold.
-
-    Args:
-        points: trade-off with at least one FN and one TN.
-        missed: share of defective parts that the detector calls good.
-        rejected: share of good parts that it calls defective.
-        line: what the user says of it.
+    Chosen on `tune`, like everything but the certified threshold. `missed` and `rejected` are as in
+    `Rates`.
 
     Raises:
         SettingsError: no missed defect or no good part to weigh.

@@ -70,10 +70,8 @@ class FlagCounts:
 def count_flags(points: Curve, shift: Curve, point: OperatingPoint) -> FlagCounts:
     """Count what an operating point flags.
 
-    Args:
-        points: trade-off of its indicator at its strength.
-        shift: that of threshold shift, on the same images.
-        point: the operating point.
+    `points` is the trade-off of its indicator at its strength, `shift` that of threshold shift, on
+    the same images.
     """
     index = points.at(point.threshold)
     caught, lost = int(points.flagged_fn[index]), int(points.flagged_tn[index])

@@ -101,11 +101,7 @@ class GridPosition:
 def page_of_parts(audit: Audit, point: OperatingPoint, filters: Filters, page: int) -> pd.DataFrame:
     """The parts of one page, at most `PAGE_SIZE` rows.
 
-    Args:
-        audit: the audit.
-        point: the operating point; `point.role` says which images.
-        filters: what to show, and in which order.
-        page: counted from 1.
+    `point.role` says which images; pages are counted from 1.
 
     Returns:
         Columns of `samples.parquet`, with `passed`, `indicator` (NaN for unscored and for parts
@@ -193,11 +189,7 @@ def part_rows(
 class Parts:
     """All images of an audit with what the operating point and the filters say of each.
 
-    Args:
-        audit: the audit.
-        point: the operating point.
-        filters: what the grid is narrowed to; `show` and `sort` play no part here.
-        roles: of the images; None = those of `point.role`.
+    `show` and `sort` of the filters play no part here; `roles` are those of `point.role` when None.
     """
 
     def __init__(

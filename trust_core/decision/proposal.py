@@ -104,12 +104,8 @@ def propose(
 ) -> Proposal:
     """The simplest of indicators on passed images of `tune` that is as good as the best.
 
-    Args:
-        scores: of each indicator, `(N,)`, NaN = unscored; the simplest first, threshold shift among
-            them.
-        missed: `(N,)`.
-        codes: groups as numbers, `(N,)`.
-        strengths: ε of each indicator.
+    `scores` of each indicator, the simplest first, threshold shift among them, and `missed` and
+    `codes`, groups as numbers, are `(N,)`; NaN = unscored.
     """
     groups, good_groups = (count_groups(codes, chosen) for chosen in (missed, ~missed))
     if min(groups, good_groups) < LEAST_GROUPS:
@@ -135,11 +131,7 @@ def compare(
 ) -> tuple[Candidate, ...]:
     """The candidates in the order given, threshold shift among them.
 
-    Args:
-        scores: of each indicator, `(N,)`, NaN = unscored.
-        missed: `(N,)`, some of each.
-        codes: groups as numbers, `(N,)`.
-        strengths: ε of each indicator.
+    The arguments are those of `propose`.
     """
     areas = {name: curve(values, missed).auroc for name, values in scores.items()}
     best = max(areas, key=lambda name: areas[name])  # the simplest of equals

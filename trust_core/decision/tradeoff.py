@@ -126,9 +126,7 @@ def _share(counts: Counts, total: int) -> Floats:
 def curve(scores: Floats, missed: npt.NDArray[np.bool_]) -> Curve:
     """The trade-off of `scores` `(N,)`, higher = more suspicious, NaN = unscored.
 
-    Args:
-        scores: the indicator of each passed image.
-        missed: True for a missed defect (FN), False for a good part (TN), `(N,)`.
+    `missed` is True for a missed defect (FN), False for a good part (TN), `(N,)`.
     """
     values = np.where(np.isnan(scores), np.inf, scores).astype(np.float64)
     order = np.argsort(-values)  # equal scores are one point, whatever their order

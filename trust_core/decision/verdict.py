@@ -108,9 +108,7 @@ def verdict(table: pd.DataFrame, recall: float = 0.95, *, seed: int = 0) -> Verd
 def colour_of(interval: Interval, groups: int) -> str:
     """The colour of a difference of AUROC: with too few groups, or 0 inside the interval, amber.
 
-    Args:
-        interval: 95 % of the difference.
-        groups: of the class that has fewer of them.
+    `groups` are those of the class that has fewer of them.
     """
     if groups < LEAST_GROUPS or interval[0] <= 0 <= interval[1]:
         return AMBER

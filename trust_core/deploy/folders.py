@@ -65,11 +65,7 @@ def inspect_files(
 ) -> Counter[str]:
     """Inspect images, reading ahead of the network.
 
-    Args:
-        guard: a guard.
-        images: of `find_images`.
-        write: gets the inspections, a batch at a time, in order.
-        log: where they are noted too.
+    `write` gets the inspections, a batch at a time, in order; they are noted in `log` too.
 
     Returns:
         How many have each decision.
@@ -106,16 +102,9 @@ def watch(
     """Inspect the images in folders, and those that arrive later, until `stop` says so.
 
     An image is taken when its size has not changed between two looks. A file that is written again
-    under its name is a new part. A folder that cannot be listed just now is waited for.
-
-    Args:
-        guard: a guard.
-        places: folders.
-        write: as in `inspect_files`.
-        log: as in `inspect_files`.
-        stop: asked after every look.
-        tell: gets why a folder cannot be listed, once.
-        poll: seconds between two looks.
+    under its name is a new part. A folder that cannot be listed just now is waited for. `tell` gets
+    why it cannot be listed, once; `stop` is asked after every look, and there are `poll` seconds
+    between two.
     """
     for place in places:
         if not place.is_dir():

@@ -211,8 +211,7 @@ def _with_weights(module: nn.Module, path: Path, policy: Policy, device: str) ->
 class GuardCheck:
     """Whether a folder still does what was exported.
 
-    Attributes:
-        differences: what differs, a sentence each.
+    `differences` says what differs, a sentence each.
     """
 
     differences: tuple[str, ...]

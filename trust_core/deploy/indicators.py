@@ -75,11 +75,7 @@ class _BatchMaps(Audit):
 
 @dataclass(frozen=True)
 class PassedParts(Material):
-    """The passed parts of a batch as the indicators of an audit read them.
-
-    Attributes:
-        measured: the batch.
-    """
+    """The passed parts of a batch as the indicators of an audit read them."""
 
     measured: Measurement
 
@@ -103,10 +99,8 @@ class PassedParts(Material):
 def passed_parts(measured: Measurement, manifest: Manifest, names: list[str]) -> PassedParts:
     """The passed parts of a batch.
 
-    Args:
-        measured: the batch.
-        manifest: what an audit would say of mask rule and forms.
-        names: paths of all parts of the batch, which the random map of a part is drawn from.
+    `manifest` is what an audit would say of mask rule and forms; the random map of a part is drawn
+    from its name, the path of its image.
     """
     rows = measured.passed
     columns = {name: values[rows] for name, values in measured.columns[0.0].items()}
@@ -322,13 +316,8 @@ def score_parts(
 ) -> Floats:
     """The indicator of the passed parts of a batch, `(m,)`; NaN = no score.
 
-    Args:
-        indicator: a key of `INDICATORS`.
-        variant: of `best_overlap`, "" for others.
-        measured: the batch.
-        manifest: what an audit would say of mask rule and forms.
-        names: paths of all parts of the batch.
-        fitted: what was fitted at export.
+    `variant` is that of `best_overlap`, "" for others; `fitted` is what was fitted at export; the
+    rest is as in `passed_parts`.
     """
     name, rows = variant or indicator, measured.passed
     if name in FITTED_INDICATORS:

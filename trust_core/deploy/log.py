@@ -34,9 +34,7 @@ _BEGIN = '{"time": "'  # of every entry
 class GuardLog:
     """Where a guard notes what it decided; any number of threads may write.
 
-    Attributes:
-        path: of the file.
-        policy: the hash of the policy that decided, 12 digits.
+    `policy` is the hash of the policy that decided, 12 digits.
     """
 
     path: Path

@@ -66,12 +66,9 @@ def measure(
 ) -> Measurement:
     """Measure a batch: one forward, a backward where one is needed, a forward for each ε > 0.
 
-    Args:
-        detector: the network.
-        settings: as the audit's, with the strengths that are needed.
-        pixels: `(n, c, H, W)`.
-        needs: of `NEEDS`.
-        surroundings: what evidence is measured against; needed for the form `evidence` alone.
+    `settings` are the audit's, with the strengths that are needed, `needs` of `NEEDS`;
+    `surroundings`, what evidence is measured against, are needed for the form `evidence` alone.
+    `pixels` are `(n, c, H, W)`.
     """
     x = torch.as_tensor(pixels).to(detector.device).float().div_(255)
     further = settings.strengths[1:]

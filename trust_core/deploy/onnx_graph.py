@@ -95,11 +95,8 @@ def _linear_head(detector: Detector) -> nn.Linear | None:
 def export_graph(path: Path, policy: Policy, detector: Detector, fitted: Arrays) -> None:
     """Write the graph.
 
-    Args:
-        path: `.onnx`.
-        policy: what it decides by.
-        detector: the network, on the CPU.
-        fitted: what the indicator was fitted to.
+    `path` ends in `.onnx`; the detector is on the CPU; `fitted` is what the indicator was fitted
+    to.
 
     Raises:
         ModelError: this guard cannot be one ONNX graph; in one sentence.
@@ -134,10 +131,7 @@ def export_graph(path: Path, policy: Policy, detector: Detector, fitted: Arrays)
 class GuardGraph(nn.Module):
     """The guard as one module of tensor operations.
 
-    Args:
-        policy: what it decides by.
-        detector: the network.
-        fitted: what the indicator was fitted to.
+    `fitted` is what the indicator was fitted to.
     """
 
     mean: Tensor
@@ -200,9 +194,8 @@ class GuardGraph(nn.Module):
     def _measured(self, x: Tensor, *, slope: bool) -> dict[str, Tensor]:
         """What the network says of pixels in [0, 1], and what the indicator makes of it.
 
-        Args:
-            x: `(N, c, H, W)`.
-            slope: the gradient for the pixels too, where one is needed.
+        `x` is `(N, c, H, W)`; with `slope` there is the gradient for the pixels too, where one is
+        needed.
         """
         backward = self.backward is not None and (slope or self.slopes is None)
         found = self._with_gradients(x) if backward else self._network(x)

@@ -23,14 +23,7 @@ PIXELS = "pixels"  # the graph's input
 
 @dataclass(frozen=True)
 class OnnxGuard(Inspector):
-    """A guard as one ONNX graph; from `load_onnx_guard`. Any number of threads may use one.
-
-    Attributes:
-        folder: it was loaded from.
-        policy: what it decides by.
-        session: of onnxruntime.
-        batch_size: images a pass, at most.
-    """
+    """A guard as one ONNX graph; from `load_onnx_guard`. Any number of threads may use one."""
 
     folder: Path
     policy: Policy

@@ -16,12 +16,7 @@ def guard_zip(audit: Audit, demand: Demand, audit_rate: float, *, onnx: bool = F
     """The zip file of the guard of the last noted operating point, its files in a folder `guard`.
 
     `guard export` runs as a process of its own: loading PyTorch would hold up a server for long.
-
-    Args:
-        audit: a finished audit.
-        demand: what its threshold should be proven to hold.
-        audit_rate: share of the unflagged passed parts that is inspected all the same.
-        onnx: with the whole guard as one ONNX graph.
+    The other arguments are those of `export_guard`.
 
     Raises:
         StoreError: the export failed; in the sentence it ended with.

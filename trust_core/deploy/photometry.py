@@ -12,8 +12,7 @@ from trust_core.decision.tradeoff import Floats
 def photometry(pixels: npt.NDArray[np.uint8]) -> tuple[Floats, Floats]:
     """Mean grey value, and mean step between neighbouring pixels, of each image.
 
-    Args:
-        pixels: `(n, c, H, W)`.
+    `pixels` are `(n, c, H, W)`.
 
     Returns:
         Brightness and sharpness, both `(n,)`, in grey values of 0 to 255.

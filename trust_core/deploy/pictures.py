@@ -19,12 +19,6 @@ def inspection_pictures(
 
     Each map is drawn up to its own largest value. Without maps it is the photograph alone.
 
-    Args:
-        guard: that inspected it.
-        inspection: with heatmaps.
-        photo: as it was decoded.
-        side: pixels along the longer side.
-
     Returns:
         JPEG files.
     """

@@ -46,8 +46,7 @@ DEFECTIVE, GOOD, RE_INSPECT = "defective", "good", "re_inspect"
 class GuardRefused(NotMet):
     """The folder does not do what was exported.
 
-    Attributes:
-        differences: what differs, a sentence each.
+    `differences` says what differs, a sentence each.
     """
 
     def __init__(self, folder: Path, differences: tuple[str, ...]) -> None:

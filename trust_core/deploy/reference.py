@@ -53,14 +53,7 @@ class Reference:
 
 
 def line_reference(audit: Audit, indicator: str, strength: float, seed: int = 0) -> Reference:
-    """The reference of an operating point; photographs that are gone have no brightness.
-
-    Args:
-        audit: a finished audit.
-        indicator: a key of `INDICATORS`.
-        strength: ε.
-        seed: of the choice among more than `MOST` groups.
-    """
+    """The reference of an operating point; photographs that are gone have no brightness."""
     columns = PassedColumns(audit, ["tune"], [strength])
     found = INDICATORS.find(indicator)(columns.at(strength), columns.at(0.0))
     values = np.full(len(text_column(audit, "outcome").codes), np.nan)

@@ -81,10 +81,7 @@ def ledoit_wolf(centred: Floats) -> tuple[float, float]:
     """How far a covariance is shrunk towards its mean variance times the identity.
 
     Ledoit and Wolf, Journal of Multivariate Analysis 88, 2004. The covariance is never formed where
-    it would be the larger of the two Gram matrices.
-
-    Args:
-        centred: features, `(n, F)`.
+    it would be the larger of the two Gram matrices. `centred` features are `(n, F)`.
 
     Returns:
         The share in [0, 1] and the mean variance.

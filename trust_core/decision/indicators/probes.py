@@ -94,9 +94,7 @@ def read_probes(audit: Audit) -> Probes | None:
 def fit_probes(audit: Audit, samples: pd.DataFrame) -> Probes | None:
     """Fit the probes of a finished model pass, and score its passed images; no model runs.
 
-    Args:
-        audit: with its kept activations.
-        samples: `samples.parquet`.
+    The audit has its kept activations; `samples` is `samples.parquet`.
 
     Returns:
         None where activations were not kept, or `tune` has too few groups to fit to.

@@ -56,12 +56,7 @@ RIVALS: Registry[Rival] = Registry("rival indicator")
 
 @dataclass(frozen=True)
 class Material:
-    """What a rival is made from.
-
-    Attributes:
-        audit: a finished model pass with its labels.
-        samples: `samples.parquet`.
-    """
+    """What a rival is made from."""
 
     audit: Audit
     samples: pd.DataFrame
@@ -251,11 +246,8 @@ def strongest_window(masks: npt.NDArray[np.float16], rows: Counts) -> Floats:
     """The largest mean probability over any small window of each mask, `(n,)`.
 
     A window is a 1/32 of the height by a 1/32 of the width, at least one cell, at every cell: wide
-    enough that one noisy pixel is no alarm, small enough that a small defect is one.
-
-    Args:
-        masks: probabilities of *defective*, `(N, H', W')`; read some at a time.
-        rows: which of them.
+    enough that one noisy pixel is no alarm, small enough that a small defect is one. `masks` are
+    probabilities of *defective*, `(N, H', W')`, of which `rows` are read, some at a time.
 
     Returns:
         NaN for a mask that holds one.

@@ -187,12 +187,8 @@ def localize(masks: Masks, min_area: float = 0.0, *, seed: int = 0) -> Localizat
     """Judge predicted masks; images that cannot be judged are left out and counted.
 
     Shares of images get the interval of `bootstrap.share_interval`, which never collapses to a
-    point; the two mIoU a bootstrap over groups.
-
-    Args:
-        masks: at one threshold.
-        min_area: share of the picture below which a predicted mask counts as empty.
-        seed: of the bootstrap.
+    point; the two mIoU a bootstrap over groups. A predicted mask below `min_area`, a share of the
+    picture, counts as empty.
     """
     known = masks.known
     judged = (masks if known.all() else masks.at(known)).without_small(min_area)
@@ -223,12 +219,8 @@ def metric_difference(
 ) -> Estimate:
     """A metric of `second` minus that of `first` on the same images, row for row.
 
-    Args:
-        first: masks of one model.
-        second: masks of the other, beside its own true masks; its groups play no part.
-        metric: one of `METRICS`.
-        min_area: as in `localize`.
-        seed: of the bootstrap, paired: both models are drawn the same groups.
+    `second` stands beside its own true masks, its groups play no part; `metric` is one of
+    `METRICS`. The bootstrap is paired: both are drawn the same groups.
     """
     known = first.known & second.known
     pair = [masks.at(known).without_small(min_area) for masks in (first, second)]

@@ -121,10 +121,7 @@ def make_counts(
 ) -> MaskCounts:
     """The counts of an audit; made once, some images at a time. A run that was stopped resumes.
 
-    Args:
-        audit: whose data marks defects.
-        source: one of `sources`.
-        progress: called with the images done and in all.
+    `progress` is called with the images done and in all.
 
     Raises:
         SettingsError: no such source, or the data marks nothing.

@@ -197,11 +197,8 @@ def part_masks(counts: MaskCounts, threshold: float, min_area: float = 0.0) -> M
 def worst_parts(found: ImageMasks, kind: str, min_area: float = 0.0) -> Places:
     """Images whose masks are wrong in one way, the worst first, as places in `found.masks`.
 
-    Args:
-        found: the images.
-        kind: one of `WORST`: a defect without a predicted mask, a good part with one, or the least
-            overlap.
-        min_area: share of the picture below which a predicted mask counts as empty.
+    `kind` is one of `WORST`: a defect without a predicted mask, a good part with one, or the least
+    overlap; `min_area` as in `metrics.localize`.
     """
     masks = found.masks.without_small(min_area)
     chosen, order = {

@@ -106,10 +106,7 @@ def _held_out(scores: Floats, missed: Flags, codes: Counts) -> dict[str, float]:
 class TunedOverlaps:
     """What was chosen among all overlaps on `tune`; nothing of it has seen another role.
 
-    Attributes:
-        overlaps: every overlap of every passed image.
-        search: the choice among them.
-        seconds: that computing the overlaps took.
+    Computing the overlaps took so many `seconds`.
     """
 
     overlaps: OverlapTable

@@ -25,10 +25,7 @@ VARIANTS = ("iou_difference", "iou_defect", "good_disagreement", "iou_difference
 class OverlapCandidate:
     """One way to score an image from its maps.
 
-    Attributes:
-        recipe: layer, pair and mask rule.
-        variant: one of `VARIANTS`.
-        strength: ε.
+    `variant` is one of `VARIANTS`.
     """
 
     recipe: Recipe

@@ -29,14 +29,7 @@ Words = npt.NDArray[np.uint64]
 
 @dataclass(frozen=True)
 class Recipe:
-    """How one overlap is made.
-
-    Attributes:
-        layer: explanation layer.
-        specific: form of the specific maps.
-        agnostic: form of the agnostic map.
-        mask: mask rule.
-    """
+    """How one overlap is made."""
 
     layer: str
     specific: str
@@ -65,11 +58,8 @@ def overlaps(
 ) -> Floats:
     """Overlaps of kept maps by every recipe.
 
-    Args:
-        audit: a finished audit.
-        rows: of `scores.parquet`, `(n,)`.
-        log_odds: of these rows; where it is not finite there is no score, `(n,)`.
-        recipes: R of them.
+    `rows` are those of `scores.parquet`, `(n,)`; where one of `log_odds` is not finite, there is no
+    score.
 
     Returns:
         IoU(M_defect, M_agnostic) and IoU(M_good, M_agnostic), `(2, n, R)`; NaN where a row has no

@@ -75,10 +75,8 @@ class Outcome:
 def parse_condition(level: str, text: str, known: Sequence[str]) -> Condition:
     """A condition from its text.
 
-    Args:
-        level: `PASS`, `WARN` or `FAIL`.
-        text: such as `tn_loss <= 0.1`.
-        known: names of the measures.
+    `level` is `PASS`, `WARN` or `FAIL`, `text` such as `tn_loss <= 0.1`, `known` names the
+    measures.
 
     Raises:
         SettingsError: it cannot be read, or there is no such measure or word.

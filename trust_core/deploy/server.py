@@ -83,12 +83,7 @@ class _Waiting:
 
 
 class InspectionQueue:
-    """Images that wait for one guard, and the loop that inspects them.
-
-    Args:
-        guard: a guard.
-        limits: of the queue.
-    """
+    """Images that wait for one guard, and the loop that inspects them."""
 
     def __init__(self, guard: Inspector, limits: RequestLimits) -> None:
         self.guard = guard
@@ -195,13 +190,7 @@ class RequestCounts:
 def create_app(
     guard: Inspector, limits: RequestLimits = RequestLimits(), log: GuardLog | None = None
 ) -> FastAPI:
-    """The service of a guard.
-
-    Args:
-        guard: a guard.
-        limits: what it takes.
-        log: where decisions are noted.
-    """
+    """The service of a guard."""
     line = InspectionQueue(guard, limits)
     metrics = RequestCounts(line)
 

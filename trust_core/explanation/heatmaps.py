@@ -24,15 +24,10 @@ def heatmaps(
 ) -> dict[str, Tensor]:
     """All maps of one layer by name, each `(N, h, w)`, raw.
 
-    Args:
-        detector: the network under audit; only maps of the package run it again.
-        pixels: `(N, c, H, W)` in [0, 1], what `response` answers.
-        response: the detector's pass over `pixels`.
-        layer: the explanation layer.
-        specific: forms that are made for *defective* and for *good*.
-        agnostic: forms that are made once.
-        evidence: `(N, 64, 64)` first-order evidence for *defective*, for the form `evidence`: its
-            relu for *defective*, that of its negative for *good*, and its magnitude.
+    Only maps of the package run the detector again. `response` is its pass over `pixels`, `(N, c,
+    H, W)` in [0, 1]; forms of `specific` are made for *defective* and for *good*, those of
+    `agnostic` once. The form `evidence` is made of first-order evidence for *defective*, `(N, 64,
+    64)`: its relu for *defective*, that of its negative for *good*, and its magnitude.
     """
     activations, gradients = response.activations[layer], response.gradients[layer]
 
@@ -52,8 +47,7 @@ def heatmaps(
 def round_maps(maps: Tensor) -> tuple[Tensor, Tensor]:
     """Maps as they are kept: divided by their largest absolute value, in half precision.
 
-    Args:
-        maps: `(N, h, w)`.
+    Maps are `(N, h, w)`.
 
     Returns:
         `(N, h, w)` float16 in [−1, 1], and the divisors `(N,)` float32: 1 for an all-zero map. A

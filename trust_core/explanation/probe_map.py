@@ -48,11 +48,9 @@ class ProbeMap:
 def probe_map(maps: "Tensor", weights: "Tensor", offset: float, score: float) -> ProbeMap:
     """Share out the score of one image.
 
-    Args:
-        maps: activations at the depth, `(C, h, w)`.
-        weights: of the probe at this depth, `(3 * C,)`: all means, all deviations, all tops.
-        offset: of the probe at this depth.
-        score: of the image there, from the activations that the audit pooled.
+    `maps` are the activations at the depth, `(C, h, w)`; `weights` and `offset` are of the probe
+    there, `(3 * C,)`: all means, all deviations, all tops. `score` is that of the image there, from
+    the activations that the audit pooled.
     """
     import torch
 

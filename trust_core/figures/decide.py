@@ -89,12 +89,7 @@ class Contender:
 def few_verdicts(
     verdicts: Sequence[IndicatorVerdict], named: Sequence[str]
 ) -> list[IndicatorVerdict]:
-    """The few that matter: those named, threshold shift, and the best of all others.
-
-    Args:
-        verdicts: of all indicators.
-        named: keys of indicators that are always among them.
-    """
+    """The few that matter: those named, threshold shift, and the best of all others."""
     always = {*named, THRESHOLD_SHIFT}
     there = {_lead(one) for one in verdicts if one.indicator in always}  # another name of one
     others = [o for o in verdicts if o.indicator not in always and _lead(o) not in there]
@@ -244,10 +239,7 @@ def _label(row: Contender) -> str:
 def provable_recall(demand: Demand, have: int, lost: Sequence[int] = (0, 1, 2)) -> go.Figure:
     """What a number of missed parts proves, by how many of them are overlooked.
 
-    Args:
-        demand: the recall that is wanted, and how sure.
-        have: missed parts that lie in `certify`.
-        lost: numbers of parts overlooked, a curve each.
+    `have` missed parts lie in `certify`; `lost` are numbers of parts overlooked, a curve each.
     """
     wanted = [needed(demand, k) for k in lost]
     most = max(int(1.25 * max(wanted)), int(1.15 * have), 12)
@@ -318,13 +310,7 @@ def provable_recall(demand: Demand, have: int, lost: Sequence[int] = (0, 1, 2)) 
 
 @dataclass(frozen=True)
 class CostMark:
-    """A threshold on a cost curve.
-
-    Attributes:
-        label: what it is called.
-        flagged: re-inspections a shift.
-        cost: a part.
-    """
+    """A threshold on a cost curve."""
 
     label: str
     flagged: float
@@ -336,10 +322,8 @@ def costs(
 ) -> go.Figure:
     """Expected cost a part over re-inspections a shift; threshold shift dashed.
 
-    Args:
-        ours: re-inspections and cost at each threshold of the indicator, both `(n,)`.
-        shift: the same of threshold shift.
-        marks: thresholds to name.
+    `ours` are re-inspections and cost at each threshold of the indicator, both `(n,)`, `shift`
+    those of threshold shift; `marks` are thresholds to name.
     """
     styles = (
         (shift, SHIFT_LINE, SHIFT_NAME),

@@ -23,10 +23,8 @@ def evidence_chart(
 ) -> go.Figure:
     """Evidence over the images of a line, on a scale of powers of ten.
 
-    Args:
-        path: `(image, evidence)`; at least one.
-        limit: from which a drift is called.
-        called: the image at which it was; None when it was not.
+    `path` holds `(image, evidence)`, at least once. A drift is called from `limit` on; `called` is
+    the image at which it was.
     """
     images = [image for image, _ in path]
     line = go.Scatter(

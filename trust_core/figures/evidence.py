@@ -58,13 +58,8 @@ def evidence_panel(
 ) -> tuple[bytes, Cells]:
     """The picture of one panel as JPEG, and the numbers below it.
 
-    Args:
-        photo: at panel size.
-        box: what the network saw of it.
-        bits: `(H, W)`.
-        scale: bits at the end of the colours.
-        side: one of `SIDES`; the other side is left out of both.
-        truth: the ground-truth mask at panel size, if it is to be outlined too.
+    Everything is at panel size; `box` is what the network saw of the photo, `bits` are `(H, W)`.
+    The side that is not `side` is left out of both; `truth` is outlined too, if it is given.
     """
     bits = one_side(block_means(bits), side)
     return overlays.as_jpeg(evidence_pixels(photo, box, bits, scale, truth)), cells(bits)

@@ -36,9 +36,7 @@ APART = 0.075  # of the height: names closer than that are moved apart
 def recall_by_size(rows: Sequence[SizeClass], *, strict: bool) -> go.Figure:
     """Recall of defects by their size: share, 95 % interval and counts; the smallest on top.
 
-    Args:
-        rows: the size classes.
-        strict: the recall is that of masks that touch the defect.
+    With `strict` the recall is that of masks that touch the defect.
     """
     recalls = [row.seg_recall_strict if strict else row.seg_recall for row in rows]
     held = [(place, recall) for place, recall in enumerate(recalls) if recall.total]
@@ -77,9 +75,7 @@ def recall_by_size(rows: Sequence[SizeClass], *, strict: bool) -> go.Figure:
 def metrics_by_threshold(values: Mapping[str, Floats], at: Floats) -> go.Figure:
     """The metrics over the mask threshold; each point carries its threshold as `customdata`.
 
-    Args:
-        values: by metric, `(K,)` each.
-        at: the thresholds, `(K,)`.
+    Values, by metric, and the thresholds `at` are `(K,)` each.
     """
     places = _places({metric: values[metric] for metric in LINES if metric in values})
     lines = [

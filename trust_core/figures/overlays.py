@@ -104,11 +104,8 @@ def grey(photo: Image.Image, box: Box) -> Pixels:
 def add_heat(pixels: Pixels, share: Values, ramp: Sequence[Colour], opacity: float) -> Pixels:
     """A heatmap over a picture; what is 0 stays clear.
 
-    Args:
-        pixels: `(H, W, 3)`.
-        share: `(H, W)`, the map divided by its display scale; 1 and above is the ramp's end.
-        ramp: colours from 0 to 1.
-        opacity: of the ramp's end, 0..1.
+    `pixels` are `(H, W, 3)`, `share` is `(H, W)`, the map divided by its display scale: 1 and above
+    is the end of the ramp, whose opacity in 0..1 is given.
     """
     level = (share.clip(0.0, 1.0) * 255).round()
     colours = Image.fromarray(level.astype(np.uint8), "P")

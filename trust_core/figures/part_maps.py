@@ -59,9 +59,7 @@ class MaskedPhoto:
 def maps_of(audit: Audit, score: Mapping[str, object]) -> PartMaps:
     """The maps of one row of `scores.parquet`.
 
-    Args:
-        audit: the audit.
-        score: the row, with `row` and `scale_NAME` of each map.
+    `score` has `row`, and `scale_NAME` of each map.
     """
     raw, masks = {}, {}
     for side in SIDES:
@@ -158,15 +156,9 @@ def map_panel(
 ) -> bytes:
     """One map over the grey photograph: heat, its mask, and what that shares with all it looks at.
 
-    Args:
-        photo: at panel size.
-        box: what the network saw of it.
-        maps: of the part.
-        side: which map.
-        scale: raw value at the end of the colour scale.
-        opacity: of the strongest colour; 0 leaves the outlines.
-        truth: the ground-truth mask at panel size, if it is to be outlined too.
-        colours: of the heat, as `overlays.ramp` takes them.
+    Photo and `truth`, which is outlined too, are at panel size; `box` is what the network saw of
+    the photo. `scale` is the raw value at the end of the `colours`, as `overlays.ramp` takes them;
+    an opacity of 0 leaves the outlines.
     """
     size = (photo.height, photo.width)
     share = spread(maps.raw[side] / scale, box, size)
@@ -187,12 +179,8 @@ def probe_panel(
 ) -> bytes:
     """What a probe says for a defect over the grey photograph, its strongest half outlined.
 
-    Args:
-        photo: at panel size.
-        box: what the network saw of it.
-        cells: of the probe's map, `(h, w)`; what speaks for a good part is left clear.
-        opacity: of the strongest colour; 0 leaves the outlines.
-        truth: the ground-truth mask at panel size, if it is to be outlined too.
+    `cells` are of the probe's map, `(h, w)`; what speaks for a good part is left clear. All else is
+    as of `map_panel`.
     """
     strongest = float(cells.max())
     share = spread(cells / strongest if strongest > 0 else cells, box, (photo.height, photo.width))
@@ -217,11 +205,8 @@ def strip_picture(photo: Image.Image, box: Box, maps: PartMaps) -> bytes:
 def masks_picture(masked: MaskedPhoto, threshold: float, line: int, opacity: float = 0.0) -> bytes:
     """The grey photograph with the predicted mask (solid) and the true one (dashed) outlined.
 
-    Args:
-        masked: what it is drawn from.
-        threshold: from which a pixel belongs to the predicted mask.
-        line: width of the outlines in pixels.
-        opacity: of the values themselves, drawn as heat up to 1; 0 leaves them out.
+    A pixel belongs to the predicted mask from `threshold` on; outlines are `line` pixels wide.
+    `opacity` is that of the values themselves, drawn as heat up to 1; 0 leaves them out.
     """
     photo, box = masked.photo, masked.box
     pixels = overlays.grey(photo, box)

@@ -135,11 +135,7 @@ def mark_tradeoff(
 
 
 def kind_bars(rows: Sequence[tuple[str, int, int]]) -> go.Figure:
-    """Bars of missed photos by kind of defect: caught, and still missed, with their counts.
-
-    Args:
-        rows: `(kind, caught, total)`, the first on top; at least one.
-    """
+    """Bars of missed photos by kind of defect: caught, and still missed, with their counts."""
     names = [escape(shortened(kind)) for kind, _, _ in rows]
     places = list(range(len(rows)))
     series = (

@@ -58,11 +58,7 @@ def pooled(maps: "Tensor") -> "Tensor":
 
     All three are homogeneous: twice the activations give twice the numbers.
 
-    Args:
-        maps: (N, C, h, w).
-
-    Returns:
-        (N, 3 * C): all means, all deviations, all tops.
+    Maps are (N, C, h, w), the result (N, 3 * C): all means, all deviations, all tops.
     """
     import torch  # takes seconds to load: who only reads what was pooled does without
 

@@ -154,22 +154,14 @@ class Detector:
     def log_odds(self, pixels: Tensor) -> Tensor:
         """Evidence for *defective*, without a graph.
 
-        Args:
-            pixels: (N, c, H, W) in [0, 1].
-
-        Returns:
-            (N,) log-odds z.
+        Pixels (N, c, H, W) in [0, 1] to log-odds z (N,).
         """
         return self.convention.log_odds(self.logits(pixels))
 
     def logits(self, pixels: Tensor) -> Tensor:
         """The bare outputs, without a graph.
 
-        Args:
-            pixels: (N, c, H, W) in [0, 1].
-
-        Returns:
-            (N, K).
+        Pixels (N, c, H, W) in [0, 1] to logits (N, K).
         """
         with self._lock, torch.no_grad(), self._arithmetic():
             return self._forward(self._checked(pixels))
@@ -315,12 +307,7 @@ class Detector:
             yield lambda pixels: self.convention.log_odds(self._forward(self._checked(pixels)))
 
     def normalised(self, mean: tuple[float, ...], std: tuple[float, ...]) -> "Detector":
-        """The same network with another normalisation; the two share its weights.
-
-        Args:
-            mean: one value or one for each channel.
-            std: likewise.
-        """
+        """The same network with another normalisation; the two share its weights."""
         other = copy(self)
         other.preprocessing = replace(self.preprocessing, mean=mean, std=std)
         other._lay_out_normalisation()

@@ -45,13 +45,6 @@ def export_onnx(detector: Detector, path: Path) -> Path:
     The graph takes normalised images `(N, c, H, W)`, any number of them, as the card
     (`NAME.onnx.json`) says, and gives logits `(N, K)`; a network with a mask also gives that.
 
-    Args:
-        detector: the network.
-        path: `NAME.onnx`.
-
-    Returns:
-        The path.
-
     Raises:
         ModelError: the network cannot be exported, or the export computes something else.
         StoreError: the folder cannot be written to.

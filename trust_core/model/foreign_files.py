@@ -45,9 +45,6 @@ HEAD = 4096
 def refuse_foreign(path: Path) -> None:
     """Say of a file that is no PyTorch weights what it is.
 
-    Args:
-        path: a file that exists.
-
     Raises:
         ModelError: it is something else; in one sentence with what to do.
     """

@@ -93,10 +93,8 @@ class _Visit:
 def trace_layers(module: nn.Module, log_odds: Callable[[Tensor], Tensor], pixels: Tensor) -> Trace:
     """Run the network once and find its explainable layers.
 
-    Args:
-        module: the network, in eval mode and with frozen parameters.
-        log_odds: pixels (N, c, H, W) to log-odds (N,), through the module.
-        pixels: (N, c, H, W) in [0, 1]; two images of noise will do.
+    `log_odds` takes pixels (N, c, H, W) in [0, 1], of which two images of noise will do, to
+    log-odds (N,), through the module, which is in eval mode with frozen parameters.
 
     Raises:
         ModelError: the log-odds have no gradient with respect to the pixels.

@@ -54,9 +54,8 @@ class OnnxNetwork:
 def read_onnx(path: Path, size: tuple[int, int] | None = None) -> OnnxNetwork:
     """Read and convert an ONNX graph.
 
-    Args:
-        path: `.onnx`; weights in a second file are read from its own folder alone.
-        size: (H, W) of the input, where the graph leaves it open.
+    Weights in a second file are read from the graph's own folder alone. `size` is (H, W) of the
+    input, where the graph leaves it open.
 
     Raises:
         ModelError: ONNX is not installed, or the graph cannot be read or converted.

@@ -46,10 +46,8 @@ def converted(model: ModelProto) -> fx.GraphModule:
 def value_shapes(model: ModelProto, module: fx.GraphModule, images: Tensor) -> dict[str, list[int]]:
     """The shape of every value of a graph, by running it.
 
-    Args:
-        model: the graph.
-        module: made of it by `converted`.
-        images: (N, c, H, W), N as it was exported for.
+    `module` was made of the graph by `converted`; there are as many `images` (N, c, H, W) as it was
+    exported for.
     """
     shapes = {model.graph.input[0].name: list(images.shape)}
     outputs = {node.name: node.output for node in model.graph.node}

@@ -52,11 +52,7 @@ class Convention:
     def argmax_defective(self, logits: Tensor) -> Tensor:
         """Whether the largest output is a defective one (one output: z ≥ 0).
 
-        Args:
-            logits: (N, K).
-
-        Returns:
-            (N,) bool.
+        Logits (N, K) to (N,) bool.
         """
         import torch
 
@@ -167,9 +163,6 @@ def logits_of(output: object) -> Tensor:
     A tensor (N, K), (N, K, 1, 1) or (N,) is taken as it is. Of a tuple or a mapping (a network
     with a mask beside its classification head) the one entry of such a shape is taken.
 
-    Args:
-        output: what the module's forward returned.
-
     Returns:
         (N, K) logits.
 
@@ -199,10 +192,6 @@ def mask_logits_of(output: object, convention: Convention) -> Tensor | None:
     Of a tuple or a mapping (where an entry "masks" comes first) the one grid beside the class
     logits is taken: one channel as it is, positive = defective; as many channels as there are
     classes by the convention of the classes. Other grids are no mask.
-
-    Args:
-        output: what the module's forward returned.
-        convention: what its class outputs mean.
 
     Returns:
         (N, 1, H', W') log-odds; None without a mask head.

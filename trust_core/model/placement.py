@@ -23,10 +23,8 @@ WHOLE: Box = (0.0, 0.0, 1.0, 1.0)
 def seen_box(image: tuple[int, int], network: tuple[int, int], resize: str) -> Box:
     """What the network saw, as left, top, right, bottom in shares of the picture.
 
-    Args:
-        image: (width, height) of the photograph.
-        network: (H, W) of the network's input.
-        resize: "stretch", "crop:S" or "letterbox", as `Preprocessing.resize`.
+    `image` is (width, height) of the photograph, `network` (H, W) of the input; `resize` is as in
+    `Preprocessing`.
     """
     (width, height), (left, top) = resized_window(image, network, resize)
     right, bottom = left + network[1], top + network[0]
@@ -42,10 +40,7 @@ def audit_box(audit: Audit, image: tuple[int, int]) -> Box:
 def audit_picture(audit: Audit, path: str, *, check: bool = True) -> Image.Image:
     """A photograph of an audit, decoded as for its network.
 
-    Args:
-        audit: the audit.
-        path: in its sample table.
-        check: refuse a file that has changed since it was audited.
+    With `check` a file that has changed since it was audited is refused.
 
     Raises:
         UnreadableImage: with the file name and the reason.
@@ -58,10 +53,7 @@ def audit_picture(audit: Audit, path: str, *, check: bool = True) -> Image.Image
 def spread(cells: npt.NDArray[np.floating], box: Box, size: tuple[int, int]) -> Values:
     """Cells laid over the picture, bilinear between their centres as on the comparison grid.
 
-    Args:
-        cells: `(h, w)`.
-        box: where they lie, from `seen_box`.
-        size: (H, W) of the picture.
+    `cells` are `(h, w)` and lie in `box`, from `seen_box`; `size` is (H, W) of the picture.
 
     Returns:
         `(H, W)`; 0 outside the box.

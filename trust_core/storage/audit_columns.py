@@ -87,10 +87,7 @@ def passed_rows(audit: Audit, roles: Sequence[str] | None = None) -> Places:
 class PassedColumns:
     """Columns of the passed images of some roles, each read when it is first used.
 
-    Args:
-        audit: a finished audit.
-        roles: of the images; None = all of them.
-        strengths: whose scores are read; None = all.
+    Of all roles, and with scores at all strengths, where these are None.
 
     Attributes:
         places: of these images among all, `(N,)`.

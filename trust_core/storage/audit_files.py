@@ -194,9 +194,8 @@ def _columns(path: Path, changed: int) -> tuple[str, ...]:
 def _connect(files: tuple[Path, ...], changed: tuple[int, ...]) -> duckdb.DuckDBPyConnection:
     """A connection with the tables as views; kept, because opening one costs more than a query.
 
-    Args:
-        files: the samples, the scores and, once they are made, the stored indicators.
-        changed: when they were written; other files in their place get a connection of their own.
+    `files` are samples, scores and, once they are made, stored indicators; `changed` is when they
+    were written: other files in their place get a connection of their own.
     """
     connection = duckdb.connect(config=DUCKDB_CONFIG)
     for file in files:

@@ -34,9 +34,7 @@ class Stopwatch:
 def write_event(kind: str, **fields: object) -> str:
     """Append an entry, where there is a workspace.
 
-    Args:
-        kind: "audit" or "fault".
-        fields: what else it says; what JSON does not know is written as text.
+    `kind` is "audit" or "fault"; what JSON does not know of the fields is written as text.
 
     Returns:
         Its id, eight hex digits.

@@ -28,9 +28,7 @@ def describe_files(
 ) -> dict[str, FileRecord]:
     """Size, time and sha256 of every result file.
 
-    Args:
-        folder: of the audit.
-        known: what was noted of them; a file of the same size and time is not read again.
+    `known` was noted of them before; a file of the same size and time is not read again.
     """
     found = {}
     for path in sorted(path for pattern in RESULTS for path in folder.glob(pattern)):
@@ -47,10 +45,8 @@ def describe_files(
 def changed_files(folder: Path, manifest: Manifest, *, full: bool = False) -> list[str]:
     """Result files that are gone or not what the audit wrote, by their names in the folder.
 
-    Args:
-        folder: of the audit.
-        manifest: its; one that notes no files (of an earlier program) is nothing to compare with.
-        full: read every file to the end; where nothing is noted, see whether they can be read.
+    A manifest that notes no files (of an earlier program) is nothing to compare with. With `full`
+    every file is read to the end; where nothing is noted, to see whether it can be read.
     """
     if full and not manifest.files:
         paths = sorted(path for pattern in RESULTS for path in folder.glob(pattern))

@@ -19,9 +19,8 @@ LOCK = ".lock"  # of a folder that one process writes at a time
 def writer_lock(path: Path, busy: str | None = None) -> Iterator[tuple[int, int]]:
     """Hold the lock at `path`, whose folder exists.
 
-    Args:
-        path: the lock file; it stays.
-        busy: what to say when another process holds it; None waits until it does not.
+    `busy` is what to say when another process holds it; None waits until it does not. The lock file
+    stays.
 
     Yields:
         The file descriptors; a child process that inherits them goes on holding the lock.

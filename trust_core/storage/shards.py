@@ -154,10 +154,7 @@ def _undamaged(path: Path) -> Iterator[Path]:
 def merge(folder: Path, count: int, map_files: dict[str, str]) -> dict[str, float]:
     """Merge `count` shards into samples, scores, maps, features and masks; the shards stay.
 
-    Args:
-        folder: the audit.
-        count: number of shards, all of them complete.
-        map_files: file name of each kept map, by map name.
+    All `count` shards are complete; `map_files` are file names by map name.
 
     Returns:
         The display scale of each map: the 99.5th percentile of its raw values at ε = 0.
@@ -210,9 +207,7 @@ def array_writer(path: Path, shape: tuple[int, ...]) -> Iterator[Callable[[Half]
     Its space is reserved first: a disk that is full says so at once, and not as a signal that kills
     whoever writes to memory that is mapped to it.
 
-    Args:
-        path: of the file.
-        shape: of the whole array, rows first.
+    `shape` is that of the whole array, rows first.
 
     Yields:
         A function that appends rows, `(n, …)`.

@@ -53,11 +53,7 @@ LEVEL_SIGNS = {"pass": ("✓", "Pass"), "warn": ("!", "Warning"), "fail": ("✕"
 
 
 def render(content: ReportContent) -> bytes:
-    """The HTML of a report, its seal still empty.
-
-    Args:
-        content: of `content.collect`.
-    """
+    """The HTML of a report, its seal still empty."""
     audit, point = content.audit, content.point
     shift = point.indicator == THRESHOLD_SHIFT
     outcomes = judge(content.settings.conditions, measures(content))

@@ -53,10 +53,8 @@ class Verification:
 def seal(page: bytes, key: Ed25519PrivateKey | None = None, signer: str = "") -> bytes:
     """The page with its seal filled in.
 
-    Args:
-        page: HTML with an empty seal: `OPEN` followed by `CLOSE`.
-        key: signs it; only a hash when None.
-        signer: the name that stands with the signature, and is signed with it.
+    `page` is HTML with an empty seal: `OPEN` followed by `CLOSE`. `key` signs it, in the name of
+    `signer`, which is signed with it; only a hash when None.
     """
     before, after = _around(page)
     digest = hashlib.sha256(before + after).hexdigest()
@@ -66,9 +64,7 @@ def seal(page: bytes, key: Ed25519PrivateKey | None = None, signer: str = "") ->
 def verify(page: bytes, trusted: Ed25519PublicKey | None = None) -> Verification:
     """Check the seal of a report.
 
-    Args:
-        page: the file.
-        trusted: the key that must have signed it; any will do when None.
+    `trusted` is the key that must have signed it; any will do when None.
 
     Raises:
         SettingsError: the file carries no seal.

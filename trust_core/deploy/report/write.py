@@ -58,10 +58,8 @@ def make_report(
 ) -> Report:
     """Make the report on an audit.
 
-    Args:
-        audit: a finished audit; its seals are opened only where the settings say so.
-        settings: what it is asked to say.
-        key: signs it, in the name of `settings.person`; no signature when None.
+    Seals are opened only where the settings say so. `key` signs it, in the name of
+    `settings.person`; no signature when None.
 
     Raises:
         SettingsError: a setting that means nothing for this audit.

@@ -33,10 +33,6 @@ def for_and_against(found: Evidence, window: int) -> tuple[float, float]:
     """Bits of the non-overlapping windows that speak for *defective*, and of those for *good*.
 
     They add up to `found.total`.
-
-    Args:
-        found: the evidence.
-        window: its k.
     """
     inside = np.ones(len(found.windows), dtype=bool)
     for places in found.windows[:, :2].T:
@@ -49,9 +45,7 @@ def for_and_against(found: Evidence, window: int) -> tuple[float, float]:
 def agreement(fast: Evidence, slow: Evidence) -> Agreement:
     """Compare two forms computed with the same window and stride.
 
-    Args:
-        fast: the form in question.
-        slow: the form it is held to.
+    `slow` is the form that `fast` is held to.
     """
     ours, theirs = fast.bits.ravel(), slow.bits.ravel()
     varied = np.ptp(ours) > 0 and np.ptp(theirs) > 0

@@ -83,10 +83,6 @@ def audit_patch_gaussian(audit: Audit, window: int = 10) -> PatchGaussian:
 
     Read from the audit's folder; fitted, and kept there, when it is not there yet.
 
-    Args:
-        audit: a finished audit whose images are where they were.
-        window: side of the windows.
-
     Raises:
         DataError: no image of `train` or `tune` can be read.
         SettingsError: no such window.

@@ -27,10 +27,7 @@ def evidence_window(size: tuple[int, int]) -> int:
 def evidence_maps(pixels: Tensor, gradient: Tensor, surroundings: PatchGaussian) -> Tensor:
     """First-order evidence for *defective*, in bits.
 
-    Args:
-        pixels: (N, c, H, W) in [0, 1].
-        gradient: ∂z/∂x at `pixels`, of the same shape.
-        surroundings: what a window looks like from its surroundings.
+    `gradient` is ∂z/∂x at `pixels`, both (N, c, H, W), these in [0, 1].
 
     Returns:
         (N, 64, 64): the mean over the pixels of each cell.
@@ -54,11 +51,7 @@ def concentration(maps: Tensor) -> Tensor:
 
     A defect speaks from few windows, a good part from everywhere. 0 where nothing is positive.
 
-    Args:
-        maps: (N, h, w).
-
-    Returns:
-        (N,) float64 in [0, 1].
+    Maps are (N, h, w), the result (N,) float64 in [0, 1].
     """
     flat = maps.flatten(1).double().clamp(min=0)
     strongest = flat.topk(max(1, round(CONCENTRATION_SHARE * flat.shape[1])), dim=1).values

@@ -162,8 +162,7 @@ class Occlusion:
     def log_odds_with(self, patches: Iterable[Patch]) -> Tensor:
         """The log-odds with each patch in the image's place, one at a time.
 
-        Args:
-            patches: first row, first column and content (c, h, w) of each.
+        Of each patch its first row, first column and content (c, h, w).
 
         Returns:
             (number of patches,) float64.

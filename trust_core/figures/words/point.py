@@ -86,9 +86,7 @@ def rule_sentence(point: OperatingPoint) -> str:
 def counts_table(counts: FlagCounts, *, rival: bool) -> str:
     """The counts as an HTML table; numbers only, nothing to escape.
 
-    Args:
-        counts: of the operating point.
-        rival: there is one: the indicator is not threshold shift itself.
+    There is a rival unless the indicator is threshold shift itself.
     """
     rows = [
         ("ours", "Missed photos caught", "caught", counts.fn),

@@ -14,13 +14,7 @@ GO, WAIT, STOP = "go", "wait", "stop"
 
 @dataclass(frozen=True)
 class Recommendation:
-    """What to do.
-
-    Attributes:
-        way: `GO`, `WAIT` or `STOP`.
-        sentence: what to do.
-        reason: why, in a sentence.
-    """
+    """What to do."""
 
     way: str
     sentence: str
@@ -32,10 +26,8 @@ def recommend(
 ) -> Recommendation:
     """What to do with an operating point.
 
-    Args:
-        point: the one that is meant for the line.
-        judged: its indicator against threshold shift; a preview while `test` is sealed.
-        certificate: of its indicator and strength; None while a seal is closed.
+    `judged` is its indicator against threshold shift, a preview while `test` is sealed;
+    `certificate` that of its indicator and strength, None while a seal is closed.
     """
     name = indicator_name(point.indicator)
     if certificate is None:

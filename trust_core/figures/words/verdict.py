@@ -105,9 +105,7 @@ def indicator_table(verdicts: Sequence[IndicatorVerdict], indicator: str, recall
 def absent_sentences(audit: Audit, say: Callable[[str], str] = str) -> list[str]:
     """Why some indicators are not among them.
 
-    Args:
-        audit: the audit.
-        say: a reason in the reader's words; a page has fields where a terminal has options.
+    `say` gives a reason in the reader's words; a page has fields where a terminal has options.
     """
     names: dict[str, list[str]] = {}
     for name, reason in absent(audit).items():

@@ -45,11 +45,8 @@ class Alternative:
 def choose_architecture(detector: Detector, dataset: Dataset, *, images: int = 32) -> Detector:
     """The detector in the architecture that its weights were trained in, as far as images tell.
 
-    Args:
-        detector: as opened; returned as it is when it has no alternatives, or none is clearly
-            better than it.
-        dataset: its images; labels are not used.
-        images: how many to look at, where the first few do not decide.
+    It is returned as it is when it has no alternatives, or none is clearly better. So many `images`
+    are looked at where the first few do not decide; labels are not used.
 
     Returns:
         The detector itself, or another one with the same weights and a note that says so.
@@ -101,10 +98,7 @@ def choose_architecture(detector: Detector, dataset: Dataset, *, images: int = 3
 def better_alternative(detector: Detector, pixels: Tensor, own: float) -> Alternative | None:
     """The architecture or normalisation under which BatchNorm statistics agree clearly better.
 
-    Args:
-        detector: with its present settings.
-        pixels: (N, c, H, W) in [0, 1].
-        own: its mismatch.
+    `own` is its mismatch with its present settings; `pixels` are (N, c, H, W) in [0, 1].
     """
     others = chain(_other_architectures(detector), _other_normalisations(detector))
     few = pixels[:: max(1, len(pixels) // FEW)]

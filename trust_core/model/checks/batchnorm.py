@@ -20,12 +20,8 @@ def norm_mismatch(detector: Detector, pixels: Tensor, *, batch: int = 16) -> flo
 
     For each layer the median over its channels of `|mean - running_mean| / running_std`; of these
     the average over the layers. On the networks this was tried with it is about 0.1 when all is
-    right, and twice that with another padding or normalisation.
-
-    Args:
-        detector: its module's BatchNorm layers are read.
-        pixels: (N, c, H, W) in [0, 1].
-        batch: images at a time.
+    right, and twice that with another padding or normalisation. `pixels` are (N, c, H, W) in [0,
+    1], run `batch` at a time.
 
     Returns:
         The mismatch in standard deviations; None when no BatchNorm layer keeps statistics.
@@ -40,8 +36,7 @@ def norm_mismatch(detector: Detector, pixels: Tensor, *, batch: int = 16) -> flo
 def watched_norms(module: nn.Module) -> Iterator[Callable[[], float | None]]:
     """Note what the BatchNorm layers are given while it is open.
 
-    Args:
-        module: run it in the meantime, as often as wanted.
+    The module is to be run in the meantime, as often as wanted.
 
     Yields:
         A function that gives the mismatch (`norm_mismatch`) of all images that have run.

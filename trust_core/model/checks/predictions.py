@@ -64,9 +64,7 @@ class Expected:
 def read_expected(file: Path, dataset: Dataset) -> Expected:
     """Read predictions, as a table of samples is read, before anything is computed.
 
-    Args:
-        file: CSV with the columns `path,p`; paths relative, absolute, or bare file names.
-        dataset: whose images they are of.
+    `file` is a CSV with the columns `path,p`; paths relative, absolute, or bare file names.
 
     Raises:
         DataError: the file cannot be read as such, or none of its images is in the data set.
@@ -94,9 +92,7 @@ def read_expected(file: Path, dataset: Dataset) -> Expected:
 def compare_expected(expected: Expected, table: pd.DataFrame) -> Expectation:
     """Compare p(defective) of an audit with the user's own.
 
-    Args:
-        expected: the user's own.
-        table: with the columns `path` and `p_defect`, a row an image; unscored ones are NaN.
+    `table` has the columns `path` and `p_defect`, a row an image; unscored ones are NaN.
 
     Raises:
         DataError: none of the images was scored.
@@ -110,11 +106,7 @@ def try_expected(
 ) -> Expectation:
     """The same for a few of the images, before an audit; and what would reproduce them.
 
-    Args:
-        expected: the user's own.
-        detector: the classifier under audit.
-        dataset: where the images lie.
-        images: how many are tried, spread evenly.
+    So many `images` are tried, spread evenly.
 
     Raises:
         DataError: none of the images can be read.

@@ -36,12 +36,8 @@ def preflight(
 ) -> Preflight:
     """Run a few images of each label, from the roles that are not sealed.
 
-    Args:
-        detector: what is to be audited.
-        dataset: what it is to be audited on.
-        images: how many in all, half of each label where there are enough.
-        strengths: E, for the estimate of time.
-        batch: images at a time.
+    `images` are how many in all, half of each label where there are enough; `strengths` are E, for
+    the estimate of time.
 
     Raises:
         DataError: none of the chosen images can be read.

@@ -54,11 +54,6 @@ def sample_images(dataset: Dataset, preprocessing: Preprocessing, images: int = 
 
     They are the same ones every time, and none is of a sealed role where others are not.
 
-    Args:
-        dataset: where they come from.
-        preprocessing: how they are brought to pixels.
-        images: how many in all.
-
     Raises:
         DataError: none of them can be read.
     """
@@ -105,9 +100,7 @@ def previews(detector: Detector, dataset: Dataset, each: int = PREVIEWS) -> list
 def mask_previews(dataset: Dataset, most: int = PREVIEWS) -> list[MaskPreview]:
     """What the masks of a few defective images mark, to be confirmed by eye; no sealed role.
 
-    Args:
-        dataset: where they come from.
-        most: how many images; those whose masks cannot be read are left out.
+    Those whose masks cannot be read are left out.
     """
     samples = dataset.samples
     rows = samples[(samples["label"] == 1) & (samples["mask_path"] != "")]
@@ -130,11 +123,8 @@ def class_pictures(
 ) -> dict[str, list[bytes]]:
     """Small PNGs of a few images of each class, evenly over it; unreadable ones are left out.
 
-    Args:
-        root: the data folder.
-        classes: names of the classes, as `LabelsNeeded.folders` has them.
-        samples: the table whose labels are the classes, when they are not the folders.
-        each: pictures of each class.
+    Names of the classes are as in `LabelsNeeded.folders`; `samples` is the table whose labels they
+    are, when they are not the folders.
     """
     classes = tuple(classes)
     if samples is None:

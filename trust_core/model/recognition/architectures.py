@@ -125,9 +125,8 @@ def architecture_names() -> tuple[str, ...]:
 def full_names(name: str) -> list[str]:
     """The architectures a user can mean by a name, torchvision's first.
 
-    Args:
-        name: with or without its library, and with the function of a head of one's own behind a
-            plus sign, where that is to be told.
+    `name` stands with or without its library, and with the function of a head of one's own behind
+    a plus sign, where that is to be told.
 
     Raises:
         ModelError: there is none; close names are listed.

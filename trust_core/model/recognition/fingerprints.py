@@ -51,9 +51,8 @@ def fingerprint(shapes: Shapes) -> npt.NDArray[np.uint16]:
 def nearest(shapes: Shapes, *, encoders: bool = False) -> list[str]:
     """Names of the architectures whose fingerprint is most like this one, nearest first.
 
-    Args:
-        shapes: key -> shape; for `encoders`, of the encoder alone.
-        encoders: whether to look among the encoders of segmentation_models_pytorch ("smp/NAME").
+    With `encoders` it looks among those of segmentation_models_pytorch ("smp/NAME"); then the
+    shapes are those of the encoder alone.
     """
     names, fingerprints = _index()
     alike = (fingerprints == fingerprint(shapes)).mean(axis=1)

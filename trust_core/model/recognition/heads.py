@@ -149,10 +149,7 @@ def contradiction(head: OwnHead, prefix: str, tensors: Mapping[str, Tensor]) -> 
 
     Behind a ReLU no mean is negative; of the cells' largest and average the first is the larger.
 
-    Args:
-        head: as read from the shapes.
-        prefix: of its keys in `tensors`.
-        tensors: the state dict.
+    `head` is as read from the shapes, `prefix` that of its keys in the state dict.
     """
     for before, after in head.functions:
         means = tensors.get(f"{prefix}{after}.running_mean")

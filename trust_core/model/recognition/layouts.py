@@ -48,11 +48,7 @@ class Layout:
 
 
 def read_layout(shapes: Shapes) -> Layout:
-    """The reading of a state dict's keys that is most like a known architecture.
-
-    Args:
-        shapes: key -> shape, as in the file.
-    """
+    """The reading of a state dict's keys that is most like a known architecture."""
     plain = Layout("", _modern({key: key for key in shapes}))
     for prefix in _prefixes(shapes):
         if has_heads({key.removeprefix(prefix) for key in shapes}):

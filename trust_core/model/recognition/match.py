@@ -61,11 +61,8 @@ class Miss:
 def fit(name: str, shapes: Shapes, size: tuple[int, int] | None = None) -> ArchitectureFit | Miss:
     """Compare a state dict with one architecture, whatever its outputs, channels and input size.
 
-    Args:
-        name: full name of the architecture, with the function of a head of one's own where the
-            user has told it.
-        shapes: key -> shape of the state dict.
-        size: (H, W) to build it for, when known.
+    `name` carries the function of a head of one's own where the user has told it; `size` is (H, W)
+    to build it for, when known.
     """
     name, function = split_function(name)
     miss: Miss | None = None

@@ -71,11 +71,8 @@ def recognise(
 ) -> Recognised:
     """Find, build and fill the architecture of a state dict.
 
-    Args:
-        path: of the model file, for messages.
-        tensors: its state dict.
-        arch: the architecture's name, when the user has named it; otherwise all known are tried.
-        size: (H, W) of the input, when the user has said it.
+    `path` is for messages. `arch` is the architecture's name, when the user has named it; otherwise
+    all known are tried. `size` is (H, W) of the input, when the user has said it.
 
     Raises:
         ModelError: nothing fits; the three nearest are listed with what differs.
@@ -147,12 +144,7 @@ def _own(shapes: Shapes, encoder: str) -> list[str]:
 
 
 def fill(found: ArchitectureFit, tensors: Mapping[str, Tensor]) -> nn.Module:
-    """Build an architecture and load the weights, strictly.
-
-    Args:
-        found: the architecture and its renames.
-        tensors: the state dict it was fitted to.
-    """
+    """Build an architecture and load the weights, strictly."""
     with WeightsOnMeta():  # initial values would take seconds, and be overwritten
         try:
             module = found.blueprint.build()

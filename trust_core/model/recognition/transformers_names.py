@@ -115,9 +115,6 @@ FAMILIES = (
 def timm_names(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], str] | None:
     """A state dict of transformers as timm has it, and the family's title.
 
-    Args:
-        tensors: key -> tensor, below any prefix.
-
     Returns:
         None for any other state dict.
     """

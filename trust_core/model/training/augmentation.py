@@ -21,12 +21,8 @@ KEPT = 0.25  # a moved mask pixel counts when this much of it is defect: thin li
 def augmented(pixels: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
     """Flips, quarter turns (of square images only), a small shift and scale; then the light.
 
-    Args:
-        pixels: (N, c, H, W) in [0, 1].
-        masks: (N, 1, H, W) 0 or 1, moved as their images are.
-
-    Returns:
-        Both, of the same shapes; borders are filled by reflection.
+    `pixels` are (N, c, H, W) in [0, 1], `masks` (N, 1, H, W), moved as their images are;
+    both come back in the same shapes, their borders filled by reflection.
     """
     theta = _movements(len(pixels), square=pixels.shape[2] == pixels.shape[3])
     grid = affine_grid(theta, list(pixels.shape), align_corners=False)

@@ -104,9 +104,7 @@ def with_train_role(dataset: Dataset) -> Dataset:
 def check(samples: pd.DataFrame, *, masks: bool) -> None:
     """Whether this can be learnt from.
 
-    Args:
-        samples: columns `label`, `role`, `group` and `mask_path`.
-        masks: whether masks are to be learnt.
+    `samples` has columns `label`, `role`, `group` and `mask_path`; `masks`: they are to be learnt.
 
     Raises:
         DataError: one class only, too few parts, or no masks where masks are to be learnt.
@@ -146,13 +144,8 @@ def prepare(
     """Decode the images of `train` and `tune`, or open what an earlier run left in `folder`.
 
     Images that cannot be read are left out, and counted in a note. A defective image without a
-    mask, with an empty one or with one that cannot be read teaches its label only.
-
-    Args:
-        dataset: with its roles.
-        preprocessing: of the network's input.
-        folder: of the cache.
-        masks: whether the masks are needed; otherwise they are not opened.
+    mask, with an empty one or with one that cannot be read teaches its label only. Without `masks`
+    they are not opened.
 
     Raises:
         DataError: a good image has a marked mask, a mask has another size than its image, or
@@ -209,12 +202,7 @@ def order(
 def reduced(masks: Tensor, grid: tuple[int, int]) -> Tensor:
     """Masks on another grid: a cell is marked when any of its pixels is, so thin defects survive.
 
-    Args:
-        masks: (N, 1, H, W) 0 or 1.
-        grid: (H', W').
-
-    Returns:
-        (N, 1, H', W').
+    `masks` are (N, 1, H, W) 0 or 1.
     """
     from torch.nn.functional import adaptive_max_pool2d
 

@@ -61,13 +61,8 @@ def fit(
 ) -> TrainingState:
     """Take every step that is left; the network ends where its last step took it.
 
-    Args:
-        network: with its first weights, on the device to train on; overwritten by those of a
-            checkpoint in `folder`.
-        data: what it learns from and is judged by.
-        settings: what to do.
-        folder: of checkpoint and progress.
-        progress: called after every step.
+    `network` has its first weights, on the device to train on; those of a checkpoint in `folder`
+    take their place. `progress` is called after every step.
 
     Returns:
         Where it ended: the history, and the weights of the best epoch.
@@ -126,12 +121,8 @@ def losses_of(
 ) -> dict[str, Tensor]:
     """The losses that the objective learns from, by name: "label", "mask" or both.
 
-    Args:
-        output: what the network returned for N images.
-        masks: (N, 1, H, W) 0 or 1, reduced here to the grid of the network's mask.
-        labels: (N,) 0 or 1.
-        known: (N,) bool, where the place of the defect is known.
-        settings: for the objective and the convention.
+    `output` is what the network returned for N images; `masks` (N, 1, H, W) are reduced here to the
+    grid of its mask; `labels` and `known`, where the place of the defect is known, are (N,).
     """
     losses = {}
     if settings.objective != "mask":
@@ -207,12 +198,7 @@ def finished_epoch(
 ) -> Epoch:
     """What an epoch gave: the losses of its steps, and what the network now makes of `tune`.
 
-    Args:
-        network: after the epoch.
-        data: with the images of `tune`.
-        settings: for the objective and the convention.
-        number: of the epoch, from 1.
-        losses: their means over the steps, by "label" and "mask".
+    `number` counts from 1; `losses` are their means over the steps, by "label" and "mask".
     """
     network.eval()
     rows = data.rows("tune")

@@ -11,9 +11,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 def label_loss(log_odds: Tensor, labels: Tensor) -> Tensor:
     """Binary cross-entropy of the decision, a scalar.
 
-    Args:
-        log_odds: (N,) evidence for *defective*.
-        labels: (N,) 0 or 1.
+    `log_odds`, evidence for *defective*, and `labels`, 0 or 1, are (N,).
     """
     return binary_cross_entropy_with_logits(log_odds, labels.to(log_odds.dtype))
 
@@ -24,10 +22,8 @@ def mask_loss(logits: Tensor, masks: Tensor, known: Tensor) -> Tensor:
     Dice is taken image by image, so that a defect of fifty pixels counts as much as one of five
     thousand; an image with nothing to find has none, its pixels speak in the cross-entropy.
 
-    Args:
-        logits: (N, 1, H', W') evidence for *defective*.
-        masks: (N, 1, H', W') 0 or 1.
-        known: (N,) bool; where a defect's place is not known, the image is left out.
+    `logits`, evidence for *defective*, and `masks`, 0 or 1, are (N, 1, H', W'). Where a defect's
+    place is not `known`, (N,), the image is left out.
     """
     if not known.any():
         return logits.sum() * 0
@@ -43,10 +39,6 @@ def dice_loss(logits: Tensor, masks: Tensor) -> Tensor:
     """1 − (2 Σ p·m + 1) / (Σ p + Σ m + 1) of each image, the mean over the images, a scalar.
 
     Milletari, Navab, Ahmadi, "V-Net" (2016), with p = sigmoid(logits) and sums over the pixels.
-
-    Args:
-        logits: (N, 1, H', W').
-        masks: (N, 1, H', W') 0 or 1.
     """
     p, m = torch.sigmoid(logits).flatten(1), masks.flatten(1)
     overlap, total = (p * m).sum(1), p.sum(1) + m.sum(1)

@@ -63,8 +63,7 @@ class MultiTask(nn.Module):
     def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         """The mask (N, 1, H', W'), where there is one, and the logits (N, K).
 
-        Args:
-            x: (N, c, H, W), normalised; H and W multiples of `STRIDE`.
+        `x` is (N, c, H, W), normalised; H and W multiples of `STRIDE`.
         """
         features = self.encoder(x)
         if self.decoder is None or self.segmentation_head is None:
@@ -75,11 +74,7 @@ class MultiTask(nn.Module):
         return mask, self._classify(features)
 
     def decide(self, x: Tensor) -> Tensor:
-        """The logits (N, K) alone: where the decision does not need the mask, none is made.
-
-        Args:
-            x: as in `forward`.
-        """
+        """The logits (N, K) alone: where the decision does not need the mask, none is made."""
         if self.classification_head is not None:
             return self._classify(self.encoder(x))
         _, logits = self(x)
@@ -112,9 +107,7 @@ class Plan:
     def build(self, outputs: int, channels: int = 3) -> MultiTask:
         """The network with its initial weights; nothing is fetched.
 
-        Args:
-            outputs: K; a `mask` network always has one.
-            channels: c.
+        A `mask` network always has one output.
         """
         check_encoder(self.encoder)
         whole = _decoder(self.decoder or DECODER)

@@ -24,9 +24,7 @@ _ORIGINAL = "tf_efficientnet_lite0"
 def weights_file(weights: str, encoder: str) -> Path:
     """The file that `weights` means.
 
-    Args:
-        weights: "imagenet" or a path.
-        encoder: name of the encoder they are for.
+    `weights` is "imagenet" or a path.
 
     Raises:
         SettingsError: there are no such weights for this encoder, or the package is not there.
@@ -60,11 +58,8 @@ def weights_file(weights: str, encoder: str) -> Path:
 def load_encoder(encoder: nn.Module, weights: str, name: str) -> None:
     """Fill an encoder in place. Every tensor of it must be in the file, of the same shape.
 
-    Args:
-        encoder: of a `MultiTask` network.
-        weights: "imagenet", or a file with the encoder's tensors under its own names or below one
-            of `PREFIXES`; it may hold more, such as a head.
-        name: of the encoder.
+    `weights` is "imagenet", or a file with the encoder's tensors under its own names or below one
+    of `PREFIXES`; it may hold more, such as a head.
 
     Raises:
         ModelError: the file cannot be read or does not fit.

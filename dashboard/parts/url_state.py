@@ -50,11 +50,8 @@ DEFAULTS = FILTERS | {
 class EvidenceSettings:
     """What the evidence view shows.
 
-    Attributes:
-        form: of evidence.
-        window: pixels along the side of a window.
-        side: `both`, `defect` or `good`.
-        against: the slow form it is checked against.
+    `window` is in pixels along a side; `side` is `both`, `defect` or `good`; `against` is the slow
+    form it is checked against.
     """
 
     form: str
@@ -127,10 +124,8 @@ def read_evidence_settings(
 class Cards:
     """How the cards of the grid look.
 
-    Attributes:
-        size: one of `CARD_SIZES`.
-        names: with the file name.
-        heat: with the defect map over the photograph.
+    `size` is one of `CARD_SIZES`; with `names` there is the file name, with `heat` the defect map
+    over the photograph.
     """
 
     size: str

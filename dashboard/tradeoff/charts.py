@@ -27,10 +27,7 @@ SLIDER = "threshold"  # key of the slider that the charts follow
 class OtherCurve:
     """The curve of another audit, drawn over those of the open one.
 
-    Attributes:
-        key: of the audit, with all that its curve depends on.
-        name: of it.
-        points: its trade-off.
+    `key` is that of the audit, with all that its curve depends on.
     """
 
     key: str

@@ -33,10 +33,7 @@ DELETED = ".*.deleted"  # an audit whose deletion was interrupted
 class Finding:
     """Something that is wrong with an audit.
 
-    Attributes:
-        folder: of the audit.
-        sentence: what it is, and what was done or is to do.
-        repaired: nothing is left to do.
+    `sentence` is what it is, and what was done or is to do; `repaired`: nothing is left to do.
     """
 
     folder: str

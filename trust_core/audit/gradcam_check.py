@@ -24,10 +24,8 @@ ROUNDING = 2e-3  # half precision keeps 5e-4 of the largest value; the rest is a
 class GradcamCheck:
     """Maps of one image, ours and the package's; keys `defect`, `good`.
 
-    Attributes:
-        form: of the maps, as the package calls it.
-        theirs: the package's maps, raw, `(h, w)` each.
-        differences: largest difference of a cell, as a share of the larger map's largest value.
+    `form` is that of the maps, as the package calls it; `theirs` are the package's, raw, `(h, w)`;
+    `differences` the largest of a cell, as a share of the larger map's largest value.
     """
 
     form: str

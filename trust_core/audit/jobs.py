@@ -47,12 +47,8 @@ KILLED = (
 class Job:
     """The command of a worker, and its process.
 
-    Attributes:
-        folder: the audit folder.
-        arguments: what follows `python -m trust_core`.
-        pid: its process, which leads a process group of the same number.
-        started: when, in seconds since 1970.
-        program: what was started instead of `python -m trust_core`, if anything.
+    `arguments` follow `python -m trust_core`, unless `program` was started instead; `pid` leads a
+    process group of the same number; `started` is in seconds since 1970.
     """
 
     folder: Path
@@ -66,10 +62,8 @@ class Job:
 class JobState(Progress):
     """How a job stands, and how far it is.
 
-    Attributes:
-        phase: `RUNNING`, `DONE`, `STOPPED` or `FAILED`.
-        sentence: why it stopped or failed, "" otherwise.
-        ahead: jobs that come before it, while it waits for its turn.
+    `phase` is `RUNNING`, `DONE`, `STOPPED` or `FAILED`, `sentence` why it stopped or failed;
+    `ahead` are jobs that come before it, while it waits for its turn.
     """
 
     phase: str = field(kw_only=True)

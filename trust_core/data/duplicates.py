@@ -34,11 +34,8 @@ Prints = npt.NDArray[np.float32]
 class NearDuplicates:
     """Pictures of one role that are nearly those of an earlier one.
 
-    Attributes:
-        pairs: (path in the earlier role, path in the later role), most alike first.
-        looked_at: pictures that were compared.
-        total: pictures of the data set.
-        sentence: the finding in words; "" when there are none.
+    `pairs` are (path in the earlier role, path in the later role), most alike first, of the
+    `looked_at` pictures of `total`; `sentence` is "" when there are none.
     """
 
     pairs: tuple[tuple[str, str], ...]

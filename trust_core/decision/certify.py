@@ -62,10 +62,7 @@ USUAL_RECALL = 0.95  # of the TN losses beside a verdict when no recall was aske
 class ChosenIndicator:
     """What is certified, chosen without looking at a sealed image.
 
-    Attributes:
-        indicator: a key of `INDICATORS`.
-        strength: ε.
-        chosen_by: what decided on the strength.
+    `chosen_by` is what decided on the strength.
     """
 
     indicator: str
@@ -139,16 +136,9 @@ class IndicatorProof:
 class Certificate:
     """What a finished audit proves of an indicator.
 
-    Attributes:
-        folder: of the audit.
-        chosen: what is certified.
-        wanted: what was asked for.
-        verdict: of the indicator against threshold shift, on `test`.
-        same_ranking: `SAME_RANKING` where that is true.
-        ours: what is proven of the indicator.
-        threshold_shift: what is proven of `p`.
-        chosen_blind: whether the journal shows that the choice came before a look at `certify`.
-        seals: the seals of the audit that were opened.
+    The verdict is on `test`, the proofs are of the indicator (`ours`) and of `p`. `chosen_blind` is
+    whether the journal shows that the choice came before a look at `certify`; `seals` are those
+    that were opened; `same_ranking` is `SAME_RANKING` where that is true.
     """
 
     folder: Path

@@ -30,11 +30,8 @@ RELABELLED = "the label differs"
 class OutcomeComparison:
     """Outcomes of this audit beside those of another.
 
-    Attributes:
-        shared: images in both.
-        counts: outcome → (there, here), on the shared images.
-        changed: shared images whose side changed: `sample_id, path, kind, role, change`, the
-            missed defects first.
+    `counts` are outcome → (there, here) on the `shared` images; `changed` are those whose side
+    changed: `sample_id, path, kind, role, change`, the missed defects first.
     """
 
     shared: int
@@ -46,11 +43,7 @@ class OutcomeComparison:
 class MaskComparison:
     """Masks of this audit beside those of another; estimates by metric.
 
-    Attributes:
-        shared: images compared.
-        here: of this audit.
-        there: of the other.
-        differences: here minus there, paired by image, with an interval over groups.
+    `differences` are here minus there, paired by image, with an interval over groups.
     """
 
     shared: int

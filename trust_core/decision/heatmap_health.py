@@ -18,12 +18,7 @@ MANY_UNSCORED = 0.05
 class MapHealth:
     """One kept map among the passed images at ε = 0.
 
-    Attributes:
-        name: of the map.
-        images: passed images.
-        empty: of them, with a map that is zero everywhere.
-        missed: missed defects.
-        empty_missed: of them, with an empty map.
+    Counts of passed images, and of missed defects among them; an empty map is zero everywhere.
     """
 
     name: str
@@ -37,10 +32,7 @@ class MapHealth:
 class HeatmapHealth:
     """The maps of the passed images, and what has no score.
 
-    Attributes:
-        maps: each kept map.
-        unscored: passed images without a score at ε = 0, by reason, the most frequent first.
-        images: passed images.
+    `unscored` are passed images without a score at ε = 0, by reason, the most frequent first.
     """
 
     maps: tuple[MapHealth, ...]

@@ -21,10 +21,8 @@ _cache = MemoryCache(VERDICT_MEMORY)
 class IndicatorVerdict:
     """An indicator at one strength among the passed images of a role.
 
-    Attributes:
-        indicator: a key of `INDICATORS`.
-        verdict: against threshold shift; its recall is the usual one.
-        points: its trade-off, where it catches one more missed defect.
+    The verdict is against threshold shift, at the usual recall; `points` is the trade-off where it
+    catches one more missed defect.
     """
 
     indicator: str

@@ -61,11 +61,8 @@ class Line:
 class Rates:
     """Rates of the data set; each a number, or draws `(B,)` of what it could be.
 
-    Attributes:
-        missed: share of defective parts that the detector calls good.
-        rejected: share of good parts that it calls defective.
-        recall: share of the missed defects that are flagged.
-        tn_loss: share of the passed good parts that are flagged.
+    `missed` of the defective parts the detector calls good, `rejected` of the good ones defective;
+    `recall` of the missed defects and `tn_loss` of the passed good parts are flagged.
     """
 
     missed: npt.ArrayLike

@@ -64,13 +64,8 @@ class Filters:
 class PartCounts:
     """How many parts filters leave.
 
-    Attributes:
-        shown: by each key of `SHOWN`, all other filters kept.
-        flags: missed defects and good parts called good, and how many of them are flagged.
-        gained_fn: missed defects that are flagged now and were not at `Filters.before`.
-        gained_tn: good parts, the same.
-        lost_fn: missed defects that were flagged there and are not now.
-        lost_tn: good parts, the same.
+    `shown` is by each key of `SHOWN`, all other filters kept; gained are those that are flagged now
+    and were not at `Filters.before`, lost the reverse.
     """
 
     shown: Mapping[str, int]
@@ -85,11 +80,8 @@ class PartCounts:
 class GridPosition:
     """Where a part stands among those the filters leave; ids are None at the ends.
 
-    Attributes:
-        number: counted from 1; 0 when the filters leave the part out.
-        total: parts the filters leave.
-        previous: `sample_id` of the part before.
-        following: `sample_id` of the part after.
+    `number` counts from 1, 0 when the filters leave the part out; `previous` and `following` are
+    ids.
     """
 
     number: int

@@ -55,12 +55,8 @@ class Candidate:
 class Proposal:
     """What to judge, and why.
 
-    Attributes:
-        indicator: a key of `INDICATORS`.
-        strength: ε.
-        sentence: the reason.
-        groups: groups of `tune` with a missed defect.
-        candidates: from the simplest; empty where there are too few groups.
+    `groups` of `tune` hold a missed defect; `candidates` come from the simplest, none where there
+    are too few groups.
     """
 
     indicator: str

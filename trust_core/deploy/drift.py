@@ -46,11 +46,7 @@ NO_AUDIT_SAMPLE = (
 class Shift:
     """A number on the line beside the audit; quantiles at `QUANTILES`.
 
-    Attributes:
-        name: of the number.
-        audit: its quantiles on `tune`.
-        line: on the line.
-        evidence: the largest against the two being alike.
+    `audit` and `line` are quantiles; `evidence` is the largest against the two being alike.
     """
 
     name: str

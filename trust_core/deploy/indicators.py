@@ -116,10 +116,8 @@ def passed_parts(measured: Measurement, manifest: Manifest, names: list[str]) ->
 class FittedIndicator:
     """A column of `indicators.parquet` on the line.
 
-    Attributes:
-        needs: of `measure.NEEDS`.
-        fit: what it keeps of an audit, as arrays by name.
-        score: its values for passed parts, `(m,)`, from those arrays.
+    It takes what `needs` names, of `measure.NEEDS`; `fit` gives what it keeps of an audit, as
+    arrays by name, `score` its values for passed parts, `(m,)`, from those.
     """
 
     needs: tuple[str, ...]

@@ -42,12 +42,7 @@ OVERLAPS = ("iou_difference", "iou_defect", "good_disagreement", "iou_difference
 class DeployedPoint:
     """An operating point for the line.
 
-    Attributes:
-        indicator: a key of `INDICATORS`.
-        strength: ε.
-        threshold: τ, finite.
-        chosen_by: what it comes from.
-        why: the reason that was noted.
+    `threshold` τ is finite; `chosen_by` is what it comes from, `why` the reason that was noted.
     """
 
     indicator: str

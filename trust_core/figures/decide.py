@@ -67,14 +67,9 @@ AXIS_NAMES = {
 class Contender:
     """A row of the comparison; a heading when it has neither verdict nor difference.
 
-    Attributes:
-        label: what it is called.
-        colour: of the verdict; "" for a heading and for threshold shift.
-        difference: AUROC − that of threshold shift.
-        low: lower end of its 95 % interval.
-        high: upper end.
-        cost: good parts re-inspected at the wanted recall, in words.
-        chosen: it is the indicator that is looked at.
+    `difference` is AUROC − that of threshold shift, with its 95 % interval; `cost` are good parts
+    re-inspected at the wanted recall, in words; `colour` is "" for a heading and for threshold
+    shift; `chosen` is the indicator that is looked at.
     """
 
     label: str

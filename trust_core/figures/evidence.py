@@ -30,11 +30,7 @@ STRONG = 0.5  # share of the scale from which evidence is outlined, so that colo
 class Cells:
     """Evidence as the page carries it.
 
-    Attributes:
-        rows: of cells.
-        columns: of cells.
-        step: bits of one unit.
-        values: base64 of little-endian int16, row by row.
+    `step` is bits of one unit, `values` base64 of little-endian int16, row by row.
     """
 
     rows: int

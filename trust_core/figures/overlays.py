@@ -49,11 +49,7 @@ PANEL_LINE = 3  # width of an outline on a large picture
 class Outline:
     """A line along the edge of a mask.
 
-    Attributes:
-        mask: `(H, W)`.
-        colour: of the line.
-        dashed: a broken line.
-        around: the line runs outside the mask, so that a small one is not covered by it.
+    It is drawn `around` the mask where that is small, so as not to cover it. The mask is `(H, W)`.
     """
 
     mask: Mask

@@ -30,9 +30,8 @@ PART_SCALE, OWN_SCALE, DATA_SCALE = "part", "own", "data"  # what the colours of
 class PartMaps:
     """Maps of one image at one strength; keys `defect`, `good`, `agnostic`.
 
-    Attributes:
-        raw: values as the network gave them, `(h, w)`.
-        masks: of the score, `(s, s)` on the comparison grid.
+    `raw` are values as the network gave them, `(h, w)`, `masks` those of the score, on the
+    comparison grid.
     """
 
     raw: Mapping[str, Values]

@@ -35,11 +35,7 @@ Record = Mapping[str, Any]
 class Axis:
     """Values along one side of the picture, as pixels.
 
-    Attributes:
-        low: value at `start`.
-        high: value at `end`.
-        start: pixel.
-        end: pixel.
+    `low` and `high` are the values at the pixels `start` and `end`.
     """
 
     low: float

@@ -36,9 +36,7 @@ PLACEHOLDER = (
 class Thumbnail:
     """A small picture, or the sentence that stands in its place.
 
-    Attributes:
-        picture: JPEG; None when the photograph cannot be read.
-        reason: why it cannot; "" when it can.
+    `picture` is a JPEG, None when the photograph cannot be read, for the `reason`.
     """
 
     picture: bytes | None

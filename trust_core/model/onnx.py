@@ -34,13 +34,8 @@ REDUCED = 5e-2  # the same where the file computes in half precision and we do n
 class OnnxNetwork:
     """A converted network.
 
-    Attributes:
-        module: (N, c, H, W) to logits, whatever N.
-        outputs: number of outputs K.
-        channels: c.
-        size: (H, W); 224x224 where neither the graph nor the user says.
-        sha256: of the file, and of the weights beside it where there are any.
-        notes: sentences the user should read.
+    `module` takes (N, c, H, W), whatever N, to logits; `size` is 224x224 where neither the graph
+    nor the user says; `sha256` is of the file, and of the weights beside it.
     """
 
     module: nn.Module

@@ -45,9 +45,7 @@ class Columns(Protocol):
 class TextColumn:
     """A column of text as numbers.
 
-    Attributes:
-        codes: index into `names` of each image, `(S,)` int32.
-        names: the distinct texts, sorted.
+    `codes` are indices into the sorted `names`, `(S,)` int32.
     """
 
     codes: npt.NDArray[np.int32]

@@ -110,13 +110,8 @@ class ModelRecord(Record):
 class DataRecord(Record):
     """The audited data set.
 
-    Attributes:
-        root: its folder.
-        source: the address it was fetched from, "" for a folder.
-        sha256: of the paths and bytes of its images.
-        layout: how it was read.
-        good: names that mean good.
-        notes: sentences on how it was read.
+    `source` is the address it was fetched from, "" for a folder; `sha256` is of the paths and bytes
+    of its images; `good` are names that mean good.
     """
 
     root: str = ""
@@ -131,13 +126,8 @@ class DataRecord(Record):
 class MapRecord(Record):
     """A kept map.
 
-    Attributes:
-        name: what columns and people call it.
-        layer: dotted name of the module whose output it explains.
-        map: `defect`, `good`, or its form.
-        file: in the folder `maps`.
-        grid: its height and width.
-        display_scale: 99.5th percentile of its values at ε = 0; 0 until it is known.
+    `map` is `defect`, `good`, or its form; `layer` is what it explains; `display_scale` is the
+    99.5th percentile of its values at ε = 0, 0 until it is known.
     """
 
     name: str
@@ -207,15 +197,9 @@ class FlaggedChange(Record):
 class PrecisionCheck(Record):
     """What a lower precision changes, measured on the first images.
 
-    Attributes:
-        precision: the lower one.
-        images: seen.
-        passed: of them, and compared.
-        decisions_changed: of all that were seen.
-        log_odds: the largest change of z.
-        delta: change of Δ over all strengths.
-        flagged: of the most suspicious images at each strength.
-        sentence: that says it.
+    Of the `images` seen, the `passed` are compared: `log_odds` is the largest change of z, `delta`
+    that of Δ over all strengths, `flagged` what changes among the most suspicious images at each
+    strength.
     """
 
     precision: str

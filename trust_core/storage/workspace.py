@@ -56,13 +56,8 @@ def workspace_folder() -> Path:
 class AuditEntry:
     """An audit in the list.
 
-    Attributes:
-        folder: its name in the workspace; what the URL carries.
-        name: what people call it.
-        status: `finished`, `running`, `stopped` or `damaged`.
-        manifest: `manifest.json`; an empty one when damaged.
-        done: images finished, while it is not finished as a whole.
-        total: images in all; 0 while unknown.
+    `folder` is its name in the workspace, which the URL carries, `name` what people call it;
+    `status` is `finished`, `running`, `stopped` or `damaged`, `manifest` empty when damaged.
     """
 
     folder: str

@@ -55,12 +55,8 @@ class Settings:
 class SurfacePart:
     """One part and its photographs (`P` photographs of `size` by `size` pixels).
 
-    Attributes:
-        surface: the material, a key of `TEXTURES`.
-        kind: the kind of defect, a key of `DEFECTS`; "" for a good part.
-        role: tune, certify or test.
-        photos: `(P, size, size)` uint8.
-        masks: `(P, size, size)` bool, where the defect is; all False for a good part.
+    `surface` is a key of `TEXTURES`, `kind` one of `DEFECTS`, "" for a good part; `photos` are `(P,
+    size, size)` uint8, `masks` say where the defect is, `(P, size, size)` bool.
     """
 
     surface: str

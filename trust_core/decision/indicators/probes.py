@@ -176,10 +176,8 @@ def combined(log_odds: Floats, scores: Floats, usual: Flags, weight: float = WEI
 class Fit:
     """One linear discriminant a depth.
 
-    Attributes:
-        weights: `(D,)`, one depth after the other.
-        offsets: `(K,)`.
-        widths: pooled numbers of each depth, K.
+    `weights` are `(D,)`, one depth after the other, `offsets` `(K,)`; `widths` are the pooled
+    numbers of each depth.
     """
 
     weights: Floats

@@ -105,11 +105,8 @@ class Masks:
 class SizeClass:
     """Defects of one size.
 
-    Attributes:
-        name: in words, with its limits.
-        seg_recall: those with a predicted mask.
-        seg_recall_strict: those whose predicted mask touches the defect.
-        iou: mean IoU of predicted and true mask.
+    `seg_recall` is of those with a predicted mask, `seg_recall_strict` of those whose predicted
+    mask touches the defect.
     """
 
     name: str

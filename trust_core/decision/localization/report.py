@@ -46,11 +46,8 @@ SWEPT = ("seg_miou", "seg_recall", "pooled_miou", "false_alarms")
 class Images:
     """Images of some roles; each `(n,)`.
 
-    Attributes:
-        places: in `samples.parquet`, ascending.
-        defective: labels.
-        called: decisions of the detector.
-        codes: groups as numbers.
+    `places` are those in `samples.parquet`, ascending; `called` are decisions of the detector,
+    `codes` groups as numbers.
     """
 
     places: Places
@@ -63,10 +60,7 @@ class Images:
 class Contradiction:
     """One way in which a decision contradicts the network's own mask.
 
-    Attributes:
-        kind: a key of `contradictions`.
-        threshold: of the mask.
-        min_area: share of the picture below which a mask counts as empty.
+    `kind` is a key of `contradictions`; a mask below `min_area`, a share of the picture, is empty.
     """
 
     kind: str

@@ -36,14 +36,9 @@ LISTED_CANDIDATES = 10  # best candidates that are told
 class OverlapSearch:
     """What was chosen among all overlaps.
 
-    Attributes:
-        candidate: the chosen layer, pair, mask, variant and ε.
-        taken: False when the default stands.
-        sentence: why.
-        auroc: on `tune`, of every one of `OverlapTable.candidates`, `(C,)`.
-        threshold_shift: AUROC of p on `tune`.
-        held_out: AUROC on folds that had no say: of the `chosen`, the `default`, `threshold_shift`;
-            empty when too few parts were missed.
+    `taken` is False when the default stands, `sentence` why. On `tune`, `auroc` is of every one of
+    `OverlapTable.candidates`, `(C,)`; `held_out` are AUROCs on folds that had no say: of the
+    `chosen`, the `default`, `threshold_shift`; empty when too few parts were missed.
     """
 
     candidate: OverlapCandidate
@@ -130,12 +125,8 @@ class TunedOverlaps:
 class Autotune:
     """What was chosen among all overlaps, judged on `test`.
 
-    Attributes:
-        folder: of the audit.
-        tuned: the choice.
-        test: verdict on `test` of each of the two indicators.
-        sensitivity: of the choice, by role.
-        seconds: for all of it.
+    `test` is the verdict there on each of the two indicators, `sensitivity` that of the choice, by
+    role.
     """
 
     folder: Path

@@ -16,15 +16,8 @@ AXES = ("layer", "specific", "agnostic", "mask", "variant", "strength")
 class Neighbour:
     """A candidate that differs from the chosen one in one thing, or the chosen one itself.
 
-    Attributes:
-        axis: what was changed, one of `AXES`.
-        value: to what.
-        chosen: True for the chosen one.
-        auroc: on the images of the role.
-        difference: AUROC − that of p.
-        low: lower end of the 95 % interval of the difference; NaN when it is not defined.
-        high: upper end.
-        colour: as of a verdict.
+    `axis`, one of `AXES`, was changed to `value`. `difference` is the AUROC less that of p, with
+    its 95 % interval, NaN when it is not defined; `colour` is as of a verdict.
     """
 
     axis: str
@@ -41,10 +34,7 @@ class Neighbour:
 class Sensitivity:
     """The chosen candidate and its neighbours.
 
-    Attributes:
-        role: the images it was measured on.
-        points: axis by axis, in the audit's order; the chosen one is on every axis.
-        sentence: how many neighbours share the colour.
+    `points` stand axis by axis, in the audit's order; the chosen one is on every axis.
     """
 
     role: str

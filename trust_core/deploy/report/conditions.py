@@ -32,12 +32,8 @@ Measures = Mapping[str, float | str | None]
 class Condition:
     """A statement on a measure, and what it decides.
 
-    Attributes:
-        level: `PASS`: the audit passes only where it holds; `WARN`, `FAIL`: it warns or fails where
-            it holds.
-        measure: its name.
-        sign: a key of `COMPARE`.
-        value: that it is compared with.
+    An audit of level `PASS` passes only where it holds; with `WARN` or `FAIL` it warns or fails
+    where it holds. `sign` is a key of `COMPARE`.
     """
 
     level: str
@@ -56,10 +52,8 @@ class Condition:
 class Outcome:
     """What a condition came to.
 
-    Attributes:
-        condition: as stated.
-        found: the measure; None where it is not known.
-        level: what follows from it: `PASS`, `WARN` or `FAIL`.
+    `found` is the measure, None where it is not known; `level` is what follows: `PASS`, `WARN` or
+    `FAIL`.
     """
 
     condition: Condition

@@ -52,14 +52,8 @@ USUAL_LINE = Line(0.01, 1000, 100, 1)  # what the page Decide begins with
 class ReportSettings:
     """What a report is asked to say.
 
-    Attributes:
-        demand: what must be proven.
-        line: the line it is for.
-        person: who answers for it.
-        title: of the report; the audit's name when "".
-        conditions: that the audit is held to.
-        worst: parts shown of each sort, with their heatmaps.
-        open_seals: look at the sealed images, and have that noted, where nobody has yet.
+    `title` is the audit's name when ""; `worst` parts of each sort are shown, with their heatmaps;
+    with `open_seals` sealed images are looked at, which is noted.
     """
 
     demand: Demand = USUAL_DEMAND

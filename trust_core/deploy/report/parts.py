@@ -39,14 +39,8 @@ SORTS = (  # heading, what is shown, its order
 class ShownPart:
     """A part with its pictures.
 
-    Attributes:
-        path: in the data set.
-        outcome: `FN` or `TN`.
-        kind: of the defect, "" without.
-        p_defect: of the clean image.
-        indicator: NaN where it has no score.
-        pictures: `data:` addresses in the order of `PANEL_NAMES`; none when it cannot be read.
-        reason: why it cannot; "" when it can.
+    `pictures` are `data:` addresses in the order of `PANEL_NAMES`, none when it cannot be read, for
+    the `reason`; `indicator` is NaN where it has no score.
     """
 
     path: str

@@ -17,12 +17,8 @@ from trust_core.storage.audit_files import Audit
 class Report:
     """A finished report.
 
-    Attributes:
-        page: the HTML file.
-        sha256: of its content, as its seal says.
-        content: what it says.
-        outcomes: of its conditions.
-        signed: whether it carries a signature.
+    `page` is the HTML file, `sha256` that of its content, as its seal says; `outcomes` are of its
+    conditions.
     """
 
     page: bytes

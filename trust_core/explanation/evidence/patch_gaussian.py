@@ -33,12 +33,8 @@ WINDOWS_AT_ONCE = 16_384  # whose means are made at once
 class Starts:
     """Evenly spaced starts of windows along one axis, all of one border case.
 
-    Attributes:
-        first: the first start.
-        step: from start to start.
-        count: of starts.
-        at: place of the first start among all that were asked.
-        reach: pixels of surroundings that are there before and behind the window.
+    They begin at `first`, `step` apart; `at` is the place of the first among all that were asked,
+    `reach` the pixels of surroundings that are there before and behind the window.
     """
 
     first: int
@@ -110,12 +106,8 @@ class WindowGaussian:
 class WindowBlock:
     """Windows of one case, on a grid.
 
-    Attributes:
-        rows: which of the asked row starts.
-        columns: which of the asked column starts.
-        top: those row starts themselves.
-        left: those column starts.
-        difference: (c, k, k, rows, columns) window − its conditional mean.
+    `rows` and `columns` say which of the asked starts, `top` and `left` are those starts;
+    `difference` is window − its conditional mean, (c, k, k, rows, columns).
     """
 
     rows: slice

@@ -31,10 +31,8 @@ NORMALISATIONS = ((IMAGENET_MEAN, IMAGENET_STD), ((0.5,), (0.5,)), ((0.0,), (1.0
 class Alternative:
     """The same weights, read otherwise.
 
-    Attributes:
-        choice: the option that reads them so.
-        detector: gives the outputs they then have; its layers are those of the first reading.
-        mismatch: of its BatchNorm statistics, in standard deviations (`norm_mismatch`).
+    `choice` is the option that reads them so; `detector` gives the outputs they then have, its
+    layers are those of the first reading; `mismatch` is `norm_mismatch`, in standard deviations.
     """
 
     choice: Message

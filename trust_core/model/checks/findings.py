@@ -40,10 +40,8 @@ class Preflight:
 class Preview:
     """One image and what the detector makes of it.
 
-    Attributes:
-        picture: PNG of the network's input, cropped and resized as it will be.
-        label: 0 good, 1 defective.
-        probability: of a defect, as the detector says.
+    `picture` is a PNG of the network's input; `label` is 0 good, 1 defective, `probability` that of
+    a defect.
     """
 
     picture: bytes
@@ -55,9 +53,8 @@ class Preview:
 class MaskPreview:
     """One image and what its mask marks.
 
-    Attributes:
-        picture: PNG of the photograph, what is marked in `MARK_COLOUR`.
-        share: of the mask's pixels that are marked.
+    `picture` is a PNG of the photograph, what is marked in `MARK_COLOUR`: a `share` of the mask's
+    pixels.
     """
 
     picture: bytes
@@ -68,13 +65,8 @@ class MaskPreview:
 class Expectation:
     """How far a file of predictions is reproduced.
 
-    Attributes:
-        compared: images in both.
-        reproduced: of these, with |Δp| at most 0.01.
-        largest: the largest |Δp|.
-        worst: path of the image it belongs to.
-        log_odds: the largest difference of log-odds that the digits of the file let one see.
-        sentence: the finding in words.
+    Of the `compared` images in both, `reproduced` have |Δp| at most 0.01; `largest` is that of the
+    image `worst`. `log_odds` is the largest difference that the digits of the file let one see.
     """
 
     compared: int

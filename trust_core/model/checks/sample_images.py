@@ -38,10 +38,8 @@ MARK_COLOUR, MARK_OPACITY = (255, 0, 96), 170
 class SampleImages:
     """A few images as a network sees them.
 
-    Attributes:
-        pixels: (N, c, H, W) float32 in [0, 1].
-        labels: (N,) 0 good, 1 defective.
-        unreadable: chosen images that could not be read.
+    `pixels` are (N, c, H, W) float32 in [0, 1], `labels` (N,), 0 good, 1 defective; `unreadable`
+    images are left out.
     """
 
     pixels: Tensor

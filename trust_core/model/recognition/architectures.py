@@ -92,12 +92,8 @@ class Blueprint:
 class PublishedInput:
     """The input an architecture was published with.
 
-    Attributes:
-        size: (H, W).
-        mean: of RGB.
-        std: of RGB.
-        resize: as `Preprocessing.resize`; "" where nothing is said of it.
-        interpolation: as `Preprocessing.interpolation`; "" likewise.
+    `size` is (H, W), `mean` and `std` are of RGB; `resize` and `interpolation` are as in
+    `Preprocessing`, "" where nothing is said.
     """
 
     size: tuple[int, int]

@@ -33,9 +33,8 @@ CHILDREN = (
 class Layout:
     """How the keys of a file are read.
 
-    Attributes:
-        prefix: what stands before the keys of the network; "" for nothing.
-        names: key of the file -> key of the network, of all keys.
+    `prefix` stands before the keys of the network; `names` are key of the file -> key of the
+    network, of all keys.
     """
 
     prefix: str

@@ -31,11 +31,8 @@ _BLOCK = (
 class Family:
     """Networks of one kind.
 
-    Attributes:
-        title: as people call them.
-        sign: a key that they have.
-        rules: pattern -> what takes its place in a key, one after the other.
-        dropped: pattern of keys that decide nothing.
+    `sign` is a key that they have; `rules` are pattern -> what takes its place in a key, one after
+    the other; keys that match `dropped` decide nothing.
     """
 
     title: str

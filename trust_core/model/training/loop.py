@@ -41,10 +41,7 @@ Batch = tuple[Tensor, Tensor, Tensor, Tensor]
 class TrainingProgress(Progress):
     """How far a run is, in steps.
 
-    Attributes:
-        epoch: number of the epoch, from 1.
-        epochs: epochs in all.
-        history: the finished epochs.
+    `epoch` counts from 1, of `epochs` in all; `history` are the finished ones.
     """
 
     epoch: int = 1

@@ -89,10 +89,8 @@ class MultiTask(nn.Module):
 class Plan:
     """What a name says.
 
-    Attributes:
-        objective: one of `OBJECTIVES`.
-        decoder: e.g. "FPN32@4"; "" for `label`.
-        encoder: an encoder of segmentation_models_pytorch, or `tu-` and a timm network.
+    `objective` is one of `OBJECTIVES`; `decoder` e.g. "FPN32@4", "" for `label`; `encoder` is of
+    segmentation_models_pytorch, or `tu-` and a timm network.
     """
 
     objective: str

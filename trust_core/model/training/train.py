@@ -37,13 +37,8 @@ RARE = 0.02  # share of defective pixels that a mask begins with
 class TrainingResult:
     """What a run left.
 
-    Attributes:
-        model: the `.safetensors` file, its card beside it.
-        history: the epochs, as in the CSV beside the model.
-        best: the epoch whose weights these are.
-        roles: CSV of `path,role`, for an audit of the same data.
-        notes: sentences the user should read.
-        seconds: of this run.
+    `model` is the `.safetensors` file, its card beside it; `best` the epoch whose weights these
+    are; `roles` a CSV of `path,role`, for an audit of the same data.
     """
 
     model: Path

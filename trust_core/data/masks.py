@@ -69,7 +69,10 @@ def pair_masks(root: Path, files: Sequence[str]) -> Pairing:
     (`1_label.bmp`, `1-seg.png`, `mask_1.png`), beside its image with the same stem and another
     format (`1.jpg` and `1.png`). Words mislead, so a few files of each folder and ending are
     decoded: photographs are no masks, whatever they are called. An image may have several masks.
-    `files` are the posix paths of all image files below `root`.
+
+    Args:
+        root: folder that `files` are relative to.
+        files: posix paths of all image files.
     """
     rest, in_folder, lone, notes = _mask_folders(root, files)
     beside, alone = _pair_by_word(root, rest)

@@ -102,9 +102,16 @@ def watch(
     """Inspect the images in folders, and those that arrive later, until `stop` says so.
 
     An image is taken when its size has not changed between two looks. A file that is written again
-    under its name is a new part. A folder that cannot be listed just now is waited for. `tell` gets
-    why it cannot be listed, once; `stop` is asked after every look, and there are `poll` seconds
-    between two.
+    under its name is a new part. A folder that cannot be listed just now is waited for.
+
+    Args:
+        guard: a guard.
+        places: folders.
+        write: as in `inspect_files`.
+        log: as in `inspect_files`.
+        stop: asked after every look.
+        tell: gets why a folder cannot be listed, once.
+        poll: seconds between two looks.
     """
     for place in places:
         if not place.is_dir():

@@ -24,10 +24,15 @@ def heatmaps(
 ) -> dict[str, Tensor]:
     """All maps of one layer by name, each `(N, h, w)`, raw.
 
-    Only maps of the package run the detector again. `response` is its pass over `pixels`, `(N, c,
-    H, W)` in [0, 1]; forms of `specific` are made for *defective* and for *good*, those of
-    `agnostic` once. The form `evidence` is made of first-order evidence for *defective*, `(N, 64,
-    64)`: its relu for *defective*, that of its negative for *good*, and its magnitude.
+    Args:
+        detector: the network under audit; only maps of the package run it again.
+        pixels: `(N, c, H, W)` in [0, 1], what `response` answers.
+        response: the detector's pass over `pixels`.
+        layer: the explanation layer.
+        specific: forms that are made for *defective* and for *good*.
+        agnostic: forms that are made once.
+        evidence: `(N, 64, 64)` first-order evidence for *defective*, for the form `evidence`: its
+            relu for *defective*, that of its negative for *good*, and its magnitude.
     """
     activations, gradients = response.activations[layer], response.gradients[layer]
 

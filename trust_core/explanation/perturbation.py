@@ -48,8 +48,15 @@ def perturb(
 
     One step is FGSM, x_ε = clip(x ± ε/255 · sign(∂z/∂x), 0, 1): one gradient serves every ε. More
     steps are PGD inside the ε ball, starting at x, without a random start: `steps − 1` further
-    forward and backward passes for each strength. `gradient` is ∂z/∂x at the clean `pixels`,
-    `gradient_at` that at any images of the same shape; `strengths` are ε in steps of 1/255.
+    forward and backward passes for each strength.
+
+    Args:
+        pixels: clean images.
+        gradient: ∂z/∂x at `pixels`.
+        strengths: ε in steps of 1/255.
+        direction: a key of `DIRECTIONS`.
+        steps: at least 1.
+        gradient_at: ∂z/∂x at any images of the same shape.
     """
     import torch
 

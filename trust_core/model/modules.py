@@ -26,9 +26,14 @@ def arithmetic(
     """Arithmetic of a network: bf16 up to a layer, or full (on a GPU, TF32) throughout.
 
     What the decision makes of the last layer with a grid is small, and costs accuracy where it is
-    rounded: log-odds of eight bits would tie. `precision` is a key of `PRECISIONS`, `last` the
-    layer behind which everything is in full again (None: bf16 to the end), `dtype` that of full
-    precision.
+    rounded: log-odds of eight bits would tie.
+
+    Args:
+        precision: a key of `PRECISIONS`.
+        device: where the network runs.
+        module: the network.
+        last: the layer behind which everything is in full again; None: bf16 to the end.
+        dtype: that of full precision.
     """
 
     def leave(_: nn.Module, __: object, output: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ import plotly.graph_objects as go
 import streamlit as st
 from plotly.offline import get_plotlyjs
 
-from dashboard.shell import STATIC, callback
+from dashboard.shell import STATIC, callback, component
 from trust_core.errors import StoreError
 from trust_core.storage.atomic import replacing
 
@@ -91,16 +91,8 @@ def chart(
         "live": live,
         "here": here,
     }
-    _component()(data=data, key=key, height=height, on_chosen_change=callback(choose))
-
-
-@st.cache_resource(show_spinner=False)
-def _component() -> Callable[..., Any]:
-    return st.components.v2.component(
-        "trust_core.chart",
-        html='<div class="chart"></div>',
-        js=(STATIC / "chart.js").read_text(encoding="utf-8"),
-        isolate_styles=False,  # Plotly puts its own styles into the page's head
+    component("chart", '<div class="chart"></div>')(
+        data=data, key=key, height=height, on_chosen_change=callback(choose)
     )
 
 

@@ -4,13 +4,11 @@ The account that the server runs under says nothing of who sits there. Where peo
 the dashboard, it is who has signed in, and nobody else can be named.
 """
 
-from collections.abc import Callable
 from html import escape
-from typing import Any
 
 import streamlit as st
 
-from dashboard.shell import STATIC
+from dashboard.shell import component
 from trust_core.errors import SettingsError
 from trust_core.figures.words.markup import quiet
 
@@ -45,7 +43,7 @@ def ask_person(place: str) -> None:
         st.html(quiet(f"You sign as <b>{escape(person())}</b>."))
         return
     forgotten = bool(st.session_state.get(FORGOTTEN))
-    answer = _component()(
+    answer = component("person", isolated=True)(
         data={"name": person(), "forget": forgotten},
         key=f"person-browser-{place}",
         on_name_change=lambda: None,
@@ -84,12 +82,3 @@ def _remember(name: str) -> None:
 def _forget() -> None:
     st.session_state[PERSON] = ""
     st.session_state[FORGOTTEN] = True
-
-
-@st.cache_resource(show_spinner=False)
-def _component() -> Callable[..., Any]:
-    return st.components.v2.component(
-        "trust_core.person",
-        html="<span></span>",
-        js=(STATIC / "person.js").read_text(encoding="utf-8"),
-    )

@@ -11,7 +11,7 @@ from datetime import timedelta
 from functools import wraps
 from html import escape
 from pathlib import Path
-from typing import ParamSpec
+from typing import Any, ParamSpec
 
 import streamlit as st
 
@@ -211,6 +211,17 @@ def note_in_tab(title: str, sign: str = "") -> None:
     `sign` is an emoji in the place of the icon; "" leaves that.
     """
     st.set_page_config(page_title=f"{title} · {PRODUCT}", page_icon=sign or ICON)
+
+
+@st.cache_resource(show_spinner=False)
+def component(
+    name: str, html: str = "<span></span>", *, isolated: bool = False
+) -> Callable[..., Any]:
+    """A component of our own: its script is `NAME.js` in `STATIC`, its style that of the page."""
+    script = (STATIC / f"{name}.js").read_text(encoding="utf-8")
+    return st.components.v2.component(
+        f"trust_core.{name}", html=html, js=script, isolate_styles=isolated
+    )
 
 
 @st.cache_data(max_entries=64, show_spinner=False, hash_funcs=BY_KEY)

@@ -1,11 +1,8 @@
 """The three steps that explain the idea: for newcomers, and above the demo until put away."""
 
-from collections.abc import Callable
-from typing import Any
-
 import streamlit as st
 
-from dashboard.shell import HOME, STATIC, link
+from dashboard.shell import HOME, component, link
 from dashboard.tour import TOUR
 
 AWAY, COOKIE, PUT_AWAY = "steps-away", "second-look-steps", "away"
@@ -28,7 +25,8 @@ def show_steps() -> None:
 def open_demo() -> bool:
     """The steps and the way into the tour; False where this reader has put them away."""
     if st.session_state.get(AWAY):
-        _component()(data={"cookie": f"{COOKIE}={PUT_AWAY}"}, key="steps-kept")
+        kept = {"cookie": f"{COOKIE}={PUT_AWAY}"}
+        component("remember", isolated=True)(data=kept, key="steps-kept")
         return False
     if st.context.cookies.get(COOKIE) == PUT_AWAY or TOUR in st.query_params:
         return False
@@ -42,12 +40,3 @@ def open_demo() -> bool:
 
 def _put_away() -> None:
     st.session_state[AWAY] = True
-
-
-@st.cache_resource(show_spinner=False)
-def _component() -> Callable[..., Any]:
-    return st.components.v2.component(
-        "trust_core.remember",
-        html="<span></span>",
-        js=(STATIC / "remember.js").read_text(encoding="utf-8"),
-    )

@@ -5,19 +5,19 @@ photograph shows the place, and its bits, on every map beside it.
 """
 
 import base64
-from collections.abc import Callable
 from dataclasses import asdict
-from typing import Any
 
-import streamlit as st
-
-from dashboard.shell import STATIC
+from dashboard.shell import STATIC, component
 from trust_core.figures.evidence import Cells
 from trust_core.model.placement import Box
 
 STYLE = STATIC / "evidence.css"
 NARROWEST, WIDEST = 0.62, 1.6  # width of a frame as a multiple of its height
 FAINT = 0.005  # share of the scale below which bits are not told apart
+FRAME = (
+    '<div class="evidence-panel"><div role="img" tabindex="0"></div>'
+    '<i class="across"></i><i class="down"></i><output aria-live="polite"></output></div>'
+)
 WORDS = {
     "defect": "speaks for defective",
     "good": "speaks for good",
@@ -63,15 +63,4 @@ def panel(
         "alt": alt,
         "words": WORDS,
     }
-    _component()(data=data, key=key)
-
-
-@st.cache_resource(show_spinner=False)
-def _component() -> Callable[..., Any]:
-    return st.components.v2.component(
-        "trust_core.evidence",
-        html='<div class="evidence-panel"><div role="img" tabindex="0"></div>'
-        '<i class="across"></i><i class="down"></i><output aria-live="polite"></output></div>',
-        js=(STATIC / "evidence.js").read_text(encoding="utf-8"),
-        isolate_styles=False,  # it is styled by the page, as all else
-    )
+    component("evidence", FRAME)(data=data, key=key)

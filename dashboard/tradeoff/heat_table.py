@@ -7,12 +7,13 @@ slider of the threshold while it is dragged.
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import streamlit as st
 
-from dashboard.shell import STATIC, callback
+from dashboard.shell import callback, component
 from trust_core.figures.elements import threshold_text
+
+GRID = '<div class="heat-scroll"><table class="heat" role="grid"></table></div>'
 
 
 @dataclass(frozen=True)
@@ -74,14 +75,4 @@ def heat_table(
 
     row, stop = chosen
     data = {"table": table, "slider": slider, "row": row, "stop": stop}
-    _component()(data=data, key=key, on_chosen_change=callback(choose))
-
-
-@st.cache_resource(show_spinner=False)
-def _component() -> Callable[..., Any]:
-    return st.components.v2.component(
-        "trust_core.heat_table",
-        html='<div class="heat-scroll"><table class="heat" role="grid"></table></div>',
-        js=(STATIC / "heat_table.js").read_text(encoding="utf-8"),
-        isolate_styles=False,  # it is styled by the page, as all else
-    )
+    component("heat_table", GRID)(data=data, key=key, on_chosen_change=callback(choose))

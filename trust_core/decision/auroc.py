@@ -190,14 +190,14 @@ def influences(scores: Floats, missed: Flags) -> tuple[Floats, float]:
     values = np.where(np.isnan(scores), np.inf, scores)
     defects, goods = np.sort(values[missed]), np.sort(values[~missed])
     result = np.empty(len(values))
-    result[missed] = _share_below(goods, values[missed])
-    result[~missed] = 1 - _share_below(defects, values[~missed])
+    result[missed] = share_below(goods, values[missed])
+    result[~missed] = 1 - share_below(defects, values[~missed])
     area = float(result[missed].mean())
     return result - area, area
 
 
-def _share_below(others: Floats, values: Floats) -> Floats:
-    """The share of sorted `others` below each value, equal ones half."""
+def share_below(others: Floats, values: Floats) -> Floats:
+    """The share of sorted `others` below each value, equal ones half, `(n,)`."""
     order = np.argsort(values)
     ranked = values[order]  # neighbours in order are found in the cache
     found = np.empty(len(values))

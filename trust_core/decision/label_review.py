@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from trust_core.decision.auroc import share_below
 from trust_core.decision.bootstrap import Flags
 from trust_core.decision.curves import roles_of, scored
 from trust_core.decision.indicators.probe_reading import depth_slices
@@ -180,8 +181,8 @@ def against_label(values: Floats, defective: Flags) -> Floats:
     `values`, higher = more defective, and `defective`, some of each, are `(n,)`.
     """
     found = np.empty(len(values))
-    found[~defective] = _share_below(values[defective], values[~defective])
-    found[defective] = 1 - _share_below(values[~defective], values[defective])
+    found[~defective] = share_below(np.sort(values[defective]), values[~defective])
+    found[defective] = 1 - share_below(np.sort(values[~defective]), values[defective])
     return found
 
 
@@ -206,13 +207,6 @@ def second_readings(audit: Audit) -> Floats | None:
     passed = passed_rows(audit)
     found[passed] = probes.depth_scores.astype(np.float64).mean(axis=1)
     return found
-
-
-def _share_below(sample: Floats, values: Floats) -> Floats:
-    """Share of a sample below each value, equal ones half."""
-    ordered = np.sort(sample)
-    low, high = (np.searchsorted(ordered, values, side) for side in ("left", "right"))
-    return np.asarray((low + high) / (2 * len(ordered)))
 
 
 def _result(

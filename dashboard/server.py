@@ -62,7 +62,7 @@ def behind_gate() -> tuple[list[Middleware], Lifespan]:
 
     @asynccontextmanager
     async def started(_: st.App) -> AsyncIterator[None]:
-        resume_interrupted()
+        resume_jobs()
         here = link.format(port=config.get_option("server.port"))
         print(f"\n  Second Look is ready. Open this link:\n\n  {here}\n", flush=True)
         if not config.get_option("server.headless"):
@@ -72,7 +72,7 @@ def behind_gate() -> tuple[list[Middleware], Lifespan]:
     return [gate, Middleware(FirstPaint)], started
 
 
-def resume_interrupted() -> None:
+def resume_jobs() -> None:
     """Begin anew what a restart of the machine has ended."""
     if (workspace_folder() / JOBS / QUEUE).exists():
         from trust_core.audit import (

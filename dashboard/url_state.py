@@ -65,7 +65,7 @@ def url_selectbox(
     )
 
 
-def number(name: str) -> float | None:
+def query_number(name: str) -> float | None:
     """The number of a query parameter; None where it is missing, no number or not finite."""
     try:
         found = float(st.query_params.get(name, ""))
@@ -76,7 +76,7 @@ def number(name: str) -> float | None:
 
 def strength_of(name: str, audit: Audit) -> float | None:
     """The strength of a query parameter; None where it is none of the audit's."""
-    strength = number(name)
+    strength = query_number(name)
     return strength if strength in audit.strengths else None
 
 
@@ -110,7 +110,7 @@ def read_point(audit: Audit) -> OperatingPoint:
     strength = strength_of("eps", audit)
     if strength is None:
         strength = noted.strength if noted else default_strength(audit, indicator)
-    threshold = number("tau")
+    threshold = query_number("tau")
     if threshold is None:
         if noted and (noted.indicator, noted.strength) == (indicator, strength):
             threshold = noted.threshold

@@ -28,7 +28,7 @@ from trust_core.figures.words.point import (
     caught_html,
     counts_table,
     point_sentence,
-    proof_sentence,
+    unproven_sentence,
 )
 from trust_core.storage.audit_files import Audit
 
@@ -101,7 +101,7 @@ def show(audit: Audit) -> None:
         else:
             st.caption("The data names no kinds for the missed defects.")
     with right:
-        st.html(section("Keep this operating point", proof_sentence(counts)))
+        st.html(section("Keep this operating point", unproven_sentence(counts)))
         note_point(audit, point)
 
 

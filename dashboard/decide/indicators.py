@@ -10,8 +10,8 @@ from dashboard.sealed_roles import opened_sentence, seal_button
 from trust_core.decision.curves import scored
 from trust_core.decision.indicator_verdicts import (
     IndicatorVerdict,
+    has_verdicts,
     indicator_verdicts,
-    is_computed,
 )
 from trust_core.decision.indicators.registry import DEFAULT_INDICATOR
 from trust_core.decision.journal import open_seals
@@ -67,7 +67,7 @@ def draw_indicators(
 ) -> None:
     """Indicators on one chart; its place is held while they are compared for the first time."""
     place = st.empty()
-    if not is_computed(audit, role, point.strength):
+    if not has_verdicts(audit, role, point.strength):
         place.html(WAITING)
     figure = _figure(audit, role, point, recall, every)
     with place.container():

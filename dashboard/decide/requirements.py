@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from dashboard.url_state import number, sync_widget
+from dashboard.url_state import query_number, sync_widget
 from trust_core.decision.certificate import Budget, Demand
 from trust_core.decision.line_costs import Line
 
@@ -110,7 +110,7 @@ def _filled_in(key: str) -> None:
 
 
 def _value(field: Field) -> float:
-    value = number(field.key)
+    value = query_number(field.key)
     if value is None:
         value = float(st.session_state.get(MEMORY, {}).get(field.key, field.usual))
     return value if field.least <= value <= field.most else float(field.usual)

@@ -12,7 +12,7 @@ from trust_core.decision.certificate import Demand
 from trust_core.decision.journal import SEALED, closed_seals
 from trust_core.decision.operating_point import OperatingPoint
 from trust_core.decision.proposal import is_proposed
-from trust_core.decision.standing import Standing, is_computed, leading_point, standing
+from trust_core.decision.standing import Standing, has_standing, leading_point, standing
 from trust_core.figures.words import standing as words
 from trust_core.figures.words.markup import bold_numbers, quiet
 from trust_core.figures.words.recommendation import recommend
@@ -76,7 +76,7 @@ def _is_ready(audit: Audit) -> bool:
     """Whether the page can be drawn at once; what is not computed yet, is begun."""
     if (audit.manifest.timings.images or 0) <= LARGE:
         return True
-    if is_proposed(audit) and is_computed(audit, leading_in_url(audit)):
+    if is_proposed(audit) and has_standing(audit, leading_in_url(audit)):
         return True
     thread = _computing.get(audit.key)
     if thread is None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import streamlit as st
 
 from dashboard.glossary import ROLE_CHOICES
-from dashboard.url_state import TUNE, change_query, number, one_of
+from dashboard.url_state import TUNE, change_query, one_of, query_number
 from trust_core.decision.localization.pixel_counts import column_of, find_source
 from trust_core.decision.localization.report import DEFAULT_THRESHOLD, WORST
 from trust_core.errors import SettingsError
@@ -64,7 +64,7 @@ def read_mask_settings(audit: Audit) -> MaskSettings:
 
 def mask_threshold(name: str) -> float | None:
     """The mask threshold of a query parameter; None where it is none of `THRESHOLDS`."""
-    threshold = number(name)
+    threshold = query_number(name)
     if threshold is None:
         return None
     try:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import streamlit as st
 
 from dashboard.localization.url_state import mask_threshold
-from dashboard.url_state import change_query, number, one_of, strength_of
+from dashboard.url_state import change_query, one_of, query_number, strength_of
 from trust_core.decision.indicators.registry import available
 from trust_core.decision.localization.report import CONTRADICTIONS, Contradiction
 from trust_core.decision.operating_point import OperatingPoint
@@ -150,11 +150,11 @@ def _contradiction() -> Contradiction | None:
     kind, threshold = one_of("contra", CONTRADICTIONS, ""), mask_threshold("mask")
     if not kind or threshold is None:
         return None
-    return Contradiction(kind, threshold, number("area") or 0.0)
+    return Contradiction(kind, threshold, query_number("area") or 0.0)
 
 
 def _before(audit: Audit, point: OperatingPoint) -> OperatingPoint | None:
-    threshold, strength = number("from"), strength_of("fromeps", audit)
+    threshold, strength = query_number("from"), strength_of("fromeps", audit)
     if threshold is None:
         return None
     return OperatingPoint(

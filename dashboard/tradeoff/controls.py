@@ -16,7 +16,7 @@ from dashboard.url_state import read_point, sync_widget
 from trust_core.decision.curves import Tradeoff, roles_of, tradeoff
 from trust_core.decision.indicators.registry import available, indicator_name
 from trust_core.decision.journal import closed_seals, decide
-from trust_core.decision.line_costs import costs_along, within_budget
+from trust_core.decision.line_costs import affordable_threshold, costs_along
 from trust_core.decision.operating_point import (
     OperatingPoint,
     changed_sides,
@@ -89,7 +89,7 @@ def _afford(audit: Audit) -> None:
         return
     now = read_point(audit)
     points = tradeoff(audit, now.indicator, now.role).curves[now.strength]
-    threshold = within_budget(audit, points, read_requirements().line, most)
+    threshold = affordable_threshold(audit, points, read_requirements().line, most)
     if threshold is None:
         raise SettingsError(
             f"Even the highest threshold asks for more than {most:g} re-inspections a shift; "

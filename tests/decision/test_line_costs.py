@@ -22,12 +22,12 @@ from trust_core.decision.line_costs import (
     OWN,
     Line,
     Rates,
+    affordable_threshold,
     audit_on_the_line,
     cheapest,
-    on_the_line,
+    line_values,
     outcomes,
     threshold_options,
-    within_budget,
 )
 from trust_core.decision.operating_point import OperatingPoint
 from trust_core.decision.tradeoff import curve
@@ -56,7 +56,7 @@ def flags(data: pd.DataFrame, fn: int, tn: int) -> np.ndarray:
 def test_by_hand():
     """80 of 100 defects found, 10 of 1000 good parts rejected; 15 of 20 misses flagged, 99 TN."""
     data = images(80, 20, 10, 990)
-    found = {k: e.value for k, e in on_the_line(data, flags(data, 15, 99), LINE).items()}
+    found = {k: e.value for k, e in line_values(data, flags(data, 15, 99), LINE).items()}
     assert found["escapes_before"] == pytest.approx(1e6 * 0.001 * 0.2)
     assert found["escapes_after"] == pytest.approx(1e6 * 0.001 * 0.2 * 0.25)
     flagged = 0.001 * 0.2 * 0.75 + 0.999 * 0.99 * 0.1
@@ -69,8 +69,8 @@ def test_by_hand():
 def test_the_rate_of_the_data_set_does_not_matter():
     rich, poor = images(80, 20, 10, 990), images(8, 2, 100, 9900)
     one, other = (
-        on_the_line(rich, flags(rich, 10, 99), LINE),
-        on_the_line(poor, flags(poor, 1, 990), LINE),
+        line_values(rich, flags(rich, 10, 99), LINE),
+        line_values(poor, flags(poor, 1, 990), LINE),
     )
     for name, estimate in one.items():
         assert estimate.value == pytest.approx(other[name].value)
@@ -119,7 +119,7 @@ def test_a_line_drawn_part_by_part_agrees():
 
 def test_twelve_of_twelve_is_no_certainty():
     data = images(40, 12, 5, 300)
-    found = on_the_line(data, flags(data, 12, 0), LINE)
+    found = line_values(data, flags(data, 12, 0), LINE)
     low, high = found["escapes_after"].interval
     assert (found["escapes_after"].value, low) == (0, 0)
     assert high > 20
@@ -130,7 +130,7 @@ def test_photographs_of_one_part_widen_the_interval():
     data = images(80, 20, 10, 990)
     clustered = data.assign(group=[str(i // 10) for i in range(len(data))])
     flagged = flags(data, 10, 100)
-    one, other = (on_the_line(d, flagged, LINE)["escapes_after"] for d in (data, clustered))
+    one, other = (line_values(d, flagged, LINE)["escapes_after"] for d in (data, clustered))
     assert other.value == one.value
     assert np.ptp(other.interval) > 1.3 * np.ptp(one.interval)
 
@@ -144,7 +144,7 @@ def test_intervals_cover():
         fn, fp = draw.binomial(200, 0.3), draw.binomial(800, 0.05)
         data = images(200 - fn, fn, fp, 800 - fp)
         flagged = flags(data, draw.binomial(fn, 0.7), draw.binomial(800 - fp, 0.15))
-        found = on_the_line(data, flagged, LINE)
+        found = line_values(data, flagged, LINE)
         for name in wanted:
             low, high = found[name].interval
             held += low <= truth[name] <= high
@@ -153,11 +153,11 @@ def test_intervals_cover():
 
 def test_what_the_data_do_not_tell_is_not_made_up():
     data = images(5, 0, 2, 30)
-    found = on_the_line(data, flags(data, 0, 3), LINE)
+    found = line_values(data, flags(data, 0, 3), LINE)
     assert found["escapes_before"].value == 0
     assert math.isnan(found["escapes_after"].value)
     assert math.isnan(found["break_even_cost"].value)
-    nothing = on_the_line(images(0, 0, 0, 0), np.array([], bool), LINE)
+    nothing = line_values(images(0, 0, 0, 0), np.array([], bool), LINE)
     assert all(math.isnan(estimate.value) for estimate in nothing.values())
 
 
@@ -251,9 +251,9 @@ def test_the_threshold_that_flags_most_within_a_budget(tmp_path: Path) -> None:
     # Half of 100 parts are defective and all of those missed: 25 a missed photo, 12.5 a good one.
     line = Line(0.5, 100, 1, 1)
     asked = {20: None, 25: 0.9, 40: 0.8, 62.4: 0.8, 62.5: 0.5, 70: 0.5, 99: 0.3, 100: 0.0}
-    assert {most: within_budget(audit, points, line, most) for most in asked} == asked
+    assert {most: affordable_threshold(audit, points, line, most) for most in asked} == asked
 
 
 def test_within_a_budget_there_is_none_without_a_score(tmp_path: Path) -> None:
     audit = write_fake_audit(tmp_path / "none", passed_parts([NAN], [NAN]))
-    assert within_budget(audit, tradeoff(audit).curves[0.0], LINE, 1e9) is None
+    assert affordable_threshold(audit, tradeoff(audit).curves[0.0], LINE, 1e9) is None

@@ -32,7 +32,7 @@ from trust_core.deploy.policy import (
     RE_INSPECT,
     WEIGHTS,
     GuardRefused,
-    write_sums,
+    write_guard_sums,
 )
 from trust_core.errors import ModelError, StoreError
 from trust_core.model.open import ModelOptions, open_detector
@@ -266,7 +266,7 @@ def test_a_changed_weight_is_refused(ware, guard, tmp_path):
     weights["6.weight"] = weights["6.weight"] * np.float32(1.01)
     save_file(weights, folder / WEIGHTS)
     assert f"{WEIGHTS} has changed" in refused(folder, ware)
-    write_sums(folder)  # whoever also mends the sums is told by the golden parts
+    write_guard_sums(folder)  # whoever also mends the sums is told by the golden parts
     assert "z at strength 0 differs on the golden parts" in refused(folder, ware)
 
 
@@ -277,7 +277,7 @@ def test_a_changed_mean_is_refused(ware, guard, tmp_path):
     (folder / POLICY).write_text(json.dumps(policy, indent=1) + "\n")
     told = refused(folder, ware)
     assert "policy.json says preprocessing.mean [0.48, 0.5, 0.5], exported was [0.5, 0.5," in told
-    write_sums(folder)
+    write_guard_sums(folder)
     assert "z at strength 0 differs on the golden parts" in refused(folder, ware)
 
 

@@ -11,7 +11,7 @@ from tests.deploy.ware import Ware, make_ware
 from trust_core.deploy.guard import Guard
 from trust_core.deploy.onnx_graph import SCORES, _linear_head
 from trust_core.deploy.onnx_guard import load_onnx_guard
-from trust_core.deploy.policy import GuardRefused, write_sums
+from trust_core.deploy.policy import GuardRefused, write_guard_sums
 from trust_core.errors import ModelError
 
 pytest.importorskip("onnxruntime", reason="the extra onnx is not installed")
@@ -112,7 +112,7 @@ def test_a_changed_graph_is_refused(ware, tmp_path):
     (folder / "guard.onnx").write_bytes(content)
     with pytest.raises(GuardRefused, match=r"guard\.onnx has changed"):
         load_onnx_guard(folder)
-    write_sums(folder)
+    write_guard_sums(folder)
     with pytest.raises(GuardRefused, match=r"guard\.onnx: z at strength 0 differs"):
         load_onnx_guard(folder)
 

@@ -239,7 +239,7 @@ def _check_listed(path: Path, content: bytes, listed: str) -> None:
         )
 
 
-def serve() -> None:
+def decode_jobs() -> None:
     """A process of the pool: jobs from standard input, failures and pixels to standard output."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a keyboard's reaches the audit, which ends this
     jobs, answers = sys.stdin.buffer, sys.stdout.buffer
@@ -259,4 +259,4 @@ def serve() -> None:
 
 
 if __name__ == "__main__":
-    serve()
+    decode_jobs()

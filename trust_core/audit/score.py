@@ -82,7 +82,7 @@ def score_batch(
             blocks.append(score_response(detector, settings, x, response, surroundings))
             rows.append(np.tile(np.flatnonzero(passed), len(part)))
             strengths.append(np.repeat(part, passed.sum()))
-    head, *found = fetch([_answers(clean), *blocks])
+    head, *found = as_arrays([_answers(clean), *blocks])
     columns = {name: np.concatenate([block[name] for block in found]) for name in found[0]}
     maps = {name: columns.pop(f"{MAP}{name}") for name in _map_names(detector, settings)}
     scores = {"log_odds": columns.pop("log_odds")}
@@ -106,7 +106,7 @@ def score_batch(
     )
 
 
-def fetch(groups: Sequence[Mapping[str, Tensor]]) -> list[dict[str, npt.NDArray[Any]]]:
+def as_arrays(groups: Sequence[Mapping[str, Tensor]]) -> list[dict[str, npt.NDArray[Any]]]:
     """Tensors as arrays, in groups by name; from a GPU in one copy, because each waits for all."""
     every = [tensor for group in groups for tensor in group.values()]
     here = iter(every if every[0].device.type == "cpu" else in_one_copy(every))

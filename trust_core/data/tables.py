@@ -75,7 +75,7 @@ def samples_of_csv(
         file = root / file
     given = read_table(file, ("path", "label"))
     paths = image_paths(root, given, file.name)
-    labels, kinds, taken = read_labels(given["label"], good, file.name)
+    labels, kinds, taken = read_label_column(given["label"], good, file.name)
     notes: list[str] = []
     if good and not taken:
         notes.append(
@@ -181,7 +181,7 @@ def group_columns(path: Path) -> list[str]:
     return [name for name in _columns(path, ("path",)) if name not in ("path", "label")]
 
 
-def read_labels(
+def read_label_column(
     values: pd.Series, good: Sequence[str], table: str
 ) -> tuple[list[int], list[str], tuple[str, ...]]:
     """Labels (0 good, 1 defective) and kinds of defect from a label column.

@@ -38,7 +38,7 @@ def indicator_verdicts(audit: Audit, role: str, strength: float) -> list[Indicat
     return _cache.get(_key(audit, role, strength), lambda: _verdicts(audit, role, strength))
 
 
-def is_computed(audit: Audit, role: str, strength: float) -> bool:
+def has_verdicts(audit: Audit, role: str, strength: float) -> bool:
     """Whether `indicator_verdicts` answers at once; a million images take some seconds."""
     return _key(audit, role, strength) in _cache
 

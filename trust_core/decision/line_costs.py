@@ -110,7 +110,7 @@ def outcomes(rates: Rates, line: Line) -> dict[str, Floats]:
     }
 
 
-def on_the_line(
+def line_values(
     images: pd.DataFrame, flagged: Flags, line: Line, *, seed: int = 0
 ) -> dict[str, LineValue]:
     """`outcomes` at a threshold, with intervals.
@@ -190,7 +190,7 @@ def costs_along(audit: Audit, points: Curve, line: Line) -> tuple[Floats, Floats
     return told["reinspections"], told["cost_after"]
 
 
-def within_budget(audit: Audit, points: Curve, line: Line, most: float) -> float | None:
+def affordable_threshold(audit: Audit, points: Curve, line: Line, most: float) -> float | None:
     """The threshold that flags most within a number of re-inspections a shift, made round.
 
     `points` is a trade-off of the audit's `tune`.
@@ -214,7 +214,7 @@ def audit_on_the_line(
     readable = np.flatnonzero(text_column(audit, "role").equal(role) & ~outcome.equal(""))
     flagged = np.isin(readable, passed["place"][again], assume_unique=True)
     images = pd.DataFrame({"outcome": outcome.at(readable), "group": group.codes[readable]})
-    return on_the_line(images, flagged, line)
+    return line_values(images, flagged, line)
 
 
 def cheapest(points: Curve, missed: float, rejected: float, line: Line) -> float:

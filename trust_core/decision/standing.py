@@ -93,7 +93,7 @@ def standing(audit: Audit, point: OperatingPoint) -> Standing:
     return _cache.get(_key(audit, point), lambda: _standing(audit, point))
 
 
-def is_computed(audit: Audit, point: OperatingPoint) -> bool:
+def has_standing(audit: Audit, point: OperatingPoint) -> bool:
     """Whether `standing` answers at once."""
     return _key(audit, point) in _cache
 

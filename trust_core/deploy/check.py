@@ -21,7 +21,7 @@ from trust_core.deploy.policy import (
     GOLDEN,
     POLICY,
     Policy,
-    changed_files,
+    changed_guard_files,
     policy_differences,
 )
 from trust_core.errors import StoreError
@@ -95,7 +95,7 @@ def read_golden(folder: Path) -> Golden:
 
 def file_differences(folder: Path) -> tuple[str, ...]:
     """What in the files of a guard is not as exported, a sentence each."""
-    found = [*changed_files(folder)]
+    found = [*changed_guard_files(folder)]
     if any(sentence.startswith(POLICY) for sentence in found):
         try:
             here = json.loads((folder / POLICY).read_text(encoding="utf-8"))

@@ -51,7 +51,7 @@ from trust_core.deploy.policy import (
     MapForms,
     Policy,
     policy_text,
-    write_sums,
+    write_guard_sums,
 )
 from trust_core.deploy.readme import readme
 from trust_core.deploy.reference import line_reference, save_reference
@@ -143,7 +143,7 @@ def export_guard(
 
                 export_graph(folder / ONNX_GUARD, policy, guard.detector, fitted)
             (folder / README).write_text(readme(policy), encoding="utf-8")
-            write_sums(folder)
+            write_guard_sums(folder)
             check = check_guard(folder, module=own)
             if onnx and check.ok:
                 from trust_core.deploy.onnx_guard import load_onnx_guard, onnx_differences

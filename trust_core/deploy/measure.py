@@ -14,8 +14,8 @@ import torch
 from trust_core.audit.score import (
     LARGEST_HALF,
     MAP,
+    as_arrays,
     called_defective,
-    fetch,
     overlap_columns_of,
     score_response,
 )
@@ -107,7 +107,7 @@ def measure(
                 masks=False,
             )
             blocks[strength] = score(images, response)
-    found = dict(zip(blocks, fetch(list(blocks.values())), strict=True))
+    found = dict(zip(blocks, as_arrays(list(blocks.values())), strict=True))
     every = np.arange(len(pixels))
     columns, maps = {}, {}
     for strength in settings.strengths:

@@ -220,13 +220,13 @@ def read_policy(folder: Path) -> Policy:
     return policy
 
 
-def write_sums(folder: Path) -> None:
+def write_guard_sums(folder: Path) -> None:
     """Write the sha256 of every file of a guard, as `sha256sum` does."""
     lines = [f"{digest}  {name}\n" for name, digest in sorted(_digests(folder).items())]
     (folder / SUMS).write_text("".join(lines), encoding="utf-8")
 
 
-def changed_files(folder: Path) -> tuple[str, ...]:
+def changed_guard_files(folder: Path) -> tuple[str, ...]:
     """Files of a guard that are not as `SHA256SUMS` says, a sentence each."""
     try:
         text = (folder / SUMS).read_text(encoding="utf-8")

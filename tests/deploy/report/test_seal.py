@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from trust_core.deploy.report.seal import (
     CLOSE,
     OPEN,
-    fingerprint,
+    key_fingerprint,
     read_private_key,
     read_public_key,
     seal,
@@ -42,7 +42,7 @@ def test_the_hash_is_that_of_all_but_the_seal() -> None:
 def test_signed_it_says_by_whom() -> None:
     found = verify(seal(PAGE, KEY, NAME))
     assert (found.ok, found.signed, found.signer) == (True, True, NAME)
-    assert found.key == fingerprint(KEY.public_key())
+    assert found.key == key_fingerprint(KEY.public_key())
     assert verify(seal(PAGE, KEY, NAME), KEY.public_key()).ok
     other = verify(seal(PAGE, KEY, NAME), OTHER.public_key())
     assert not other.ok

@@ -12,7 +12,14 @@ from tests.parts import SIDE, parts_dataset
 from trust_core.data.mask_decoding import read_mask
 from trust_core.errors import DataError
 from trust_core.model.preprocessing import Preprocessing
-from trust_core.model.training.data import TABLE, check, order, prepare, reduced, with_train_role
+from trust_core.model.training.data import (
+    TABLE,
+    check,
+    order,
+    prepare_images,
+    reduced,
+    with_train_role,
+)
 
 GREY = Preprocessing((32, 64), channels="grey")
 
@@ -30,7 +37,7 @@ def first(dataset, *, label: int, role: str = "train"):
 
 
 def prepared(dataset, tmp_path, **options):
-    return prepare(dataset, GREY, tmp_path / "cache", **{"masks": True} | options)
+    return prepare_images(dataset, GREY, tmp_path / "cache", **{"masks": True} | options)
 
 
 def test_holds_the_images_of_train_and_tune_only(dataset, tmp_path):

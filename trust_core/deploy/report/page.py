@@ -22,7 +22,7 @@ from trust_core.decision.journal import entries
 from trust_core.decision.line_costs import OWN, detector_rates
 from trust_core.deploy.report.conditions import Outcome, judge, overall
 from trust_core.deploy.report.content import ReportContent, measures
-from trust_core.deploy.report.parts import PANEL_NAMES, worst_parts
+from trust_core.deploy.report.parts import PANEL_NAMES, parts_with_pictures
 from trust_core.deploy.report.seal import CLOSE, OPEN
 from trust_core.figures import decide
 from trust_core.figures.svg import svg
@@ -73,7 +73,7 @@ def render(content: ReportContent) -> bytes:
         badge="" if shift else _html(verdict_words.badge(content.judged, content.role)),
         verdict=verdict_words.verdict_sentence(content.judged, point.indicator),
         verdict_detail=_verdict_detail(content),
-        rule=rule_sentence(content),
+        rule=decision_rule(content),
         role=content.role,
         role_name=ROLE_NAMES[content.role],
         certificate=_certificate(content),
@@ -92,7 +92,7 @@ def render(content: ReportContent) -> bytes:
         unscored_sentence=audit_words.not_scored_sentence(audit),
         unscored=content.unscored.head(MOST_UNSCORED).to_dict("records"),
         unscored_more=max(0, len(content.unscored) - MOST_UNSCORED),
-        worst=worst_parts(audit, point, content.settings.worst),
+        worst=parts_with_pictures(audit, point, content.settings.worst),
         panels=PANEL_NAMES,
         settings=_settings(audit),
         history=_html(proof_words.history(entries(audit))),
@@ -103,7 +103,7 @@ def render(content: ReportContent) -> bytes:
     return page.encode()
 
 
-def rule_sentence(content: ReportContent) -> str:
+def decision_rule(content: ReportContent) -> str:
     """What is flagged on the line, in words, and whether somebody decided so."""
     rule = point_words.rule_sentence(content.point)
     if content.chosen:

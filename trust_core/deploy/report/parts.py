@@ -52,7 +52,7 @@ class ShownPart:
     reason: str = ""
 
 
-def worst_parts(
+def parts_with_pictures(
     audit: Audit, point: OperatingPoint, most: int
 ) -> list[tuple[str, int, list[ShownPart]]]:
     """Heading, number of all such parts, and the first `most` of them, for each sort of part."""

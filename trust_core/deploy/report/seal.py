@@ -124,7 +124,7 @@ def read_public_key(path: Path) -> Ed25519PublicKey:
     return key
 
 
-def fingerprint(key: Ed25519PublicKey) -> str:
+def key_fingerprint(key: Ed25519PublicKey) -> str:
     """The sha256 of a public key's 32 bytes: what is compared by telephone."""
     return hashlib.sha256(key.public_bytes_raw()).hexdigest()
 
@@ -138,8 +138,8 @@ def _signed(told: dict[str, str], digest: str, trusted: Ed25519PublicKey | None)
     except (KeyError, ValueError, binascii.Error, InvalidSignature):
         sentence = "The signature is not that of its key: the report or its seal was changed."
         return Verification(False, sentence, digest, signed=True)
-    mark = fingerprint(key)
-    if trusted is not None and fingerprint(trusted) != mark:
+    mark = key_fingerprint(key)
+    if trusted is not None and key_fingerprint(trusted) != mark:
         sentence = f"Another key signed the report than the one that was named ({mark})."
         return Verification(False, sentence, digest, signed=True, key=mark, signer=signer)
     sentence = f"The report is as it was signed by {signer or 'its signer'}, key {mark}."

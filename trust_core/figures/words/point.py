@@ -106,7 +106,7 @@ def counts_table(counts: FlagCounts, *, rival: bool) -> str:
     )
 
 
-def proof_sentence(counts: FlagCounts) -> str:
+def unproven_sentence(counts: FlagCounts) -> str:
     """What the counts would prove, were the threshold not chosen on them."""
     if not counts.fn:
         return "No defect was missed here, so there is nothing to catch and nothing to prove."

@@ -58,7 +58,9 @@ class Miss:
     head: UnclearHead | None = None
 
 
-def fit(name: str, shapes: Shapes, size: tuple[int, int] | None = None) -> ArchitectureFit | Miss:
+def fit_architecture(
+    name: str, shapes: Shapes, size: tuple[int, int] | None = None
+) -> ArchitectureFit | Miss:
     """Compare a state dict with one architecture, whatever its outputs, channels and input size.
 
     `name` carries the function of a head of one's own where the user has told it; `size` is (H, W)

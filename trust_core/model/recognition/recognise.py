@@ -33,7 +33,7 @@ from trust_core.model.recognition.heads import (
     other_functions,
 )
 from trust_core.model.recognition.layouts import Layout, has_heads, read_layout
-from trust_core.model.recognition.match import ArchitectureFit, Miss, fit
+from trust_core.model.recognition.match import ArchitectureFit, Miss, fit_architecture
 from trust_core.model.recognition.transformers_names import timm_names
 
 MOST_FITS = 6
@@ -86,7 +86,7 @@ def recognise(
     fits: list[ArchitectureFit] = []
     misses: list[Miss] = []
     for name in names:
-        found = fit(name, shapes, size)
+        found = fit_architecture(name, shapes, size)
         if isinstance(found, ArchitectureFit):
             fits.append(found)
         else:

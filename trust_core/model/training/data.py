@@ -138,7 +138,7 @@ def check(samples: pd.DataFrame, *, masks: bool) -> None:
         )
 
 
-def prepare(
+def prepare_images(
     dataset: Dataset, preprocessing: Preprocessing, folder: Path, *, masks: bool
 ) -> TrainingData:
     """Decode the images of `train` and `tune`, or open what an earlier run left in `folder`.

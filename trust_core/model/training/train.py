@@ -20,7 +20,7 @@ from trust_core.errors import ModelError, StoreError, TrustError
 from trust_core.messages import Message
 from trust_core.model.detector import Detector
 from trust_core.model.open import write_model
-from trust_core.model.training.data import prepare, with_train_role
+from trust_core.model.training.data import prepare_images, with_train_role
 from trust_core.model.training.epochs import Epoch, best_epoch
 from trust_core.model.training.loop import CHECKPOINT, TrainingProgress, fit
 from trust_core.model.training.network import MultiTask
@@ -88,7 +88,9 @@ def train(
                 _check_identity(folder, dataset, settings)
                 network = first_network(settings)
                 layer = explained_layer(settings)
-                data = prepare(dataset, settings.preprocessing, folder, masks=settings.needs_masks)
+                data = prepare_images(
+                    dataset, settings.preprocessing, folder, masks=settings.needs_masks
+                )
                 network = network.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
                 end = fit(network, data, settings, folder, progress)
                 network.load_state_dict(end.best)

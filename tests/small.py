@@ -1,6 +1,7 @@
 """A small detector and a small data set that several tests audit."""
 
 import csv
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from trust_core.data.samples import Dataset
 from trust_core.model.detector import Detector
 from trust_core.model.outputs import choose_convention
 from trust_core.model.preprocessing import Preprocessing
+from trust_core.storage.progress import Progress
 
 SIDE = 32
 
@@ -73,3 +75,17 @@ def write_images(folder: Path, count: int = 40, seed: int = 0) -> Path:
 def small_dataset(folder: Path, count: int = 40, seed: int = 0) -> Dataset:
     write_images(folder, count, seed)
     return read_dataset(folder, samples=folder / "samples.csv")
+
+
+class Stop(BaseException):
+    """Ends a run in the middle. Not an Exception: nothing in between may catch it."""
+
+
+def stopped_after(done: int) -> Callable[[Progress], None]:
+    """What is called with the progress of a run, and stops it when so much is done."""
+
+    def stop(state: Progress) -> None:
+        if state.done >= done:
+            raise Stop
+
+    return stop

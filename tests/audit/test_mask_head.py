@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from tests.small import SIDE, small_dataset, small_detector, small_network
+from tests.small import SIDE, Stop, small_dataset, small_detector, small_network, stopped_after
 from trust_core.audit.decode import read_batch
 from trust_core.audit.run import run_audit
 from trust_core.audit.settings import AuditSettings
@@ -151,15 +151,14 @@ def test_a_shard_keeps_masks(finished, dataset, tmp_path):
 def test_a_stopped_run_and_an_adopted_one_have_the_same_masks(
     finished, dataset, tmp_path, monkeypatch
 ):
-    class Stop(Exception):
-        pass
-
-    def stop(state):
-        raise Stop
-
     with pytest.raises(Stop):
         run_audit(
-            masked_detector(), dataset, SETTINGS, tmp_path / "audit", progress=stop, batch_size=8
+            masked_detector(),
+            dataset,
+            SETTINGS,
+            tmp_path / "audit",
+            progress=stopped_after(0),
+            batch_size=8,
         )
     resumed = run_audit(masked_detector(), dataset, SETTINGS, tmp_path / "audit", batch_size=8)
     np.testing.assert_allclose(resumed.masks(), finished.masks(), atol=2e-3)

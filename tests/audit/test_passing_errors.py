@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.small import small_dataset, small_detector
+from tests.small import Stop, small_dataset, small_detector, stopped_after
 from trust_core.audit import run
 from trust_core.audit.run import run_audit
 from trust_core.audit.settings import AuditSettings
@@ -117,15 +117,8 @@ def test_a_batch_of_nothing_readable_is_merged_and_mended_on_resume(dataset, tmp
     for path in gone:
         path.rename(path.with_suffix(".away"))
 
-    class Stop(Exception):
-        pass
-
-    def stop(state):
-        if state.done >= 3 * BATCH:
-            raise Stop
-
     with pytest.raises(Stop):
-        audit(dataset, tmp_path / "resumed", progress=stop)
+        audit(dataset, tmp_path / "resumed", progress=stopped_after(3 * BATCH))
     without = audit(dataset, tmp_path / "without")
     assert without.manifest.unreadable == BATCH
     for path in gone:
@@ -187,15 +180,8 @@ def test_too_little_memory_for_a_picture_is_the_reason_of_its_row(dataset, tmp_p
 def test_a_damaged_shard_is_computed_anew(dataset, tmp_path):
     undisturbed = audit(dataset, tmp_path / "undisturbed")
 
-    class Stop(Exception):
-        pass
-
-    def stop(state):
-        if state.done >= 3 * BATCH:
-            raise Stop
-
     with pytest.raises(Stop):
-        audit(dataset, tmp_path / "a", progress=stop)
+        audit(dataset, tmp_path / "a", progress=stopped_after(3 * BATCH))
     for index, file in enumerate(("arrays.npz", "scores.parquet", "samples.parquet")):
         path = tmp_path / "a" / SHARDS / f"{index:06d}" / file
         content = bytearray(path.read_bytes())

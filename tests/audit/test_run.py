@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 import torch
 
-from tests.small import small_dataset, small_detector
+from tests.small import Stop, small_dataset, small_detector, stopped_after
 from trust_core.audit import run
 from trust_core.audit.decode import read_batch
 from trust_core.audit.run import run_audit
@@ -135,15 +135,15 @@ def test_scores_do_not_depend_on_the_batch(finished, dataset, tmp_path, batch_si
 def test_a_stopped_run_resumes_and_computes_only_what_is_missing(
     finished, dataset, tmp_path, monkeypatch
 ):
-    class Stop(Exception):
-        pass
-
-    def stop(state):
-        if state.done >= 16:
-            raise Stop
-
     with pytest.raises(Stop):
-        run_audit(small_detector(), dataset, SETTINGS, tmp_path / "a", progress=stop, batch_size=8)
+        run_audit(
+            small_detector(),
+            dataset,
+            SETTINGS,
+            tmp_path / "a",
+            progress=stopped_after(16),
+            batch_size=8,
+        )
     with pytest.raises(StoreError, match="has not finished"):
         open_audit(tmp_path / "a")
     computed = []
@@ -162,16 +162,11 @@ def test_a_stopped_run_resumes_and_computes_only_what_is_missing(
 
 
 def test_a_run_that_goes_on_with_another_mask_rule_has_one_rule(finished, dataset, tmp_path):
-    class Stop(Exception):
-        pass
-
-    def stop(state):
-        if state.done >= 16:
-            raise Stop
-
     before, folder = dataclasses.replace(SETTINGS, mask="otsu"), tmp_path / "a"
     with pytest.raises(Stop):
-        run_audit(small_detector(), dataset, before, folder, progress=stop, batch_size=8)
+        run_audit(
+            small_detector(), dataset, before, folder, progress=stopped_after(16), batch_size=8
+        )
     resumed = run_audit(small_detector(), dataset, SETTINGS, folder)
     assert resumed.manifest.mask == SETTINGS.mask == "half"
     assert_same_scores(finished, resumed)

@@ -75,9 +75,8 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[serve]:
     folder = tmp_path_factory.mktemp("bad")
     (folder / "workspace" / "nothing").mkdir(parents=True)
     running = serve(folder / "workspace", folder / "log")
-    running.__enter__()
-    yield running
-    running.__exit__()
+    with running:
+        yield running
 
 
 def problem(page: Page) -> Locator:

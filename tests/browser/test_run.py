@@ -42,9 +42,8 @@ def place(tmp_path_factory):
 def own(place):
     """A server of its own, which tests may restart on the same port."""
     running = serve(place / "workspace", place / "log")
-    running.__enter__()
-    yield running
-    running.__exit__()
+    with running:
+        yield running
 
 
 def drop(page: Page, step: str, file: Path) -> None:

@@ -218,9 +218,8 @@ def place(tmp_path: Path) -> Path:
 def own(place: Path) -> Iterator[serve]:
     """A server that the test restarts on the same port."""
     running = serve(place / "workspace", place / "log")
-    running.__enter__()
-    yield running
-    running.__exit__()
+    with running:
+        yield running
 
 
 @pytest.mark.slow

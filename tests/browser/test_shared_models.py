@@ -10,10 +10,9 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import BrowserContext, Locator, Page, expect
+from playwright.sync_api import Locator, Page, expect
 from playwright.sync_api import TimeoutError as PlaywrightTimeoutError
 
-from tests.browser.conftest import FAULT
 from tests.browser.server import serve, settled
 from tests.browser.test_run import drop, name_in
 from trust_core.storage.audit_files import open_audit
@@ -51,19 +50,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def own(place: Path) -> Iterator[serve]:
     running = serve(place / "workspace", place / "log")
-    running.__enter__()
-    yield running
-    running.__exit__()
-
-
-@pytest.fixture
-def tab(context: BrowserContext, own: serve) -> Iterator[Page]:
-    page = context.new_page()
-    page.goto(f"{own.server.url}/run")
-    settled(page)
-    yield page
-    page.close()
-    assert FAULT not in own.server.log, own.server.log[-4000:]
+    with running:
+        yield running
 
 
 def fill(page: Page, label: str, text: str) -> None:

@@ -26,9 +26,8 @@ def own(tmp_path_factory, data):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TRUST_CORE_FOLDERS", str(data.parent))
         running = serve(folder / "workspace", folder / "log")
-        running.__enter__()
-        yield running
-        running.__exit__()
+        with running:
+            yield running
 
 
 def choose(page: Page, label: str, option: str) -> None:

@@ -1,5 +1,6 @@
 """A page of the dashboard without a browser."""
 
+import json
 import re
 from functools import partial
 from pathlib import Path
@@ -9,6 +10,7 @@ from streamlit.runtime.scriptrunner import RerunData
 from streamlit.testing.v1 import AppTest, local_script_runner
 
 from dashboard.person import PERSON
+from trust_core.storage.manifest import MANIFEST
 
 APP = Path(__file__).parents[2] / "app.py"
 SECONDS = 60  # that a run may take
@@ -48,6 +50,20 @@ def alone(app: AppTest) -> list[AppTest]:
             )
             pages.append(app.run())
     return pages
+
+
+def query(app: AppTest, name: str) -> str | None:
+    """A parameter of its URL; None where it is not there."""
+    value = app.query_params.get(name)
+    return value[0] if isinstance(value, list) else value
+
+
+def change_manifest(folder: Path, **manifest: object) -> None:
+    """Change the manifest of an audit, as a program that notes no hash of it would have it."""
+    path = folder / MANIFEST
+    content = json.loads(path.read_text())
+    content.pop("sha256", None)
+    path.write_text(json.dumps(content | manifest))
 
 
 def html(app: AppTest) -> str:

@@ -9,7 +9,7 @@ from streamlit.testing.v1 import AppTest
 
 from dashboard.decide.indicators import chosen_verdicts
 from dashboard.wording import page_text
-from tests.dashboard.app import fine, open_page, texts
+from tests.dashboard.app import fine, open_page, query, texts
 from tests.fakes import Part, passed_parts, random_parts, write_fake_audit
 from trust_core.decision.certificate import Budget, Demand
 from trust_core.decision.certify import ChosenIndicator, certify
@@ -33,11 +33,6 @@ def opened(**query: str) -> AppTest:
     return open_page(
         "decide", **({"audit": "mine", "ind": "iou_difference", "eps": "0", "tau": "0.1"} | query)
     )
-
-
-def query(app: AppTest, key: str) -> str:
-    value = app.query_params[key]
-    return value if isinstance(value, str) else value[0]
 
 
 def test_before_the_seal_it_is_a_preview_and_opens_nothing(audit: Audit) -> None:

@@ -11,8 +11,8 @@ from streamlit.testing.v1 import AppTest
 from dashboard import cache
 from dashboard.parts import evidence
 from dashboard.parts.evidence import windows_for
-from tests.dashboard.app import again
-from tests.dashboard.test_parts import opened, query, texts
+from tests.dashboard.app import again, query
+from tests.dashboard.test_parts import opened, texts
 from tests.dashboard.ware import write_audit
 from tests.fakes import Part, copy_audit, passed_parts
 from trust_core.audit import evidence_job

@@ -10,7 +10,7 @@ from streamlit.testing.v1 import AppTest
 
 from dashboard.localization import pixel_counting
 from dashboard.localization.sentences import iou_text
-from tests.dashboard.app import again, fine, links, open_page
+from tests.dashboard.app import again, fine, links, open_page, query
 from tests.fakes import copy_audit, random_parts, write_fake_audit
 from trust_core.decision.journal import entries
 from trust_core.decision.localization.pixel_counts import MASK_HEAD, make_counts
@@ -55,11 +55,6 @@ def texts(app: AppTest) -> str:
     pages = [element.proto.body for element in app.get("html")]
     shown = [page for page in pages if not page.startswith("/*")]  # style sheets
     return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", " ".join(shown)))
-
-
-def query(app: AppTest, key: str) -> str:
-    value = app.query_params[key]
-    return value if isinstance(value, str) else value[0]
 
 
 def recall(app: AppTest) -> tuple[int, int]:

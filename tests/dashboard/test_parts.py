@@ -12,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 
 from dashboard.parts.picking import pictures_zip
 from dashboard.parts.sentences import doubt_caption, outcome_html
-from tests.dashboard.app import again, fine, open_page
+from tests.dashboard.app import again, fine, open_page, query
 from tests.fakes import Part, copy_audit, passed_parts, random_parts, write_fake_audit
 from trust_core.decision.journal import SEAL_OPENED, dispute, disputes, entries
 from trust_core.decision.label_review import labels_to_check, recount
@@ -44,11 +44,6 @@ def texts(app: AppTest) -> str:
 
 def captions(app: AppTest) -> list[str]:
     return [block.body for block in app.get("html") if 'class="tile-words"' in block.body]
-
-
-def query(app: AppTest, name: str) -> str | None:
-    value = app.query_params.get(name)
-    return value[0] if isinstance(value, list) else value
 
 
 def rows(audit: Audit, **filters: str) -> pd.DataFrame:

@@ -1,6 +1,5 @@
 """The frame: which audit is open, and what happens when none can be."""
 
-import json
 import re
 import tomllib
 from pathlib import Path
@@ -10,7 +9,7 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from dashboard import shell
-from tests.dashboard.app import SECONDS, again, html
+from tests.dashboard.app import SECONDS, again, change_manifest, html
 from tests.fakes import passed_parts, write_fake_audit
 from trust_core.errors import StoreError
 from trust_core.figures.tradeoff import ACCENT
@@ -31,15 +30,8 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def audit(workspace: Path, name: str, created: str = "2026-05-04T03:02:01+0000") -> Path:
     folder = workspace / name
     write_fake_audit(folder, passed_parts([0.5, 0.1], [0.2, 0.0]))
-    change(folder, created=created)
+    change_manifest(folder, created=created)
     return folder
-
-
-def change(folder: Path, **manifest: object) -> None:
-    path = folder / MANIFEST
-    content = json.loads(path.read_text())
-    content.pop("sha256", None)
-    path.write_text(json.dumps(content | manifest))
 
 
 def page(needs_audit: bool = True) -> None:
@@ -83,7 +75,7 @@ def test_the_demo_is_open_when_nothing_else_is_asked_and_the_url_says_so(workspa
 def test_without_a_demo_the_newest_finished_audit_is_open(workspace: Path):
     audit(workspace, "old", "2020-01-01T00:00:00+0000")
     audit(workspace, "later", "2027-01-01T00:00:00+0000")
-    change(audit(workspace, "unfinished", "2028-01-01T00:00:00+0000"), status="running")
+    change_manifest(audit(workspace, "unfinished", "2028-01-01T00:00:00+0000"), status="running")
     assert opened(run()) == "later"
 
 
@@ -106,7 +98,7 @@ def test_the_switcher_opens_another_audit_and_forgets_the_operating_point(worksp
 
 def test_the_switcher_tells_audits_of_one_name_apart(workspace: Path):
     for name in ("aaaaaaaaaaaa-01234567-half", "bbbbbbbbbbbb-01234567-half"):
-        change(audit(workspace, name), data={"root": "/tiles", "layout": "CSV"})
+        change_manifest(audit(workspace, name), data={"root": "/tiles", "layout": "CSV"})
     audit(workspace, "demo")
     labels = run().selectbox(key=shell.SWITCHER).options
     assert sorted(labels) == ["Demo", "resnet18 on tiles (aaaaaa)", "resnet18 on tiles (bbbbbb)"]
@@ -145,7 +137,7 @@ def test_a_missing_table_is_an_error(workspace: Path):
 
 def test_a_running_audit_tells_how_far_it_is_and_a_stopped_one_that_it_can_go_on(workspace: Path):
     folder = audit(workspace, "mine")
-    change(folder, status="running")
+    change_manifest(folder, status="running")
     (folder / "progress.json").write_text('{"done": 1204, "total": 2400}')
     with writer_lock(folder / LOCK, ""):
         running = run(audit="mine")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from tests.dashboard.app import fine, open_page, texts
+from tests.dashboard.app import fine, open_page, query, texts
 from tests.fakes import Part, passed_parts, random_parts, write_fake_audit
 from trust_core.decision.curves import tradeoff
 from trust_core.decision.journal import JOURNAL, decide, entries, open_seals
@@ -36,11 +36,6 @@ def counts(app: AppTest) -> tuple[int, ...]:
     found = COUNTS.search(texts(app))
     assert found, texts(app)
     return tuple(map(int, found.groups()))
-
-
-def query(app: AppTest, key: str) -> str:
-    value = app.query_params[key]
-    return value if isinstance(value, str) else value[0]
 
 
 def told_by_report(audit: Audit, indicator: str, strength: float, tau: float) -> tuple[int, ...]:

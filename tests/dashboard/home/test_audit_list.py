@@ -1,9 +1,8 @@
 """The list of audits: every state, renamed, deleted."""
 
-import json
 from pathlib import Path
 
-from tests.dashboard.app import again, html, links, open_page
+from tests.dashboard.app import again, change_manifest, html, links, open_page
 from tests.fakes import passed_parts, write_fake_audit
 from trust_core.storage.audit_files import Audit
 from trust_core.storage.locks import LOCK, writer_lock
@@ -11,18 +10,11 @@ from trust_core.storage.manifest import MANIFEST
 from trust_core.storage.workspace import list_audits
 
 
-def change(folder: Path, **manifest: object) -> None:
-    path = folder / MANIFEST
-    content = json.loads(path.read_text())
-    content.pop("sha256", None)
-    path.write_text(json.dumps(content | manifest))
-
-
 def test_every_state_of_an_audit_is_listed(demo: Audit, workspace: Path):
     for name in ("running", "stopped", "finished"):
         write_fake_audit(workspace / name, passed_parts([0.5], [0.1]))
     for name in ("running", "stopped"):
-        change(workspace / name, status="running")
+        change_manifest(workspace / name, status="running")
         (workspace / name / "progress.json").write_text('{"done": 1, "total": 2}')
     (workspace / "broken").mkdir()
     (workspace / "broken" / MANIFEST).write_text("{")

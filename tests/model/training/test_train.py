@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from tests.parts import parts_dataset, write_parts
+from tests.small import Stop, stopped_after
 from trust_core.audit.run import run_audit
 from trust_core.audit.settings import AuditSettings
 from trust_core.errors import ModelError, SettingsError, StoreError
@@ -43,10 +44,6 @@ SETTINGS = TrainingSettings(
 STEPS = 9  # 18 images to learn from, three epochs
 
 
-class Stop(BaseException):
-    """Not an Exception: nothing in between may catch it."""
-
-
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory):
     return parts_dataset(tmp_path_factory.mktemp("data") / "parts")
@@ -71,14 +68,6 @@ def joint(dataset, tmp_path_factory):
     out = tmp_path_factory.mktemp("joint") / "network.safetensors"
     train(dataset, SETTINGS, out)
     return files(out)
-
-
-def stopped_after(step: int):
-    def stop(state):
-        if state.done >= step:
-            raise Stop
-
-    return stop
 
 
 def files(out):

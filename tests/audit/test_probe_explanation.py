@@ -7,7 +7,7 @@ from tests.dashboard.ware import write_audit
 from tests.fakes import random_parts, write_fake_audit
 from trust_core.audit.probe_explanation import explain_probe
 from trust_core.audit.reopen import reopen_detector
-from trust_core.decision.indicators.probe_reading import depth_slices, loudest_depth
+from trust_core.decision.indicators.probe_reading import loudest_depth
 from trust_core.decision.indicators.probes import read_probes
 from trust_core.errors import SettingsError
 
@@ -29,7 +29,7 @@ def test_the_map_adds_up_to_the_score_of_the_loudest_depth(audit):
         kept = audit.activations()[row.name].astype(float)
         by_hand = [
             kept[part] @ probes.weights[part] + offset
-            for part, offset in zip(depth_slices(probes), probes.offsets, strict=True)
+            for part, offset in zip(probes.slices, probes.offsets, strict=True)
         ]
         assert found.reading.depth == np.argmax(by_hand)
         assert found.reading.score == pytest.approx(max(by_hand), abs=1e-4)

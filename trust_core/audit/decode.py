@@ -107,7 +107,7 @@ class DecodingPool:
         try:
             pickle.dump(job, process.stdin)
             process.stdin.flush()
-            failures: list[Failure] = pickle.load(process.stdout)  # noqa: S301 - from `serve`
+            failures: list[Failure] = pickle.load(process.stdout)  # noqa: S301 - from `decode_jobs`
             got = cast(io.BufferedReader, process.stdout).readinto(pixels.data.cast("B"))
         except (OSError, EOFError, pickle.UnpicklingError) as error:
             raise EngineError(DIED) from error

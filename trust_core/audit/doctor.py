@@ -2,18 +2,15 @@
 
 import shlex
 import shutil
-import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-
-import numpy as np
 
 from trust_core.decision.journal import journal_faults
 from trust_core.errors import StoreError
 from trust_core.storage.atomic import remove_unfinished
 from trust_core.storage.audit_files import EVIDENCE, SAMPLES, SCORES
-from trust_core.storage.integrity import changed_files, describe_files
+from trust_core.storage.integrity import changed_files, describe_files, is_readable
 from trust_core.storage.locks import LOCK, is_locked, writer_lock
 from trust_core.storage.manifest import (
     COPY,
@@ -101,7 +98,7 @@ def _faults(folder: Path) -> Iterator[tuple[str, bool]]:
         )
     else:
         yield from _finished(folder, manifest) if manifest.status == FINISHED else _shards(folder)
-    if not _is_sound(folder / EVIDENCE):
+    if (folder / EVIDENCE).exists() and not is_readable(folder / EVIDENCE):
         (folder / EVIDENCE).unlink()
         yield f"{EVIDENCE} was damaged; it is removed, and made anew when it is needed.", True
     for fault in journal_faults(folder):
@@ -136,16 +133,3 @@ def _shards(folder: Path) -> Iterator[tuple[str, bool]]:
                 "computes it anew.",
                 True,
             )
-
-
-def _is_sound(path: Path) -> bool:
-    """Whether every array of a `.npz` can be read; one that is not there is."""
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            for name in arrays.files:
-                arrays[name]
-    except FileNotFoundError:
-        return True
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-        return False
-    return True

@@ -70,7 +70,7 @@ def score_batch(
             settings.strengths[1:],
             settings.direction,
             steps=settings.pgd_steps,
-            gradient_at=lambda x: _input_gradient(detector, x, settings.precision),
+            gradient_at=lambda x: input_gradient_of(detector, x, settings.precision),
         )
         room = len(batch.sample_ids) if pixels.is_cuda else 0
         for part, x in grouped(settings.strengths[1:], moved, room):
@@ -242,7 +242,8 @@ def _chosen(chosen: npt.NDArray[np.bool_], *tensors: Tensor) -> tuple[Tensor, ..
     return tuple(x.index_select(0, rows.to(x.device)) for x in tensors)
 
 
-def _input_gradient(detector: Detector, pixels: Tensor, precision: str) -> Tensor:
+def input_gradient_of(detector: Detector, pixels: Tensor, precision: str) -> Tensor:
+    """∂z/∂x at any images of the network's size, `(N, c, H, W)`."""
     response = detector.forward_with_gradients(
         pixels, input_gradient=True, precision=precision, masks=False
     )

@@ -13,7 +13,6 @@ import pandas as pd
 from trust_core.decision.auroc import share_below
 from trust_core.decision.bootstrap import Flags
 from trust_core.decision.curves import roles_of, scored
-from trust_core.decision.indicators.probe_reading import depth_slices
 from trust_core.decision.indicators.probes import read_probes
 from trust_core.decision.journal import disputes, require_open
 from trust_core.decision.operating_point import FlagCounts, OperatingPoint, count_flags
@@ -199,10 +198,11 @@ def second_readings(audit: Audit) -> Floats | None:
     if probes is None or activations is None:
         return None
     found = np.empty(len(activations))
-    parts = depth_slices(probes)
     for start in range(0, len(found), CHUNK):
         values = activations[start : start + CHUNK].astype(np.float64)
-        scores = np.stack([values[:, part] @ probes.weights[part] for part in parts], axis=1)
+        scores = np.stack(
+            [values[:, part] @ probes.weights[part] for part in probes.slices], axis=1
+        )
         found[start : start + CHUNK] = (scores + probes.offsets).mean(axis=1)
     passed = passed_rows(audit)
     found[passed] = probes.depth_scores.astype(np.float64).mean(axis=1)

@@ -190,16 +190,11 @@ def _consensus(*names: str) -> FittedIndicator:
     return FittedIndicator((FEATURES, *([MAPS] if heatmaps else [])), fit, score)
 
 
-def _good_of_tune(material: Material) -> npt.NDArray[np.bool_]:
-    """Passed good images of `tune`, which set the scale of the probes."""
-    return (material.table["role"] == "tune").to_numpy() & ~material.missed
-
-
 def _fit_probe(material: Material) -> Arrays:
     """One weight for each pooled number: the mean over the depths, in its scale."""
     probes = _probes(material)
     mean = probes.depth_scores.mean(1)[:, None]
-    scale = weighted_sum(mean, _good_of_tune(material), [1.0])
+    scale = weighted_sum(mean, material.good_of_tune, [1.0])
     slope = float(scale.weights[0]) / len(probes.offsets)
     intercept = slope * float(probes.offsets.sum()) + scale.intercept
     return _linear_arrays(LinearScore(slope * probes.weights, intercept), "probe")
@@ -218,7 +213,7 @@ def _score_probe(parts: PassedParts, fitted: Arrays) -> Floats:
 
 def _fit_probe_combination(material: Material) -> Arrays:
     views = np.column_stack([material.column("log_odds"), _probes(material).scores])
-    total = weighted_sum(views, _good_of_tune(material), [1.0, WEIGHT])
+    total = weighted_sum(views, material.good_of_tune, [1.0, WEIGHT])
     return _fit_probe(material) | _linear_arrays(total)
 
 

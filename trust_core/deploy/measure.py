@@ -16,6 +16,7 @@ from trust_core.audit.score import (
     MAP,
     as_arrays,
     called_defective,
+    input_gradient_of,
     overlap_columns_of,
     score_response,
 )
@@ -97,7 +98,7 @@ def measure(
             further,
             settings.direction,
             steps=settings.pgd_steps,
-            gradient_at=lambda images: _input_gradient(detector, images, settings.precision),
+            gradient_at=lambda images: input_gradient_of(detector, images, settings.precision),
         )
         for strength, images in zip(further, moved, strict=True):
             response = detector.forward_with_gradients(
@@ -123,14 +124,6 @@ def measure(
             spread[passed] = flip_deviation(detector, x[torch.from_numpy(passed)])
         columns[0.0]["tta_spread"] = spread
     return Measurement(defective, columns, maps, _answers(clean, needs))
-
-
-def _input_gradient(detector: Detector, pixels: torch.Tensor, precision: str) -> torch.Tensor:
-    response = detector.forward_with_gradients(
-        pixels, input_gradient=True, precision=precision, masks=False
-    )
-    assert response.input_gradient is not None
-    return response.input_gradient
 
 
 def _split(block: Arrays, rows: npt.NDArray[np.int64], count: int) -> tuple[Arrays, Arrays]:

@@ -50,7 +50,7 @@ def changed_files(folder: Path, manifest: Manifest, *, full: bool = False) -> li
     """
     if full and not manifest.files:
         paths = sorted(path for pattern in RESULTS for path in folder.glob(pattern))
-        return [path.relative_to(folder).as_posix() for path in paths if not _is_readable(path)]
+        return [path.relative_to(folder).as_posix() for path in paths if not is_readable(path)]
     return [
         name
         for name, record in manifest.files.items()
@@ -93,7 +93,8 @@ def _sha256(path: Path, changed: int, number: int) -> str:
     return file_sha256(path)
 
 
-def _is_readable(path: Path) -> bool:
+def is_readable(path: Path) -> bool:
+    """Whether a table, an array or a file of arrays can be read to its end."""
     try:
         if path.suffix == ".parquet":
             with pq.ParquetFile(path) as table:

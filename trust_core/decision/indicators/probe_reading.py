@@ -5,9 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trust_core.decision.indicators.probes import Probes, read_probes
+from trust_core.decision.indicators.probes import read_probes
 from trust_core.decision.tradeoff import Floats
-from trust_core.model.depths import STATISTICS
 from trust_core.storage.audit_columns import passed_rows, text_column
 from trust_core.storage.audit_files import Audit
 
@@ -66,7 +65,7 @@ def loudest_depth(audit: Audit, sample_id: str) -> DepthReading | None:
     kept = activations[place].astype(np.float64)
     if not np.isfinite(kept).all():
         return None
-    slices = depth_slices(probes)
+    slices = probes.slices
     final = np.array([kept[part] @ probes.weights[part] for part in slices]) + probes.offsets
     passed = passed_rows(audit)
     own = np.flatnonzero(passed == place)
@@ -84,10 +83,3 @@ def loudest_depth(audit: Audit, sample_id: str) -> DepthReading | None:
         float(final[depth]),
         float((usual < scores[depth]).mean()),
     )
-
-
-def depth_slices(probes: Probes) -> list[slice]:
-    """Where the pooled activations of each depth stand among all of them."""
-    widths = len(STATISTICS) * np.array(probes.widths)
-    ends = np.cumsum(widths).tolist()
-    return [slice(end - width, end) for end, width in zip(ends, widths.tolist(), strict=True)]

@@ -64,6 +64,11 @@ class Probes:
     scores: Floats
     groups: int
 
+    @property
+    def slices(self) -> list[slice]:
+        """Where the pooled activations of each depth stand among all of them."""
+        return _slices(tuple(len(STATISTICS) * width for width in self.widths))
+
     def save(self, folder: Path) -> None:
         """Write what a part's explanation needs into the audit."""
         with replacing(folder / PROBES) as unfinished, unfinished.open("wb") as file:

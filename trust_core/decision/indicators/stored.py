@@ -85,6 +85,11 @@ class Material:
         """Missed defects among the passed images, `(N,)`."""
         return (self.table["outcome"] == "FN").to_numpy(dtype=bool)
 
+    @property
+    def good_of_tune(self) -> Flags:
+        """Passed good images of `tune`, `(N,)`, which set the scale of the probes."""
+        return (self.table["role"] == "tune").to_numpy() & ~self.missed
+
     @cached_property
     def usual(self) -> Flags:
         """The images that set the scale of a score, `(N,)`: `tune`; all when there is none."""
@@ -373,5 +378,5 @@ def probe_combination(material: Material) -> Floats | None:
     """The sum z + ½·s, each in standard deviations over the passed good images of `tune`."""
     if material.probes is None:
         return None
-    good = (material.table["role"] == "tune").to_numpy() & ~material.missed
-    return combined(material.column("log_odds"), material.probes.scores, good)
+    usual = material.good_of_tune
+    return combined(material.column("log_odds"), material.probes.scores, usual)

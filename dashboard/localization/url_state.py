@@ -20,14 +20,9 @@ FORMS = (LOOSE, STRICT)
 class MaskSettings:
     """Which masks are looked at, and on which images.
 
-    Attributes:
-        source: of the masks: the mask head, or a kept map.
-        threshold: from which a pixel belongs to the mask.
-        min_area: share of the picture below which a mask counts as empty.
-        form: of Seg_Recall, one of `FORMS`.
-        worst: which parts are shown, one of `WORST`; "" = the first of which there are any.
-        role: which images.
-        other_threshold: of the audit that is compared; that of the open one when None.
+    `source` is the mask head or a kept map; `form` is that of Seg_Recall, `worst` says which parts
+    are shown, "" = the first of which there are any; `other_threshold` is of the audit that is
+    compared, that of the open one when None.
     """
 
     source: str

@@ -20,14 +20,9 @@ def tile(
 ) -> None:
     """Draw one tile.
 
-    Args:
-        key: unique on the page; letters, digits and hyphens.
-        picture: what it shows, or why not.
-        caption: HTML below the picture, escaped by the caller.
-        label: what the button says to those who do not see the picture.
-        on_click: runs before the page is drawn anew.
-        here: it is the one that is open.
-        pick: draws the box that chooses the tile, on its corner.
+    `key` is of letters, digits and hyphens; `caption` is HTML, escaped by the caller; `label` is
+    for those who do not see the picture. `on_click` runs before the page is drawn anew; `pick`
+    draws the box that chooses the tile.
     """
     with st.container(key=f"tile-{'here-' if here else ''}{key}", gap=None):
         st.image(picture.picture or PLACEHOLDER, width="stretch", alt=label)

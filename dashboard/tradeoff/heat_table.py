@@ -60,12 +60,9 @@ def heat_table(
 ) -> None:
     """Draw the table; a cell is chosen by a click, or by Enter where the keyboard stands.
 
-    Args:
-        table: what is in it, of `HeatTable.as_text`.
-        key: of the element.
-        slider: key of the slider that its own column follows.
-        chosen: row of the strength, and stop of the slider, of the operating point.
-        on_choose: called with `(threshold, strength)` of a cell.
+    `table` is of `HeatTable.as_text`; its own column follows the `slider`; `chosen` are the row of
+    the strength and the stop of the slider of the operating point. `on_choose` is called with
+    `(threshold, strength)` of a cell.
     """
 
     def choose() -> None:

@@ -59,12 +59,8 @@ class Cluster:
 class Order:
     """What an actor needs to score batches.
 
-    Attributes:
-        detector: arguments of `Detector`; its module travels with them.
-        settings: what to compute.
-        surroundings: for the evidence maps, else None.
-        root: of the images; without an address, the same path on every machine.
-        source: address that they are read from where they are not below `root`, or "".
+    `detector` are the arguments of `Detector`, whose module travels with them. Images lie below
+    `root`, the same path on every machine where there is no `source`, an address to read them from.
     """
 
     detector: Mapping[str, Any]

@@ -137,11 +137,8 @@ def overlap_columns(
 ) -> dict[str, npt.NDArray[Any]]:
     """The score columns of `scores.parquet` from kept maps: when first scored, and ever after.
 
-    Args:
-        log_odds: `(rows,)`; a row whose log-odds is not finite has no score.
-        maps: `defect`, `good` and the agnostic map, each `(rows, h, w)` as kept.
-        agnostic: name of the agnostic map.
-        rule: mask rule.
+    `maps` are `defect`, `good` and the `agnostic` one, each `(rows, h, w)` as kept; a row whose
+    `log_odds`, `(rows,)`, are not finite has no score.
 
     Returns:
         `OVERLAP_COLUMNS`, each `(rows,)`.

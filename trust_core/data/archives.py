@@ -50,10 +50,7 @@ def extract(archive: Path, destination: Path, *, limits: UnpackLimits = UnpackLi
     that is renamed at the end. What operating systems leave behind (`__MACOSX`, `.DS_Store`,
     `Thumbs.db`) is skipped.
 
-    Args:
-        archive: the zip file.
-        destination: folder to be made; it must not exist.
-        limits: bounds on what is unpacked.
+    `destination` must not exist.
 
     Returns:
         The data set's root: `destination`, or the folder in it that wraps everything else.

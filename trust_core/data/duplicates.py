@@ -47,8 +47,7 @@ class NearDuplicates:
 def copies_across_splits(samples: pd.DataFrame) -> str:
     """What is to be said of byte-identical pictures in several splits as given; "" for none.
 
-    Args:
-        samples: columns `path, sha256, split, role`, the last two as given.
+    `samples` has columns `path, sha256, split, role`, the last two as given.
     """
     named = samples["role"].where(samples["role"] != "", samples["split"]).map(role_of_split)
     known = samples.assign(named=named)[(samples["sha256"] != "") & named.notna()]

@@ -28,10 +28,8 @@ INVERTED, UNIFORM, COLOURED, PALE = "inverted", "uniform", "coloured", "pale"
 class MaskReading:
     """What a mask marks, and what makes that doubtful.
 
-    Attributes:
-        marked: `(H, W)`.
-        doubt: `INVERTED`, `UNIFORM`, `COLOURED`, `PALE`, or "".
-        background: the colour or value taken as the background.
+    `marked` is `(H, W)`; `doubt` is `INVERTED`, `UNIFORM`, `COLOURED`, `PALE`, or ""; `background`
+    is what was taken as it.
     """
 
     marked: npt.NDArray[np.bool_]

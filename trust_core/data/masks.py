@@ -48,11 +48,8 @@ Steps = tuple[str, ...]
 class Pairing:
     """The image files and the mask files of a data set.
 
-    Attributes:
-        images: paths of the images, sorted.
-        masks: mask paths by image path, joined by `SEPARATOR`, for images that have any.
-        ground_truth: whether there is a separate folder of masks, as in MVTec.
-        notes: sentences for the user.
+    `masks` are paths by image path, joined by `SEPARATOR`, for images that have any;
+    `ground_truth`: there is a separate folder of them, as in MVTec.
     """
 
     images: list[str]

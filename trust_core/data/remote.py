@@ -102,11 +102,8 @@ def changed_contents(
 
     Beside an address there may be an older copy, or none: the sha256 of the files decide.
 
-    Args:
-        root: of the images, where they are at hand.
-        uri: address of the data set, or "".
-        paths: of the images below either.
-        hashes: sha256 of each.
+    The images lie at `paths` below `root`, where they are at hand, or below the address `uri`, if
+    there is one; `hashes` are their sha256.
 
     Raises:
         DataError: neither is in reach, or the address holds other images by now.

@@ -139,9 +139,8 @@ def allowed_folders() -> tuple[Path, ...]:
 def server_path(text: str, endings: Sequence[str] = ()) -> Path:
     """A path on the server as typed, made absolute, with its links followed.
 
-    Args:
-        text: absolute, or relative to one of the allowed folders.
-        endings: of files that may be named; any when empty.
+    `text` is absolute, or relative to one of the allowed folders; a file has one of the `endings`,
+    any when there are none.
 
     Raises:
         SettingsError: it lies outside of the allowed folders or is hidden there (told before

@@ -48,10 +48,7 @@ def wins_by_fold(scores: Floats, missed: Flags, folds: Counts) -> tuple[Floats, 
 
     AUROC over any folds is a ratio of sums of these.
 
-    Args:
-        scores: of the candidates, `(N, C)`.
-        missed: `(N,)`.
-        folds: fold of each image, from 0, `(P, N)`.
+    `scores` of the candidates are `(N, C)`, `missed` is `(N,)`; `folds`, from 0, are `(P, N)`.
 
     Returns:
         Wins `(P, K, K, C)`, fold of the miss first, and pairs `(P, K, K)`.

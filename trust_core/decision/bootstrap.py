@@ -89,12 +89,8 @@ def expanded_percentiles(values: Floats, groups: int) -> Interval:
 def clopper_pearson(hits: float, total: float, tail: float) -> Interval:
     """Bounds of a share that are each wrong with probability `tail`, at most.
 
-    Clopper and Pearson, Biometrika 26, 1934.
-
-    Args:
-        hits: successes; an effective number need not be whole.
-        total: of so many, above 0.
-        tail: probability that the share lies below the lower bound; the same of the upper one.
+    Clopper and Pearson, Biometrika 26, 1934. An effective number of hits need not be whole; `total`
+    is above 0.
     """
     low = float(betaincinv(hits, total - hits + 1, tail)) if hits > 0 else 0.0
     high = float(betaincinv(hits + 1, total - hits, 1 - tail)) if hits < total else 1.0
@@ -108,9 +104,7 @@ def effective(hits: Flags, codes: Counts) -> tuple[float, float]:
     Methodology 24, 1998), never more than the images. Where all or none are hits no variance can
     be seen, and each group counts once.
 
-    Args:
-        hits: `(N,)`.
-        codes: of `group_codes`, `(N,)`.
+    `hits` and `codes`, of `group_codes`, are `(N,)`.
 
     Returns:
         The share and the effective size; NaN and 0 without an image.
@@ -147,11 +141,7 @@ def share_interval(hits: Flags, codes: Counts, confidence: float = 0.95) -> Inte
 class Estimate:
     """A ratio of sums with its 95 % interval over groups; NaN where there is nothing to divide by.
 
-    Attributes:
-        value: `hits / total`.
-        interval: lower and upper end.
-        hits: images, pixels, or the sum of the IoUs.
-        total: images or pixels.
+    `value` is `hits / total`: images, pixels, or the sum of the IoUs, over images or pixels.
     """
 
     value: float
@@ -169,10 +159,8 @@ def divide(hits: npt.ArrayLike, total: npt.ArrayLike) -> Floats:
 def ratios(terms: Sequence[Terms], codes: Counts, seed: int = 0) -> list[Estimate]:
     """Several Σ hits / Σ total of the same images with bootstrap intervals over groups.
 
-    Args:
-        terms: `hits` and `total` of each image, `(N,)` both, for each ratio.
-        codes: groups as numbers, `(N,)`.
-        seed: of the bootstrap; all ratios are drawn the same groups.
+    `terms` are `hits` and `total` of each image, `(N,)` both, for each ratio; `codes` are groups as
+    numbers, `(N,)`. All ratios are drawn the same groups.
     """
     drawn = _resampled(terms, codes, seed)
     return [

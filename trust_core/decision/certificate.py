@@ -151,10 +151,7 @@ class Proof:
 def group_minima(scores: Floats, missed: Flags, groups: npt.ArrayLike) -> Floats:
     """Score of the least suspicious miss of each group that holds one, ascending.
 
-    Args:
-        scores: the indicator of each passed image, `(N,)`; NaN = unscored, always flagged.
-        missed: True for a missed defect, `(N,)`.
-        groups: group of each image, `(N,)`.
+    `scores` of the passed images, NaN = unscored, always flagged, `missed` and `groups` are `(N,)`.
     """
     codes = group_codes(groups)[missed]
     lowest = np.full(int(codes.max(initial=-1)) + 1, np.inf)

@@ -40,11 +40,8 @@ def ridge_logistic(features: Floats, missed: Flags, offset: Floats, penalty: flo
     They minimise Σ log(1 + exp(∓(offset + intercept + features·w))) + ½·penalty·|w|², so that with
     few misses, or a large penalty, the score `offset` stands as it is.
 
-    Args:
-        features: `(N, F)`.
-        missed: `(N,)`, at least one of each.
-        offset: the score to start from, in units of log-odds, `(N,)`.
-        penalty: above 0.
+    `features` are `(N, F)`; `missed`, at least one of each, and `offset`, the score to start from
+    in units of log-odds, are `(N,)`.
 
     Returns:
         The weights `(F,)`; the intercept, which ranks nothing, is left out.

@@ -63,9 +63,7 @@ class Verdict:
 def same_ranking(outputs: int, decision_threshold: float | None) -> bool:
     """Whether `SAME_RANKING` is true: two classes, and no passed image with p above 0.5.
 
-    Args:
-        outputs: of the network.
-        decision_threshold: on `p`; None = the largest output decides.
+    Without a `decision_threshold` on `p` the largest output decides.
     """
     return outputs <= 2 and (decision_threshold is None or decision_threshold <= 0.5)
 

@@ -59,10 +59,8 @@ class OnnxGuard(Inspector):
 def load_onnx_guard(folder: Path, *, threads: int = 0, verify: bool = True) -> OnnxGuard:
     """Load the ONNX graph of a guard.
 
-    Args:
-        folder: that `guard export --onnx` wrote.
-        threads: of one pass; all cores when 0.
-        verify: refuse a folder that is not as it was exported, or numbers that are not.
+    All cores take part in a pass where `threads` is 0. `verify` refuses a folder that is not as it
+    was exported, or numbers that are not.
 
     Raises:
         GuardRefused: files, policy, or what the golden vectors give differ.

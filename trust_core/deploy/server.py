@@ -44,9 +44,8 @@ GRACE_SECONDS = 30  # that what has begun may take to end, when the server is st
 class RequestLimits:
     """What the server takes.
 
-    Attributes:
-        queue: images that may wait or be in work; more are refused with 503.
-        bytes: of a request.
+    So many images may wait or be in work in the `queue`, more are refused with 503; `bytes` are of
+    a request.
     """
 
     queue: int = 64

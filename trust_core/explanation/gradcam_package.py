@@ -45,12 +45,8 @@ def package_map(detector: Detector, name: str, pixels: Tensor, layer: str, sign:
     Where the package has a map on the layer's grid, that is taken before its min-max scaling. Its
     full-gradient map exists only at input size and scaled: that one is averaged down to the grid.
 
-    Args:
-        detector: the network.
-        name: a key of `PACKAGE_MAPS`.
-        pixels: `(N, c, H, W)` in [0, 1].
-        layer: the explanation layer.
-        sign: 1 for the evidence for *defective*, −1 for *good*.
+    `name` is a key of `PACKAGE_MAPS`; `pixels` are `(N, c, H, W)` in [0, 1]; `sign` is 1 for the
+    evidence for *defective*, −1 for *good*.
 
     Raises:
         ModelError: the package fails on this network.

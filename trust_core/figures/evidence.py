@@ -68,12 +68,8 @@ def evidence_pixels(
 
     Both sides share one scale. What speaks for *defective* by half of it or more is outlined.
 
-    Args:
-        photo: at the size of the picture.
-        box: what the network saw of it.
-        bits: `(H, W)`.
-        scale: bits at the end of the colours; 0 when there is no evidence at all.
-        truth: the ground-truth mask at that size, if it is to be outlined too.
+    `bits` are `(H, W)`; their `scale` is 0 when there is no evidence at all. `truth`, the true mask
+    at the size of the picture, is outlined too, if it is given.
 
     Returns:
         `(height, width, 3)` of the photograph.

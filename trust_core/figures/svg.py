@@ -61,12 +61,8 @@ class Axis:
 def svg(figure: go.Figure, width: int, alt: str, marks: Record | None = None) -> str:
     """A figure as an `<svg>` element.
 
-    Args:
-        figure: of this package.
-        width: in pixels; the height is the figure's.
-        alt: one sentence that says what it shows.
-        marks: shapes and annotations that take the place of the figure's, as `mark_tradeoff` gives
-            them.
+    The height is the figure's. `marks` are shapes and annotations that take the place of its own,
+    as `mark_tradeoff` gives them.
     """
     content = figure.to_plotly_json()
     layout: dict[str, Any] = content["layout"] | dict(marks or {})

@@ -110,11 +110,8 @@ def mark_tradeoff(
     Of one curve it has the same pieces at every threshold, so that `elements.tracks` can follow
     them. What the marks are is said in the lower right corner, where no curve runs.
 
-    Args:
-        points: the chosen curve.
-        threshold: τ.
-        shift: the curve of threshold shift; `points` itself when that is the indicator.
-        names: annotations that stay, those of the figure.
+    `shift` is `points` itself when that is the indicator; `names` are annotations that stay, those
+    of the figure.
     """
     if not (points.fn and points.tn):
         return {"shapes": [], "annotations": list(names)}

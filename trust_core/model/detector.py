@@ -169,8 +169,7 @@ class Detector:
     def depth_maps(self, pixels: Tensor) -> dict[str, Tensor]:
         """Activations at every depth, without a graph.
 
-        Args:
-            pixels: (N, c, H, W) in [0, 1].
+        Pixels are (N, c, H, W) in [0, 1].
 
         Returns:
             Name of the depth -> (N, C, h, w), what `forward_with_gradients` pools.

@@ -39,11 +39,7 @@ class Convention:
         One output: `± logit`. Two: `logit[defect] - logit[good]`. More: `logsumexp(defect) -
         logsumexp(good)`, which is the log-odds of the softmax mass of the two sides.
 
-        Args:
-            logits: (N, K), before any softmax or sigmoid; (N, K, H, W) gives (N, H, W).
-
-        Returns:
-            (N,) log-odds z.
+        Logits are (N, K), before any softmax or sigmoid; (N, K, H, W) gives (N, H, W).
         """
         if self.outputs == 1:
             return self.sign * logits[:, 0]

@@ -213,10 +213,7 @@ def resized_window(
 ) -> tuple[tuple[int, int], tuple[int, int]]:
     """What a photograph is scaled to, and where the network's window begins in it.
 
-    Args:
-        image: (width, height) of the photograph.
-        network: (H, W) of the network's input.
-        resize: as `Preprocessing.resize`.
+    `image` is (width, height) of the photograph, `network` (H, W) of the input.
 
     Returns:
         (width, height) of the scaled photograph, and (left, top) of the window in it, negative

@@ -52,12 +52,7 @@ OF_THE_QUERY = (
 
 @dataclass(frozen=True)
 class Audit:
-    """A finished audit, read lazily. Nothing is held but the manifest and the open map files.
-
-    Attributes:
-        folder: where it lies.
-        manifest: `manifest.json`.
-    """
+    """A finished audit, read lazily. Nothing is held but the manifest and the open map files."""
 
     folder: Path
     manifest: Manifest

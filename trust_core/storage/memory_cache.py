@@ -26,8 +26,7 @@ class MemoryCache:
 
     Threads that ask for the same at once compute it once. Nobody writes to what is in it.
 
-    Args:
-        limit: bytes; the last result stays even when it is larger.
+    The last result stays even when it is larger than the `limit`, in bytes.
     """
 
     def __init__(self, limit: int) -> None:

@@ -16,12 +16,9 @@ INTERVAL = 0.5  # seconds from one writing to the next
 class Progress:
     """How far a computation is.
 
-    Attributes:
-        done: images (or steps, or passes) finished, those of an earlier run included.
-        total: images in all; 0 while unknown.
-        seconds: since this run started.
-        rate: images a second in this run; 0 while unknown.
-        pid: the process that computes.
+    Of `total` images (or steps, or passes), 0 while unknown, so many are `done`, those of an
+    earlier run included; `seconds` and `rate`, images a second, are of this run, in the process
+    `pid`.
     """
 
     done: int = 0
@@ -39,8 +36,7 @@ class Progress:
 def stopwatch(begun: int = 0) -> Callable[[int, int], Progress]:
     """Start the time; the function that comes back makes progress of what is `done` of a `total`.
 
-    Args:
-        begun: what an earlier run had done, which is no speed of this one.
+    What an earlier run had `begun` is no speed of this one.
     """
     start = time.monotonic()
 

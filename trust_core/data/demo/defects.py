@@ -25,12 +25,8 @@ def draw(
 ) -> Field:
     """Profile `(n, n)` of one defect.
 
-    Args:
-        kind: a key of `DEFECTS`.
-        rng: what its form follows from.
-        n: height and width of the canvas.
-        centre: (y, x) in pixels.
-        size: from 0 (smallest) to 1 (largest).
+    `kind` is a key of `DEFECTS`; `n` is height and width of the canvas, `centre` (y, x) in pixels,
+    and `size` from 0 (smallest) to 1 (largest).
     """
     profile = DEFECTS[kind](rng, n, centre, size).astype(np.float32)
     profile /= np.abs(profile).max()

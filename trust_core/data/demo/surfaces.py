@@ -131,13 +131,8 @@ def generate(
     The folder appears complete or not at all. One of the same settings is left as it is; an older
     one of other settings is replaced.
 
-    Args:
-        destination: the data set's folder, to be made.
-        seed: the series of parts.
-        parts: how many, about half of them defective.
-        photos: photographs a part.
-        size: height and width of a photograph in pixels.
-        train: the role of so many parts, the first ones, is train; the others keep theirs.
+    `seed` is the series of parts, about half of which are defective. The role of the first `train`
+    of them is train; the others keep theirs.
 
     Returns:
         `destination`, with `samples.csv` (path, label, mask, group, split, kind) inside.

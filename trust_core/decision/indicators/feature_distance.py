@@ -100,11 +100,8 @@ def mahalanobis_distance(images: FeatureRows, reference: FeatureRows) -> Floats:
 class FeatureCloud:
     """Mean and shrunk covariance of references, by its axes.
 
-    Attributes:
-        centre: `(F,)`.
-        axes: principal axes of the references, `(A, F)`.
-        inside: variance along each, `(A,)`.
-        floor: variance in every other direction.
+    `centre` is `(F,)`; `axes` are the principal ones, `(A, F)`, with the variance along each in
+    `inside`, `(A,)`, and `floor` that in every other direction.
     """
 
     centre: Floats

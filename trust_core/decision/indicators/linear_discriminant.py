@@ -23,9 +23,7 @@ def linear_discriminant(features: Floats, defective: Labels) -> tuple[Floats, fl
     the F x F matrix, which takes a minute to solve at a last layer's F = 3,840, is formed only
     where F < N; else what is solved is N x N, by the identity of Woodbury.
 
-    Args:
-        features: `(N, F)`.
-        defective: `(N,)`, at least one of each.
+    `features` are `(N, F)`; `defective` is `(N,)`, at least one of each.
 
     Returns:
         Weights `(F,)` and the intercept that makes `features @ weights + intercept` log-odds.
@@ -40,10 +38,8 @@ def linear_discriminants(
 
     Where F < N the scatter of each fold and class is computed once, and added up for every fit.
 
-    Args:
-        features: `(N, F)`.
-        defective: `(N,)`; at least one of each is left without any fold.
-        fold: `(N,)`, from 0; -1 where an image is never left out.
+    `features` are `(N, F)`, `defective` and `fold` `(N,)`; at least one of each is left without any
+    fold. Folds count from 0; -1 where an image is never left out.
     """
     left_out = range(int(fold.max()) + 2)  # the last one is no fold
     if features.shape[1] >= len(features):

@@ -116,11 +116,8 @@ def fit_activations(
 ) -> Probes | None:
     """Fit probes to pooled activations, and score the passed images.
 
-    Args:
-        activations: `(S, D)`, row for row as `samples`.
-        samples: `outcome`, `label`, `role`, `log_odds` and `group` of each image.
-        layers: name of each depth.
-        widths: pooled numbers of each depth.
+    `activations` are `(S, D)`, row for row as `samples`, of which it takes `outcome`, `label`,
+    `role`, `log_odds` and `group`; `widths` are the pooled numbers of each depth.
 
     Returns:
         None where `tune` has too few groups to fit to.

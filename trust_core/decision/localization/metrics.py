@@ -47,13 +47,8 @@ SIZES = (
 class Masks:
     """Predicted against true masks at one threshold, in pixels of the true mask; each `(N,)`.
 
-    Attributes:
-        predicted: |P|.
-        overlap: |P∩G|.
-        true: |G|.
-        area: pixels of the picture.
-        defective: labels.
-        codes: groups as numbers, of `bootstrap.group_codes`.
+    `predicted` is |P|, `overlap` |P∩G|, `true` |G|; `area` are the pixels of the picture, `codes`
+    groups as numbers, of `bootstrap.group_codes`.
     """
 
     predicted: Counts
@@ -164,10 +159,8 @@ def count_pixels(
 ) -> npt.NDArray[np.int32]:
     """|P| and |P∩G| of one image at every threshold; P = `values` ≥ threshold.
 
-    Args:
-        values: a map at the size of the true mask, `(H, W)`.
-        truth: the true mask, `(H, W)`.
-        thresholds: ascending, `(K,)`.
+    `values`, a map at the size of the true mask, and `truth` are `(H, W)`; thresholds ascend,
+    `(K,)`.
 
     Returns:
         `(2, K)`.

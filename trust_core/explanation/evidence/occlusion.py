@@ -304,11 +304,8 @@ def gradient_times_difference(
 ) -> Tensor:
     """Σ over each window of gradient times difference: (R, C) bits, float64.
 
-    Args:
-        gradient: (c, H, W).
-        blocks: what windows differ by from what takes their place.
-        rows: first rows of the windows, (R,).
-        columns: first columns, (C,).
+    `gradient` is (c, H, W); `blocks` are what windows differ by from what takes their place;
+    `rows`, (R,), and `columns`, (C,), are where they begin.
     """
     found = torch.empty(len(rows), len(columns), dtype=torch.float64)
     for block in blocks:

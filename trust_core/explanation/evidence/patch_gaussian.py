@@ -291,12 +291,8 @@ def fit_patch_gaussian(
 ) -> PatchGaussian:
     """Fit the Gaussian to patches at random places, equally many of each image.
 
-    Args:
-        images: (c, H, W) in [0, 1] each; sizes may differ.
-        window: k.
-        pad: width of the surroundings.
-        patches: number of patches in all.
-        seed: of their places.
+    `images` are (c, H, W) in [0, 1] each; sizes may differ. `patches` are so many in all, for a
+    window of side k with `pad` pixels of surroundings.
 
     Raises:
         SettingsError: no images, or a patch is larger than an image.

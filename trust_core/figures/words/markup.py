@@ -16,9 +16,7 @@ def escape_markdown(text: str) -> str:
 def bold_numbers(sentence: str, names: Sequence[str] = ()) -> str:
     """The sentence as HTML, escaped, its numbers in bold.
 
-    Args:
-        sentence: plain text.
-        names: of its numbers in their order, by which a page finds those that move; "" for none.
+    By the `names` of its numbers, in their order, a page finds those that move; "" for none.
     """
     pieces = NUMBER.split(sentence)
     named = dict(zip(range(1, len(pieces), 2), names, strict=False))
@@ -49,10 +47,8 @@ def table(
 ) -> str:
     """A table as HTML; what it is given is HTML already.
 
-    Args:
-        kind: its CSS class.
-        rows: CSS class, name and cells of each.
-        heads: over name and cells; none at all when there are none.
+    `kind` is its CSS class; rows are CSS class, name and cells of each; `heads` stand over name and
+    cells.
     """
     head = "".join(f'<th scope="col">{text}</th>' for text in heads)
     body = "".join(

@@ -154,12 +154,7 @@ def plan_sentence(demand: Demand, have: int) -> str:
 
 
 def line_sentence(option: str, values: LineValues) -> str:
-    """What a threshold does to the line.
-
-    Args:
-        option: a key of `OPTION_NAMES`.
-        values: of `line_costs.audit_on_the_line`.
-    """
+    """What a threshold does to the line."""
     before, after, again = (
         values[name].value for name in ("escapes_before", "escapes_after", "reinspections")
     )

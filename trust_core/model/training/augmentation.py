@@ -37,12 +37,8 @@ def close_ups(pixels: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
     A marked pixel, or any pixel of an image without a mark, comes to lie in the middle half of its
     window, as far as the border allows.
 
-    Args:
-        pixels: (N, c, H, W).
-        masks: (N, 1, H, W) 0 or 1.
-
-    Returns:
-        (N, c, H/2, W/2) and (N, 1, H/2, W/2).
+    `pixels` are (N, c, H, W), `masks` (N, 1, H, W) 0 or 1; both come back at half the height and
+    width.
     """
     count, _, height, width = pixels.shape
     chance = torch.rand(count, height * width)

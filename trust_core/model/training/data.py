@@ -177,11 +177,8 @@ def order(
     A part that was photographed thirty times weighs as much as one photographed once. Systematic
     sampling: an image that is due 1.4 times comes once or twice, never not at all.
 
-    Args:
-        table: as in `TrainingData`.
-        count: number of images to show.
-        seed: of the run, and the epoch.
-        places: leave out images whose defect's place is not known.
+    `table` is as in `TrainingData`; with `places`, images whose defect's place is not known are
+    left out.
 
     Returns:
         (count,) rows of the table.

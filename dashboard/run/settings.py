@@ -8,7 +8,7 @@ from trust_core.audit.options import OPTIONS, Option, find, plain_choices
 from trust_core.audit.settings import AuditSettings
 from trust_core.errors import TrustError
 from trust_core.explanation.cams import AGNOSTIC, SPECIFIC
-from trust_core.explanation.forms import EVIDENCE_FORM
+from trust_core.explanation.map_forms import EVIDENCE_FORM
 from trust_core.model.facts import ModelFacts
 from trust_core.model.preprocessing import Preprocessing
 

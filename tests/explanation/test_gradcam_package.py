@@ -12,8 +12,8 @@ from torch import nn
 from tests.explanation.networks import FunctionalReLU, TinyResNet, Tokens, make
 from trust_core.errors import ModelError, SettingsError
 from trust_core.explanation.cams import SPECIFIC
-from trust_core.explanation.forms import PACKAGE_MAPS
 from trust_core.explanation.gradcam_package import package_map
+from trust_core.explanation.map_forms import PACKAGE_MAPS
 from trust_core.model.detector import Detector
 
 SHARED_FORMS = sorted(set(SPECIFIC) & set(PACKAGE_MAPS))

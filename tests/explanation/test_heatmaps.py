@@ -10,8 +10,8 @@ from hypothesis.extra import numpy as hnp
 from tests.explanation.networks import TinyResNet, make
 from trust_core.errors import SettingsError
 from trust_core.explanation.cams import AGNOSTIC, SPECIFIC
-from trust_core.explanation.forms import check_forms, map_names
 from trust_core.explanation.heatmaps import heatmaps, round_maps
+from trust_core.explanation.map_forms import check_forms, map_names
 
 
 def test_names_are_plain_for_the_first_form_and_prefixed_for_further_ones():

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trust_core.errors import SettingsError
-from trust_core.explanation.forms import PACKAGE_MAPS, PREFIX
+from trust_core.explanation.map_forms import PACKAGE_MAPS, PREFIX
 from trust_core.storage.audit_files import Audit
 
 if TYPE_CHECKING:  # brings PyTorch, which who shows a check has no use for

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from trust_core.audit.decode import Batch
 from trust_core.audit.settings import AuditSettings
-from trust_core.explanation.evidence.heatmaps import evidence_maps
+from trust_core.explanation.evidence.evidence_maps import evidence_maps
 from trust_core.explanation.evidence.patch_gaussian import PatchGaussian
 from trust_core.explanation.heatmaps import heatmaps, round_maps
 from trust_core.explanation.overlap import NOT_FINITE, SCORED, mask_cells, overlap_of

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 
 from trust_core.errors import SettingsError
-from trust_core.explanation.forms import EVIDENCE_FORM, check_forms, map_names
+from trust_core.explanation.map_forms import EVIDENCE_FORM, check_forms, map_names
 from trust_core.explanation.overlap import DEFAULT_MASK, check_mask_rule
 from trust_core.explanation.perturbation import DIRECTIONS
 from trust_core.model.facts import PRECISION_NAMES

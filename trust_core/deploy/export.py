@@ -17,7 +17,7 @@ from trust_core.decision.certificate import Demand, check_share
 from trust_core.decision.curves import scored
 from trust_core.decision.indicators.stored import Material
 from trust_core.decision.tuning.autotune import tune_overlaps
-from trust_core.deploy.check import (
+from trust_core.deploy.golden import (
     EXPECTED_INDICATOR,
     PIXELS,
     POLICY_ENTRY,
@@ -56,9 +56,9 @@ from trust_core.deploy.policy import (
 from trust_core.deploy.readme import readme
 from trust_core.deploy.reference import line_reference, save_reference
 from trust_core.errors import DataError, ModelError, StoreError, UnreadableImage
+from trust_core.explanation.evidence.evidence_maps import evidence_window
 from trust_core.explanation.evidence.fit import UNSEALED_ROLES, audit_patch_gaussian
-from trust_core.explanation.evidence.heatmaps import evidence_window
-from trust_core.explanation.forms import EVIDENCE_FORM, map_forms
+from trust_core.explanation.map_forms import EVIDENCE_FORM, map_forms
 from trust_core.model.detector import Detector
 from trust_core.model.onnx import copy_as_one_file
 from trust_core.model.open import open_detector

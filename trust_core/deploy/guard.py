@@ -20,7 +20,7 @@ from trust_core.audit.engine import fitting_batch
 from trust_core.audit.score import map_key
 from trust_core.audit.settings import AuditSettings
 from trust_core.decision.tradeoff import Floats
-from trust_core.deploy.check import file_differences, golden_differences, read_golden
+from trust_core.deploy.golden import file_differences, golden_differences, read_golden
 from trust_core.deploy.indicators import score_parts
 from trust_core.deploy.inspection import Answers, Arrays, Inspector, Maps
 from trust_core.deploy.measure import INPUT_GRADIENT, MAPS, Measurement, measure
@@ -35,8 +35,8 @@ from trust_core.errors import (
     StoreError,
     TrustError,
 )
+from trust_core.explanation.evidence.evidence_maps import evidence_window
 from trust_core.explanation.evidence.fit import load_patch_gaussian
-from trust_core.explanation.evidence.heatmaps import evidence_window
 from trust_core.explanation.evidence.patch_gaussian import PatchGaussian
 from trust_core.explanation.overlap import NOT_FINITE, SCORED
 from trust_core.model.detector import Detector

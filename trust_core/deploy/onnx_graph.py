@@ -28,8 +28,8 @@ from trust_core.deploy.onnx_backward import with_backward
 from trust_core.deploy.policy import Policy
 from trust_core.errors import ModelError
 from trust_core.explanation.cams import AGNOSTIC, SPECIFIC
-from trust_core.explanation.forms import map_names
 from trust_core.explanation.heatmaps import round_maps
+from trust_core.explanation.map_forms import map_names
 from trust_core.explanation.overlap import mask_cells, mask_of
 from trust_core.explanation.perturbation import one_channel_for_grey, perturb
 from trust_core.explanation.uncertainty import FLIPS as FLIP_AXES

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from trust_core.deploy.check import (
+from trust_core.deploy.golden import (
     EXPECTED_INDICATOR,
     differences,
     file_differences,

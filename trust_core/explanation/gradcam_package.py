@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from trust_core.errors import ModelError, first_line
-from trust_core.explanation.forms import FULLGRAD, PACKAGE_MAPS
+from trust_core.explanation.map_forms import FULLGRAD, PACKAGE_MAPS
 from trust_core.model.detector import Detector
 
 

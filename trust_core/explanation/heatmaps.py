@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from trust_core.explanation.cams import AGNOSTIC, SPECIFIC, MapFunction
-from trust_core.explanation.forms import EVIDENCE_FORM, PREFIX, map_names
 from trust_core.explanation.gradcam_package import package_map
+from trust_core.explanation.map_forms import EVIDENCE_FORM, PREFIX, map_names
 from trust_core.model.detector import Detector, Response
 
 

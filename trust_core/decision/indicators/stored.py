@@ -36,8 +36,8 @@ from trust_core.decision.indicators.feature_distance import (
 from trust_core.decision.indicators.probes import PROBES, Probes, combined, fit_probes
 from trust_core.decision.tradeoff import Counts, Floats
 from trust_core.decision.verdict import LEAST_GROUPS
-from trust_core.explanation.evidence.heatmaps import concentration
-from trust_core.explanation.forms import EVIDENCE_FORM
+from trust_core.explanation.evidence.evidence_maps import concentration
+from trust_core.explanation.map_forms import EVIDENCE_FORM
 from trust_core.explanation.overlap import iou, mask_of
 from trust_core.registry import Registry
 from trust_core.storage.audit_files import FEATURES, INDICATORS, SAMPLES, SCORES, Audit

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from trust_core.data.samples import Dataset
 from trust_core.errors import DataError, StoreError, UnreadableImage
-from trust_core.explanation.evidence.heatmaps import PAD, evidence_window
+from trust_core.explanation.evidence.evidence_maps import PAD, evidence_window
 from trust_core.explanation.evidence.patch_gaussian import PatchGaussian, fit_patch_gaussian
 from trust_core.model.preprocessing import Preprocessing
 from trust_core.storage.atomic import replacing

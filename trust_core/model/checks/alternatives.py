@@ -18,7 +18,7 @@ from trust_core.model.checks.batchnorm import norm_mismatch
 from trust_core.model.checks.sample_images import sample_images
 from trust_core.model.detector import Detector
 from trust_core.model.recognition.architectures import IMAGENET_MEAN, IMAGENET_STD
-from trust_core.model.recognition.match import Miss, fit
+from trust_core.model.recognition.match import Miss, fit_architecture
 from trust_core.model.recognition.recognise import fill
 
 CLEARLY_BETTER = 0.7  # of the mismatch; the right settings gave 0.55 or less where it was tried
@@ -135,7 +135,7 @@ def _other_architectures(detector: Detector) -> Iterator[tuple[Message, Detector
     shapes = {key: tuple(tensor.shape) for key, tensor in state.items()}
     for name in detector.alternatives:
         other = copy(detector)
-        found = fit(name, shapes, detector.preprocessing.size)
+        found = fit_architecture(name, shapes, detector.preprocessing.size)
         if isinstance(found, Miss):
             continue  # it can be built for another input size only
         other.module = fill(found, state)

@@ -32,7 +32,7 @@ from trust_core.model.recognition.heads import (
     head_notes,
     other_functions,
 )
-from trust_core.model.recognition.layouts import Layout, has_heads, read_layout
+from trust_core.model.recognition.key_names import Layout, has_heads, read_layout
 from trust_core.model.recognition.match import ArchitectureFit, Miss, fit_architecture
 from trust_core.model.recognition.transformers_names import timm_names
 

@@ -16,9 +16,9 @@ from trust_core.decision.curves import scored
 from trust_core.decision.tuning.autotune import autotune
 from trust_core.errors import DataError, SettingsError
 from trust_core.explanation.evidence import fit
+from trust_core.explanation.evidence.evidence_maps import concentration, evidence_maps
 from trust_core.explanation.evidence.fit import as_pixels, audit_patch_gaussian, fit_to_files
 from trust_core.explanation.evidence.forms import evidence
-from trust_core.explanation.evidence.heatmaps import concentration, evidence_maps
 from trust_core.explanation.heatmaps import heatmaps
 from trust_core.explanation.overlap import overlap, to_comparison_grid
 from trust_core.model.preprocessing import Preprocessing

@@ -13,7 +13,6 @@ from trust_core.decision.certify import ChosenIndicator, indicator_to_certify
 from trust_core.decision.compare_audits import (
     CHANGES,
     RELABELLED,
-    OutcomeComparison,
     compare_outcomes,
 )
 from trust_core.decision.journal import SEALED, closed_seals
@@ -107,6 +106,4 @@ def _changed_parts(audit: Audit, other: Audit, changed: pd.DataFrame) -> None:
     )
 
 
-@st.cache_data(max_entries=8, show_spinner=False, hash_funcs=BY_KEY)
-def _compared(audit: Audit, other: Audit, roles: tuple[str, ...]) -> OutcomeComparison:
-    return compare_outcomes(audit, other, roles)
+_compared = st.cache_data(max_entries=8, show_spinner=False, hash_funcs=BY_KEY)(compare_outcomes)

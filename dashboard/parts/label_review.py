@@ -17,7 +17,6 @@ from dashboard.shell import show_finding
 from trust_core.decision.journal import disputes
 from trust_core.decision.label_review import (
     LabelledResult,
-    Recount,
     corrected_ids,
     corrected_table,
     labels_to_check,
@@ -154,8 +153,6 @@ def _to_check(audit: Audit, point: OperatingPoint) -> None:
 
 
 _doubts = st.cache_data(max_entries=16, show_spinner=False, hash_funcs=BY_KEY)(labels_to_check)
-
-
-@st.cache_data(max_entries=16, show_spinner="Recounting ...", hash_funcs=BY_KEY)
-def _recounted(audit: Audit, point: OperatingPoint, wrong: tuple[str, ...]) -> Recount:
-    return recount(audit, point, wrong)
+_recounted = st.cache_data(max_entries=16, show_spinner="Recounting ...", hash_funcs=BY_KEY)(
+    recount
+)

@@ -65,7 +65,7 @@ def copies_across_splits(samples: pd.DataFrame) -> str:
     )
 
 
-def near_duplicates(dataset: Dataset, most: int = MOST_LOOKED_AT) -> NearDuplicates:
+def near_duplicates(dataset: Dataset) -> NearDuplicates:
     """Pictures of different roles and groups that are nearly the same one.
 
     A fingerprint is the picture at `SIDE` x `SIDE`, grey, without what is smooth and without what
@@ -74,7 +74,7 @@ def near_duplicates(dataset: Dataset, most: int = MOST_LOOKED_AT) -> NearDuplica
     """
     samples = dataset.samples.sort_values("path")
     by_role = [part for role in ROLES if len(part := samples[samples["role"] == role])]
-    chosen = pd.concat([part.iloc[:: max(1, -(-len(part) // most))] for part in by_role])
+    chosen = pd.concat([part.iloc[:: max(1, -(-len(part) // MOST_LOOKED_AT))] for part in by_role])
     total = len(samples)
     if len(by_role) < 2 or len(chosen) < FEWEST:
         return NearDuplicates((), 0, total, "")

@@ -51,9 +51,9 @@ def share_axis(title: str) -> Layout:
     }
 
 
-def bare_axis(texts: Sequence[str], title: str = "") -> Layout:
+def bare_axis(texts: Sequence[str]) -> Layout:
     """An axis of rows or columns, numbered from 0, with a text each; no lines, no zoom."""
-    return _axis(title) | {
+    return _axis("") | {
         "tickvals": list(range(len(texts))),
         "ticktext": list(texts),
         "range": [-0.5, len(texts) - 0.5],

@@ -154,20 +154,14 @@ METRICS: dict[
 MEANS = ("seg_miou", "pooled_miou")  # the others are shares of images
 
 
-def count_pixels(
-    values: npt.NDArray[np.float32], truth: Flags, thresholds: Floats = THRESHOLDS
-) -> npt.NDArray[np.int32]:
-    """|P| and |P∩G| of one image at every threshold; P = `values` ≥ threshold.
+def count_pixels(values: npt.NDArray[np.float32], truth: Flags) -> npt.NDArray[np.int32]:
+    """|P| and |P∩G| of one image at each of `THRESHOLDS`, `(2, K)`; P = `values` ≥ threshold.
 
-    `values`, a map at the size of the true mask, and `truth` are `(H, W)`; thresholds ascend,
-    `(K,)`.
-
-    Returns:
-        `(2, K)`.
+    `values`, a map at the size of the true mask, and `truth` are `(H, W)`.
     """
-    reached = np.searchsorted(thresholds.astype(np.float32), values.ravel(), side="right")
+    reached = np.searchsorted(THRESHOLDS.astype(np.float32), values.ravel(), side="right")
     counts = [
-        np.bincount(levels, minlength=len(thresholds) + 1)[::-1].cumsum()[::-1][1:]
+        np.bincount(levels, minlength=len(THRESHOLDS) + 1)[::-1].cumsum()[::-1][1:]
         for levels in (reached, reached[truth.ravel()])
     ]
     return np.stack(counts).astype(np.int32)

@@ -37,7 +37,7 @@ class Recipe:
     mask: str
 
 
-def recipes_of(manifest: Manifest, rules: Sequence[str] = MASK_RULES) -> tuple[Recipe, ...]:
+def recipes_of(manifest: Manifest) -> tuple[Recipe, ...]:
     """Every recipe that the kept maps allow; the audit's own mask rule comes first."""
     settings = manifest.settings
     layers = dict.fromkeys(entry.layer for entry in manifest.maps)
@@ -46,7 +46,7 @@ def recipes_of(manifest: Manifest, rules: Sequence[str] = MASK_RULES) -> tuple[R
         for layer in layers
         for specific in settings.specific
         for agnostic in settings.agnostic
-        for rule in dict.fromkeys((manifest.mask, *rules))
+        for rule in dict.fromkeys((manifest.mask, *MASK_RULES))
     )
 
 

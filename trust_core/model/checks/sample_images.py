@@ -95,7 +95,7 @@ def previews(detector: Detector, dataset: Dataset, each: int = PREVIEWS) -> list
     ]
 
 
-def mask_previews(dataset: Dataset, most: int = PREVIEWS) -> list[MaskPreview]:
+def mask_previews(dataset: Dataset) -> list[MaskPreview]:
     """What the masks of a few defective images mark, to be confirmed by eye; no sealed role.
 
     Those whose masks cannot be read are left out.
@@ -104,7 +104,7 @@ def mask_previews(dataset: Dataset, most: int = PREVIEWS) -> list[MaskPreview]:
     rows = samples[(samples["label"] == 1) & (samples["mask_path"] != "")]
     rows = rows[rows["role"].isin(OPEN_ROLES)].set_index("path")
     found = []
-    for path in _evenly(rows.index.tolist(), most):
+    for path in _evenly(rows.index.tolist(), PREVIEWS):
         with suppress(UnreadableImage):
             mask = Image.fromarray(read_masks(dataset.root, rows.at[path, "mask_path"]))
             picture = read_image(dataset.root / path).convert("RGB")

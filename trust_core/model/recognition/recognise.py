@@ -267,8 +267,12 @@ def _nothing_fits(
     unclear = [miss for miss in misses if miss.head]
     for miss in sorted(unclear, key=lambda each: not each.name.startswith("torchvision/"))[:1]:
         assert miss.head is not None
-        text = "{file} is {name} with a head of its own: {head}"
-        message = Message(text, file=path.name, name=miss.name, head=miss.head.reason)
+        message = Message(
+            "{file} is {name} with a head of its own: {head}",
+            file=path.name,
+            name=miss.name,
+            head=miss.head.reason,
+        )
         return ModelError(message, miss.head.choices)
     if arch:
         refusal = f"{path.name} does not hold the weights of {arch}"

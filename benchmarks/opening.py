@@ -119,7 +119,7 @@ def _drop(page: Page, url: str, file: Path) -> float:
     """From the drop of a file to the name of its architecture on the page."""
     page.goto(f"{url}/run")
     settled(page, SLOWEST)
-    name = page.get_by_text("Recognised as")
+    name = page.get_by_text("Recognised as", exact=True)
     name.wait_for(state="hidden")
     began = time.perf_counter()
     page.locator(".st-key-step-model input[type=file]").set_input_files(file)

@@ -216,7 +216,7 @@ def test_layers_with_names_that_leave_no_question(layers):
         ),
         (
             lambda: resnet(nn.utils.parametrizations.weight_norm(nn.Linear(512, 2))),
-            "is no linear, BatchNorm, LayerNorm or PReLU layer",
+            "is no linear, batch norm, layer norm or PReLU layer",
         ),
         (
             lambda: Named(a=nn.Linear(512, 8), b=nn.LayerNorm(8), c=nn.Linear(8, 2)),

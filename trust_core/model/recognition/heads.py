@@ -317,7 +317,7 @@ def _layer(name: str, weights: Mapping[str, tuple[int, ...]]) -> HeadLayer:
                 "{} has one weight a feature, as a PReLU, an RMSNorm or a LayerNorm without bias",
                 name,
             )
-    raise _UnclearError("{} is no linear, BatchNorm, LayerNorm or PReLU layer", name)
+    raise _UnclearError("{} is no linear, batch norm, layer norm or PReLU layer", name)
 
 
 def _by_number(parts: Parts) -> list[HeadLayer]:

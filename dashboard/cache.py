@@ -11,6 +11,7 @@ from typing import Any, ParamSpec, TypeVar
 import pandas as pd
 import streamlit as st
 
+from trust_core.audit.subject import Subject
 from trust_core.data.samples import Dataset
 from trust_core.sandbox import GIBIBYTE, OPENING, GivenUp, Limits, Sandbox
 from trust_core.storage.audit_files import Audit
@@ -51,9 +52,14 @@ def data_key(data: Dataset) -> str:
     return hashlib.sha256(rows).hexdigest()
 
 
+def subject_key(subject: Subject) -> str:
+    """Changes when the model file, what is said of it, or the data set does."""
+    return f"{subject.model}\n{subject.options}\n{subject.state}"
+
+
 # Of `st.cache_data` and `st.cache_resource`: an audit is another one when its key is.
 BY_KEY: Keys = {Audit: attrgetter("key")}
-KEYS: Keys = {**BY_KEY, type(Path()): file_key, Dataset: data_key}
+KEYS: Keys = {**BY_KEY, type(Path()): file_key, Dataset: data_key, Subject: subject_key}
 
 
 def opening(file: Path) -> Limits:

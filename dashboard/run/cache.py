@@ -24,6 +24,7 @@ from trust_core.data.duplicates import MOST_LOOKED_AT
 from trust_core.data.files import list_files
 from trust_core.data.roles import ROLES
 from trust_core.data.samples import Dataset
+from trust_core.errors import TrustError
 from trust_core.model.facts import ModelFacts, ModelOptions
 from trust_core.sandbox import GIBIBYTE, OPENING, Limits
 
@@ -31,6 +32,7 @@ from trust_core.sandbox import GIBIBYTE, OPENING, Limits
 A_FILE, A_BYTE, A_MEGABYTE = 0.001, 1e-8, 0.1  # listed; hashed; unpacked
 A_PICTURE, A_PASS = 0.5, 4.0  # decoded; decoded and put through a network several times
 LOOKED_AT, TRIED, COMPARED = 10, 32, 100  # pictures of a look, a trial, a comparison
+SIZES = 10  # and normalisations, that a trial is made with
 SAMPLE_IMAGES = "trust_core.model.checks.sample_images"
 
 
@@ -97,8 +99,23 @@ def unpack(archive: Path) -> Path:
 
 
 def store_model(upload: BinaryIO, name: str) -> Path:
-    """Write an uploaded model to disk, as `uploads.store_model`; a zip goes to the sandbox."""
-    return uploads.store_model(upload, name, _extract)
+    """Write an uploaded model to disk, as `uploads.store_model`; a zip goes to the sandbox.
+
+    Raises:
+        TrustError: also where the file cannot be opened at all; it is deleted then. One that is
+            only not recognised stays, for its architecture can be named.
+    """
+    path = uploads.store_model(upload, name, _extract)
+    try:
+        facts(path)
+    except TrustError:
+        try:
+            check = "trust_core.model.open:check_file"
+            SANDBOX.call(check, path, what=path.name, limits=opening(path))
+        except TrustError:
+            uploads.remove(path)
+            raise
+    return path
 
 
 def _extract(archive: Path, folder: Path, size: archives.UnpackLimits) -> Path:

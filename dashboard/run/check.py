@@ -3,15 +3,16 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from dashboard import shell
-from dashboard.cache import LOOKS, SANDBOX, remembered
+from dashboard.cache import LOOKS, SANDBOX, remembered, subject_key
+from dashboard.placeholder import placeholder
 from dashboard.run import cache, form
-from dashboard.run.cache import SAMPLE_IMAGES
+from dashboard.run.cache import COMPARED, LOOKED_AT, SAMPLE_IMAGES, SIZES, TRIED
 from dashboard.run.files import choose_table
 from dashboard.run.model import bullets, meaning
 from dashboard.run.settings import choose_input
@@ -22,7 +23,7 @@ from trust_core.data.duplicates import NearDuplicates
 from trust_core.data.samples import Dataset
 from trust_core.errors import TrustError
 from trust_core.figures.words.numbers import count, counted, of, percent
-from trust_core.model.checks.findings import Expectation, MaskPreview, Preflight, Preview
+from trust_core.model.checks.findings import Expectation, MaskLook, Preflight, Preview
 from trust_core.model.facts import ModelFacts, ModelOptions
 from trust_core.model.outputs import Convention
 
@@ -77,7 +78,8 @@ def check(path: Path, facts: ModelFacts, data: Dataset, settings: AuditSettings)
     with seen:
         try:
             options, expect = form.model_options(facts), form.value(EXPECT)
-            found = _look(path, options, settings, data)
+            subject = cache.subject(path, options, data)
+            found, identity = _look(subject), _identity(subject, settings)
         except TrustError as problem:
             shell.show_error(problem)
             return None
@@ -87,23 +89,27 @@ def check(path: Path, facts: ModelFacts, data: Dataset, settings: AuditSettings)
             _row(label, [picture for picture in found.previews if picture.label == label])
         _masks(data)
         place = st.container(key="told")
-    subject = cache.subject(path, options, data)
-    return Check(subject, options, found.identity, found.convention, expect, place)
+    return Check(subject, options, identity, found.convention, expect, place)
 
 
 def show_findings(checked: Check, data: Dataset, settings: AuditSettings) -> None:
     """Say what more images have shown. Drawn last, because it takes longest."""
-    with checked.place, shell.errors_shown():
-        strengths = len(settings.strengths) - 1
-        found = _preflight(checked.identity, strengths, checked.subject)
+    subject = checked.subject
+    with checked.place:
+        fill = placeholder("findings", subject_key(subject), "Running some images …")
+    with fill(), shell.errors_shown():
+        found = _preflight(subject)
         bullets(found.warnings, "warnings")
         if found.inverted:
             st.caption(_other_way_round(checked.convention, found.counts))
-        bullets(found.findings)
+        bullets([*found.findings, found.pace(len(settings.strengths) - 1)])
+        late = st.container()  # tried last: it takes longest
         _near_duplicates(data)
         if checked.expect:  # the user's own predictions: is it really the same detector?
-            result = _expectation(checked.identity, checked.expect, checked.subject)
+            result = _expectation(subject, checked.expect)
             bullets([result.sentence], "notes" if result.agrees else "warnings")
+        with late:
+            bullets(_fits(subject, found), "warnings")
 
 
 def _other_way_round(convention: Convention, counts: Mapping[str, int]) -> str:
@@ -116,27 +122,34 @@ def _other_way_round(convention: Convention, counts: Mapping[str, int]) -> str:
 
 
 @remembered(16, "Opening the model and a few images …")
-def _look(path: Path, options: ModelOptions, settings: AuditSettings, data: Dataset) -> Look:
-    function, subject = f"{LOOKS}:look", cache.subject(path, options, data)
-    limits = cache.working(path, cache.LOOKED_AT)
-    return cast(Look, SANDBOX.call(function, subject, settings, what=path.name, limits=limits))
+def _look(subject: Subject) -> Look:
+    return cast(Look, _ask("look", LOOKED_AT, subject))
 
 
-@remembered(16, "Running some images …")
-def _preflight(identity: Identity, strengths: int, _subject: Subject) -> Preflight:
-    function, model = f"{LOOKS}:trial", _subject.model
-    limits = cache.working(model, cache.TRIED)
-    return cast(
-        Preflight, SANDBOX.call(function, _subject, strengths, what=model.name, limits=limits)
-    )
+@remembered(64)
+def _identity(subject: Subject, settings: AuditSettings) -> Identity:
+    return cast(Identity, _ask("identity", LOOKED_AT, subject, settings))
+
+
+@remembered(16)
+def _preflight(subject: Subject) -> Preflight:
+    return cast(Preflight, _ask("trial", TRIED, subject))
+
+
+@remembered(16, "Trying other sizes and normalisations …")
+def _fits(subject: Subject, _found: Preflight) -> list[str]:
+    return cast("list[str]", _ask("fits", TRIED * SIZES, subject, _found))
 
 
 @remembered(16, "Comparing with your predictions …")
-def _expectation(identity: Identity, expect: Path, _subject: Subject) -> Expectation:
-    function, limits = f"{LOOKS}:compare_expected", cache.working(_subject.model, cache.COMPARED)
-    return cast(
-        Expectation, SANDBOX.call(function, _subject, expect, what=expect.name, limits=limits)
-    )
+def _expectation(subject: Subject, expect: Path) -> Expectation:
+    return cast(Expectation, _ask("compare_expected", COMPARED, subject, expect))
+
+
+def _ask(function: str, pictures: int, subject: Subject, *given: object) -> Any:  # noqa: ANN401
+    """What a function of `audit/looks.py` says of a detector and so many pictures."""
+    limits, name = cache.working(subject.model, pictures), subject.model.name
+    return SANDBOX.call(f"{LOOKS}:{function}", subject, *given, what=name, limits=limits)
 
 
 def _near_duplicates(data: Dataset) -> None:
@@ -160,24 +173,36 @@ def _near_pairs(data: Dataset) -> tuple[NearDuplicates, list[list[bytes]]]:
 
 def _masks(data: Dataset) -> None:
     """Pictures of what the masks mark, with counts, so that a wrong reading is seen."""
-    pictures = _mask_pictures(data)
-    if not pictures:
+    if not (data.samples["mask_path"] != "").any():
         return
-    masked = int((data.samples["mask_path"] != "").sum())
-    st.caption(
-        f"In red what the masks of some defective parts mark, with its share of the picture; "
-        f"{counted(masked, 'images')} of {count(len(data.samples))} have a mask"
-    )
-    for picture, column in zip(pictures, st.columns(5), strict=False):
+    found = _mask_look(data)
+    st.caption(mask_sentence(found))
+    for picture, column in zip(found.previews, st.columns(5), strict=False):
         column.image(picture.picture, width=THUMBNAIL)
         with column:
-            st.html(f'<p class="answer">{percent(picture.share)}</p>')
+            st.html(f'<p class="answer">{percent(picture.share)} marked</p>')
+
+
+def mask_sentence(found: MaskLook) -> str:
+    """How many images have a mask, and how much of the picture the masks mark."""
+    words = f"{of(found.masked, found.defective, 'defective images')} "
+    words += "has a mask" if found.masked == 1 else "have a mask"
+    if found.good_masked:
+        words += f", and {counted(found.good_masked, 'good images')}"
+    if not found.shares:
+        return f"{words}; none of those that may be looked at can be read."
+    mean = sum(found.shares) / len(found.shares)
+    return (
+        f"{words}; what is marked, here in red, is {percent(mean)} of the picture on average, from "
+        f"{percent(min(found.shares))} to {percent(max(found.shares))} "
+        f"({counted(len(found.shares), 'masks')} looked at)."
+    )
 
 
 @remembered(8)
-def _mask_pictures(data: Dataset) -> list[MaskPreview]:
-    function = f"{SAMPLE_IMAGES}:mask_previews"
-    return cast("list[MaskPreview]", SANDBOX.call(function, data, what=data.root.name))
+def _mask_look(data: Dataset) -> MaskLook:
+    function = f"{SAMPLE_IMAGES}:look_at_masks"
+    return cast(MaskLook, SANDBOX.call(function, data, what=data.root.name))
 
 
 def _row(label: int, pictures: list[Preview]) -> None:

@@ -20,6 +20,7 @@ from dashboard.run import form
 from trust_core.audit.options import Option
 from trust_core.data import uploads
 from trust_core.errors import TrustError
+from trust_core.figures.words.markup import escape_markdown
 
 FRESH = 30.0  # seconds that a list of files is kept; what is made here is in it at once
 ARRIVED = "arrived"  # what was dropped in a run that has not reached its end yet, by key
@@ -77,6 +78,8 @@ def choose_file(
     left, right = st.columns(2, gap="large")
     with left:
         upload_once(key, upload, keep, endings, hint)
+        if form.text(key):
+            _remove_button(key, changed)
     with right:
         chosen = [_absolute(form.text(key))] if form.text(key) else []
         paths = [str(path) for path in _known(key, uploads.stamp(), known)]
@@ -119,7 +122,7 @@ def choose_table(option: Option, text: str, upload: str) -> None:
         upload_once(key, upload, uploads.store, ["csv"])
         show_problem(key)
         if chosen:
-            st.button("Leave it out", key=f"{key}-out", on_click=partial(form.forget, key))
+            _remove_button(key)
 
 
 def upload_once(
@@ -178,6 +181,28 @@ def show_problem(key: str) -> None:
         shell.show_error(refused)
         forget = partial(st.session_state.pop, _problem(key), None)
         st.button("Leave that file out", key=f"{key}-read", type="tertiary", on_click=forget)
+
+
+def _remove_button(key: str, changed: Callable[[], None] = lambda: None) -> None:
+    """The way back from a choice, whether it was dropped here or lies on the server."""
+    path = form.text(key)
+    st.button(
+        f"Remove {escape_markdown(path.rpartition('/')[2])}",
+        key=f"{key}-out",
+        icon=":material/close:",
+        help="From this form. What was dropped here is deleted too, unless an audit or a run needs "
+        "it; other files on the server stay as they are.",
+        on_click=_remove,
+        args=(key, changed),
+    )
+
+
+@shell.callback
+def _remove(key: str, changed: Callable[[], None]) -> None:
+    path = form.text(key)
+    form.forget(key)
+    changed()
+    uploads.remove(Path(path))
 
 
 def short(path: str) -> str:

@@ -41,10 +41,13 @@ def text(key: str) -> str:
 
 
 def forget(*keys: str) -> None:
-    """Empty some fields."""
-    for key in keys:
-        st.session_state.pop(key, None)
-        st.query_params.pop(key, None)
+    """Empty some fields; the address of one that is drawn follows its value, nothing else may."""
+    empty: dict[str, object] = {SWAPPED: False, key("good_index"): []}
+    for name in keys:
+        if name in st.session_state:
+            st.session_state[name] = empty.get(name)
+        else:
+            st.query_params.pop(name, None)
 
 
 def forget_model() -> None:

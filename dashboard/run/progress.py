@@ -96,24 +96,27 @@ def _view(folder: Path, phase: str) -> None:
             folder,
             state,
             f"{_images(state)}." if state.total else "The model and the images are being read.",
-            f"{name}: {state.rate:.1f} images a second, {duration(left)} left."
+            f"{name}: {state.rate:.1f} images a second, {so_far(state)}, {duration(left)} left."
             if left
             else f"{name}: it goes on when this page is closed.",
         )
     else:
         how = "Failed" if phase == FAILED else "Stopped"
-        show_ended(folder, state, f"{how} after {_images(state)}.", name)
+        spent = f"{name}: {so_far(state)}." if state.seconds else name
+        show_ended(folder, state, f"{how} after {_images(state)}.", spent)
     show_log(folder)
 
 
 def _finished(folder: Path) -> None:
-    counts = open_audit(folder).manifest.counts
+    manifest = open_audit(folder).manifest
+    counts = manifest.counts
     passed = counts.fn + counts.tn
     shell.show_finding(
         f"Finished: {counted(counts.fn, 'missed defects')} among "
         f"{counted(passed, 'parts')} called good.",
         f"{display_name(folder)}: {counted(counts.tp, 'defects')} caught, "
-        f"{counted(counts.fp, 'false alarms')}.",
+        f"{counted(counts.fp, 'false alarms')}. {counted(manifest.timings.images, 'images')} in "
+        f"{duration(manifest.timings.seconds)}.",
     )
     st.progress(1.0)
     with st.container(horizontal=True):
@@ -133,6 +136,11 @@ def _note(state: JobState, name: str) -> tuple[str, str]:
         state.phase, ("Stopped", "⏸️")
     )
     return f"{words}: {name}", sign
+
+
+def so_far(state: JobState) -> str:
+    """What a job has taken, all its runs together: one that was resumed tells the whole."""
+    return f"{duration(state.seconds)} so far"
 
 
 def _images(state: JobState) -> str:

@@ -15,6 +15,7 @@ from dashboard.run.progress import (
     show_line,
     show_log,
     show_running,
+    so_far,
 )
 from trust_core.audit import jobs
 from trust_core.audit.jobs import DONE, FAILED, RUNNING
@@ -74,7 +75,9 @@ def _view(folder: Path, phase: str) -> None:
         _finished(folder, history)
         return
     if phase == RUNNING:
-        left = f", {duration(state.seconds_left)} left" if state.seconds_left else ""
+        left = (
+            f", {so_far(state)}, {duration(state.seconds_left)} left" if state.seconds_left else ""
+        )
         show_running(
             folder,
             state,
@@ -82,7 +85,8 @@ def _view(folder: Path, phase: str) -> None:
             f"{folder.stem}: it goes on when this page is closed{left}.",
         )
     else:
-        show_ended(folder, state, "Failed." if phase == FAILED else "Stopped.", folder.stem)
+        spent = f"{folder.stem}: {so_far(state)}." if state.seconds else folder.stem
+        show_ended(folder, state, "Failed." if phase == FAILED else "Stopped.", spent)
     _table(history)
     show_log(folder)
 

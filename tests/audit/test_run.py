@@ -1,11 +1,11 @@
 """One audit from images to folder: nothing depends on the batch, the order or an interruption."""
 
-import dataclasses
 import errno
 import hashlib
 import itertools
 import json
 import shutil
+from dataclasses import asdict, replace
 
 import numpy as np
 import pandas as pd
@@ -19,8 +19,11 @@ from trust_core.audit.run import run_audit
 from trust_core.audit.settings import AuditSettings
 from trust_core.errors import DataError, StoreError
 from trust_core.explanation.overlap import overlap
+from trust_core.storage.atomic import write_json
 from trust_core.storage.audit_files import open_audit
 from trust_core.storage.locks import LOCK, writer_lock
+from trust_core.storage.progress import PROGRESS, Progress, read_progress
+from trust_core.storage.shards import RETRY
 
 SETTINGS = AuditSettings(
     strengths=(0, 1, 4), specific=("gradcam", "layercam"), agnostic=("gradient", "eigen")
@@ -156,13 +159,22 @@ def test_a_stopped_run_resumes_and_computes_only_what_is_missing(
     monkeypatch.setattr(run, "score_batch", counted)
     kept = 8 * len(list((tmp_path / "a" / "shards").glob("[0-9]*")))
     assert kept >= 16  # the batch after that may have been in the network, and was kept too
-    resumed = run_audit(small_detector(), dataset, SETTINGS, tmp_path / "a", batch_size=5)
+    before = Progress(done=kept, total=40, seconds=1000.0)
+    write_json(tmp_path / "a" / PROGRESS, asdict(before))
+    states = []
+    resumed = run_audit(
+        small_detector(), dataset, SETTINGS, tmp_path / "a", batch_size=5, progress=states.append
+    )
     assert sum(computed) == len(dataset.samples) - kept
+    timings = resumed.manifest.timings  # of both runs
+    assert timings.images == 40
+    assert 1000 < states[0].seconds < timings.seconds < 1100
+    assert read_progress(tmp_path / "a").done == 40  # while the worker ends, it has not begun anew
     assert_same_scores(finished, resumed)
 
 
 def test_a_run_that_goes_on_with_another_mask_rule_has_one_rule(finished, dataset, tmp_path):
-    before, folder = dataclasses.replace(SETTINGS, mask="otsu"), tmp_path / "a"
+    before, folder = replace(SETTINGS, mask="otsu"), tmp_path / "a"
     with pytest.raises(Stop):
         run_audit(
             small_detector(), dataset, before, folder, progress=stopped_after(16), batch_size=8
@@ -178,9 +190,7 @@ def test_a_corrected_label_runs_no_model(finished, dataset, tmp_path, monkeypatc
     monkeypatch.setattr(run, "score_batch", None)
     samples = dataset.samples.copy()
     samples.loc[0, "label"] = 1 - samples.loc[0, "label"]
-    relabelled = run_audit(
-        small_detector(), dataclasses.replace(dataset, samples=samples), SETTINGS, folder
-    )
+    relabelled = run_audit(small_detector(), replace(dataset, samples=samples), SETTINGS, folder)
     assert relabelled.manifest.model_pass == finished.manifest.model_pass
     assert relabelled.manifest.table != finished.manifest.table
     before, after = tables(finished)[0]["outcome"], tables(relabelled)[0]["outcome"]
@@ -194,13 +204,13 @@ def test_another_mask_rule_rescores_the_kept_maps(dataset, tmp_path, monkeypatch
     fresh = run_audit(
         small_detector(),
         dataset,
-        dataclasses.replace(SETTINGS, mask="top:0.2"),
+        replace(SETTINGS, mask="top:0.2"),
         tmp_path / "elsewhere" / "fresh",
     )
     monkeypatch.setattr(run, "score_batch", None)
     (tmp_path / "damaged").mkdir()
     (tmp_path / "damaged" / "manifest.json").write_text("{")
-    other = dataclasses.replace(SETTINGS, mask="top:0.2")
+    other = replace(SETTINGS, mask="top:0.2")
     adopted = run_audit(small_detector(), dataset, other, tmp_path / "other")
     assert adopted.folder != first.folder
     assert first.folder.parent == adopted.folder.parent
@@ -218,9 +228,7 @@ def test_one_output_with_either_sign_gives_mirrored_maps(dataset, tmp_path):
     audits = []
     for sign in ("defect", "good"):
         detector = small_detector(1)
-        detector.convention = dataclasses.replace(
-            detector.convention, sign=1 if sign == "defect" else -1
-        )
+        detector.convention = replace(detector.convention, sign=1 if sign == "defect" else -1)
         audits.append(run_audit(detector, dataset, AuditSettings(strengths=(0,)), tmp_path / sign))
     one, two = audits
     np.testing.assert_array_equal(one.maps("defect"), two.maps("good"))
@@ -234,7 +242,7 @@ def test_unreadable_images_become_rows_with_a_reason(dataset, tmp_path):
     shutil.copytree(dataset.root, root)
     broken = dataset.samples["path"].iloc[3]
     (root / broken).write_bytes(b"no image at all")
-    damaged = dataclasses.replace(dataset, root=root)
+    damaged = replace(dataset, root=root)
     audit = run_audit(small_detector(), damaged, SETTINGS, tmp_path / "a", batch_size=8)
     samples, scores = tables(audit)
     row = samples[samples["path"] == broken].iloc[0]
@@ -266,7 +274,7 @@ def test_nothing_is_left_when_no_image_can_be_read(dataset, tmp_path):
     for path in dataset.samples["path"]:
         (root / path).write_bytes(b"")
     samples = dataset.samples.assign(sha256=hashlib.sha256(b"").hexdigest())
-    empty = dataclasses.replace(dataset, root=root, samples=samples)
+    empty = replace(dataset, root=root, samples=samples)
     with pytest.raises(DataError, match=r"Of 40 images .* none can be read"):
         run_audit(small_detector(), empty, SETTINGS, tmp_path / "a")
     assert not (tmp_path / "a").exists()
@@ -317,6 +325,36 @@ def test_the_cost_is_one_backward_and_a_forward_for_each_strength(dataset, tmp_p
     audit = run_audit(detector, dataset, SETTINGS, tmp_path / "a", batch_size=40)
     passed = audit.manifest.counts.fn + audit.manifest.counts.tn
     assert calls == [(40, True), (passed, False), (passed, False)]
+
+
+def test_progress_never_falls_when_images_are_tried_again(dataset, tmp_path, monkeypatch):
+    """An image of each batch could not be read, so all are tried again: they were counted."""
+    out = tmp_path / "a"
+    original = run.score_batch
+
+    def failing(detector, settings, batch, surroundings):
+        shard = original(detector, settings, batch, surroundings)
+        first = shard.samples.index == shard.samples.index[0]
+        return replace(shard, samples=shard.samples.assign(**{RETRY: first}))
+
+    monkeypatch.setattr(run, "score_batch", failing)
+    states = []
+
+    def stop(state):
+        states.append(state)
+        if state.done >= 24:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_audit(small_detector(), dataset, SETTINGS, out, progress=stop, batch_size=8)
+    before = states[-1].done
+    again = []
+    monkeypatch.setattr(run, "score_batch", original)
+    audit = run_audit(small_detector(), dataset, SETTINGS, out, progress=again.append)
+    done = [state.done for state in again]
+    assert done == sorted(done)
+    assert done[0] >= before
+    assert done[-1] == audit.manifest.timings.images == 40
 
 
 def test_progress_counts_every_image_once(dataset, tmp_path):

@@ -14,6 +14,13 @@ from trust_core.audit import jobs
 
 IMAGES = {"alpha": 130, "beta": 70, "gamma": 60}
 MINUTES = 180_000  # milliseconds
+WATCH = """() => {
+    window.bars = [];
+    new MutationObserver(() => {
+        const bar = document.querySelector("[role=progressbar]");
+        if (bar) window.bars.push(Number(bar.getAttribute("aria-valuenow")));
+    }).observe(document.body, { subtree: true, childList: true, attributes: true });
+}"""
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +100,7 @@ def test_her_model_and_her_images_to_the_end(tab, own, place, wares):
     folder = place / "workspace" / name
     finding = tab.locator(".finding h1")
     expect(finding).to_contain_text(re.compile("of 260 images done|being read"), timeout=60_000)
+    tab.evaluate(WATCH)
 
     tab.get_by_role("button", name="Stop").click()
     expect(finding).to_contain_text("Stopped after", timeout=60_000)
@@ -100,11 +108,17 @@ def test_her_model_and_her_images_to_the_end(tab, own, place, wares):
 
     tab.get_by_role("button", name="Resume").click()
     expect(tab.get_by_role("button", name="Stop")).to_be_visible()
+    bars = tab.evaluate("window.bars")
     own.__exit__()
     assert jobs.state(folder).phase == jobs.RUNNING
     own.__enter__()
     tab.goto(f"{own.server.url}/run?run={name}")
+    expect(finding).to_be_visible()
+    tab.evaluate(WATCH)
     expect(finding).to_contain_text("Finished", timeout=MINUTES)
+    expect(tab.locator(".finding p")).to_contain_text("260 images in")
+    bars += tab.evaluate("window.bars")
+    assert bars == sorted(bars)  # neither stop, nor resume, nor the last stage sets it back
 
     counts = json.loads((folder / "manifest.json").read_text())["counts"]
     assert sum(counts.values()) == 260
@@ -163,6 +177,11 @@ def test_bad_input_gives_its_sentence_and_the_page_lives_on(tab, wares):
     drop(tab, "data", wares / "named.zip")
     expect(tab.get_by_text("--good-index=1")).to_be_visible(timeout=60_000)
     expect(problem).to_have_count(0)
+    settled(tab)
+    tab.get_by_role("button", name="Remove named").click()
+    expect(tab.get_by_text("--good-index=1")).to_have_count(0)
+    expect(tab.get_by_role("button", name="Remove named")).to_have_count(0)
+    expect(tab.get_by_role("button", name="Remove three.pth")).to_be_visible()
 
 
 def test_a_path_typed_by_hand(tab, wares):

@@ -83,3 +83,15 @@ def test_what_is_uploaded_again_counts_from_now(folder):
     uploads.store(io.BytesIO(b"x"), "a.pth")
     assert path.exists()
     assert upload_space.remove_old(folder) == []
+
+
+def test_an_upload_is_removed_unless_something_names_it(folder):
+    gone, kept = (uploads.store(io.BytesIO(b), "m.pth") for b in (b"1", b"2"))
+    other = folder.parent / "mine.pth"
+    other.write_bytes(b"3")
+    job = folder.parent / "jobs" / "a.json"
+    job.parent.mkdir()
+    job.write_text(json.dumps({"arguments": ["audit", str(kept)]}))
+    assert [uploads.remove(path) for path in (gone, kept, other, folder)] == [True, *[False] * 3]
+    assert sorted(path for path in folder.rglob("*.pth")) == [kept]
+    assert other.exists()

@@ -28,6 +28,19 @@ def test_what_an_earlier_run_had_done_is_no_speed(monkeypatch: pytest.MonkeyPatc
     assert measure(20, 60).seconds_left is None
 
 
+def test_a_run_that_goes_on_neither_falls_back_nor_forgets_its_time(monkeypatch):
+    """20 of 60 are still there of the 30 that 12 s had done; 8 a second, and 2 s on 36 are done."""
+    now = [100.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    measure = stopwatch(20, Progress(30, 60, 12.0, 2.5))
+    assert measure(20, 60) == Progress(30, 60, 12.0, 0.0)
+    now[0] = 101.0
+    assert measure(28, 60) == Progress(30, 60, 13.0, 8.0)
+    now[0] = 102.0
+    assert measure(36, 60) == Progress(36, 60, 14.0, 8.0)
+    assert stopwatch(0, Progress(70, 80))(0, 60).done == 60
+
+
 def test_the_file_says_what_was_written_last_and_by_whom(tmp_path: Path):
     write = progress_writer(tmp_path)
     write(Progress(3, 9, 1.5, 2.0))

@@ -28,6 +28,7 @@ from trust_core.storage.manifest import (
     restore_manifest,
     write_manifest,
 )
+from trust_core.storage.progress import PROGRESS
 from trust_core.storage.shards import SHARDS
 from trust_core.storage.workspace import workspace_folder
 
@@ -90,6 +91,7 @@ def reopen_damaged(folder: Path) -> None:
         manifest = read_manifest(folder)
         if changed_files(folder, manifest, full=True):
             shutil.rmtree(folder / SHARDS, ignore_errors=True)
+            (folder / PROGRESS).unlink(missing_ok=True)
             write_manifest(folder, replace(manifest, status=RUNNING, files={}))
 
 

@@ -202,7 +202,7 @@ def state(folder: Path, finished: Callable[[Path], bool] = has_audit) -> JobStat
     if finished(folder):
         return JobState(phase=DONE)
     phase, sentence = _ending(_file(folder, "log"))
-    return JobState(progress.done, progress.total, phase=phase, sentence=sentence)
+    return JobState(progress.done, progress.total, progress.seconds, phase=phase, sentence=sentence)
 
 
 def read_job(folder: Path) -> Job | None:

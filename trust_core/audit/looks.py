@@ -11,20 +11,22 @@ from pathlib import Path
 
 from trust_core.audit.identity import identify
 from trust_core.audit.options import DataOptions
-from trust_core.audit.settings import AuditSettings
+from trust_core.audit.settings import AuditSettings, Identity
 from trust_core.audit.subject import Look, Subject
 from trust_core.data.duplicates import NearDuplicates, near_duplicates
 from trust_core.data.layouts import read_dataset
 from trust_core.data.samples import Dataset
 from trust_core.model.checks.findings import Expectation, Preflight
+from trust_core.model.checks.fit import fit_warnings
 from trust_core.model.checks.predictions import read_expected, try_expected
 from trust_core.model.checks.preflight import preflight
 from trust_core.model.checks.sample_images import previews, small_pictures
 from trust_core.model.detector import Detector
-from trust_core.model.open import open_for_audit
+from trust_core.model.open import Opener, open_for_audit
 
-KEPT = 2  # detectors
+KEPT = 2  # detectors, and networks that were traced
 _detectors: dict[Hashable, Detector] = {}
+_open = Opener(KEPT)
 
 
 def read_data(root: Path, reading: DataOptions) -> Dataset:
@@ -32,7 +34,7 @@ def read_data(root: Path, reading: DataOptions) -> Dataset:
     return read_dataset(root, **vars(reading))
 
 
-def look(subject: Subject, settings: AuditSettings) -> Look:
+def look(subject: Subject) -> Look:
     """Open the detector that an audit would have and show it a few images.
 
     Raises:
@@ -43,14 +45,23 @@ def look(subject: Subject, settings: AuditSettings) -> Look:
         detector.architecture,
         detector.convention,
         tuple(detector.notes),
-        identify(detector, subject.data, settings),
         previews(detector, subject.data),
     )
 
 
-def trial(subject: Subject, strengths: int) -> Preflight:
+def identity(subject: Subject, settings: AuditSettings) -> Identity:
+    """What identifies the audit that would be made; raises as `look`."""
+    return identify(_detector(subject), subject.data, settings)
+
+
+def trial(subject: Subject) -> Preflight:
     """As `preflight`; raises as `look`."""
-    return preflight(_detector(subject), subject.data, strengths=strengths)
+    return preflight(_detector(subject), subject.data)
+
+
+def fits(subject: Subject, found: Preflight) -> list[str]:
+    """As `fit_warnings`; raises as `look`."""
+    return fit_warnings(_detector(subject), subject.data, found)
 
 
 def compare_expected(subject: Subject, expect: Path) -> Expectation:
@@ -70,5 +81,5 @@ def _detector(subject: Subject) -> Detector:
     if key not in _detectors:
         while len(_detectors) >= KEPT:
             del _detectors[next(iter(_detectors))]
-        _detectors[key] = open_for_audit(subject.model, subject.options, subject.data)
+        _detectors[key] = open_for_audit(subject.model, subject.options, subject.data, _open)
     return _detectors[key]

@@ -5,7 +5,6 @@ Data gives decoded images, the model its responses, explanation the maps and the
 """
 
 import shutil
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -63,7 +62,7 @@ from trust_core.storage.manifest import (
     read_manifest,
     write_manifest,
 )
-from trust_core.storage.progress import PROGRESS, Progress, progress_writer, stopwatch
+from trust_core.storage.progress import Progress, progress_writer, read_progress, stopwatch
 from trust_core.storage.shards import (
     RETRY,
     SHARDS,
@@ -193,9 +192,11 @@ def _run_model(
     starts = range(0, total, batch_size)
     retries = {i: count_retries(folder, i) for i in range(len(starts))}  # of shards that are there
     missing = [i for i, count in retries.items() if count != 0]
-    finished = total - sum(min(batch_size, total - starts[i]) for i in missing)
-    measure, note = stopwatch(finished), progress_writer(folder)
-    began, done, lost = time.monotonic(), 0, 0
+    finished = sum(
+        min(batch_size, total - starts[i]) for i, count in retries.items() if count is not None
+    )
+    measure, note = stopwatch(finished, read_progress(folder)), progress_writer(folder)
+    done, lost = finished, 0
 
     def scorer(settings: AuditSettings) -> Halving:
         return Halving(lambda batch: score_batch(detector, settings, batch, surroundings))
@@ -209,18 +210,18 @@ def _run_model(
     def save(worked: tuple[int, Shard]) -> int:
         nonlocal lost
         index, shard = worked
-        failed, before = int(shard.samples[RETRY].sum()), retries[index]
+        images, failed, before = len(shard.samples), int(shard.samples[RETRY].sum()), retries[index]
         if before is None or failed < before:
             write_shard(folder, index, shard)
             retries[index] = failed
-        lost = lost + failed if failed == len(shard.samples) else 0
+        lost = lost + failed if failed == images else 0
         if lost >= LOST_IMAGES or (lost and not dataset.root.is_dir()):
             raise DataError(
                 f"The images in {dataset.root} are no longer there as they were listed (the last "
                 f"of them: {str(shard.samples['reason'].iloc[-1]).rstrip('.')}); what is finished "
                 "is kept: put them back and run the same command again, which goes on from there."
             )
-        return len(shard.samples)
+        return images if before is None else 0  # one that is tried again was counted
 
     with batch_reader(detector, dataset) as read:
 
@@ -246,7 +247,7 @@ def _run_model(
 
         for count in run_behind(results(missing), save):
             done += count
-            state = measure(finished + done, total)
+            state = measure(done, total)
             progress(state)
             note(state)
         again = [i for i in missing if retries[i]]  # a drive may be back by now
@@ -264,7 +265,7 @@ def _run_model(
     return replace(
         manifest,
         maps=tuple(replace(e, display_scale=scales[e.name]) for e in manifest.maps),
-        timings=Timings(seconds=time.monotonic() - began, images=done),
+        timings=Timings(seconds=measure(total, total).seconds, images=total),
     )
 
 
@@ -307,8 +308,8 @@ def _finish(folder: Path, dataset: Dataset, settings: AuditSettings, manifest: M
         files=describe_files(folder, known),
     )
     write_manifest(folder, manifest)
+    # How far it was stays: who looks on until the worker has ended must not see it begin again.
     shutil.rmtree(folder / SHARDS, ignore_errors=True)
-    (folder / PROGRESS).unlink(missing_ok=True)
 
 
 def rescore(folder: Path, manifest: Manifest, rule: str) -> None:

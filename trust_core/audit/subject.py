@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from trust_core.audit.settings import Identity
 from trust_core.data.samples import Dataset
 from trust_core.model.checks.findings import Preview
 from trust_core.model.facts import ModelOptions
@@ -35,12 +34,10 @@ class Look:
         architecture: full name.
         convention: what the outputs mean.
         notes: sentences the user should read.
-        identity: of the audit that would be made.
         previews: a few images with the detector's answer.
     """
 
     architecture: str
     convention: Convention
     notes: tuple[str, ...]
-    identity: Identity
     previews: list[Preview]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from trust_core.audit.options import audit_settings, model_options
+from trust_core.audit.settings import AuditSettings
 from trust_core.cli.options import absolute, add_options, cluster, dataset
 from trust_core.cli.printing import print_notes, progress
 from trust_core.data.remote import is_remote
@@ -30,6 +31,7 @@ def run_audit(options: argparse.Namespace) -> dict[str, Any]:
     """Score every part; the findings of a first look are told before."""
     from trust_core.audit.run import run_audit
     from trust_core.data.duplicates import near_duplicates
+    from trust_core.model.checks.fit import fit_warnings
     from trust_core.model.checks.predictions import compare_expected, read_expected, try_expected
     from trust_core.model.checks.preflight import preflight
     from trust_core.model.open import open_for_audit
@@ -43,8 +45,9 @@ def run_audit(options: argparse.Namespace) -> dict[str, Any]:
     detector = open_for_audit(Path(options.model), opening, images)
     watch.lap("model")
     print_notes([*detector.notes, *images.notes])
-    check = preflight(detector, images, strengths=len(settings.strengths) - 1)
-    findings = [*check.findings, *check.warnings]
+    check = preflight(detector, images)
+    findings = [*check.findings, check.pace(len(settings.strengths) - 1), *check.warnings]
+    findings += fit_warnings(detector, images, check)
     if near := near_duplicates(images).sentence:
         findings.append(near)
     print_notes(findings)
@@ -137,6 +140,7 @@ def add_inspect(part: argparse.ArgumentParser) -> None:
 
 def run_inspect(options: argparse.Namespace) -> dict[str, Any]:
     """Open a model file; with data, also put a few images through it."""
+    from trust_core.model.checks.fit import fit_warnings
     from trust_core.model.checks.preflight import preflight
     from trust_core.model.open import open_detector, open_for_audit
 
@@ -152,7 +156,9 @@ def run_inspect(options: argparse.Namespace) -> dict[str, Any]:
     }
     if images:
         check = preflight(detector, images)
-        result["notes"] += [*check.findings, *check.warnings]
+        usual = len(AuditSettings().strengths) - 1
+        result["notes"] += [*check.findings, check.pace(usual), *check.warnings]
+        result["notes"] += fit_warnings(detector, images, check)
     return result
 
 

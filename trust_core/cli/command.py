@@ -205,7 +205,10 @@ def training_folder(network: Path) -> Path:
 def training_state(folder: Path) -> jobs.JobState:
     """How the training run of a folder stands."""
     network = folder.with_suffix(".safetensors")
-    return jobs.state(folder, lambda place: network.exists() and not place.exists())
+    found = jobs.state(folder, lambda place: network.exists() and not place.exists())
+    if found.phase == jobs.RUNNING and network.exists() and not folder.exists():
+        return jobs.JobState(phase=jobs.DONE)  # all is written; its process has only to end
+    return found
 
 
 def slug(name: str, longest: int = 40) -> str:

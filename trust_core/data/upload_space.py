@@ -6,6 +6,7 @@ What an audit or a job of the workspace names stays, however old: its pictures a
 import os
 import shutil
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -63,10 +64,26 @@ def remove_old(folder: Path) -> list[str]:
             old += [path] if path.lstat().st_mtime < oldest else []
     if not old:
         return []
+    return _remove_unneeded(folder, old)
+
+
+def remove_upload(folder: Path, path: Path) -> bool:
+    """Delete what was uploaded, unless something in the workspace names it; whether it is gone.
+
+    Args:
+        folder: the folder of uploads.
+        path: what was uploaded, or lies in what was.
+    """
+    own = [each for each in folder.glob("*") if path.is_relative_to(each)]
+    return bool(_remove_unneeded(folder, own))
+
+
+def _remove_unneeded(folder: Path, paths: Iterable[Path]) -> list[str]:
+    """Delete those of some uploads that no audit and no job names; what is gone."""
     home = workspace_folder()
     notes = [*home.glob("*/manifest.json"), *(home / JOBS).glob("*.json")]
     needed = "\n".join(note.read_text(encoding="utf-8", errors="replace") for note in notes)
-    gone = [path for path in old if f"{folder.name}/{path.name}" not in needed]
+    gone = [path for path in paths if f"{folder.name}/{path.name}" not in needed]
     for path in gone:
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)

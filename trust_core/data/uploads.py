@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 from trust_core.data.archives import UnpackLimits, data_root, unpacked
 from trust_core.data.files import file_sha256
-from trust_core.data.upload_space import check_room, room
+from trust_core.data.upload_space import check_room, remove_upload, room
 from trust_core.errors import DataError, SettingsError
 from trust_core.messages import amount
 from trust_core.storage.workspace import NETWORKS, workspace_folder
@@ -124,6 +124,18 @@ def store_model(
             f"({', '.join(MODEL_SUFFIXES)}); drop a zip of one, with what lies beside it."
         )
     return files[0].resolve()
+
+
+def remove(path: Path) -> bool:
+    """Delete what was uploaded, unless an audit or a job names it; other files are left alone.
+
+    Args:
+        path: as `store`, `store_model` or `unpack` gave it.
+
+    Returns:
+        Whether it is gone.
+    """
+    return remove_upload((workspace_folder() / UPLOADS).resolve(), path.resolve())
 
 
 def allowed_folders() -> tuple[Path, ...]:

@@ -307,8 +307,16 @@ class Detector:
 
     def normalised(self, mean: tuple[float, ...], std: tuple[float, ...]) -> "Detector":
         """The same network with another normalisation; the two share its weights."""
+        return self.prepared(replace(self.preprocessing, mean=mean, std=std))
+
+    def prepared(self, preprocessing: Preprocessing) -> "Detector":
+        """The same network with its input prepared otherwise; the two share its weights.
+
+        It has as many channels. With another size, layers and grids stay those of this one: only
+        `log_odds` and `logits` mean anything, if the network runs at all.
+        """
         other = copy(self)
-        other.preprocessing = replace(self.preprocessing, mean=mean, std=std)
+        other.preprocessing = preprocessing
         other._lay_out_normalisation()
         return other
 

@@ -1,7 +1,7 @@
 """Opening a model file: its weights, the card beside it and the user's options make a detector."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from copy import copy
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -73,7 +73,65 @@ def open_detector(
         ModelError: the file cannot be opened safely, recognised or explained.
         SettingsError: an option means nothing for this network.
     """
-    card = read_card(path)
+    return Opener()(path, options, device=device)
+
+
+class Opener:
+    """Opens model files as `open_detector`, and keeps the last networks with what was traced.
+
+    To be told otherwise how their input is prepared or what their outputs mean then costs nothing.
+
+    Args:
+        kept: how many.
+    """
+
+    def __init__(self, kept: int = 1) -> None:
+        self._kept = kept
+        self._opened: dict[Hashable, tuple[_Network, tuple[str, ...], Detector]] = {}
+
+    def __call__(
+        self, path: Path, options: ModelOptions = BY_RULE, *, device: str | None = None
+    ) -> Detector:
+        """A detector; arguments and errors are those of `open_detector`."""
+        card = read_card(path)
+        arch = _architecture(path, options, card)
+        size = options.size or (card.preprocessing.size if card else None)
+        layers = options.layers or ((card.layer,) if card and card.layer else ())
+        device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        # Networks are traced with the channels and the normalisation that are given them.
+        shape = [each and len(each) for each in (options.mean, options.std)]
+        state = path.stat().st_mtime_ns if path.exists() else 0
+        known = path, state, arch, size, device, options.channels == "grey", *shape
+        kept = self._opened.pop(known, None)
+        network = kept[0] if kept else _network(path, arch, size)
+        preprocessing, taken = _preprocessing(options, card, network)
+        convention = _convention(options, card, network.outputs)
+        if kept and kept[1] == layers:
+            traced = kept[2]
+        else:
+            traced = Detector(
+                network.module,
+                preprocessing,
+                convention,
+                layers,
+                architecture=network.architecture,
+                sha256=network.sha256,
+                device=device,
+            )
+            traced.alternatives = network.alternatives
+            traced.assumed, traced.other_heads = network.assumed, network.other_heads
+            network = replace(network, module=traced.module)  # its copy is enough
+        while len(self._opened) >= self._kept:
+            del self._opened[next(iter(self._opened))]
+        self._opened[known] = network, layers, traced  # the last to go
+        detector = traced.prepared(preprocessing)
+        detector.convention = convention
+        detector.notes = (*network.notes, *taken, *traced.notes)
+        return detector
+
+
+def _architecture(path: Path, options: ModelOptions, card: ModelCard | None) -> str | None:
+    """What the user or the card beside the file calls it; None where neither does."""
     architectures = [name for name in (options.arch, card and card.architecture) if name]
     if len({name.rpartition("/")[2] for name in architectures}) > 1:
         raise ModelError(
@@ -87,25 +145,19 @@ def open_detector(
                 name=architectures[0],
             )
         )
-    size = options.size or (card.preprocessing.size if card else None)
+    return architectures[0] if architectures else None
+
+
+def check_file(path: Path) -> None:
+    """Refuse a model file that nothing which is said of it would open.
+
+    Raises:
+        ModelError: as `read_weights` or `read_onnx`.
+    """
     if path.suffix.lower() == ".onnx":
-        network = _open_onnx(path, size)
+        read_onnx(path)
     else:
-        network = _open_weights(path, architectures[0] if architectures else None, size)
-    preprocessing, taken = _preprocessing(options, card, network)
-    detector = Detector(
-        network.module,
-        preprocessing,
-        _convention(options, card, network.outputs),
-        options.layers or ((card.layer,) if card and card.layer else ()),
-        architecture=network.architecture,
-        sha256=network.sha256,
-        device=device or ("cuda" if torch.cuda.is_available() else "cpu"),
-        notes=(*network.notes, *taken),
-    )
-    detector.alternatives = network.alternatives
-    detector.assumed, detector.other_heads = network.assumed, network.other_heads
-    return detector
+        read_weights(path)
 
 
 def open_for_audit(
@@ -303,6 +355,12 @@ class _Network:
     alternatives: tuple[str, ...] = ()
     assumed: tuple[str, ...] = ()
     other_heads: tuple[str, ...] = ()
+
+
+def _network(path: Path, arch: str | None, size: tuple[int, int] | None) -> _Network:
+    if path.suffix.lower() == ".onnx":
+        return _open_onnx(path, size)
+    return _open_weights(path, arch, size)
 
 
 def _open_weights(path: Path, arch: str | None, size: tuple[int, int] | None) -> _Network:

@@ -156,7 +156,7 @@ class MaskHeadRecord(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class Timings(Record):
-    """The model pass of the last run: how long it took, for how many images."""
+    """The model pass: how long it took, all runs of it together, for how many images."""
 
     seconds: float = 0.0
     images: int = 0

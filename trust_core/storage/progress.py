@@ -16,9 +16,9 @@ INTERVAL = 0.5  # seconds from one writing to the next
 class Progress:
     """How far a computation is.
 
-    Of `total` images (or steps, or passes), 0 while unknown, so many are `done`, those of an
-    earlier run included; `seconds` and `rate`, images a second, are of this run, in the process
-    `pid`.
+    Of `total` images (or steps, or passes), 0 while unknown, so many are `done`, those of earlier
+    runs included: it never falls. `seconds` are of all runs together; `rate`, images a second, is
+    of this run, in the process `pid`.
     """
 
     done: int = 0
@@ -33,27 +33,37 @@ class Progress:
         return (self.total - self.done) / self.rate if self.rate else None
 
 
-def stopwatch(begun: int = 0) -> Callable[[int, int], Progress]:
+UNKNOWN = Progress(pid=0)
+
+
+def stopwatch(begun: int = 0, earlier: Progress = UNKNOWN) -> Callable[[int, int], Progress]:
     """Start the time; the function that comes back makes progress of what is `done` of a `total`.
 
-    What an earlier run had `begun` is no speed of this one.
+    What is there of an earlier run, `begun`, is no speed of this one. `earlier` is how far that run
+    was and what it took: some of it may be done anew (steps since a checkpoint, a damaged shard);
+    until this run is as far, progress stands where it was.
     """
     start = time.monotonic()
 
     def at(done: int, total: int) -> Progress:
         seconds = time.monotonic() - start
-        return Progress(done, total, seconds, (done - begun) / seconds if done > begun else 0.0)
+        rate = (done - begun) / seconds if done > begun else 0.0
+        furthest = min(max(done, earlier.done), total)
+        return Progress(furthest, total, earlier.seconds + seconds, rate)
 
     return at
 
 
 def progress_writer(folder: Path, interval: float = INTERVAL) -> Callable[[Progress], None]:
-    """A function that writes to `folder/progress.json`, unless it did less than `interval` ago."""
+    """A function that writes to `folder/progress.json`, unless it did less than `interval` ago.
+
+    Where it has ended is always written.
+    """
     written = 0.0
 
     def write(progress: Progress) -> None:
         nonlocal written
-        if progress.seconds - written > interval:
+        if progress.seconds - written > interval or progress.done == progress.total:
             written = progress.seconds
             content = asdict(progress) | {"seconds_left": progress.seconds_left}
             write_json(folder / PROGRESS, content, durable=False)
@@ -65,4 +75,4 @@ def read_progress(folder: Path) -> Progress:
     """What a process wrote last; its `pid` is 0 where none did."""
     names = {field.name for field in fields(Progress)}
     known = {key: value for key, value in read_json(folder / PROGRESS).items() if key in names}
-    return replace(Progress(pid=0), **known)
+    return replace(UNKNOWN, **known)

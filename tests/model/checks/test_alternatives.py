@@ -5,6 +5,7 @@ import torch
 
 from trust_core.data.layouts import read_dataset
 from trust_core.model.checks.alternatives import choose_architecture
+from trust_core.model.checks.fit import fit_warnings
 from trust_core.model.checks.preflight import preflight
 from trust_core.model.checks.sample_images import sample_images
 from trust_core.model.open import ModelOptions, open_detector
@@ -31,11 +32,12 @@ def test_statistics_point_to_the_right_padding(shared, tiles):
     assert "was taken after all" in settled.notes[-1]
     pixels = sample_images(tiles, right.preprocessing, 4).pixels
     assert torch.allclose(settled.log_odds(pixels), right.log_odds(pixels), atol=1e-5)
-    assert any("--arch timm/tf_" in each for each in preflight(wrong, tiles, images=8).warnings)
+    found = preflight(wrong, tiles, images=8)
+    assert any("--arch timm/tf_" in each for each in fit_warnings(wrong, tiles, found, images=8))
 
 
 def test_statistics_point_to_the_right_normalisation(shared, tiles):
     options = ModelOptions(size=(192, 192), mean=(0.0,), std=(1.0,))
     detector = open_detector(shared / "models/magnetic_tile_lite0.pth", options)
-    warnings = preflight(detector, tiles, images=8).warnings
+    warnings = fit_warnings(detector, tiles, preflight(detector, tiles, images=8), images=8)
     assert any("--mean 0.5 --std 0.5" in warning for warning in warnings)

@@ -12,7 +12,7 @@ from trust_core.data.samples import Dataset
 from trust_core.errors import DataError
 from trust_core.model.checks.sample_images import (
     class_pictures,
-    mask_previews,
+    look_at_masks,
     previews,
     sample_images,
 )
@@ -120,7 +120,7 @@ def test_pictures_are_small(tmp_path):
     assert Image.open(io.BytesIO(picture)).size == (160, 80)
 
 
-def test_masks_are_shown_in_red_with_their_share(tmp_path):
+def test_masks_are_shown_in_red_with_their_share_and_counted(tmp_path):
     samples = pd.DataFrame(
         [("a.png", 1, "tune", "m.png|n.png"), ("b.png", 1, "test", "m.png"),
          ("c.png", 0, "tune", "m.png"), ("d.png", 1, "train", "gone.png")],
@@ -130,8 +130,13 @@ def test_masks_are_shown_in_red_with_their_share(tmp_path):
     left[:, :20], right[:, 60:] = 1, 255
     write_all(tmp_path, {name: png(100, (80, 60)) for name in ("a.png", "b.png", "c.png", "d.png")})
     write_all(tmp_path, {"m.png": encode(left, "PNG"), "n.png": encode(right, "PNG")})
-    (shown,) = mask_previews(Dataset(tmp_path, samples, "CSV", (), ()))
+    found = look_at_masks(Dataset(tmp_path, samples, "CSV", (), ()))
+    assert (found.masked, found.defective, found.good_masked) == (3, 3, 1)
+    assert found.shares == (0.5,)  # of a.png: b.png is sealed, the mask of d.png is gone
+    (shown,) = found.previews
     assert shown.share == 0.5
     pixels = np.asarray(Image.open(io.BytesIO(shown.picture))).astype(int)
     assert (pixels[:, 25:55] == 100).all()
-    assert (pixels[:, [5, 75], 0] > 180).all()
+    # 100 + (255 - 100) * 90 / 255 within, the colour itself on the outline
+    assert (abs(pixels[:, [5, 75], 0] - 155) <= 1).all()
+    assert (pixels[:, [19, 60]] == (255, 0, 96)).all()

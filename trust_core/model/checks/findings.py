@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from trust_core.messages import amount, duration
+
 LOG_ODDS_TOLERANCE = 0.3  # p near 0 or 1 hides what ranks the parts called good
 
 
@@ -16,7 +18,8 @@ class Preflight:
         inverted: the outputs look as if read the wrong way round, which is no chance.
         grids: explanation layer -> (h, w).
         images_per_second: of the clean pass with both gradients, decoding included.
-        seconds: estimated for the audit of the whole data set.
+        clean_seconds: estimated for the clean pass of the whole data set.
+        strength_seconds: the same for each strength.
         mismatch: of the BatchNorm statistics (`norm_mismatch`); None without BatchNorm.
         unreadable: images that could not be read.
         findings: sentences that hold whatever they say.
@@ -29,11 +32,24 @@ class Preflight:
     inverted: bool
     grids: dict[str, tuple[int, int]]
     images_per_second: float
-    seconds: float
+    clean_seconds: float
+    strength_seconds: float
     mismatch: float | None
     unreadable: int
     findings: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+
+    def pace(self, strengths: int) -> str:
+        """How long the audit of the whole data set will take, in a sentence.
+
+        Args:
+            strengths: other than 0.
+        """
+        return (
+            f"{amount(round(self.images_per_second), 'image', 'images')} a second; the audit at "
+            f"{amount(strengths + 1, 'strength', 'strengths')} takes about "
+            f"{duration(self.clean_seconds + strengths * self.strength_seconds)}."
+        )
 
 
 @dataclass(frozen=True)
@@ -59,6 +75,25 @@ class MaskPreview:
 
     picture: bytes
     share: float
+
+
+@dataclass(frozen=True)
+class MaskLook:
+    """What the masks of a data set mark, as far as some of them tell.
+
+    Attributes:
+        previews: a few images with what is marked in them.
+        shares: of the pixels, in every mask that was read.
+        masked: defective images with a mask.
+        defective: defective images in all.
+        good_masked: good images with a mask.
+    """
+
+    previews: tuple[MaskPreview, ...]
+    shares: tuple[float, ...]
+    masked: int
+    defective: int
+    good_masked: int
 
 
 @dataclass(frozen=True)

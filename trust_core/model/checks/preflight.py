@@ -1,7 +1,4 @@
-"""A trial on a few images before the audit: how long it will take, and what looks wrong.
-
-Notation: E strengths other than 0.
-"""
+"""A trial on a few images before the audit: how long it will take, and what looks wrong."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -14,8 +11,7 @@ from scipy.stats import mannwhitneyu
 from torch import Tensor
 
 from trust_core.data.samples import Dataset
-from trust_core.messages import Message, amount, duration
-from trust_core.model.checks.alternatives import better_alternative
+from trust_core.messages import Message, amount
 from trust_core.model.checks.batchnorm import watched_norms
 from trust_core.model.checks.findings import Preflight as Preflight
 from trust_core.model.checks.sample_images import sample_images
@@ -25,19 +21,16 @@ COARSE_GRID = 6  # cells a side: fewer can hardly carry an overlap
 CHANCE = 0.01  # of seeing as much with outputs that mean what they should
 SURELY_WRONG = 5  # images of one label called the other, from which that is no accident
 TIMED = 8  # images that go through with gradients, for the estimate of time; the others without
-FEW = 10  # images: what they show is a hint
 CLEARLY_BELOW = 0.4  # AUROC of a detector whose outputs are read the wrong way round
-STRANGE_MISMATCH = 0.5
 NAN = float("nan")
 
 
 def preflight(
-    detector: Detector, dataset: Dataset, *, images: int = 32, strengths: int = 7, batch: int = 16
+    detector: Detector, dataset: Dataset, *, images: int = 32, batch: int = 16
 ) -> Preflight:
     """Run a few images of each label, from the roles that are not sealed.
 
-    `images` are how many in all, half of each label where there are enough; `strengths` are E, for
-    the estimate of time.
+    `images` are how many in all, half of each label where there are enough.
 
     Raises:
         DataError: none of the chosen images can be read.
@@ -72,18 +65,19 @@ def preflight(
         inverted=bool(ranks and auroc < CLEARLY_BELOW and ranks.pvalue < CHANCE),
         grids=detector.grids,
         images_per_second=1 / clean,
-        seconds=len(dataset.samples) * (clean + strengths * float((log_odds < 0).mean()) * again),
+        clean_seconds=len(dataset.samples) * clean,
+        strength_seconds=len(dataset.samples) * float((log_odds < 0).mean()) * again,
         mismatch=mismatch(),
         unreadable=read.unreadable,
     )
     return replace(
         found,
-        findings=tuple(_findings(found, strengths)),
-        warnings=tuple(_warnings(found, detector, read.pixels, log_odds)),
+        findings=tuple(_findings(found)),
+        warnings=tuple(_warnings(found, detector, log_odds)),
     )
 
 
-def _findings(found: Preflight, strengths: int) -> Iterator[str]:
+def _findings(found: Preflight) -> Iterator[str]:
     counts = found.counts
     yield (
         f"Of {counts['tp'] + counts['fn']} defective images {counts['tp']} are called "
@@ -91,10 +85,6 @@ def _findings(found: Preflight, strengths: int) -> Iterator[str]:
     )
     for name, (rows, columns) in found.grids.items():
         yield f"Explanations come from the layer {name}, a grid of {rows}x{columns} cells."
-    yield (
-        f"{amount(round(found.images_per_second), 'image', 'images')} a second; the audit at "
-        f"{amount(strengths + 1, 'strength', 'strengths')} takes about {duration(found.seconds)}."
-    )
     if found.mismatch is not None:
         yield Message(
             "The inputs of the BatchNorm layers are {mismatch:.2f} standard deviations from their "
@@ -106,7 +96,7 @@ def _findings(found: Preflight, strengths: int) -> Iterator[str]:
 
 
 def _warnings(
-    found: Preflight, detector: Detector, pixels: Tensor, log_odds: npt.NDArray[np.float64]
+    found: Preflight, detector: Detector, log_odds: npt.NDArray[np.float64]
 ) -> Iterator[str]:
     right, wrong = (found.counts[a] + found.counts[b] for a, b in (("tp", "tn"), ("fn", "fp")))
     if found.inverted:
@@ -143,33 +133,6 @@ def _warnings(
             )
     if found.unreadable:
         yield f"{amount(found.unreadable, 'image', 'images')} looked at cannot be read."
-    if found.mismatch is None:
-        return
-    few = len(pixels) < FEW
-    hint = f" Only {amount(len(pixels), 'image', 'images')} could be looked at: take it as a hint."
-    better = better_alternative(detector, pixels, found.mismatch)
-    if better is not None:
-        yield Message(
-            "The BatchNorm statistics agree clearly better with {choice}: {mismatch:.2f} standard "
-            "deviations from training instead of {own:.2f}.{hint}",
-            "The images fit the network clearly better with {choice}: {mismatch:.2f} away from "
-            "what it was trained on, instead of {own:.2f}.{hint}",
-            hint=hint * few,
-            choice=better.choice,
-            mismatch=better.mismatch,
-            own=found.mismatch,
-        )
-    elif found.mismatch > STRANGE_MISMATCH:
-        differ = "the images or their preprocessing differ from what the network was trained on"
-        yield Message(
-            "The BatchNorm statistics are {own:.2f} standard deviations from training: {differ}."
-            "{hint}",
-            "Inside the network these images are {own:.2f} away from those it was trained on: "
-            "{differ}.{hint}",
-            hint=hint * few,
-            own=found.mismatch,
-            differ=differ,
-        )
 
 
 def _mean(values: npt.NDArray[np.float64]) -> float:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import torch
-from PIL import Image
+from PIL import Image, ImageChops, ImageFilter
 from torch import Tensor
 
 from trust_core.data.files import is_image, list_files
@@ -22,6 +22,7 @@ from trust_core.data.samples import Dataset
 from trust_core.data.tables import read_table
 from trust_core.errors import DataError, UnreadableImage
 from trust_core.messages import amount
+from trust_core.model.checks.findings import MaskLook as MaskLook
 from trust_core.model.checks.findings import MaskPreview as MaskPreview
 from trust_core.model.checks.findings import Preview as Preview
 from trust_core.model.detector import Detector
@@ -31,7 +32,8 @@ OPEN_ROLES = ("tune", "train", "")  # certify and test stay sealed
 CLASS_PICTURES = 3
 PREVIEWS = 5  # images of each label
 PICTURE_SIDE = 160  # pixels of the longer side
-MARK_COLOUR, MARK_OPACITY = (255, 0, 96), 170
+MASKS = 32  # that are measured
+MARK_COLOUR, MARK_OPACITY, OUTLINE = (255, 0, 96), 90, 1  # opacity of 255; pixels
 
 
 @dataclass(frozen=True)
@@ -55,14 +57,7 @@ def sample_images(dataset: Dataset, preprocessing: Preprocessing, images: int = 
     Raises:
         DataError: none of them can be read.
     """
-    samples = dataset.samples
-    rows = samples[samples["role"].isin(OPEN_ROLES)]
-    rows = samples if rows.empty else rows
-    rank = {role: number for number, role in enumerate(OPEN_ROLES)}
-    rows = rows.assign(rank=rows["role"].map(rank).fillna(len(rank)))
-    by_label = [part for _, part in rows.sort_values(["rank", "sample_id"]).groupby("label")]
-    share = -(-images // max(len(by_label), 1))
-    chosen = pd.concat([part.head(share) for part in by_label] or [rows]).head(images)
+    chosen = sample_rows(dataset, images)
     pixels = readable_pixels(dataset.root, chosen["path"], preprocessing)
     if not pixels:
         raise DataError(
@@ -74,6 +69,27 @@ def sample_images(dataset: Dataset, preprocessing: Preprocessing, images: int = 
         chosen.loc[chosen["path"].isin(pixels), "label"].to_numpy(np.int8),
         len(chosen) - len(pixels),
     )
+
+
+def sample_rows(dataset: Dataset, images: int, *, one_a_group: bool = False) -> pd.DataFrame:
+    """The rows of a few images, as `sample_images` takes them.
+
+    Args:
+        dataset: where they come from.
+        images: how many in all.
+        one_a_group: photos of one part say the same thing twice.
+    """
+    samples = dataset.samples
+    rows = samples[samples["role"].isin(OPEN_ROLES)]
+    rows = samples if rows.empty else rows
+    rank = {role: number for number, role in enumerate(OPEN_ROLES)}
+    rows = rows.assign(rank=rows["role"].map(rank).fillna(len(rank)))
+    rows = rows.sort_values(["rank", "sample_id"])
+    if one_a_group:
+        rows = rows.drop_duplicates("group")
+    by_label = [part for _, part in rows.groupby("label")]
+    share = -(-images // max(len(by_label), 1))
+    return pd.concat([part.head(share) for part in by_label] or [rows]).head(images)
 
 
 def previews(detector: Detector, dataset: Dataset, each: int = PREVIEWS) -> list[Preview]:
@@ -95,25 +111,44 @@ def previews(detector: Detector, dataset: Dataset, each: int = PREVIEWS) -> list
     ]
 
 
-def mask_previews(dataset: Dataset) -> list[MaskPreview]:
-    """What the masks of a few defective images mark, to be confirmed by eye; no sealed role.
+def look_at_masks(dataset: Dataset, pictures: int = PREVIEWS, masks: int = MASKS) -> MaskLook:
+    """What the masks of some defective images mark, to be confirmed by eye; no sealed role.
 
-    Those whose masks cannot be read are left out.
+    Args:
+        dataset: where they come from.
+        pictures: how many images are shown.
+        masks: how many masks are measured, those of the pictures first; what cannot be read is
+            left out.
     """
     samples = dataset.samples
-    rows = samples[(samples["label"] == 1) & (samples["mask_path"] != "")]
-    rows = rows[rows["role"].isin(OPEN_ROLES)].set_index("path")
-    found = []
-    for path in _evenly(rows.index.tolist(), PREVIEWS):
+    masked, defective = samples["mask_path"] != "", samples["label"] == 1
+    rows = samples[defective & masked & samples["role"].isin(OPEN_ROLES)]
+    paths = rows.set_index("path")["mask_path"]
+    shown = _evenly(paths.index.tolist(), pictures)
+    measured = dict.fromkeys([*shown, *_evenly(paths.index.tolist(), masks)])
+    previews, shares = [], []
+    for path in list(measured)[:masks]:
         with suppress(UnreadableImage):
-            mask = Image.fromarray(read_masks(dataset.root, rows.at[path, "mask_path"]))
-            picture = read_image(dataset.root / path).convert("RGB")
-            picture.thumbnail((PICTURE_SIDE, PICTURE_SIDE))
-            marked = mask.convert("L").resize(picture.size, Image.Resampling.BILINEAR)
-            marked = marked.point([0] + [MARK_OPACITY] * 255)  # a small mark stays in sight
-            picture.paste(MARK_COLOUR, (0, 0), marked)
-            found.append(MaskPreview(_png(picture), float(np.asarray(mask).mean())))
-    return found
+            mask = read_masks(dataset.root, paths[path])
+            shares.append(float(mask.mean()))
+            if path in shown:
+                picture = read_image(dataset.root / path)
+                previews.append(MaskPreview(_marked(picture, mask), shares[-1]))
+    counts = (int((masked & rows).sum()) for rows in (defective, ~defective))
+    with_mask, good_masked = counts
+    return MaskLook(tuple(previews), tuple(shares), with_mask, int(defective.sum()), good_masked)
+
+
+def _marked(picture: Image.Image, mask: npt.NDArray[np.bool_]) -> bytes:
+    """A small PNG of an image with what its mask marks."""
+    small = picture.convert("RGB")
+    small.thumbnail((PICTURE_SIDE, PICTURE_SIDE))
+    marked = Image.fromarray(mask).convert("L").resize(small.size, Image.Resampling.BILINEAR)
+    marked = marked.point([0] + [255] * 255)  # a small mark stays in sight
+    inside = marked.filter(ImageFilter.MinFilter(2 * OUTLINE + 1))
+    small.paste(MARK_COLOUR, (0, 0), marked.point([0] + [MARK_OPACITY] * 255))
+    small.paste(MARK_COLOUR, (0, 0), ImageChops.subtract(marked, inside))  # its outline
+    return _png(small)
 
 
 def class_pictures(
@@ -188,5 +223,5 @@ def _as_image(pixels: npt.NDArray[np.uint8]) -> Image.Image:
 
 def _png(image: Image.Image) -> bytes:
     file = io.BytesIO()
-    image.save(file, "PNG")
+    image.save(file, "PNG", compress_level=1)  # a page waits for it
     return file.getvalue()

@@ -28,7 +28,7 @@ from trust_core.model.training.epochs import Epoch, best_epoch
 from trust_core.model.training.losses import label_loss, mask_loss
 from trust_core.model.training.network import MultiTask
 from trust_core.model.training.settings import TrainingSettings
-from trust_core.storage.progress import Progress, progress_writer, stopwatch
+from trust_core.storage.progress import Progress, progress_writer, read_progress, stopwatch
 
 CHECKPOINT = "checkpoint.safetensors"
 CHECKPOINT_SECONDS = 30.0
@@ -251,7 +251,7 @@ def _reporter(
     start: int,
 ) -> Callable[[TrainingState], None]:
     """Reports how far the run is, and twice a second also writes it to a file."""
-    measure, note = stopwatch(start), progress_writer(folder)
+    measure, note = stopwatch(start, read_progress(folder)), progress_writer(folder)
 
     def report(state: TrainingState) -> None:
         reached = TrainingProgress(

@@ -28,6 +28,7 @@ from trust_core.model.training.pretrained import load_encoder, weights_file
 from trust_core.model.training.settings import TrainingSettings
 from trust_core.storage.csv_text import harmless_path
 from trust_core.storage.locks import LOCK, writer_lock
+from trust_core.storage.progress import read_progress
 
 IDENTITY = "run.json"
 RARE = 0.02  # share of defective pixels that a mask begins with
@@ -38,7 +39,8 @@ class TrainingResult:
     """What a run left.
 
     `model` is the `.safetensors` file, its card beside it; `best` the epoch whose weights these
-    are; `roles` a CSV of `path,role`, for an audit of the same data.
+    are; `roles` a CSV of `path,role`, for an audit of the same data; `seconds` are of all runs
+    together.
     """
 
     model: Path
@@ -83,6 +85,7 @@ def train(
     try:
         busy = f"{out} is being trained by another run; wait, or stop it."
         with writer_lock(folder / LOCK, busy):
+            earlier = read_progress(folder).seconds
             try:
                 dataset = with_train_role(dataset)
                 _check_identity(folder, dataset, settings)
@@ -108,8 +111,8 @@ def train(
     except OSError as error:
         raise StoreError(f"{folder} cannot be written: {error.strerror or error}.") from error
     notes = (*dataset.notes, *data.notes)
-    best = best_epoch(end.history)
-    return TrainingResult(out, end.history, best, roles, notes, time.monotonic() - began)
+    best, seconds = best_epoch(end.history), earlier + time.monotonic() - began
+    return TrainingResult(out, end.history, best, roles, notes, seconds)
 
 
 def first_network(settings: TrainingSettings) -> MultiTask:

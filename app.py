@@ -12,6 +12,7 @@ from dashboard.home.idea import open_demo, show_steps
 from dashboard.home.standing import point_query, show_standing
 from dashboard.server import behind_gate
 from dashboard.shell import HOME, RUN, link, page, show_finding
+from dashboard.terms import write_html
 from trust_core.decision.operating_point import OperatingPoint
 from trust_core.figures.words import audit as audit_words
 from trust_core.storage import workspace
@@ -26,13 +27,13 @@ WAYS = (
     (
         "pages/tradeoff.py",
         "Look at the trade-off",
-        "How many missed defects are caught for how many good parts re-inspected; set the "
+        "How many missed defects are caught for how many good photos re-inspected; set the "
         "threshold.",
     ),
     (
         "pages/parts.py",
         "Open the parts",
-        "Every part with its heatmaps: what was missed, what was caught, and why.",
+        "Every photo with its heatmaps: what was missed, what was caught, and why.",
     ),
     (
         RUN,
@@ -49,7 +50,7 @@ def draw(audit: Audit | None) -> None:
         explained = audit.folder.name == workspace.DEMO and open_demo()
         point = show_standing(audit)
         if not explained:
-            st.html(f'<p class="purpose">{escape(PURPOSE)}</p>')
+            write_html(f'<p class="purpose">{escape(PURPOSE)}</p>')
         ways(point)
         st.space("small")
         what_is_audited(audit)
@@ -85,7 +86,7 @@ def ways(point: OperatingPoint | None) -> None:
     for column, (file, label, text) in zip(st.columns(len(WAYS)), WAYS, strict=True):
         with column, st.container(key=f"way-{Path(file).stem}", height="stretch", gap="xsmall"):
             link(f"{label} →", file, query={} if file == RUN else point_query(point))
-            st.html(f"<p>{escape(text)}</p>")
+            write_html(f"<p>{escape(text)}</p>")
 
 
 def what_is_audited(audit: Audit) -> None:
@@ -93,8 +94,8 @@ def what_is_audited(audit: Audit) -> None:
     left, right = st.columns((5, 6), gap="large")
     with left:
         st.subheader("What was audited", anchor=False)
-        st.html(audit_words.audit_description(audit))
-        st.html(f"<p>{escape(audit_words.not_scored_sentence(audit))}</p>")
+        write_html(audit_words.audit_description(audit))
+        write_html(f"<p>{escape(audit_words.not_scored_sentence(audit))}</p>")
         if audit_words.any_not_scored(audit):
             st.download_button(
                 "Download the list with reasons",
@@ -105,7 +106,7 @@ def what_is_audited(audit: Audit) -> None:
             )
     with right:
         st.subheader("What the detector answered", anchor=False)
-        st.html(audit_words.role_table(audit))
+        write_html(audit_words.role_table(audit))
 
 
 if __name__ != "__main__":  # imported by `streamlit run app.py`, for what it is to serve

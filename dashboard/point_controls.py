@@ -10,13 +10,13 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard.glossary import HELP
 from dashboard.shell import callback
+from dashboard.terms import explain
 from dashboard.url_state import read_point, sync_widget, url_selectbox, write_point
 from trust_core.decision.indicators.registry import available, indicator_name
 from trust_core.decision.operating_point import OperatingPoint, default_threshold
-from trust_core.figures.elements import threshold_text
 from trust_core.figures.words.numbers import capital
+from trust_core.messages import threshold_text
 from trust_core.storage.audit_files import Audit
 
 MOVED = "moved"
@@ -51,10 +51,11 @@ def field_moved(audit: Audit, field: str) -> None:
     move_point(audit, field, **{field: st.session_state[field]})
 
 
-def choose_indicator(audit: Audit, point: OperatingPoint, label: str, **more: Any) -> None:  # noqa: ANN401
+def choose_indicator(audit: Audit, point: OperatingPoint, label: str) -> None:
     """The list of the indicators that the audit has."""
     names = {name: indicator_name(name) for name in available(audit)}
-    choose_field(audit, point, "indicator", label, names, **more)
+    meaning = explain("indicator", point.indicator)
+    choose_field(audit, point, "indicator", label, names, help_text=meaning)
 
 
 def choose_strength(audit: Audit, point: OperatingPoint, *, disabled: bool) -> None:
@@ -66,7 +67,7 @@ def choose_strength(audit: Audit, point: OperatingPoint, *, disabled: bool) -> N
         audit.strengths * (1 + few),
         format_func=threshold_text,
         key="strength",
-        help=HELP["eps"],
+        help=explain("eps"),
         disabled=disabled or few,
         on_change=field_moved,
         args=(audit, "strength"),

@@ -1,4 +1,4 @@
-"""Sealed images: looking at `certify` or `test` is a deliberate act, logged in the audit."""
+"""Sealed photos: looking at `certify` or `test` is a deliberate act, logged in the audit."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -9,6 +9,7 @@ import streamlit as st
 from dashboard.attention import note_change
 from dashboard.person import ask_person, signature
 from dashboard.shell import errors_shown, show_finding
+from dashboard.terms import write_html
 from trust_core.decision.journal import open_seals, seals
 from trust_core.figures.words.numbers import ROLE_NAMES, moment
 from trust_core.storage.audit_files import Audit
@@ -21,7 +22,7 @@ def opened_sentence(audit: Audit, roles: Sequence[str]) -> str:
         for seal in seals(audit)
         if seal.role in roles
     ]
-    return f"Sealed images: {'; '.join(openings)}." if openings else ""
+    return f"Sealed photos: {'; '.join(openings)}." if openings else ""
 
 
 def ask_to_open(audit: Audit, roles: Sequence[str], why: str) -> None:
@@ -31,13 +32,13 @@ def ask_to_open(audit: Audit, roles: Sequence[str], why: str) -> None:
     """
     names = " and ".join(roles)
     show_finding(
-        f"The images kept for {names} are sealed.",
+        f"The photos kept for {names} are sealed.",
         "A threshold that is chosen while looking at them proves nothing any more. Opening the "
         "seal is noted in the audit, with your name and the time, and stands on every certificate.",
     )
     for role in roles:
-        st.html(f'<p class="parts-note"><b>{role}</b> – {ROLE_NAMES[role]}</p>')
-    sure = f"I want to look at the images kept for {names}, and have it noted"
+        write_html(f'<p class="parts-note"><b>{role}</b> – {ROLE_NAMES[role]}</p>')
+    sure = f"I want to look at the photos kept for {names}, and have it noted"
     seal_button("seal", sure, "Open the seal", partial(open_seals, audit, roles, why))
 
 

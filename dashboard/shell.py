@@ -15,9 +15,9 @@ from typing import Any, ParamSpec
 
 import streamlit as st
 
-from dashboard import access
+from dashboard import access, terms
 from dashboard.cache import BY_KEY
-from dashboard.glossary import GLOSSARY
+from dashboard.glossary import TERMS
 from dashboard.tour import STOPS, TOUR, current_stop, leave_tour
 from dashboard.url_state import AUDIT, link_query, sync_widget
 from dashboard.wording import page_text
@@ -124,6 +124,7 @@ def fragment(
     @wraps(draw)
     def shown(*args: Given.args, **kwargs: Given.kwargs) -> None:
         with errors_shown():
+            terms.begin_fragment(draw.__qualname__)
             for given in args:
                 if isinstance(given, Audit):
                     workspace.folder_of(given.folder.name)
@@ -176,7 +177,7 @@ def show_finding(sentence: str, detail: str = "") -> None:
 def show_finding_html(sentence: str, detail: str = "") -> None:
     """The same of a sentence that is HTML already."""
     below = f"<p>{escape(detail)}</p>" if detail else ""
-    st.html(f'<div class="finding"><h1>{sentence}</h1>{below}</div>')
+    terms.write_html(f'<div class="finding"><h1>{sentence}</h1>{below}</div>')
 
 
 def show_error(problem: TrustError) -> None:
@@ -194,7 +195,7 @@ def link(
     query: Mapping[str, object] | None = None,
     **changes: object,
 ) -> None:
-    """A link to a page, looking like a button, that keeps the open audit and operating point.
+    """A link to a page that keeps the open audit and operating point.
 
     `file` is a key of `PAGES`; `query` and `changes` are query parameters to change, None leaves
     one out.
@@ -241,6 +242,7 @@ def _open_page(title: str, styles: Sequence[str]) -> tuple[Audit | None, TrustEr
     if not access.is_guarded():
         show_error(StoreError("Anybody could read along here; start it with: python -m dashboard."))
         st.stop()
+    terms.begin_page()
     trim_heap()  # what the page before needed
     freeze_loaded()
     for style in ("frame.css", *styles):
@@ -298,7 +300,7 @@ def _top_bar(title: str, finished: Mapping[str, str], name: str | None, *, masks
                 with st.container(key=f"nav-{Path(file).stem}{here}", width="content"):
                     st.page_link(file, label=label, query_params=link_query())
         with st.popover("Glossary", type="tertiary", width="content", key="words"):
-            words = "".join(f"<dt>{w}</dt><dd>{meaning}</dd>" for w, meaning in GLOSSARY.items())
+            words = "".join(f"<dt>{t.name}</dt><dd>{t.meaning}</dd>" for t in TERMS.values())
             st.html(f'<dl class="words">{words}</dl>')
         if finished:
             sync_widget(SWITCHER, name)

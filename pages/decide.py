@@ -35,6 +35,7 @@ from dashboard.decide.sensitivity import show_trial
 from dashboard.other_audit import choose_other
 from dashboard.point_controls import choose_indicator, choose_strength
 from dashboard.shell import audit_page, fragment, link, show_finding
+from dashboard.terms import write_html
 from dashboard.url_state import leading_in_url, read_point, write_point
 from dashboard.wording import page_text
 from trust_core.decision.certify import missed_groups
@@ -72,24 +73,24 @@ def show(audit: Audit) -> None:
         else ""
     )
     lead_eye("verdict")
-    st.html(verdict_words.badge(judged, role))
+    write_html(verdict_words.badge(judged, role))
     detail = f"{verdict_words.cost_sentence(judged)} {verdict_words.ranking_sentence(judged)}"
     detail = "" if point.indicator == THRESHOLD_SHIFT else detail  # it would be beside itself
     show_finding(verdict_words.verdict_sentence(judged, point.indicator), detail.strip())
     advice = recommend(point, judged, proof)
     action = escape(advice.sentence if proof else standing_words.action_sentence(stands))
     why = quiet(escape(advice.reason)) if proof else ""
-    st.html(f'<p class="action">{action}</p>{why}{decided}')
-    st.html(quiet(escape(standing_words.proposal_sentence(stands))))
-    st.html(quiet(verdict_basis(audit, role)))
+    write_html(f'<p class="action">{action}</p>{why}{decided}')
+    write_html(quiet(escape(standing_words.proposal_sentence(stands))))
+    write_html(quiet(verdict_basis(audit, role)))
 
     legend = (
         "Each row is an indicator: the one shown, the one proposed, the IoU difference, and the "
-        "best of all others on these photos, which is flattered by being picked here. Right of the "
-        "dashed line it tells missed defects from good photos better than threshold shift (just "
-        "lowering the decision threshold); the bar is the 95 % interval."
+        "best of all others. That last one is flattered by being picked here. Right of the dashed "
+        "line an indicator tells missed photos from good ones better than threshold shift; the bar "
+        "is the 95 % interval."
     )
-    st.html(section("1 Is it worth it?", legend))
+    write_html(section("1 Is it worth it?", legend))
     left, right = st.container(key="beside-decide").columns([5, 2], gap="large")
     every = bool(st.session_state.get(EVERY))
     with left:
@@ -99,29 +100,29 @@ def show(audit: Audit) -> None:
         choose_indicator(audit, point, "Indicator")
         choose_strength(audit, point, disabled=False)
         scores = tradeoff(audit, point.indicator, role)
-        st.html(verdict_words.cost_table(scores, point, demand.recall))
+        write_html(verdict_words.cost_table(scores, point, demand.recall))
         if role != TEST:
             ask_for_verdict(audit)
     with st.expander("All numbers"):
         verdicts = chosen_verdicts(audit, role, point, every=every)
-        st.html(verdict_words.indicator_table(verdicts, point.indicator, demand.recall))
-        st.html("".join(map(quiet, verdict_words.absent_sentences(audit, page_text))))
+        write_html(verdict_words.indicator_table(verdicts, point.indicator, demand.recall))
+        write_html("".join(map(quiet, verdict_words.absent_sentences(audit, page_text))))
     with st.expander("Would another layer, mask or strength change the verdict?"):
         show_trial(audit, role)
 
     legend = "What must be proven, and what an error costs on your line."
-    st.html(section("2 What do you want?", legend))
+    write_html(section("2 What do you want?", legend))
     number_fields(PROOF_FIELDS)
     number_fields(LINE_FIELDS)
 
-    legend = "" if proof else "Nothing yet: the proof needs the sealed images."
-    st.html(section("3 What is proven?", legend))
+    legend = "" if proof else "Nothing yet: the proof needs the sealed photos."
+    write_html(section("3 What is proven?", legend))
     lead_eye("proof")
     if proof and affordable:
         price = words.price_sentence(proof)
-        st.html(f'<p class="statement">{proof.sentence} <span>{price}</span></p>')
-        st.html(f'<p class="statement second">{affordable.sentence}</p>')
-        st.html(words.proof_table(proof) + quiet(words.seals_sentence(proof)))
+        write_html(f'<p class="statement">{proof.sentence} <span>{price}</span></p>')
+        write_html(f'<p class="statement second">{affordable.sentence}</p>')
+        write_html(words.proof_table(proof) + quiet(words.seals_sentence(proof)))
     else:
         ask_for_proof(audit, demand, chosen)
     have = missed_groups(audit, "certify")
@@ -131,25 +132,26 @@ def show(audit: Audit) -> None:
     left, right = st.columns(2, gap="large")
     with left:
         title = "What a number of missed parts proves"
-        st.html(section(title, words.plan_sentence(demand, have), chart=True))
+        write_html(section(title, words.plan_sentence(demand, have), chart=True))
         draw_plan(demand, have)
     with right:
         title = "What it costs on your line"
-        st.html(section(title, words.line_sentence(shown, values[shown]), chart=True))
+        write_html(section(title, words.line_sentence(shown, values[shown]), chart=True))
         draw_costs(audit, point, options, line)
-    st.html(words.line_table(options, values))
-    st.html(quiet(words.line_basis(role, *detector_rates(audit, role))))
+    write_html(words.line_table(options, values))
+    write_html(quiet(words.line_basis(role, *detector_rates(audit, role))))
 
     legend = "The operating point that goes to the line; it is noted with name and time."
-    st.html(section("4 I choose", legend))
+    write_html(section("4 Choose", legend))
     left, right = st.columns([2, 3], gap="large")
     with left:
         choose_point(audit, options)
         link("Move your own on Trade-off", "pages/tradeoff.py")
-    right.html(words.history(entries(audit)))
+    with right:
+        write_html(words.history(entries(audit)))
 
-    legend = "Two models on the same images, or one before and after retraining."
-    st.html(section("5 Beside another audit", legend))
+    legend = "Two models on the same photos, or one before and after retraining."
+    write_html(section("5 Beside another audit", legend))
     if other := choose_other(audit, ALONE):
         show_comparison(audit, other, chosen, demand.recall)
 

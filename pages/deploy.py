@@ -2,8 +2,6 @@
 
 from html import escape
 
-import streamlit as st
-
 from dashboard.decide.indicators import TEST, cached_verdict
 from dashboard.decide.proof import certificate, chosen_indicator, on_the_line
 from dashboard.decide.requirements import read_requirements
@@ -11,6 +9,7 @@ from dashboard.deploy.files import graph_making, guard_making, show_files
 from dashboard.deploy.line import show_line
 from dashboard.deploy.tryout import show_tryout
 from dashboard.shell import audit_page, link, show_finding
+from dashboard.terms import write_html
 from dashboard.url_state import read_point
 from trust_core.decision.journal import closed_seals
 from trust_core.decision.line_costs import OWN
@@ -39,33 +38,34 @@ def draw(audit: Audit) -> None:
         if noted
         else "Nobody has decided yet; this is where one would begin. A guard needs a decision."
     )
-    st.html(section("1 What goes to the line", decided))
-    st.html(f'<p class="statement">{escape(rule_sentence(point))}</p>')
-    st.html(f'<p class="statement second">{escape(promise(audit, point, demand))}</p>')
+    write_html(section("1 What goes to the line", decided))
+    write_html(f'<p class="statement">{escape(rule_sentence(point))}</p>')
+    write_html(f'<p class="statement second">{escape(promise(audit, point, demand))}</p>')
     values = on_the_line(audit, role, point, required.line)
-    st.html(quiet(escape(proof_words.line_sentence(OWN, values))))
+    write_html(quiet(escape(proof_words.line_sentence(OWN, values))))
     if not noted or not proof:
         link("Decide and prove it", "pages/decide.py", primary=True)
 
     legend = "Files of the operating point above, made when you ask for them, beside the page."
-    st.html(section("2 Download", legend))
+    write_html(section("2 Download", legend))
     show_files(audit, point, demand, required.line)
 
     legend = (
         "The guard itself decides, as it would on the line; each map is drawn up to its own "
-        "largest value. The images stay on this machine and are not kept."
+        "largest value. The photos stay on this machine and are not kept."
     )
-    st.html(section("3 Try it out", legend))
+    write_html(section("3 Try it out", legend))
     if noted:
         show_tryout(guard_making(audit, point, demand), graph_making(audit, point, demand))
     else:
-        st.html(quiet("A try-out needs a decision."))
+        write_html(quiet("A try-out needs a decision."))
 
     legend = (
-        "The log of a guard beside the audit: p, indicator, brightness and sharpness. Called is a "
-        "drift; a line without one is called with a chance of 5 % at most, however often one looks."
+        "The log of a guard beside the audit: p, indicator, brightness and sharpness. Where "
+        "nothing has drifted, a drift is reported with a chance of 5 % at most, however often one "
+        "looks."
     )
-    st.html(section("4 Is the line still what was audited?", legend))
+    write_html(section("4 Is the line still what was audited?", legend))
     show_line(audit, point)
 
 

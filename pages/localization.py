@@ -20,6 +20,7 @@ from dashboard.localization.url_state import read_mask_settings, write_masks_url
 from dashboard.localization.wrong_masks import show_contradictions, show_worst
 from dashboard.sealed_roles import ask_to_open, opened_sentence
 from dashboard.shell import audit_page, fragment, marks_defects, show_finding
+from dashboard.terms import write_html
 from trust_core.decision.curves import roles_of
 from trust_core.decision.journal import closed_seals
 from trust_core.decision.localization.pixel_counts import MASK_HEAD, read_counts, sources
@@ -44,14 +45,14 @@ def show(audit: Audit) -> None:
     basis = f"{sentences.basis(masks, found, settings)} {opened_sentence(audit, roles)}"
     show_finding(sentences.masks_sentence(found, settings), basis.strip())
     if note := explanation_note(settings, mask_head=MASK_HEAD in sources(audit)):
-        st.html(f'<p class="explained">{note}</p>')
-    st.html(sentences.metric_cards(found, settings))
-    st.html(f'<p class="quiet">{sentences.why_they_differ(masks.truth)}</p>')
+        write_html(f'<p class="explained">{note}</p>')
+    write_html(sentences.metric_cards(found, settings))
+    write_html(f'<p class="quiet">{sentences.why_they_differ(masks.truth)}</p>')
 
     left, middle, right = st.container(key="beside-localization").columns([5, 5, 3], gap="large")
     with left:
         legend = "Found defects, with counts; the bar is the 95 % interval."
-        st.html(section("By size of the defect", legend))
+        write_html(section("By size of the defect", legend))
         draw_sizes(found, settings)
     with middle:
         swept, thresholds = (
@@ -59,13 +60,13 @@ def show(audit: Audit) -> None:
             drawn_thresholds(audit, settings),
         )
         legend = f"{sentences.best_sentence(swept, thresholds)} Click a line to go there.".strip()
-        st.html(section("At every threshold", legend))
+        write_html(section("At every threshold", legend))
         draw_thresholds(audit, counts, settings)
     with right:
         sliders(settings)
         choices(audit, settings)
 
-    st.html(section("Where it goes wrong", "Each picture opens its photo."))
+    write_html(section("Where it goes wrong", "Each picture opens its photo."))
     show_worst(audit, masks, settings)
 
     if settings.source == MASK_HEAD:
@@ -73,10 +74,10 @@ def show(audit: Audit) -> None:
             "Does the mask see what the decision missed? The mask’s alarm is also an indicator, on "
             "Trade-off and Decide."
         )
-        st.html(section("Decisions that contradict their own mask", legend))
+        write_html(section("Decisions that contradict their own mask", legend))
         show_contradictions(masks, settings)
 
-    st.html(section("Beside another audit", "Two networks on the same images."))
+    write_html(section("Beside another audit", "Two networks on the same photos."))
     if other := choose_marked(audit):
         show_mask_comparison(audit, counts, other, settings)
 

@@ -5,10 +5,11 @@ from functools import partial
 
 import streamlit as st
 
-from dashboard.glossary import HELP, ROLE_CHOICES
+from dashboard.glossary import ROLE_CHOICES
 from dashboard.point_controls import choose_field, choose_indicator, choose_strength, move_point
 from dashboard.sealed_roles import ask_to_open, opened_sentence
 from dashboard.shell import audit_page, fragment, show_finding, show_finding_html
+from dashboard.terms import explain, write_html
 from dashboard.tradeoff.charts import MOST_KINDS, draw_heat, draw_kinds, draw_tradeoff
 from dashboard.tradeoff.controls import (
     afford_field,
@@ -65,7 +66,7 @@ def show(audit: Audit) -> None:
             "better. Dashed: threshold shift, that is, just lowering the decision threshold. Click "
             "a point to go there."
         )
-        st.html(section("", legend))
+        write_html(section("", legend))
         other = other_curve(audit, point)
         with chart:
             draw_tradeoff(audit, scores, point, stops, choose, other)
@@ -74,7 +75,7 @@ def show(audit: Audit) -> None:
         if len(audit.strengths) > 1:
             choose_strength(audit, point, disabled=point.indicator == THRESHOLD_SHIFT)
         afford_field(audit, point, scores)
-        st.html(counts_table(counts, rival=point.indicator != THRESHOLD_SHIFT))
+        write_html(counts_table(counts, rival=point.indicator != THRESHOLD_SHIFT))
         choose_scores(audit, point)
         part_links(audit, point, scores)
 
@@ -83,32 +84,33 @@ def show(audit: Audit) -> None:
         "The framed column is your threshold, the ringed cell your operating point. Click a cell "
         "to go there, or walk with the arrow keys and press Enter."
     )
-    st.html(section("Every threshold and strength at once", legend))
+    write_html(section("Every threshold and strength at once", legend))
     left, right = st.columns(2, gap="large")
     with left:
-        st.html(section("", f"Missed photos caught, of {counts.fn:,}"))
+        write_html(section("", f"Missed photos caught, of {counts.fn:,}"))
         draw_heat(audit, scores, point, stops, choose, missed=True)
     with right:
-        st.html(section("", f"Good photos re-inspected, of {counts.tn:,}"))
+        write_html(section("", f"Good photos re-inspected, of {counts.tn:,}"))
         draw_heat(audit, scores, point, stops, choose, missed=False)
 
     left, right = st.columns(2, gap="large")
     with left:
         legend = "Photos of missed defects: caught, and (hatched) still missed."
-        st.html(section("By kind of defect", legend))
+        write_html(section("By kind of defect", legend))
         if rows := caught_by_kind(scores, point.strength, point.threshold, MOST_KINDS):
             draw_kinds(rows)
         else:
             st.caption("The data names no kinds for the missed defects.")
     with right:
-        st.html(section("Keep this operating point", unproven_sentence(counts)))
+        write_html(section("Keep this operating point", unproven_sentence(counts)))
         note_point(audit, point)
 
 
 def choose_scores(audit: Audit, point: OperatingPoint) -> None:
     """Which indicator, and on which photos."""
-    choose_indicator(audit, point, "Suspicious by", help_text=HELP.get(point.indicator))
-    choose_field(audit, point, "role", "On these photos", ROLE_CHOICES)
+    choose_indicator(audit, point, "Suspicious by")
+    meaning = explain("roles", "seal")
+    choose_field(audit, point, "role", "On these photos", ROLE_CHOICES, help_text=meaning)
 
 
 audit_page("Trade-off", show, "tradeoff.css")

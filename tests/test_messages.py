@@ -5,9 +5,11 @@ import json
 import pickle
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from trust_core.errors import SettingsError
-from trust_core.messages import Message, duration, none_of, option
+from trust_core.messages import Message, duration, none_of, option, threshold_text
 
 MESSAGE = Message(
     "Try {choice}; {share:.0%} of {path} need {size:64x64}.",
@@ -55,3 +57,16 @@ def test_what_a_value_may_be():
 )
 def test_a_duration_is_coarser_the_longer_it_takes(seconds: float, text: str):
     assert duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.5, "0.5"), (-0.25, "−0.25"), (3.0, "3"), (1e-7, "1e−07")]
+)
+def test_thresholds_are_written_short_with_a_true_minus(value: float, text: str) -> None:
+    assert threshold_text(value) == text
+
+
+@given(st.floats(allow_nan=False), st.floats(allow_nan=False))
+def test_two_thresholds_never_read_alike(one: float, other: float) -> None:
+    assert (threshold_text(one) == threshold_text(other)) == (repr(one) == repr(other))
+    assert float(threshold_text(one).replace("−", "-").replace("∞", "inf")) == one

@@ -102,6 +102,18 @@ def amount(number: int, one: str, several: str) -> str:
     return f"{number:,} {one if number == 1 else several}"
 
 
+def threshold_text(value: float) -> str:
+    """A threshold with the digits that tell it from all others, and a true minus sign.
+
+    Every page, report, file and job says thresholds by this. That they are short is the care of
+    whoever makes them: `fewest_decimals`, `fewest_digits` in `decision.operating_point`.
+
+    >>> threshold_text(-0.25), threshold_text(3.0)
+    ('−0.25', '3')
+    """
+    return repr(float(value)).removesuffix(".0").replace("-", "−").replace("inf", "∞")
+
+
 def duration(seconds: float) -> str:
     """`40 s`, `3 min`, `2 h 5 min`: coarser the longer it takes."""
     if seconds < 90:

@@ -1,4 +1,4 @@
-"""Decide, 4: I choose. The operating point, why, and all that was decided before."""
+"""Decide, 4: choose. The operating point, why, and all that was decided before."""
 
 import math
 from collections.abc import Mapping
@@ -9,13 +9,14 @@ import streamlit as st
 from dashboard.attention import note_change
 from dashboard.person import ask_person, signature
 from dashboard.shell import errors_shown
+from dashboard.terms import write_html
 from dashboard.url_state import write_point
 from trust_core.decision.curves import tradeoff
 from trust_core.decision.journal import decide
 from trust_core.decision.line_costs import CHEAPEST, OWN
 from trust_core.decision.operating_point import OperatingPoint, count_flags, noted_point
 from trust_core.figures.words.markup import quiet
-from trust_core.figures.words.numbers import brief_threshold, capital
+from trust_core.figures.words.numbers import capital, tau_text
 from trust_core.figures.words.point import caught_sentence
 from trust_core.figures.words.proof import OPTION_NAMES
 from trust_core.storage.audit_files import Audit
@@ -26,9 +27,9 @@ DECIDED = "decide-done"
 def choose_point(audit: Audit, options: Mapping[str, OperatingPoint]) -> None:
     """Choose one of the thresholds, say why, and have it noted."""
     finite = {key: o for key, o in options.items() if key == OWN or math.isfinite(o.threshold)}
-    thresholds = {key: brief_threshold(option.threshold) for key, option in finite.items()}
+    thresholds = {key: tau_text(option.threshold) for key, option in finite.items()}
     if CHEAPEST in options and CHEAPEST not in finite:
-        st.html(quiet("On your line it is cheapest to look at nothing again."))
+        write_html(quiet("On your line it is cheapest to look at nothing again."))
     ask_person("decide")
     if st.session_state.pop(DECIDED, False):
         st.session_state["decide-why"] = ""  # the choice itself stays
@@ -64,4 +65,4 @@ def _same(one: OperatingPoint, other: OperatingPoint) -> bool:
 def _caption(audit: Audit, point: OperatingPoint) -> str:
     scores = tradeoff(audit, point.indicator)
     counts = count_flags(scores.curves[point.strength], scores.shift, point)
-    return f"{capital(caught_sentence(counts))} on the parts for choosing."
+    return f"{capital(caught_sentence(counts))} on the photos for choosing."

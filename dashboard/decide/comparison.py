@@ -9,6 +9,7 @@ from dashboard.cache import BY_KEY
 from dashboard.csv_export import csv
 from dashboard.decide.indicators import cached_verdict
 from dashboard.shell import PARTS, link
+from dashboard.terms import write_html
 from trust_core.decision.certify import ChosenIndicator, indicator_to_certify
 from trust_core.decision.compare_audits import (
     CHANGES,
@@ -16,15 +17,15 @@ from trust_core.decision.compare_audits import (
     compare_outcomes,
 )
 from trust_core.decision.journal import SEALED, closed_seals
-from trust_core.figures.words.markup import quiet, table
+from trust_core.figures.words.markup import escape_markdown, quiet, table
 from trust_core.figures.words.numbers import OUTCOME_NAMES, capital, count, counted
 from trust_core.figures.words.verdict import badge, verdict_sentence
 from trust_core.storage import workspace
 from trust_core.storage.audit_files import Audit
 
 ALONE = (
-    "This is the only finished audit. Audit the retrained detector on the same images, and what it "
-    "changed stands here, part by part."
+    "This is the only finished audit. Audit the retrained detector on the same photos, and what it "
+    "changed stands here, photo by photo."
 )
 LISTED = 10
 
@@ -35,9 +36,9 @@ def show_comparison(audit: Audit, other: Audit, chosen: ChosenIndicator, recall:
     roles = ["tune", *(role for role in SEALED if role not in closed)]
     found = _compared(audit, other, tuple(roles))
     if not found.shared:
-        st.html(
+        write_html(
             quiet(
-                "The two audits have no image in common (same path, same content), so no part can "
+                "The two audits have no photo in common (same path, same content), so no photo can "
                 "have changed side."
             )
         )
@@ -47,9 +48,9 @@ def show_comparison(audit: Audit, other: Audit, chosen: ChosenIndicator, recall:
     )
     tally = found.changed["change"].value_counts()
     won, lost = (int(tally.get(CHANGES[pair], 0)) for pair in (("FN", "TP"), ("TP", "FN")))
-    st.html(
+    write_html(
         f"<p><b>{here}</b> catches {counted(won, 'defects')} that <b>{there}</b> misses, and "
-        f"misses {count(lost)} that it catches. Compared on {counted(found.shared, 'images')} of "
+        f"misses {count(lost)} that it catches. Compared on {counted(found.shared, 'photos')} of "
         f"{', '.join(roles)} that both hold byte for byte.</p>"
     )
     role = "test" if "test" in roles else "tune"
@@ -76,11 +77,11 @@ def _verdict(audit: Audit, chosen: ChosenIndicator, role: str, recall: float) ->
 
 def _changed_parts(audit: Audit, other: Audit, changed: pd.DataFrame) -> None:
     if changed.empty:
-        st.html(quiet("No part changed side."))
+        write_html(quiet("No photo changed side."))
         return
     tally = changed["change"].value_counts()
     which = st.selectbox(
-        "Parts that changed side",
+        "Photos that changed side",
         [name for name in (*CHANGES.values(), RELABELLED) if name in tally],
         format_func=lambda name: f"{capital(name)} ({tally[name]:,})",
         key="changed-side",
@@ -89,7 +90,7 @@ def _changed_parts(audit: Audit, other: Audit, changed: pd.DataFrame) -> None:
     with st.container(key="changed-parts"):
         for row in rows.head(LISTED).itertuples():
             label = f"{row.path} – {row.kind}" if row.kind else row.path
-            link(label, PARTS, part=row.sample_id, role=row.role)
+            link(escape_markdown(label), PARTS, part=row.sample_id, role=row.role)
     if len(rows) > LISTED:
         st.caption(f"{len(rows) - LISTED:,} more.")
     signed = {  # what they were measured on, in every row
@@ -98,7 +99,7 @@ def _changed_parts(audit: Audit, other: Audit, changed: pd.DataFrame) -> None:
         for name, value in (("audit", one.id), ("model_sha256", one.manifest.model.sha256))
     }
     st.download_button(
-        "All of them as CSV",
+        "Download CSV",
         csv(changed.assign(**signed)),
         "changed-parts.csv",
         "text/csv",

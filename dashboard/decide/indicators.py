@@ -24,10 +24,10 @@ from trust_core.figures.words.numbers import share
 from trust_core.storage.audit_files import Audit
 
 TEST = "test"
-WAITING = '<div class="waiting">Comparing every indicator on these images …</div>'
+WAITING = '<div class="waiting">Comparing every indicator on these photos …</div>'
 PREVIEW = (
-    "A preview on the images for choosing: the strength and the threshold were also chosen on "
-    "them, which flatters the indicator. The verdict is made on the sealed images of test."
+    "A preview on the photos for choosing: the strength and the threshold were also chosen on "
+    "them, which flatters the indicator. The verdict is made on the sealed photos of test."
 )
 
 

@@ -9,6 +9,7 @@ import streamlit as st
 from dashboard.cache import BY_KEY
 from dashboard.chart import Drawing, chart, drawing
 from dashboard.sealed_roles import seal_button
+from dashboard.terms import write_html
 from trust_core.decision.certificate import Budget, Demand, needed
 from trust_core.decision.certify import (
     Certificate,
@@ -69,11 +70,11 @@ def ask_for_proof(audit: Audit, demand: Demand, chosen: ChosenIndicator) -> None
     have = missed_groups(audit, "certify")
     roles = " and ".join(closed_seals(audit, SEALED))
     with st.container(border=True, key="seal-proof"):
-        st.html(
+        write_html(
             f"<p><b>{forecast_sentence(have, needed(demand), demand.recall)}</b></p><p>A proof "
-            "holds for the indicator that was chosen before the sealed images were seen: now "
+            "holds for the indicator that was chosen before the sealed photos were seen: now "
             f"{escape(indicator_name(chosen.indicator))} at strength {chosen.strength:g}. Opening "
-            f"the images kept for {roles} is noted in the audit, with your name and the time, and "
+            f"the photos kept for {roles} is noted in the audit, with your name and the time, and "
             "stands on the certificate.</p>"
         )
         sure = f"My choice is made: open the photos of {roles}"

@@ -8,6 +8,7 @@ import streamlit as st
 from dashboard.cache import BACKGROUND, WORKER_LIMITS
 from dashboard.chart import chart, drawing
 from dashboard.shell import errors_shown
+from dashboard.terms import write_html
 from trust_core.decision.indicators.registry import SHIFT_NAME
 from trust_core.decision.tuning.sensitivity import Sensitivity
 from trust_core.decision.tuning.trial import Trial
@@ -16,18 +17,18 @@ from trust_core.figures.words.markup import quiet
 from trust_core.storage.audit_files import Audit
 
 TRIAL = "Trying every choice"
-VERDICT_WORDS = {"green": "better", "amber": "not decided", "red": "worse"}
+VERDICT_WORDS = {"green": "better", "amber": "cannot be told", "red": "worse"}
 
 
 def show_trial(audit: Audit, role: str) -> None:
     """What trying every choice showed; before that, the way to try them."""
     wanted = f"tried {audit.id} {role}"  # trying makes indicators, which change the key
     if not st.session_state.get(wanted):
-        st.html(
+        write_html(
             quiet(
                 "Every layer, map, mask, reading and strength of this audit, scored again from the "
                 "stored heatmaps: up to half a minute, once. The best is chosen on the images for "
-                "choosing and held to images that had no say."
+                "choosing and held to photos that had no say."
             )
         )
         if not st.button("Try every choice", key="try-all"):
@@ -45,9 +46,9 @@ def show_trial(audit: Audit, role: str) -> None:
 
 
 def _show(trial: Trial) -> None:
-    st.html(
+    write_html(
         f"<p>{escape(trial.sentence)} {round(trial.better * trial.choices):,} of {trial.choices:,} "
-        f"choices rank the images for choosing better than {SHIFT_NAME}.</p>"
+        f"choices rank the photos for choosing better than {SHIFT_NAME}.</p>"
         + quiet(_sensitivity_sentence(trial.sensitivity))
     )
     chart(
@@ -67,7 +68,7 @@ def _trial(_audit: Audit, folder: str, key: str, role: str) -> Trial:
 def _sensitivity_sentence(found: Sensitivity) -> str:
     mine = next(point.colour for point in found.points if point.chosen)
     others = [point.colour for point in found.points if not point.chosen]
-    where = "the sealed images of test" if found.role == "test" else "the images for choosing"
+    where = "the sealed photos of test" if found.role == "test" else "the photos for choosing"
     return (
         f"On {where} the verdict of the choice is “{VERDICT_WORDS[mine]}”; "
         f"{others.count(mine):,} of {len(others):,} choices that differ in one thing share it."

@@ -55,7 +55,7 @@ def guard_making(audit: Audit, point: OperatingPoint, demand: Demand) -> Making:
         name="guard",
         title="Guard",
         sentence="Everything that decides, in one folder: network, threshold, certificate, and "
-        "parts that it must get right before it runs. On the line: guard run or guard serve; "
+        "photos that it must get right before it runs. On the line: guard run or guard serve; "
         "guard check says whether it still is what was exported.",
         button="Make the guard",
         file=f"{audit.folder.name}-guard.zip",
@@ -86,7 +86,7 @@ def _report_making(audit: Audit, point: OperatingPoint, demand: Demand, line: Li
         name="report",
         title="Report",
         sentence="One file for who signs and for who asks why: recommendation, certificate, costs, "
-        "charts, the worst parts, limits. It opens offline, prints, and carries a hash of its "
+        "charts, the worst photos, limits. It opens offline, prints, and carries a hash of its "
         "content. It opens no seal.",
         button="Make the report",
         file=f"{audit.folder.name}-report.html",

@@ -9,6 +9,7 @@ import streamlit as st
 from dashboard.cache import BY_KEY, SANDBOX, opening
 from dashboard.chart import chart, drawing
 from dashboard.shell import errors_shown
+from dashboard.terms import write_html
 from trust_core.decision.operating_point import OperatingPoint
 from trust_core.deploy.drift import Drift
 from trust_core.deploy.reference import Reference, line_reference
@@ -65,9 +66,9 @@ def _reference(audit: Audit, indicator: str, strength: float) -> Reference:
 def _draw(found: Drift) -> None:
     kind = "drifted" if found.alarm else "steady"
     sign = "▼" if found.alarm else "●"
-    st.html(f'<p class="line {kind}"><i>{sign}</i> {bold_numbers(found.sentence)}</p>')
+    write_html(f'<p class="line {kind}"><i>{sign}</i> {bold_numbers(found.sentence)}</p>')
     if found.recall_sentence:
-        st.html(f"<p>{bold_numbers(found.recall_sentence)}</p>")
+        write_html(f"<p>{bold_numbers(found.recall_sentence)}</p>")
     if not found.path:
         return
     left, right = st.columns([3, 2], gap="large")
@@ -78,7 +79,7 @@ def _draw(found: Drift) -> None:
             alt="Evidence that the line is no longer what was audited, over its images.",
         )
     with right:
-        st.html(_table(found))
+        write_html(_table(found))
 
 
 def _table(found: Drift) -> str:
@@ -93,7 +94,9 @@ def _table(found: Drift) -> str:
     ]
     unread = f"{found.unreadable:,} could not be read. " if found.unreadable else ""
     note = (
-        f"{unread}Of {found.every} photographs in a row one counts." if found.every > 1 else unread
+        f"{unread}Of every {found.every} photos in a row, one counts."
+        if found.every > 1
+        else unread
     )
     return table("numbers", rows, ("", "Audit", "Line")) + (quiet(note) if note else "")
 

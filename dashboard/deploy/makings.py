@@ -9,6 +9,7 @@ import streamlit as st
 from cachetools import LRUCache
 
 from dashboard.shell import fragment, show_error
+from dashboard.terms import write_html
 from trust_core.errors import TrustError
 from trust_core.figures.words.markup import quiet
 from trust_core.figures.words.numbers import size
@@ -47,7 +48,7 @@ class Making:
 def show_making(making: Making) -> None:
     """The card of a file: what it is, and the button, the wait or the download."""
     with st.container(border=True, key=f"making-{making.name}", height="stretch"):
-        st.html(f"<h3>{making.title}</h3>{quiet(making.sentence)}")
+        write_html(f"<h3>{making.title}</h3>{quiet(making.sentence)}")
         begun = _begun(making.key)
         if begun is not None and not begun.done():
             fragment(_wait, run_every=POLL_SECONDS)(making)
@@ -86,7 +87,7 @@ def _wait(making: Making) -> None:
     begun = _begun(making.key)
     if begun is None or begun.done():
         st.rerun()
-    st.html('<p class="making" role="status"><i></i>Being made; the page goes on meanwhile.</p>')
+    write_html('<p class="making" role="status"><i></i>Being made; the page goes on meanwhile.</p>')
 
 
 def _settled(making: Making, begun: "Future[bytes] | None") -> None:

@@ -11,6 +11,7 @@ import streamlit as st
 from dashboard.cache import WORKER, WORKER_LIMITS, remembered
 from dashboard.deploy.makings import Making, begin, has_failed, is_settled, made
 from dashboard.shell import errors_shown, fragment
+from dashboard.terms import write_html
 from trust_core.deploy.inspection import Inspection
 from trust_core.deploy.package import open_zip
 from trust_core.figures.words.markup import quiet
@@ -35,7 +36,7 @@ def show_tryout(making: Making, graph: Making) -> None:
         graph: of the guard with its ONNX graph, which loads sooner; taken where it is made.
     """
     files = st.file_uploader(
-        "Drop images of parts",
+        "Drop photos of parts",
         ["png", "jpg", "jpeg", "bmp", "tif", "tiff", "webp"],
         accept_multiple_files=True,
         key="deploy-try",
@@ -46,13 +47,13 @@ def show_tryout(making: Making, graph: Making) -> None:
     making = graph if made(graph) is not None else making
     if made(making) is None:
         if has_failed(making):
-            st.html(quiet("The guard could not be made; its card above says why."))
+            write_html(quiet("The guard could not be made; its card above says why."))
             return
         begin(making)
         fragment(_wait, run_every=POLL_SECONDS)(making)
         return
     if len(files) > MOST:
-        st.html(quiet(f"The first {MOST} of {counted(len(files), 'images')}; the guard itself "
+        write_html(quiet(f"The first {MOST} of {counted(len(files), 'photos')}; the guard itself "
                       "takes whole folders."))  # fmt: skip
     with errors_shown(), st.spinner("The guard decides …"):
         guard = _guard(making.key, made(making) or b"")
@@ -63,20 +64,20 @@ def show_tryout(making: Making, graph: Making) -> None:
 def _wait(making: Making) -> None:
     if is_settled(making):
         st.rerun()
-    st.html('<p class="making" role="status"><i></i>The guard is being made, once.</p>')
+    write_html('<p class="making" role="status"><i></i>The guard is being made, once.</p>')
 
 
 def _part(guard: Path, number: int, name: str, content: bytes) -> None:
     inspection, pictures = _tried(guard, name, content)
     with st.container(key=f"tried-{number}", border=True):
-        st.html(_words(inspection))
+        write_html(_words(inspection))
         if not pictures:
             return  # the reason stands in the words
         with st.container(key=f"tried-panels-{number}", horizontal=True):
             for title, picture in zip(PANELS, pictures, strict=False):
                 with st.container(width=SIDE // 2 + 60, gap=None):
                     st.image(picture, width="stretch", alt=f"{title} of {name}")
-                    st.html(quiet(title))
+                    write_html(quiet(title))
 
 
 def _words(inspection: Inspection) -> str:

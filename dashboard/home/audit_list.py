@@ -14,7 +14,7 @@ from trust_core.storage.manifest import FINISHED, RUNNING
 from trust_core.storage.workspace import DAMAGED, STOPPED, AuditEntry, workspace_folder
 
 COLUMNS = (4, 3, 2.2, 2.6, 1.4, 1.2)
-HEADS = ("Audit", "Status", "Images", "Started", "On disk", "")
+HEADS = ("Audit", "Status", "Photos", "Started", "On disk", "")
 SIGNS = {FINISHED: "●", RUNNING: "◐", STOPPED: "○", DAMAGED: "✕"}  # never by colour alone
 POLL_SECONDS = 2.0
 SHOWN = 8

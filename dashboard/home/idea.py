@@ -3,6 +3,7 @@
 import streamlit as st
 
 from dashboard.shell import HOME, component, link
+from dashboard.terms import write_html
 from dashboard.tour import TOUR
 
 AWAY, COOKIE, PUT_AWAY = "steps-away", "second-look-steps", "away"
@@ -19,7 +20,7 @@ STEPS = (
 def show_steps() -> None:
     """The three steps."""
     steps = "".join(f"<li><b>{what}</b> {meaning}</li>" for what, meaning in STEPS)
-    st.html(f'<ol class="steps">{steps}</ol>')
+    write_html(f'<ol class="steps">{steps}</ol>')
 
 
 def open_demo() -> bool:

@@ -7,6 +7,7 @@ from html import escape
 import streamlit as st
 
 from dashboard.shell import fragment
+from dashboard.terms import write_html
 from dashboard.url_state import POINT, TUNE, leading_in_url
 from trust_core.decision.certificate import Demand
 from trust_core.decision.journal import SEALED, closed_seals
@@ -55,21 +56,21 @@ def _draw(audit: Audit, stands: Standing) -> None:
     if proof:
         action = recommend(stands.point, stands.judged, proof).sentence
     with text:
-        st.html(words.state_badge(stands))
-        st.html(
+        write_html(words.state_badge(stands))
+        write_html(
             f'<div class="finding"><h1>{bold_numbers(words.state_sentence(stands))}</h1>'
             f'<p class="action">{escape(action)}</p>'
             f"<p>{escape(words.catch_sentence(stands))}</p></div>"
         )
     with bars:
-        st.html(words.catch_bars(stands.counts, stands.point.indicator))
+        write_html(words.catch_bars(stands.counts, stands.point.indicator))
         for note in (words.basis_sentence(stands), words.missed_sentence(stands)):
-            st.html(quiet(escape(note)))
-        st.html(quiet(escape(words.proposal_sentence(stands))))
+            write_html(quiet(escape(note)))
+        write_html(quiet(escape(words.proposal_sentence(stands))))
         if said := words.chosen_sentence(stands.chosen):
-            st.html(f'<p class="statement">{escape(said)}</p>')
+            write_html(f'<p class="statement">{escape(said)}</p>')
         if proof:
-            st.html(f'<p class="statement second">{escape(proof.sentence)}</p>')
+            write_html(f'<p class="statement second">{escape(proof.sentence)}</p>')
 
 
 def _is_ready(audit: Audit) -> bool:
@@ -90,4 +91,4 @@ def _is_ready(audit: Audit) -> bool:
 def _wait(audit: Audit) -> None:
     if _is_ready(audit):
         st.rerun()
-    st.html(f'<div class="finding"><h1>{escape(WAITING)}</h1></div>')
+    write_html(f'<div class="finding"><h1>{escape(WAITING)}</h1></div>')

@@ -12,6 +12,7 @@ from dashboard.localization.sentences import iou_text, source_name
 from dashboard.localization.url_state import STRICT, MaskSettings, write_masks_url
 from dashboard.other_audit import choose_other
 from dashboard.shell import marks_defects
+from dashboard.terms import write_html
 from dashboard.url_state import sync_widget
 from trust_core.decision.bootstrap import Estimate
 from trust_core.decision.compare_audits import MaskComparison, compare_masks, same_images
@@ -39,7 +40,7 @@ NAMES = {
 }
 AGREEMENT = ("seg_miou", "pooled_miou")
 ALONE = (
-    "This is the only finished audit. Audit another network on the same images, and it stands here "
+    "This is the only finished audit. Audit another network on the same photos, and it stands here "
     "beside this one."
 )
 
@@ -50,7 +51,7 @@ def choose_marked(audit: Audit) -> Audit | None:
     if other is None:
         return None
     if not marks_defects(other):
-        st.html(quiet("The data of that audit marks no defects."))
+        write_html(quiet("The data of that audit marks no defects."))
         return None
     return other
 
@@ -68,16 +69,16 @@ def show_mask_comparison(
     roles = tuple(role for role in roles_of(ALL_ROLES) if not closed_seals(other, [role]))
     found = _comparison(audit, counts, other, theirs, settings, roles)
     if not found.shared:
-        st.html(
+        write_html(
             quiet(
-                "The two audits have no image in common (same path, same content) that may be "
+                "The two audits have no photo in common (same path, same content) that may be "
                 "compared: what the other network was trained on, and what is sealed there, is "
                 "left out."
             )
         )
         return
     mine, its = (escape(workspace.display_name(a.folder, a.manifest)) for a in (audit, other))
-    st.html(f"<p>{sentence(found, mine, its)}</p>")
+    write_html(f"<p>{sentence(found, mine, its)}</p>")
     heads = (
         "",
         f"{mine}<small>{escape(source_name(settings.source))}</small>",
@@ -86,10 +87,10 @@ def show_mask_comparison(
     )
     left_out = "seg_recall" if settings.form == STRICT else "seg_recall_strict"
     rows = [("", NAMES[name], _cells(found, name)) for name in NAMES if name != left_out]
-    st.html(
+    write_html(
         table("numbers", rows, heads)
         + quiet(
-            f"On {counted(found.shared, 'images')} of the chosen ones that both audits hold byte "
+            f"On {counted(found.shared, 'photos')} of the chosen ones that both audits hold byte "
             "for byte."
         )
     )
@@ -119,11 +120,11 @@ def sentence(found: MaskComparison, here: str, there: str) -> str:
     """Whether one agrees better with the true masks, in words."""
     gap = found.differences["seg_miou"]
     if math.isnan(gap.value):
-        return "Neither can be judged on these images."
+        return "Neither can be judged on these photos."
     told = f"<b>{_signed(gap.value, 'seg_miou')}</b>{_between(gap)}"
     low, high = gap.interval
     if math.isnan(low) or low <= 0 <= high:
-        return f"These images cannot tell the two apart: by photo the agreement differs by {told}."
+        return f"These photos cannot tell the two apart: by photo the agreement differs by {told}."
     better, worse = (here, there) if gap.value > 0 else (there, here)
     return (
         f"Photo by photo, <b>{better}</b> agrees better with the true masks than <b>{worse}</b>: "

@@ -14,6 +14,7 @@ from dashboard.localization.url_state import (
     MaskSettings,
     write_masks_url,
 )
+from dashboard.terms import explain
 from dashboard.url_state import sync_widget, url_selectbox
 from trust_core.decision.localization.metrics import THRESHOLDS
 from trust_core.decision.localization.pixel_counts import MASK_HEAD, sources
@@ -73,17 +74,21 @@ def sliders(settings: MaskSettings) -> None:
 def choices(audit: Audit, settings: MaskSettings) -> None:
     """What the masks are made from, and on which parts."""
     source_choice(audit, settings)
-    _choice("role", "On these photos", ROLE_CHOICES, settings.role)
+    meaning = explain("roles", "seal")
+    _choice("role", "On these photos", ROLE_CHOICES, settings.role, meaning)
 
 
 def source_choice(audit: Audit, settings: MaskSettings) -> None:
     """What the masks are made from: the mask head, or a heatmap but that of the good class."""
     known = [name for name in sources(audit) if name.rpartition(".")[2] != "good"]
-    _choice("source", "Masks from", {name: source_name(name) for name in known}, settings.source)
+    names, meaning = {name: source_name(name) for name in known}, explain("mask", "heatmap")
+    _choice("source", "Masks from", names, settings.source, meaning)
 
 
-def _choice(key: str, label: str, names: Mapping[str, str], here: str) -> None:
-    url_selectbox(key, label, names, here, lambda value: write_masks_url(**{key: value}))
+def _choice(key: str, label: str, names: Mapping[str, str], here: str, meaning: str) -> None:
+    url_selectbox(
+        key, label, names, here, lambda value: write_masks_url(**{key: value}), help_text=meaning
+    )
 
 
 def explanation_note(settings: MaskSettings, *, mask_head: bool) -> str:

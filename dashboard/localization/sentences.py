@@ -58,7 +58,7 @@ def basis(masks: ImageMasks, found: Localization, settings: MaskSettings) -> str
     role = "all but those seen in training"
     if settings.role in ROLE_NAMES:
         role = f"{settings.role}, {ROLE_NAMES[settings.role]}"
-    told = [f"{counted(found.images, 'images')} in {counted(found.groups, 'groups')}: {role}."]
+    told = [f"{counted(found.images, 'photos')} in {counted(found.groups, 'groups')}: {role}."]
     left = (
         (masks.unanswered, "without an answer of the network"),
         (masks.no_mask, "defective without a readable mask"),
@@ -98,12 +98,12 @@ def metric_cards(found: Localization, settings: MaskSettings) -> str:
 
 
 def best_sentence(swept: Mapping[str, Floats], at: Floats) -> str:
-    """`Agreement by photo is highest, 0.22, from 0.88.`; "" when it is nowhere defined."""
+    """`Agreement by photo is highest, 0.22, at 0.88.`; "" when it is nowhere defined."""
     values = swept["seg_miou"]
     if np.isnan(values).all():
         return ""
     place = int(np.nanargmax(values))
-    return f"Agreement by photo is highest, {iou_text(values[place])}, from {at[place]:.2f}."
+    return f"Agreement by photo is highest, {iou_text(values[place])}, at {at[place]:.2f}."
 
 
 def why_they_differ(masks: Masks) -> str:
@@ -115,8 +115,8 @@ def why_they_differ(masks: Masks) -> str:
     share = float(true[:most].sum() / true.sum())
     return (
         f"Why two numbers: pooling counts pixels, of which the largest {count(most)} of "
-        f"{counted(len(true), 'defects')} hold {percent(share)}; photo by photo each counts "
-        "once, a miss and a false alarm as 0."
+        f"{counted(len(true), 'defects')} hold {percent(share)}. Photo by photo each counts "
+        "once; a miss and a false alarm count as 0."
     )
 
 

@@ -13,6 +13,7 @@ from dashboard.cache import BY_KEY
 from dashboard.localization.sentences import LEGEND, contradiction_sentences, iou_text
 from dashboard.localization.url_state import MaskSettings, part_query, write_masks_url
 from dashboard.shell import PARTS, link
+from dashboard.terms import mark, write_html
 from dashboard.url_state import link_query, sync_widget
 from trust_core.decision.localization.metrics import Masks
 from trust_core.decision.localization.pixel_counts import cells_of
@@ -49,7 +50,7 @@ NONE = {
     FALSE_ALARM: "No good photo has a predicted mask.",
     LOWEST: "No defective photo has a predicted mask.",
 }
-CONTRADICTING = {GOOD_MARKED: "Parts called good", DEFECTIVE_EMPTY: "Parts called defective"}
+CONTRADICTING = {GOOD_MARKED: "Photos called good", DEFECTIVE_EMPTY: "Photos called defective"}
 
 
 def show_worst(audit: Audit, found: ImageMasks, settings: MaskSettings) -> None:
@@ -66,7 +67,7 @@ def show_worst(audit: Audit, found: ImageMasks, settings: MaskSettings) -> None:
         on_change=lambda: write_masks_url(worst=st.session_state["worst"]),
     )
     shown = places[kind][:SHOWN]
-    st.html(f'<p class="parts-note">{(ORDER if len(shown) else NONE)[kind]} {LEGEND}</p>')
+    write_html(f'<p class="parts-note">{(ORDER if len(shown) else NONE)[kind]} {LEGEND}</p>')
     parts = parts_of(audit, found.images.places[shown])
     with ThreadPoolExecutor(READERS) as pool:
         pictures = list(pool.map(lambda part: _picture(audit, part, settings), parts.itertuples()))
@@ -81,7 +82,7 @@ def show_contradictions(found: ImageMasks, settings: MaskSettings) -> None:
     flags = contradictions(found, settings.min_area)
     for kind, sentence in contradiction_sentences(found.images, flags).items():
         with st.container(horizontal=True, vertical_alignment="center", key=f"against-{kind}"):
-            st.html(f"<p>{sentence}</p>", width="stretch")
+            st.html(mark(f"<p>{sentence}</p>"), width="stretch")
             if flags[kind].any():
                 link(
                     CONTRADICTING[kind],
@@ -97,7 +98,7 @@ def _tile(part: pd.Series, picture: bytes | None, caption: str, settings: MaskSe
     label = f"Open photo {Path(part.path).name}"
     with st.container(key=f"tile-{part.sample_id}", gap=None):
         st.image(picture or PLACEHOLDER, width="stretch", alt=label)
-        st.html(f'<div class="tile-words">{caption}</div>')
+        write_html(f'<div class="tile-words">{caption}</div>')
         with st.container(key=f"over-{part.sample_id}"):
             query = link_query(part=part.sample_id, **part_query(settings))
             st.page_link(PARTS, label=escape_markdown(label), query_params=query)

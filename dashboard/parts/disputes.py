@@ -13,6 +13,7 @@ from dashboard.parts import sentences
 from dashboard.parts.url_state import LABELS, write_parts_url
 from dashboard.person import ask_person, signature
 from dashboard.shell import callback, errors_shown
+from dashboard.terms import write_html
 from trust_core.decision.journal import Dispute, dispute, disputes, keep_label
 from trust_core.figures.words.markup import escape_markdown
 from trust_core.figures.words.numbers import moment
@@ -39,14 +40,14 @@ def dispute_button(audit: Audit, row: Mapping[str, Any]) -> None:
                 dispute(audit, str(row["sample_id"]), note, signature())
                 st.rerun()
         elif sent:
-            st.html('<p class="parts-note">Say in a few words what is wrong with it.</p>')
+            write_html('<p class="parts-note">Say in a few words what is wrong with it.</p>')
 
 
 def show_disputes(audit: Audit, sample_id: str) -> None:
     """What was said of the label of this part."""
     found = [entry for entry in disputes(audit) if entry.sample_id == sample_id]
     for entry in found:
-        st.html(
+        write_html(
             '<p class="part-remark"><b>This label was called wrong</b> on '
             f"{escape(moment(entry.when))} by {escape(entry.who)}: "
             f"“{escape(entry.note)}”. It still counts as it is; the review of the labels shows "

@@ -22,6 +22,7 @@ from dashboard.parts.heatmaps import true_defect
 from dashboard.parts.url_state import EvidenceSettings, read_evidence_settings, write_parts_url
 from dashboard.placeholder import placeholder
 from dashboard.shell import fragment, show_error
+from dashboard.terms import write_html
 from dashboard.url_state import sync_widget, url_selectbox
 from dashboard.wording import page_text
 from trust_core.audit import jobs
@@ -42,7 +43,7 @@ WINDOWS = (5, 10, 20)  # pixels along the side of a window
 EVERY = timedelta(seconds=1)
 PROGRAM = (sys.executable, "-m", "trust_core.audit.evidence_job")
 COMPUTING = "Computing which pixels speak for what …"
-LEARNING = "Once for this audit: learning what the surroundings of a window let expect …"
+LEARNING = "Once for this audit: learning what to expect in a window from its surroundings …"
 MEASURING = "Once for this audit: measuring how strong evidence gets on its images …"
 
 
@@ -65,7 +66,7 @@ def show_evidence_view(audit: Audit, row: Mapping[str, Any], photo: Image.Image)
         with _column("photo", "Photograph"):
             picture, box = photo_panel(photo, truth), audit_box(audit, photo.size)
             panel(picture, photo.size, size, box, None, key="evidence-of-photo", alt="Photograph")
-            st.html(f'<p class="evidence-words">{escape(told)} {evidence_words.CURSOR}</p>')
+            write_html(f'<p class="evidence-words">{escape(told)} {evidence_words.CURSOR}</p>')
         with _column("map", AT_ONCE[settings.form]):
             key = path, settings.form, settings.window
             place = placeholder("evidence-shown", (audit.key, *key), COMPUTING)
@@ -79,20 +80,20 @@ def show_evidence_view(audit: Audit, row: Mapping[str, Any], photo: Image.Image)
                 name = AT_ONCE[settings.form]
                 with place():
                     _map_panel("map", name, audit, photo, truth, found, scale, settings.side, key)
-                    st.html(f'<p class="evidence-words">{MEANINGS[settings.form]}</p>')
+                    write_html(f'<p class="evidence-words">{MEANINGS[settings.form]}</p>')
         with _column("slow", PATIENT[settings.against]):
             if found is not None:
                 _slow_method(audit, row, photo, truth, settings)
     if found is not None:
         sums = for_and_against(found, settings.window)
-        st.html(f'<p class="evidence-sentence">{evidence_words.sums_sentence(*sums)}</p>')
+        write_html(f'<p class="evidence-sentence">{evidence_words.sums_sentence(*sums)}</p>')
         try:
             lost = _lost(audit, path, settings.form, settings.window)
         except TrustError as problem:
             show_error(problem)
         else:
             told = evidence_words.check_sentence(found.total, lost)
-            st.html(f'<p class="evidence-sentence">{told}</p>')
+            write_html(f'<p class="evidence-sentence">{told}</p>')
 
 
 def network_size(audit: Audit) -> tuple[int, int]:
@@ -156,7 +157,7 @@ def _map_panel(
     picture, cells = _picture(audit, photo, found, truth, scale, side, key)
     alt = f"Evidence by pixel, {name}"
     panel(picture, photo.size, size, box, cells, scale, key=f"evidence-of-{column}", alt=alt)
-    st.html(evidence_words.legend(scale))
+    write_html(evidence_words.legend(scale))
 
 
 def _slow_method(
@@ -209,7 +210,7 @@ def _result(
     _map_panel("slow", name, audit, photo, truth, slow, scale, settings.side, (task,))
     told = evidence_words.agreement_sentence(settings.form, task.form, agreement(same, slow))
     took = f"{count(slow.forwards)} passes in {duration(slow.seconds)}."
-    st.html(f'<p class="evidence-words" role="status">{told} {took}</p>')
+    write_html(f'<p class="evidence-words" role="status">{told} {took}</p>')
 
 
 def _progress(state: JobState, folder: Path) -> None:
@@ -217,9 +218,9 @@ def _progress(state: JobState, folder: Path) -> None:
     told = (
         f"{count(state.done)} of {counted(state.total, 'passes')}"
         if state.total
-        else "The worker opens the model"
+        else "The model is being opened"
     )
-    st.html(
+    write_html(
         f"<p><b>{told}.</b> {f'{duration(left)} left.' if left else ''}</p>"
         "<p>It goes on when this page is closed.</p>"
     )
@@ -237,7 +238,7 @@ def _offer(audit: Audit, task: EvidenceTask, state: JobState) -> None:
     except TrustError as problem:
         show_error(problem)
         return
-    st.html(evidence_words.offer_html(task.form, task.windows(size), passes, seconds))
+    write_html(evidence_words.offer_html(task.form, task.windows(size), passes, seconds))
     st.button(
         "Check against the slow method",
         key="evidence-start",
@@ -248,7 +249,7 @@ def _offer(audit: Audit, task: EvidenceTask, state: JobState) -> None:
     if state.phase == FAILED:
         show_error(StoreError(state.sentence))
     elif jobs.read_job(task.folder(audit)):
-        st.html('<p class="parts-note">It was stopped before it was complete.</p>')
+        write_html('<p class="parts-note">It was stopped before it was complete.</p>')
 
 
 def _start(audit: Audit, task: EvidenceTask) -> None:

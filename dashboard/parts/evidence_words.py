@@ -25,7 +25,7 @@ PATIENT = {
     "coarse-to-fine": "Coarse to fine",
 }
 MEANINGS = {
-    FIRST_ORDER: "Every window against what its surroundings let expect, by the slope of the "
+    FIRST_ORDER: "Every window against what its surroundings suggest, by the slope of the "
     "detector's answer.",
     "second-order": "The same with the curvature of the answer, and with how much a window varies.",
     "path": "The slope averaged on the way from what is expected everywhere to this photograph.",
@@ -33,7 +33,7 @@ MEANINGS = {
     "saliency": "The slope alone: every window one grey step darker.",
     PREDICTION_DIFFERENCE: "Every window replaced by 10 draws that fit its surroundings, and the "
     "detector asked each time: the reference.",
-    "plug-in": "Every window replaced once, by what its surroundings let expect.",
+    "plug-in": "Every window replaced once, by what its surroundings suggest.",
     "corrected-plug-in": "The same, corrected for how much a window varies.",
     "coarse-to-fine": "Large windows first; smaller ones only where they matter.",
 }
@@ -70,7 +70,7 @@ def legend(scale: float) -> str:
 def sums_sentence(supporting: float, opposing: float) -> str:
     """The sums of the windows for and against, as HTML."""
     return (
-        "Against what their surroundings let expect, the windows that speak for a defect add up to "
+        "Against what their surroundings suggest, the windows that speak for a defect add up to "
         f"<b>{bits_text(supporting)}</b>, those that speak for a good part to "
         f"<b>{bits_text(opposing)}</b>. One bit doubles the odds."
     )

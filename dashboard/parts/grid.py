@@ -30,6 +30,7 @@ from dashboard.parts.url_state import (
 )
 from dashboard.sealed_roles import opened_sentence
 from dashboard.shell import show_finding
+from dashboard.terms import explain, write_html
 from dashboard.url_state import sync_widget, url_selectbox
 from trust_core.decision.curves import roles_of
 from trust_core.decision.journal import disputes
@@ -55,7 +56,7 @@ SHOWN_NAMES = {
     "fn": "Missed defects",
     "overlooked": "Still missed",
     "flagged": "Flagged",
-    "tn": "Passed good parts",
+    "tn": "Passed good photos",
     "tp": "Caught defects",
     "fp": "False alarms",
     "unscored": "Not scored",
@@ -86,7 +87,7 @@ def show_grid(audit: Audit, point: OperatingPoint, filters: Filters) -> None:
     pictures = thumbnails(audit, rows[["sample_id", "path"]].itertuples(index=False))
     if pictures and not any(picture.picture for picture in pictures):
         root = escape(audit.manifest.data.root)
-        st.html(
+        write_html(
             '<p class="part-remark">None of these photographs can be read. The audit looks for '
             f"them in {root}; its scores remain.</p>"
         )
@@ -125,7 +126,8 @@ def _controls(audit: Audit, point: OperatingPoint, filters: Filters, number: Par
             names = {"": "Any kind"} | {kind: kind for kind in known}
             _choice("kind", "Kind of defect", names, filters.kind if filters.kind in known else "")
         _choice("sort", "Order", ORDER_NAMES, filters.sort)
-        _choice("role", "Photos", ROLE_CHOICES, point.role)
+        meaning = explain("roles", "seal")
+        _choice("role", "Photos", ROLE_CHOICES, point.role, meaning)
         sync_widget("parts-search", filters.search)
         st.text_input(
             "File or group",
@@ -133,6 +135,7 @@ def _controls(audit: Audit, point: OperatingPoint, filters: Filters, number: Par
             on_change=_chosen,
             args=("search",),
             placeholder="part of its name",
+            help=explain("group"),
             width=220,
         )
         if filters.group:
@@ -178,7 +181,8 @@ def _card_controls() -> None:
     ):
         key = f"parts-on-{name}"
         sync_widget(key, on)
-        st.toggle(label, key=key, on_change=_switched, args=(name,))
+        meaning = explain("heatmap") if name == "heat" else None
+        st.toggle(label, key=key, help=meaning, on_change=_switched, args=(name,))
     st.toggle("Pick several", key=PICKING)
 
 
@@ -231,8 +235,11 @@ def _with_heat(
     ]
 
 
-def _choice(name: str, label: str, names: Mapping[str, str], value: str) -> None:
-    url_selectbox(f"parts-{name}", label, names, value, lambda _: _chosen(name), width=200)
+def _choice(
+    name: str, label: str, names: Mapping[str, str], value: str, meaning: str | None = None
+) -> None:
+    key = f"parts-{name}"
+    url_selectbox(key, label, names, value, lambda _: _chosen(name), width=200, help_text=meaning)
 
 
 def _chosen(name: str) -> None:
@@ -241,9 +248,9 @@ def _chosen(name: str) -> None:
 
 def _nothing(filters: Filters) -> None:
     with st.container(key="parts-nothing"):
-        st.html(
-            "<p>No photo to show here.</p><p>Fewer conditions show more: another outcome above, "
-            "any kind, an empty search.</p>"
+        write_html(
+            "<p>No photo to show here.</p><p>Choose another outcome above or any kind of "
+            "defect, or empty the search.</p>"
         )
         if filters != Filters():
             changes = dict.fromkeys([*FILTERS, *BEFORE, "page"])
@@ -276,7 +283,7 @@ def _foot(total: int, page: int, pages: int) -> None:
 
 
 def _downloads(audit: Audit, point: OperatingPoint, filters: Filters, number: PartCounts) -> None:
-    st.html(
+    write_html(
         '<p class="parts-note">Every row names the model, the data and the settings. Cells that a '
         "spreadsheet would run as a formula are quoted.</p>"
     )

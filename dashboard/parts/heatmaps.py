@@ -19,6 +19,7 @@ from dashboard.parts.second_reading import (
 from dashboard.parts.tiles import tile
 from dashboard.parts.url_state import read_colours, write_parts_url
 from dashboard.shell import fragment, show_error
+from dashboard.terms import write_html
 from dashboard.url_state import url_selectbox
 from trust_core.audit.gradcam_check import GradcamCheck
 from trust_core.decision.operating_point import OperatingPoint
@@ -110,7 +111,7 @@ def _panels(
     """The photograph and the three maps, side by side; only these follow the opacity."""
     st.session_state.setdefault(OPACITY, 70)
     with st.container(key="part-controls", horizontal=True, vertical_alignment="center"):
-        st.html(sentences.line_legend())
+        write_html(sentences.line_legend())
         st.toggle("Bare photograph (B)", key=BARE)
         st.button(
             "Switch",
@@ -148,19 +149,19 @@ def _panels(
         for side, picture in zip(("photo", *SIDES), pictures, strict=True):
             with st.container(key=f"panel-{side}", gap=None):
                 title, text = titles[side]
-                st.html(f'<p class="panel-title">{escape(title)}</p>')
+                write_html(f'<p class="panel-title">{escape(title)}</p>')
                 st.image(picture, width="stretch", alt=title)
                 legend = (
                     sentences.map_legend(ends[side], side, scale, colours) if side in ends else ""
                 )
-                st.html(f'<div class="panel-words">{legend}<p>{escape(text)}</p></div>')
+                write_html(f'<div class="panel-words">{legend}<p>{escape(text)}</p></div>')
         if reading:
             opacity = st.session_state[OPACITY] / 100
             bare = bool(st.session_state.get(BARE))
             second_reading_panel(audit, row, photo, truth, opacity, bare=bare)
     if reading:
         second_reading_sentence(audit, row)
-    st.html(f'<p class="part-difference">{sentences.overlap_sentence(score)}</p>')
+    write_html(f'<p class="part-difference">{sentences.overlap_sentence(score)}</p>')
 
 
 @st.cache_data(max_entries=48, show_spinner=False, hash_funcs=BY_KEY)
@@ -220,7 +221,7 @@ def _strip(
 ) -> None:
     """All strengths side by side."""
     direction = audit.manifest.settings.direction
-    st.html(sentences.strip_heading(passed, len(scores), direction))
+    write_html(sentences.strip_heading(passed, len(scores), direction))
     small = fitted(photo, STRIP_SIDE)
     box = audit_box(audit, photo.size)
     with st.container(key="part-strengths"):
@@ -246,7 +247,7 @@ def check_button(
         "Check these maps against grad-cam",
         key="part-check",
         icon=":material/fact_check:",
-        help="Computes the maps of this part again with the package grad-cam, the usual tool for "
+        help="Computes the maps of this photo again with the package grad-cam, the usual tool for "
         "it, and compares.",
     ):
         st.session_state[CHECKED] = row["sample_id"]
@@ -257,7 +258,7 @@ def check_button(
     except TrustError as problem:
         show_error(problem)
         return
-    st.html(f'<p class="part-check">{sentences.gradcam_verdict(audit, check)}</p>')
+    write_html(f'<p class="part-check">{sentences.gradcam_verdict(audit, check)}</p>')
     small, ends = fitted(photo, CHECK_SIDE), map_ends(audit, maps)
     box = audit_box(audit, photo.size)
     with st.container(key="part-check-pictures"):

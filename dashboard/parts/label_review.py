@@ -13,7 +13,8 @@ from dashboard.parts import sentences
 from dashboard.parts.disputes import disputes_csv, take_back
 from dashboard.parts.tiles import tile
 from dashboard.parts.url_state import LABELS, write_parts_url
-from dashboard.shell import show_finding
+from dashboard.shell import PARTS, link, show_finding
+from dashboard.terms import write_html
 from trust_core.decision.journal import disputes
 from trust_core.decision.label_review import (
     LabelledResult,
@@ -56,7 +57,7 @@ def show_label_review(audit: Audit, point: OperatingPoint) -> None:
 
 
 def _called_wrong(audit: Audit) -> None:
-    st.html(section("Called wrong", "By whom, when and why. Each can be taken back."))
+    write_html(section("Called wrong", "By whom, when and why. Each can be taken back."))
     entries = disputes(audit)
     table = audit.query(
         "SELECT sample_id, path, label, kind FROM samples WHERE list_contains($1, sample_id)",
@@ -67,12 +68,8 @@ def _called_wrong(audit: Audit) -> None:
             continue
         row = table.loc[entry.sample_id].to_dict()
         with st.container(key=f"called-{index}", horizontal=True, vertical_alignment="center"):
-            st.button(
-                escape_markdown(Path(row["path"]).name),
-                key=f"called-open-{index}",
-                type="tertiary",
-                on_click=partial(write_parts_url, **{"part": entry.sample_id, LABELS: None}),
-            )
+            name = escape_markdown(Path(row["path"]).name)
+            link(name, PARTS, part=entry.sample_id)
             st.html(
                 f'<p class="parts-note">{sentences.dispute_text(row, entry)}</p>',
                 width="stretch",
@@ -86,7 +83,7 @@ def _called_wrong(audit: Audit) -> None:
 
 
 def _what_changes(audit: Audit, point: OperatingPoint, wrong: list[str]) -> None:
-    st.html(section("What would change", "The scores stay; no model runs."))
+    write_html(section("What would change", "The scores stay; no model runs."))
     with st.container(horizontal=True):
         st.toggle("Recount with these labels turned", key=RECOUNT)
         st.download_button(
@@ -109,13 +106,13 @@ def _what_changes(audit: Audit, point: OperatingPoint, wrong: list[str]) -> None
         return
     found = _recounted(audit, point, tuple(wrong))
     if not found.corrected:
-        st.html('<p class="parts-note">None of these photos is among those chosen here.</p>')
+        write_html('<p class="parts-note">None of these photos is among those chosen here.</p>')
         return
     turned = f"With {counted(found.corrected, 'labels')} turned"
     sides: Mapping[str, LabelledResult] = {"As the data says": found.before, turned: found.after}
     for column, (title, result) in zip(st.columns(2, gap="large"), sides.items(), strict=True):
         with column, st.container(border=True):
-            st.html(
+            write_html(
                 f"<h3>{escape(title)}</h3>{badge(result.verdict, point.role)}"
                 f"<p>{escape(verdict_sentence(result.verdict, point.indicator))}</p>"
                 f"<p>{escape(capital(caught_sentence(result.counts)))}.</p>"
@@ -124,7 +121,7 @@ def _what_changes(audit: Audit, point: OperatingPoint, wrong: list[str]) -> None
 
 
 def _to_check(audit: Audit, point: OperatingPoint) -> None:
-    st.html(
+    write_html(
         section(
             "Most worth checking",
             "Labels that the detector and the second reader speak against, and those on which the "
@@ -138,7 +135,7 @@ def _to_check(audit: Audit, point: OperatingPoint) -> None:
             if doubts is None
             else "Neither reader doubts a label here."
         )
-        st.html(f'<p class="parts-note">{why}</p>')
+        write_html(f'<p class="parts-note">{why}</p>')
         return
     pictures = thumbnails(audit, [(doubt.sample_id, doubt.path) for doubt in doubts])
     with st.container(key="labels-grid"):

@@ -13,6 +13,7 @@ from dashboard.localization.sentences import LEGEND, part_numbers, part_sentence
 from dashboard.localization.url_state import MaskSettings, read_mask_settings
 from dashboard.parts.heatmaps import true_defect
 from dashboard.shell import STATIC, fragment, marks_defects
+from dashboard.terms import write_html
 from trust_core.decision.localization.pixel_counts import (
     MASK_HEAD,
     MaskCounts,
@@ -46,19 +47,19 @@ def show_mask(audit: Audit, row: Mapping[str, Any], photo: Image.Image) -> None:
     picture = _picture(audit, str(row["sample_id"]), photo, truth, cells, settings)
     with st.container(key="mask-panels"):
         with st.container(gap=None, key="mask-photo"):
-            st.html('<p class="panel-title">Photograph</p>')
+            write_html('<p class="panel-title">Photograph</p>')
             st.image(photo_panel(photo, truth), width="stretch", alt="Photograph")
-            st.html(f'<div class="panel-words"><p>{escape(told)}</p></div>')
+            write_html(f'<div class="panel-words"><p>{escape(told)}</p></div>')
         with st.container(gap=None, key="mask-drawn"):
-            st.html(f'<p class="panel-title">Predicted mask {LEGEND}</p>')
+            write_html(f'<p class="panel-title">Predicted mask {LEGEND}</p>')
             st.image(picture, width="stretch", alt="Predicted and true mask")
-            st.html(f'<div class="panel-words"><p>{part_sentence(counts, settings)}</p></div>')
+            write_html(f'<div class="panel-words"><p>{part_sentence(counts, settings)}</p></div>')
         with st.container(key="mask-numbers"):
             mask_slider(settings)
             source_choice(audit, settings)
             if note := explanation_note(settings, mask_head=MASK_HEAD in sources(audit)):
-                st.html(f'<p class="parts-note">{note}</p>')
-            st.html(part_numbers(counts, settings))
+                write_html(f'<p class="parts-note">{note}</p>')
+            write_html(part_numbers(counts, settings))
 
 
 @st.cache_data(max_entries=64, show_spinner=False, hash_funcs=BY_KEY)

@@ -27,6 +27,7 @@ from dashboard.parts.url_state import (
 from dashboard.parts.zoom import zoom_buttons
 from dashboard.sealed_roles import ask_to_open
 from dashboard.shell import show_error, show_finding
+from dashboard.terms import mark, write_html
 from dashboard.url_state import sync_widget
 from dashboard.wording import page_text
 from trust_core.decision.journal import closed_seals
@@ -80,7 +81,7 @@ def show_part(audit: Audit, point: OperatingPoint, filters: Filters, sample_id: 
     else:
         show_heatmaps(audit, row, scores, photo, point)
     with st.container(key="part-below", horizontal=True, gap="large"):
-        st.html(sentences.part_facts(audit, row, point), width=560)
+        st.html(mark(sentences.part_facts(audit, row, point)), width=560)
         with st.container(width="stretch"):
             if look == HEATMAPS and not scores.empty and not isinstance(photo, str):
                 check_button(audit, row, scores.iloc[0], photo)
@@ -109,7 +110,7 @@ def _steps(position: GridPosition) -> None:
     )
     told = f"{position.number:,} of {counted(position.total, 'photos')} in the grid"
     absent = "not among the photos that the grid's filters leave"
-    st.html(f'<p class="parts-note">{told if position.number else absent}</p>')
+    write_html(f'<p class="parts-note">{told if position.number else absent}</p>')
 
 
 def _back() -> None:
@@ -127,7 +128,7 @@ def _group(audit: Audit, photos: pd.DataFrame, sample_id: str) -> None:
     if len(photos) < 2:
         return
     shown = photos.head(GROUP_SHOWN)
-    st.html(sentences.group_heading(photos, len(shown)))
+    write_html(sentences.group_heading(photos, len(shown)))
     pictures = thumbnails(audit, shown[["sample_id", "path"]].itertuples(index=False))
     with st.container(key="part-group"):
         for index, (row, picture) in enumerate(
@@ -177,7 +178,7 @@ def _look(audit: Audit) -> str:
 def _missing_photo(reason: str) -> None:
     with st.container(key="part-missing"):
         st.image(PLACEHOLDER, width=200, alt="no picture")
-        st.html(
+        write_html(
             f"<p><b>{escape(reason)}</b></p><p>The scores below were measured when the audit ran; "
             "the picture returns when the file is back in its place.</p>"
         )

@@ -10,6 +10,7 @@ from PIL import Image
 from dashboard.cache import PART_LOOKS, WORKER, WORKER_LIMITS, remembered
 from dashboard.parts import sentences
 from dashboard.shell import show_error
+from dashboard.terms import write_html
 from trust_core.audit.probe_explanation import ProbeExplanation
 from trust_core.decision.indicators.probes import PROBES
 from trust_core.errors import TrustError
@@ -47,7 +48,7 @@ def second_reading_panel(
     known. `bare` shows the photograph alone.
     """
     with st.container(key="panel-probe", gap=None):
-        st.html('<p class="panel-title">Second reading</p>')
+        write_html('<p class="panel-title">Second reading</p>')
         try:
             found = _explained(audit, str(row["sample_id"]), str(row["path"]))
         except TrustError as problem:
@@ -60,7 +61,7 @@ def second_reading_panel(
         )
         st.image(picture, width="stretch", alt="Second reading")
         told = escape(sentences.probe_words(found.reading))
-        st.html(f'<div class="panel-words">{sentences.probe_legend()}<p>{told}</p></div>')
+        write_html(f'<div class="panel-words">{sentences.probe_legend()}<p>{told}</p></div>')
 
 
 def second_reading_sentence(audit: Audit, row: Mapping[str, Any]) -> None:
@@ -71,7 +72,7 @@ def second_reading_sentence(audit: Audit, row: Mapping[str, Any]) -> None:
         return  # the panel says why
     said, share = sentences.probe_sentences(found, str(row["predicted"]) == "1")
     note = f'<span class="parts-note">{escape(share)}</span>'
-    st.html(f'<p class="part-difference"><b>{escape(said)}</b> {note}</p>')
+    write_html(f'<p class="part-difference"><b>{escape(said)}</b> {note}</p>')
 
 
 @remembered(64, "Reading the activations …")

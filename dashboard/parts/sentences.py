@@ -12,7 +12,7 @@ from trust_core.decision.journal import Dispute
 from trust_core.decision.label_review import BOTH, DETECTOR, READER, LabelDoubt
 from trust_core.decision.operating_point import OperatingPoint
 from trust_core.decision.part_filter import Filters, PartCounts
-from trust_core.figures.elements import GREY, OUTCOME_COLOURS, threshold_text
+from trust_core.figures.elements import GREY, OUTCOME_COLOURS
 from trust_core.figures.overlays import LINES, RAMPS, SIDES_OWN, css_gradient, ramp
 from trust_core.figures.part_maps import DATA_SCALE, OWN_SCALE, PART_SCALE
 from trust_core.figures.words.numbers import (
@@ -23,6 +23,7 @@ from trust_core.figures.words.numbers import (
     percent,
 )
 from trust_core.figures.words.point import caught_sentence
+from trust_core.messages import threshold_text
 from trust_core.storage.audit_files import Audit
 
 if TYPE_CHECKING:
@@ -172,7 +173,7 @@ def signed(value: float) -> str:
 
 def part_finding(row: Row) -> tuple[str, str]:
     """The sentence on top of an open part, and what stands below it."""
-    p = f"defect probability {percent(float(row['p_defect']))}"
+    p = f"defect probability of {percent(float(row['p_defect']))}"
     what = f" ({row['kind']})" if row["kind"] else ""
     told = {
         ("FN", True): f"A missed defect{what} that is flagged: called good at a {p}, but sent to "
@@ -185,7 +186,7 @@ def part_finding(row: Row) -> tuple[str, str]:
         ("TP", False): f"A caught defect{what}: called defective at a {p}.",
         ("FP", False): f"A false alarm: a good part called defective at a {p}.",
     }
-    sentence = told.get((row["outcome"], bool(row["flagged"])), "This image could not be read.")
+    sentence = told.get((row["outcome"], bool(row["flagged"])), "This photo could not be read.")
     return sentence, str(row["path"])
 
 
@@ -210,7 +211,7 @@ def overlap_sentence(score: Row) -> str:
     at = f"at adversarial strength ε = {score['strength']:g}"
     if math.isnan(float(score["iou_difference"])):
         return (
-            f"No IoU difference {at}: {escape(str(score['status']))}. A part without a score is "
+            f"No IoU difference {at}: {escape(str(score['status']))}. A photo without a score is "
             "always flagged."
         )
     defect, good = float(score["iou_defect"]), float(score["iou_good"])
@@ -271,7 +272,7 @@ def map_legend(end: float, side: str, scale: str, colours: str) -> str:
 def probe_legend() -> str:
     """The colour scale of a probe's map: from 0 to its own strongest cell."""
     return (
-        '<div class="scale" title="Each part has its own scale: the strongest cell is its end.">'
+        '<div class="scale" title="Each photo has its own scale: the strongest cell is its end.">'
         f'<span>0</span><i style="background:{css_gradient(RAMPS["probe"])}"></i>'
         "<span>strongest</span></div>"
     )
@@ -290,7 +291,7 @@ def probe_sentences(found: "ProbeExplanation", called_defective: bool) -> tuple[
     reading, shown = found.reading, found.map
     ordinal = ORDINALS[reading.depth] if reading.depth < len(ORDINALS) else f"{reading.depth + 1}th"
     depth = f"the {ordinal} of {counted(reading.depths, 'depths')}"
-    higher = f"higher than {percent(reading.louder)} of the good parts for choosing"
+    higher = f"higher than {percent(reading.louder)} of the good photos for choosing"
     answer = "so does the final answer" if called_defective else "the final answer does not"
     told = (
         f"{depth.capitalize()} sees a defect here ({higher}); {answer}."
@@ -298,11 +299,11 @@ def probe_sentences(found: "ProbeExplanation", called_defective: bool) -> tuple[
         else f"No depth of the network sees a defect here: the loudest, {depth}, scores {higher}."
     )
     score = f"{shown.score:+.1f}".replace("-", "−")
-    seen = " This probe has seen the part, which is one for choosing." if reading.seen else ""
+    seen = " This probe has seen the photo, which is one for choosing." if reading.seen else ""
     share = (
         f"The map of the second reading adds up to {percent(shown.explained)} of that depth's "
-        f"score ({score} standard deviations from good parts, ε = 0): {percent(shown.exact)} of it "
-        f"exactly, the rest by gradient.{seen}"
+        f"score ({score} standard deviations from good photos, ε = 0): {percent(shown.exact)} of "
+        f"it exactly, the rest by gradient.{seen}"
     )
     return told, share
 
@@ -326,7 +327,7 @@ def strip_heading(passed: bool, strengths: int, direction: str) -> str:
         f"Every pixel nudged a little towards {way}, in {counted(strengths, 'strengths')} ε "
         "(steps of 1/255): how the masks move."
         if passed
-        else "Called defective, so measured at ε = 0 only: further strengths are for parts called "
+        else "Called defective, so measured at ε = 0 only: further strengths are for photos called "
         "good."
     )
     return f'<h3 class="part-heading">Adversarial strengths <small>{told}</small></h3>'
@@ -367,9 +368,9 @@ def part_facts(audit: Audit, row: Row, point: OperatingPoint) -> str:
         "Label": label_text(row),
         "Detector says": f"{decided} ({rule})",
         "Defect probability": DASH if math.isnan(p) else f"{100 * p:.1f} %",
-        "Score": f"{told} ({at})" if row["passed"] else f"{DASH} (only parts called good have one)",
+        "Score": f"{told} ({at})" if row["passed"] else f"{DASH} (only for photos called good)",
         "Group": group,
-        "Images": f"{row['role']}, {ROLE_NAMES.get(row['role'], '')}",
+        "Role": f"{row['role']}, {ROLE_NAMES.get(row['role'], '')}",
         "File": str(row["path"]),
         "sha256": str(row["sha256"]),
         "Status": " – ".join(filter(None, (str(row["status"]), str(row["reason"])))),

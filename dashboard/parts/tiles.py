@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import streamlit as st
 
+from dashboard.terms import write_html
 from trust_core.figures.thumbnails import PLACEHOLDER, Thumbnail
 from trust_core.figures.words.markup import escape_markdown
 
@@ -26,7 +27,7 @@ def tile(
     """
     with st.container(key=f"tile-{'here-' if here else ''}{key}", gap=None):
         st.image(picture.picture or PLACEHOLDER, width="stretch", alt=label)
-        st.html(f'<div class="tile-words">{caption}</div>')
+        write_html(f'<div class="tile-words">{caption}</div>')
         st.button(escape_markdown(label), key=f"open-{key}", on_click=on_click)
         if pick:
             pick()

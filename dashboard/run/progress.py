@@ -112,8 +112,8 @@ def _finished(folder: Path) -> None:
     counts = manifest.counts
     passed = counts.fn + counts.tn
     shell.show_finding(
-        f"Finished: {counted(counts.fn, 'missed defects')} among "
-        f"{counted(passed, 'parts')} called good.",
+        f"Finished: {counted(counts.fn, 'missed photos')} among "
+        f"{counted(passed, 'photos')} called good.",
         f"{display_name(folder)}: {counted(counts.tp, 'defects')} caught, "
         f"{counted(counts.fp, 'false alarms')}. {counted(manifest.timings.images, 'images')} in "
         f"{duration(manifest.timings.seconds)}.",
@@ -202,7 +202,7 @@ def show_ended(folder: Path, state: JobState, sentence: str, detail: str) -> Non
 
 def show_log(folder: Path) -> None:
     """The end of what the worker said, folded."""
-    with st.expander("What the worker says"):
+    with st.expander("Log of this run"):
         st.code(jobs.log(folder)[-LONGEST_LOG:] or "Nothing yet.", language=None, wrap_lines=True)
 
 

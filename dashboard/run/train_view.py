@@ -35,7 +35,7 @@ from trust_core.storage.workspace import NETWORKS, workspace_folder
 
 TRAIN, NEW = "train", "new"  # in the URL: the network that is being made
 SHOWN = 8  # epochs in the table, the last ones
-FEWEST = 5  # parts of a label, below which a share of them or a ranking says nothing
+FEWEST = 5  # photos of a label, below which a share of them or a ranking says nothing
 
 
 def open_training(name: str) -> None:
@@ -123,8 +123,8 @@ def _history(folder: Path) -> list[Epoch]:
 
 def _in_words(row: Epoch) -> str:
     return (
-        f"{_share(row.tune_caught, row.tune_defective, 'defective parts', 'caught')}; "
-        f"{_share(row.tune_false_alarms, row.tune_good, 'good parts', 'alarmed')}"
+        f"{_share(row.tune_caught, row.tune_defective, 'defective photos', 'caught')}; "
+        f"{_share(row.tune_false_alarms, row.tune_good, 'good photos', 'alarmed')}"
     )
 
 
@@ -139,7 +139,7 @@ def _share(hits: int, parts: int, what: str, done: str) -> str:
 def _ranking(row: Epoch) -> str:
     """How well parts are ranked; with too few of a label any ranking looks perfect."""
     if min(row.tune_defective, row.tune_good) < FEWEST:
-        return "too few parts"
+        return "too few photos"
     return f"{row.tune_average_precision:.2f}"
 
 
@@ -153,14 +153,14 @@ def _table(history: list[Epoch]) -> None:
         return
     best = best_epoch(history).epoch
     rows = history[-SHOWN:]
-    st.caption("On the parts that choose the pass; the best ranking is kept")
+    st.caption("On the photos that choose the pass; the best ranking is kept")
     st.table(
         {
             "Pass": [f"{row.epoch}{', the best' * (row.epoch == best)}" for row in rows],
-            "Defective parts caught": [
+            "Defective photos caught": [
                 f"{row.tune_caught:,} of {row.tune_defective:,}" for row in rows
             ],
-            "Good parts alarmed": [
+            "Good photos alarmed": [
                 f"{row.tune_false_alarms:,} of {row.tune_good:,}" for row in rows
             ],
             "Ranking (1 is perfect)": [_ranking(row) for row in rows],

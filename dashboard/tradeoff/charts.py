@@ -14,8 +14,9 @@ from trust_core.decision.indicators.registry import THRESHOLD_SHIFT
 from trust_core.decision.operating_point import OperatingPoint, counts_along
 from trust_core.decision.tradeoff import Curve
 from trust_core.figures import tradeoff
-from trust_core.figures.elements import OUTCOME_COLOURS, Layout, threshold_text, tracks
+from trust_core.figures.elements import OUTCOME_COLOURS, Layout, tracks
 from trust_core.figures.words.point import moving_numbers
+from trust_core.messages import threshold_text
 from trust_core.storage.audit_files import Audit
 
 Choose = Callable[[float, float | None], None]

@@ -5,12 +5,12 @@ from typing import Any
 import streamlit as st
 
 from dashboard.decide.requirements import LINE_FIELDS, number_fields, read_requirements
-from dashboard.glossary import HELP
 from dashboard.other_audit import choose_other
 from dashboard.parts.url_state import before_in_url
 from dashboard.person import ask_person, signature
 from dashboard.point_controls import CLICK, field_moved, last_point, move_point
 from dashboard.shell import PARTS, callback, errors_shown, link
+from dashboard.terms import explain, write_html
 from dashboard.tradeoff.charts import OtherCurve
 from dashboard.url_state import read_point, sync_widget
 from trust_core.decision.curves import Tradeoff, roles_of, tradeoff
@@ -24,10 +24,10 @@ from trust_core.decision.operating_point import (
     slider_stops,
 )
 from trust_core.errors import SettingsError
-from trust_core.figures.elements import threshold_text
 from trust_core.figures.words.markup import escape_markdown
 from trust_core.figures.words.numbers import about, counted
 from trust_core.figures.words.point import sides_sentence
+from trust_core.messages import threshold_text
 from trust_core.storage import workspace
 from trust_core.storage.audit_files import Audit
 
@@ -50,7 +50,7 @@ def threshold_slider(audit: Audit, point: OperatingPoint, stops: list[float]) ->
         stops,
         format_func=threshold_text,
         key="threshold",
-        help=HELP["tau"],
+        help=explain("tau"),
         on_change=field_moved,
         args=(audit, "threshold"),
     )
@@ -70,7 +70,7 @@ def afford_field(audit: Audit, point: OperatingPoint, scores: Tradeoff) -> None:
             value=None,
             step=1.0,
             format="%g",
-            placeholder=f"now {about(again)} photos",
+            placeholder=f"now {about(again)}",
             key=AFFORD,
             help="Goes to the threshold that flags most within this number, on your line.",
             on_change=_afford,
@@ -135,7 +135,7 @@ def part_links(audit: Audit, point: OperatingPoint, scores: Tradeoff) -> None:
         moved = sides_sentence(*changed_sides(scores, earlier, point, before))
         start = f"Since τ {threshold_text(before.threshold)}, ε {before.strength:g}"
         sentence = f"{start} – {moved or 'no photo changed side'}."
-    st.html(f'<p class="moved">{sentence}</p>')  # numbers and words of ours
+    write_html(f'<p class="moved">{sentence}</p>')  # numbers and words of ours
 
 
 def note_point(audit: Audit, point: OperatingPoint) -> None:

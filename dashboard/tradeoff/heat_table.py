@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import streamlit as st
 
 from dashboard.shell import callback, component
-from trust_core.figures.elements import threshold_text
+from trust_core.messages import threshold_text
 
 GRID = '<div class="heat-scroll"><table class="heat" role="grid"></table></div>'
 

@@ -265,7 +265,7 @@ def test_one_huge_image_is_a_row_and_names_are_never_markup(
     assert audit.manifest.unreadable == 1
     assert audit.manifest.counts.total == 26
     tab.goto(f"{own.server.url}/?audit=huge")
-    expect(tab.get_by_text("Left out, because not readable: 1 image.")).to_be_visible()
+    expect(tab.get_by_text("Left out, because not readable: 1 photo.")).to_be_visible()
     for address in ("tradeoff?", "parts?show=fn&", f"parts?kind={MARKUP}&search={MARKUP}&"):
         tab.goto(f"{own.server.url}/{address}audit=huge")
         settled(tab)

@@ -105,7 +105,7 @@ def check(page: Page, manifest: Manifest, expected: dict[str, dict[str, int]]) -
     assert {o: tune[o] + certify[o] for o in OUTCOMES} == expected["tune"]
     assert role(page, "test") == expected["test"]
     assert role(page, "train") == expected["train"]
-    expect(page.get_by_text("Every image was read, and every part called good")).to_be_visible()
+    expect(page.get_by_text("Every photo was read, and every photo called good")).to_be_visible()
 
 
 def test_magnetic_tiles_dropped_as_a_zip(

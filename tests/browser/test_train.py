@@ -54,7 +54,7 @@ def set_up(page: Page, url: str, data: Path, name: str, passes: int, *, tiny: bo
     if tiny:
         choose(page, "Encoder", TINY)
         choose(page, "Images are scaled to", "64 × 64")
-    passes_field = page.get_by_role("spinbutton", name="At most so many passes")
+    passes_field = page.get_by_role("spinbutton", name="Passes over the images, at most")
     passes_field.fill(str(passes))
     passes_field.press("Enter")
     settled(page)

@@ -60,7 +60,7 @@ def test_it_speaks_in_words(audit: Audit, capsys) -> None:
         "Masks of the mask head from 0.5",
         "Seg_mIoU, mean over images",
         "pooled mIoU, over all pixels together",
-        "tiny, under 0.1 % of the part",
+        "tiny, under 0.1 % of the photo",
         "called good while the mask marks something",
         "Seg_mIoU is highest",
     ):

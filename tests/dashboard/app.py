@@ -14,6 +14,7 @@ from trust_core.storage.manifest import MANIFEST
 
 APP = Path(__file__).parents[2] / "app.py"
 SECONDS = 60  # that a run may take
+MARKED = re.compile(r'<span class="term"[^>]*>([^<]*)</span>')
 READER = "Ada"  # who sits at the screen
 
 
@@ -64,6 +65,11 @@ def change_manifest(folder: Path, **manifest: object) -> None:
     content = json.loads(path.read_text())
     content.pop("sha256", None)
     path.write_text(json.dumps(content | manifest))
+
+
+def unmarked(body: str) -> str:
+    """HTML without the help marks of its terms."""
+    return MARKED.sub(r"\1", body)
 
 
 def html(app: AppTest) -> str:

@@ -39,7 +39,7 @@ def test_before_the_seal_it_is_a_preview_and_opens_nothing(audit: Audit) -> None
     told = texts(opened())
     assert "Preview: " in told
     assert "also chosen on them" in told
-    assert "Nothing yet: the proof needs the sealed images." in told
+    assert "Nothing yet: the proof needs the sealed photos." in told
     assert not (audit.folder / JOURNAL).exists()
 
 
@@ -61,7 +61,7 @@ def test_the_verdict_comes_with_the_seal_of_test(audit: Audit) -> None:
     assert "Preview" not in told
     assert "test was opened" in told
     assert f"of {judged.fn} missed photos it re-inspects" in told
-    assert "Nothing yet: the proof needs the sealed images." in told  # certify is still sealed
+    assert "Nothing yet: the proof needs the sealed photos." in told  # certify is still sealed
 
 
 def test_the_proof_is_that_of_the_command_line_and_names_the_choice(audit: Audit) -> None:
@@ -75,7 +75,7 @@ def test_the_proof_is_that_of_the_command_line_and_names_the_choice(audit: Audit
     shown = texts(opened(recall="80", sure="90"))
     assert told.certified
     assert told.sentence in shown
-    assert "was chosen before the sealed images were seen." in shown
+    assert "was chosen before the sealed photos were seen." in shown
     lost = told.ours.test
     assert f"It re-inspects {lost.flagged_tn} of {lost.tn} good photos of test" in shown
     assert len(entries(audit)) == 2
@@ -90,7 +90,7 @@ def test_what_a_budget_proves_stands_beside_it(audit: Audit) -> None:
 
 def test_a_choice_after_the_look_is_told(audit: Audit) -> None:
     open_seals(audit, ["certify", "test"], "curiosity")
-    assert "chosen before the sealed images were seen; a choice made after a look" in texts(
+    assert "chosen before the sealed photos were seen; a choice made after a look" in texts(
         opened(ind="log_odds")
     )
 
@@ -186,7 +186,7 @@ def test_every_choice_is_tried_on_demand(audit: Audit, role: str) -> None:
     before = audit.key
     app = fine(button(opened(), "Try every choice").click().run())
     told = texts(app)
-    assert re.search(r"\d+ of \d+ choices rank the images for choosing better", told)
+    assert re.search(r"\d+ of \d+ choices rank the photos for choosing better", told)
     assert "choices that differ in one thing share it" in told
     assert [e["why"] for e in entries(audit)] == ["the verdict"] * (role == "test")
     made = audit.key

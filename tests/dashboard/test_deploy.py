@@ -83,7 +83,7 @@ def test_before_a_decision_it_says_where_one_would_begin(audit: Audit) -> None:
 
 def test_it_says_what_goes_to_the_line_and_what_it_promises(decided: Audit) -> None:
     told = texts(opened())
-    assert "those with IoU difference of 0.1 or more, at strength 0, go to re-inspection" in told
+    assert "goes to re-inspection when it has an IoU difference of 0.1 or more" in told
     point = noted_point(decided)
     assert point is not None
     assert promise(decided, point, Demand(0.95)) in told

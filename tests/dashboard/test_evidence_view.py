@@ -63,7 +63,7 @@ def test_a_part_shows_its_evidence_with_scale_sum_and_check(audit: Audit, row: p
     said = texts(app)
     assert "speaks for good" in said
     assert "speaks for defective" in said
-    assert "Against what their surroundings let expect" in said
+    assert "Against what their surroundings suggest" in said
     assert "Check: for and against give" in said
     assert "Check these maps against grad-cam" not in [button.label for button in app.button]
 

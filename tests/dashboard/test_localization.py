@@ -10,7 +10,7 @@ from streamlit.testing.v1 import AppTest
 
 from dashboard.localization import pixel_counting
 from dashboard.localization.sentences import iou_text
-from tests.dashboard.app import again, fine, links, open_page, query
+from tests.dashboard.app import again, fine, links, open_page, query, unmarked
 from tests.fakes import copy_audit, random_parts, write_fake_audit
 from trust_core.decision.journal import entries
 from trust_core.decision.localization.pixel_counts import MASK_HEAD, make_counts
@@ -54,7 +54,7 @@ def opened(page: str = "localization", **query: str) -> AppTest:
 def texts(app: AppTest) -> str:
     pages = [element.proto.body for element in app.get("html")]
     shown = [page for page in pages if not page.startswith("/*")]  # style sheets
-    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", " ".join(shown)))
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", unmarked(" ".join(shown))))
 
 
 def recall(app: AppTest) -> tuple[int, int]:
@@ -127,7 +127,7 @@ def test_without_true_masks_there_is_no_page_and_no_link_to_it(audit: Audit) -> 
 
 def test_sealed_images_stay_sealed(audit: Audit) -> None:
     app = opened(role="test")
-    assert "The images kept for test are sealed." in texts(app)
+    assert "The photos kept for test are sealed." in texts(app)
     assert not RECALL.search(texts(app))
     assert entries(audit) == []
     fine(app.checkbox("seal-sure").check().run())

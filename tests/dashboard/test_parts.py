@@ -12,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 
 from dashboard.parts.picking import pictures_zip
 from dashboard.parts.sentences import doubt_caption, outcome_html
-from tests.dashboard.app import again, fine, open_page, query
+from tests.dashboard.app import again, fine, open_page, query, unmarked
 from tests.fakes import Part, copy_audit, passed_parts, random_parts, write_fake_audit
 from trust_core.decision.journal import SEAL_OPENED, dispute, disputes, entries
 from trust_core.decision.label_review import labels_to_check, recount
@@ -39,7 +39,7 @@ def opened(**query: str) -> AppTest:
 
 
 def texts(app: AppTest) -> str:
-    return " ".join(block.body for block in app.get("html"))
+    return unmarked(" ".join(block.body for block in app.get("html")))
 
 
 def captions(app: AppTest) -> list[str]:
@@ -55,7 +55,7 @@ def test_the_grid_shows_a_page_with_outcome_score_and_flag(audit: Audit):
     found = rows(audit)
     assert len(captions(app)) == len(found) == 24
     for caption, row in zip(captions(app), found.to_dict("records"), strict=True):
-        names = {"FN": "Missed defect", "TN": "Passed good part", "TP": "Caught", "FP": "False"}
+        names = {"FN": "Missed defect", "TN": "Passed good photo", "TP": "Caught", "FP": "False"}
         assert names.get(row["outcome"], "Not readable") in caption
         assert ("flagged" in caption) == row["flagged"]
 

@@ -40,13 +40,13 @@ def test_masks_are_counted_and_their_size_is_told():
 
 
 def test_a_training_says_what_it_catches():
-    assert _in_words(EPOCH) == "11 of 12 defective parts caught; 2 of 40 good parts alarmed"
+    assert _in_words(EPOCH) == "11 of 12 defective photos caught; 2 of 40 good photos alarmed"
     assert _ranking(EPOCH) == "1.00"
 
 
 def test_too_few_parts_read_as_too_few():
     none = replace(EPOCH, tune_false_alarms=0, tune_good=0)
     assert _in_words(none).endswith(
-        "; no good parts among those that choose, too few to tell how many are alarmed"
+        "; no good photos among those that choose, too few to tell how many are alarmed"
     )
-    assert _ranking(none) == "too few parts"
+    assert _ranking(none) == "too few photos"

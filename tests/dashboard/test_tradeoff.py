@@ -239,7 +239,7 @@ def test_what_can_be_re_inspected_a_shift_leads_to_the_threshold(
     fine(app.number_input("afford-shift").set_value(70).run())
     assert query(app, "tau") == "0.5"
     assert counts(app) == (2, 2, 1, 4)
-    assert app.number_input("afford-shift").placeholder == "now 62 photos"
+    assert app.number_input("afford-shift").placeholder == "now 62"
     fine(app.number_input("afford-shift").set_value(20).run())
     assert "asks for more than 20 re-inspections a shift" in texts(app)
     assert query(app, "tau") == "0.5"

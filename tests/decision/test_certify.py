@@ -66,6 +66,15 @@ def audit(tmp_path: Path) -> Audit:
     return write_fake_audit(tmp_path / "audit", parts(30), strengths=(0.0, 1.0))
 
 
+def assert_short(audit: Audit, threshold: float, column: str, exact: float) -> None:
+    """It has few digits, hardly lies below the exact one, and flags the very same images."""
+    passed = audit.passed(["tune", "certify", "test"])
+    values = passed.loc[passed["strength"] == 0, column]
+    assert not ((values >= threshold) & (values < exact)).any()
+    assert exact - 1e-3 * abs(exact) <= threshold <= exact
+    assert len(f"{abs(threshold)}".replace("0.", "", 1).lstrip("0")) <= 6 < len(f"{abs(exact)}")
+
+
 def test_the_certificate_by_brute_force(audit: Audit):
     result = certify(audit, Demand(0.9), DELTA).as_json()
     assert result.keys() >= KEYS
@@ -74,7 +83,7 @@ def test_the_certificate_by_brute_force(audit: Audit):
     table = table[table["strength"] == 0]
     minima = np.sort(table[table["outcome"] == "FN"].groupby("group")["iou_difference"].min())
     assert (result["certified"], result["needed"], result["groups"]) == (True, 29, 30)
-    assert result["threshold"] == minima[0]
+    assert_short(audit, result["threshold"], "iou_difference", minima[0])
     assert result["groups_caught"] == 30
     assert result["recall_lower_bound"] == pytest.approx(0.05 ** (1 / 30))
     good = table[table["outcome"] == "TN"]["iou_difference"]
@@ -84,7 +93,7 @@ def test_the_certificate_by_brute_force(audit: Audit):
     shift = np.sort(table[table["outcome"] == "FN"].groupby("group")["p_defect"].min())[0]
     good = table[table["outcome"] == "TN"]["p_defect"]
     assert result["threshold_shift"]["certified"]
-    assert result["threshold_shift"]["threshold"] == shift
+    assert_short(audit, result["threshold_shift"]["threshold"], "p_defect", shift)
     assert result["threshold_shift"]["tn_loss"] == pytest.approx((good >= shift).mean())
 
 
@@ -111,7 +120,7 @@ def test_a_strength_is_certified_with_its_own_scores(audit: Audit):
     clean, enhanced = (
         certify(audit, Demand(0.9), replace(DELTA, strength=e)).as_json() for e in audit.strengths
     )
-    assert enhanced["threshold"] == pytest.approx(clean["threshold"] / 2)
+    assert enhanced["threshold"] == pytest.approx(clean["threshold"] / 2, rel=2e-3)
     assert enhanced["threshold_shift"] == clean["threshold_shift"]
 
 
@@ -153,7 +162,7 @@ def test_the_best_recall_within_a_budget(audit: Audit):
     tune = tune[tune["strength"] == 0]
     good = tune[tune["outcome"] == "TN"]["iou_difference"]
     allowed = [t for t in tune["iou_difference"] if (good >= t).mean() <= 0.25]
-    assert result["threshold"] == min(allowed)
+    assert_short(audit, result["threshold"], "iou_difference", min(allowed))
     assert 0 < result["recall_lower_bound"] < result["groups_caught"] / result["groups"]
 
 

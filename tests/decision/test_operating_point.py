@@ -16,6 +16,7 @@ from trust_core.decision.operating_point import (
     changed_sides,
     count_flags,
     fewest_decimals,
+    fewest_digits,
     slider_stops,
 )
 from trust_core.decision.tradeoff import curve
@@ -85,6 +86,7 @@ def test_of_many_points_the_chosen_one_is_always_a_stop() -> None:
 def test_a_readable_threshold_stays_as_it_is_written() -> None:
     points = curve(np.array([0.123, 0.789]), np.array([True, False]))
     assert slider_stops(points, 0.3001)[1] == 0.3001
+    assert slider_stops(points, 0.75)[1] == 0.75
     assert slider_stops(points, 0.30012345)[1] == 0.7  # as any number up to 0.789 flags
     assert slider_stops(points, 5.0)[1] == 0.7  # flags nothing: the nearest that does
 
@@ -103,6 +105,28 @@ def test_the_number_of_fewest_decimals_in_an_interval(
     below: float, upto: float, number: float
 ) -> None:
     assert fewest_decimals(np.array([below]), np.array([upto])).tolist() == [number]
+
+
+@pytest.mark.parametrize(
+    ("below", "upto", "number"),
+    [
+        (0.1, 0.23609440028667, 0.236),
+        (0.23605, 0.23609440028667, 0.23609),
+        (-np.inf, -0.1234567, -0.1235),
+        (0.0, 0.5, 0.5),
+        (-1.0, 0.0, 0.0),
+        (1e-9, 3.456789e-7, 3.456e-7),
+    ],
+)
+def test_a_threshold_made_short_keeps_four_digits(below: float, upto: float, number: float) -> None:
+    assert fewest_digits(below, upto) == number
+
+
+@given(st.floats(-100, 100), st.floats(-100, 100))
+def test_a_threshold_made_short_flags_the_same(one: float, other: float) -> None:
+    below, upto = min(one, other), max(one, other)
+    if below < upto:
+        assert below < fewest_digits(below, upto) <= upto
 
 
 def test_parts_that_change_side(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ def test_recall_by_size_with_its_counts_and_intervals() -> None:
     assert list(marks.x) == [0.5, 1.0, 1.0]
     assert list(marks.y) == [0, 1, 2]
     assert [tuple(line.x) for line in figure.data[:-1]] == [r.seg_recall.interval for r in rows[:3]]
-    assert "<b>Tiny</b><br>under 0.1 % of the part" in figure.layout.yaxis.ticktext
+    assert "<b>Tiny</b><br>under 0.1 % of the photo" in figure.layout.yaxis.ticktext
     assert len(figure.layout.yaxis.ticktext) == len(SIZES)
 
 

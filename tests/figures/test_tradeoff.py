@@ -15,7 +15,6 @@ from trust_core.figures.elements import (
     GREY,
     OUTCOME_COLOURS,
     shortened,
-    threshold_text,
     tracks,
 )
 from trust_core.figures.tradeoff import (
@@ -148,13 +147,6 @@ def test_bars_say_caught_and_still_missed_and_escape_names() -> None:
 
 def test_outcome_colours_differ() -> None:
     assert len(set(OUTCOME_COLOURS.values())) == len(OUTCOME_COLOURS) == 5
-
-
-@pytest.mark.parametrize(
-    ("value", "text"), [(0.5, "0.5"), (-0.25, "−0.25"), (3.0, "3"), (1e-7, "1e−07")]
-)
-def test_thresholds_are_written_short_with_a_true_minus(value: float, text: str) -> None:
-    assert threshold_text(value) == text
 
 
 def test_long_names_are_cut_in_the_middle() -> None:

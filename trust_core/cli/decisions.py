@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trust_core.cli.printing import counting
+from trust_core.cli.printing import counting, typed_threshold
 from trust_core.errors import NotMet, SettingsError
 from trust_core.messages import amount
 
@@ -23,7 +23,7 @@ LOCALIZATION_WORDS = {
     "seg_recall": "Seg_Recall, defective with a mask",
     "seg_recall_strict": "Seg_Recall, strict: the mask touches the defect",
     "seg_accuracy": "Seg_Accuracy, mask and label agree",
-    "false_alarms": "good parts with a mask",
+    "false_alarms": "good photos with a mask",
 }
 LEFT_OUT_WORDS = {
     "unanswered": "without an answer of the network",
@@ -69,11 +69,11 @@ def show_tradeoff(result: dict[str, Any]) -> None:
 
     counts, name = result["counts"], indicator_name(result["indicator"])
     print(
-        f"{amount(counts['fn'], 'missed defect', 'missed defects')} among "
-        f"{amount(counts['fn'] + counts['tn'], 'part', 'parts')} called good (role "
+        f"{amount(counts['fn'], 'missed photo', 'missed photos')} among "
+        f"{amount(counts['fn'] + counts['tn'], 'photo', 'photos')} called good (role "
         f"{result['role']})."
     )
-    print(f"Good parts re-inspected to catch a share of the missed defects, by {name}:")
+    print(f"Good photos re-inspected to catch a share of the missed ones, by {name}:")
     wanted = list(result["threshold_shift"]["tn_loss_at"])
     heads = "".join(f"{float(recall):>9.0%}" for recall in wanted)
     print(f"  {'':<18}{'AUROC':>7}{heads}")
@@ -121,15 +121,15 @@ def show_certify(result: dict[str, Any]) -> None:
         print(result["same_ranking"])
     if result["certified"]:
         print(result["sentence"])
-        print(f"  {'':<18}{'τ':>9}{'certify':>9}{'test':>9}   good parts re-inspected")
+        print(f"  {'':<18}{'τ':>9}{'certify':>9}{'test':>9}   good photos re-inspected")
         rows = {"indicator": result, "threshold shift": result["threshold_shift"]}
         for name, proof in rows.items():
-            at = "–" if proof["threshold"] is None else f"{proof['threshold']:.4f}"
+            at = "–" if proof["threshold"] is None else typed_threshold(proof["threshold"])
             losses = _percent(proof["tn_loss"]) + _percent(proof["test"]["tn_loss"])
             print(f"  {name:<18}{at:>9}{losses}")
         for kind, part in result["test"]["by_kind"].items():
             print(
-                f"  {kind}: {part['flagged_fn']:,} of {part['fn']:,} missed defects flagged on test"
+                f"  {kind}: {part['flagged_fn']:,} of {part['fn']:,} missed photos flagged on test"
             )
     if not result["chosen_blind"]:
         print("The seal of certify was opened before this was chosen: what is proven holds only if")

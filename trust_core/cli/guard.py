@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from trust_core.cli.printing import typed_threshold
 from trust_core.errors import NotMet, SettingsError
 from trust_core.messages import amount
 
@@ -74,7 +75,7 @@ def show_export(result: dict[str, Any]) -> None:
     print(f"Guard: {result['guard']}")
     print(
         f"{policy['indicator']} at strength {policy['strength']:g}, "
-        f"threshold {policy['threshold']:g} ({policy['chosen_by']})."
+        f"threshold {typed_threshold(policy['threshold'])} ({policy['chosen_by']})."
     )
     print(policy["certificate"]["sentence"])
 

@@ -4,7 +4,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 
-from trust_core.messages import duration
+from trust_core.messages import duration, threshold_text
 from trust_core.storage.progress import Progress, stopwatch
 
 
@@ -12,6 +12,11 @@ def print_notes(sentences: Sequence[str]) -> None:
     """Sentences for people, on standard error."""
     for sentence in sentences:
         print(sentence, file=sys.stderr)
+
+
+def typed_threshold(value: float) -> str:
+    """A threshold with the digits that every page shows, as it can be typed into a command."""
+    return threshold_text(value).replace("−", "-")
 
 
 def progress() -> Callable[[Progress], None]:

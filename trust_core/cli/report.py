@@ -27,7 +27,7 @@ def add_report(part: argparse.ArgumentParser) -> None:
     part.add_argument(
         "--open-seals",
         action="store_true",
-        help="look at the images kept for certify and test, which is noted in the audit",
+        help="look at the photos kept for certify and test, which is noted in the audit",
     )
     line = part.add_argument_group("line")
     line.add_argument("--defect-rate", type=float, metavar="SHARE", help="on the line")
@@ -88,7 +88,7 @@ def show_report(result: dict[str, Any]) -> None:
     print(result["recommendation"])
     if result["sealed"]:
         print(
-            f"A preview: the images kept for {' and '.join(result['sealed'])} are sealed; "
+            f"A preview: the photos kept for {' and '.join(result['sealed'])} are sealed; "
             "--open-seals opens them, which is noted in the audit."
         )
     for one in result["conditions"]:

@@ -6,7 +6,7 @@ Looking at `certify` and `test` opens their seals. `certify` does, and logs it; 
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +45,7 @@ from trust_core.decision.journal import (
     seals,
 )
 from trust_core.decision.json_object import json_object
-from trust_core.decision.operating_point import default_strength
+from trust_core.decision.operating_point import default_strength, fewest_digits
 from trust_core.decision.proposal import propose_indicator
 from trust_core.decision.tradeoff import Counts, Floats, curve
 from trust_core.decision.verdict import SAME_RANKING, Verdict, same_ranking, verdict
@@ -306,8 +306,21 @@ def _prove(
     )
     scores, missed = _scores(sealed)
     proof = prove(group_minima(scores, missed, sealed["group"]), curve(*_scores(tune)), wanted)
+    if proof.threshold is not None and math.isfinite(proof.threshold):
+        tables = (tune, sealed, test)
+        known = np.concatenate([table["indicator"].to_numpy(dtype=np.float64) for table in tables])
+        proof = replace(proof, threshold=_short(proof.threshold, known))
     effects = (threshold_effect(table, proof.threshold) for table in (sealed, test))
     return IndicatorProof(proof, *effects)
+
+
+def _short(threshold: float, known: Floats) -> float:
+    """A threshold that people can read, and that flags the very same images.
+
+    It lies below the proven one by less than a thousandth, so what was proven holds of it too.
+    """
+    below = float(known[known < threshold].max(initial=-math.inf))
+    return fewest_digits(below, threshold)
 
 
 def _scores(table: pd.DataFrame) -> tuple[Floats, Flags]:

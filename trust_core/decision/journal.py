@@ -174,7 +174,7 @@ def require_open(audit: Audit, roles: Sequence[str]) -> None:
     """
     if closed := closed_seals(audit, roles):
         raise SettingsError(
-            f"The images kept for {' and '.join(closed)} are sealed; open their seals first, which "
+            f"The photos kept for {' and '.join(closed)} are sealed; open their seals first, which "
             f"is noted in {JOURNAL}."
         )
 

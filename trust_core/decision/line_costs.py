@@ -18,7 +18,7 @@ from trust_core.decision.certificate import check_share
 from trust_core.decision.certify import Certificate
 from trust_core.decision.curves import scored, tradeoff
 from trust_core.decision.indicators.registry import THRESHOLD_SHIFT
-from trust_core.decision.operating_point import OperatingPoint, slider_stops
+from trust_core.decision.operating_point import OperatingPoint, short_threshold
 from trust_core.decision.tradeoff import Curve, Floats
 from trust_core.errors import SettingsError
 from trust_core.storage.audit_columns import text_column
@@ -173,7 +173,7 @@ def cheapest_on_tune(audit: Audit, point: OperatingPoint, line: Line) -> float |
     if not points.fn or not points.tn:
         return None
     best = cheapest(points, *detector_rates(audit, "tune"), line)
-    return best if best == inf else slider_stops(points, best)[1]
+    return best if best == inf else short_threshold(points, points.at(best))
 
 
 def detector_rates(audit: Audit, role: str) -> tuple[float, float]:
@@ -201,7 +201,7 @@ def affordable_threshold(audit: Audit, points: Curve, line: Line, most: float) -
     again, _ = costs_along(audit, points, line)
     # The first point flags only the unscored: no threshold leads there. NaN is never within.
     fits = np.flatnonzero(again[1:] <= most)
-    return slider_stops(points, float(points.thresholds[1 + fits[-1]]))[1] if len(fits) else None
+    return short_threshold(points, int(1 + fits[-1])) if len(fits) else None
 
 
 def audit_on_the_line(

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from decimal import ROUND_FLOOR, Context
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from trust_core.decision.tradeoff import Curve, Floats
 from trust_core.storage.audit_files import Audit
 
 WANTED_RECALL = 0.9  # of the missed defects of `tune`, at the threshold one begins with
-SHORT_DECIMALS = 4  # of a threshold that can be read as it is
+SHORT_DIGITS, LONG_DIGITS = 4, 6  # of a threshold that is made short; that is read as it is
 MOST_DECIMALS = 17  # no two floats agree to more decimals than that below 1
 
 
@@ -152,7 +153,7 @@ def slider_stops(points: Curve, threshold: float) -> tuple[list[float], float]:
 
     Returns:
         The stops, descending, and the one that flags what `threshold` flags: `threshold` itself
-        when it is short enough to read (the first stop, when it flags nothing but the unscored).
+        when it has few digits (the first stop, when it flags nothing but the unscored).
         Empty and NaN when no image has a score.
     """
     if len(points.thresholds) < 2:
@@ -163,7 +164,8 @@ def slider_stops(points: Curve, threshold: float) -> tuple[list[float], float]:
     below = np.append(points.thresholds, -np.inf)[index + 1]
     found = fewest_decimals(below, points.thresholds[index])
     at = int(np.searchsorted(index, here))
-    if round(threshold, SHORT_DECIMALS) == threshold and below[at] < threshold <= found[at]:
+    within = below[at] < threshold <= points.thresholds[here]
+    if within and float(f"{threshold:.{LONG_DIGITS}g}") == threshold:
         found[at] = threshold
     return found.tolist(), float(found[at])
 
@@ -172,6 +174,19 @@ def short_threshold(points: Curve, index: int) -> float:
     """The threshold of fewest decimals that flags exactly what a point of the curve flags."""
     below = np.append(points.thresholds, -np.inf)[index + 1 : index + 2]
     return float(fewest_decimals(below, points.thresholds[index : index + 1])[0])
+
+
+def fewest_digits(below: float, upto: float) -> float:
+    """The number of fewest digits in (below, upto] that is close to `upto`, which is finite.
+
+    Unlike `fewest_decimals` it keeps `SHORT_DIGITS` digits, so that it is `upto` to a thousandth.
+    """
+    for digits in range(SHORT_DIGITS, MOST_DECIMALS):
+        floor = Context(prec=digits, rounding=ROUND_FLOOR)
+        candidate = float(floor.create_decimal_from_float(upto))
+        if candidate > below:
+            return candidate + 0.0  # -0.0 becomes 0.0
+    return upto
 
 
 def fewest_decimals(below: Floats, upto: Floats) -> Floats:

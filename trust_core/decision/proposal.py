@@ -108,7 +108,7 @@ def propose(
         return Proposal(
             THRESHOLD_SHIFT,
             0.0,
-            "Use threshold shift: the tuning parts hold "
+            "Use threshold shift: the parts for choosing hold "
             f"{amount(groups, 'missed one', 'missed ones')} and "
             f"{amount(good_groups, 'good one', 'good ones')}, too few to choose anything else by; "
             f"{LEAST_GROUPS} of each are the least.",
@@ -156,13 +156,14 @@ def _sentence(chosen: Candidate, candidates: tuple[Candidate, ...]) -> str:
         best = max(candidates, key=lambda each: each.lead)
         if best is chosen:
             return (
-                "Use threshold shift: on the tuning parts nothing else ranks missed defects higher."
+                "Use threshold shift: on the parts for choosing nothing else ranks missed defects "
+                "higher."
             )
         return (
-            "Use threshold shift: on the tuning parts the largest lead over it, "
+            "Use threshold shift: on the parts for choosing the largest lead over it, "
             f"{best.lead:+.3f}, is within one standard error ({chosen.error:.3f})."
         )
     return (
-        f"Proposed on the tuning parts: lead over threshold shift {chosen.lead:+.3f} of AUROC, the "
-        "simplest indicator within one standard error of the largest."
+        f"Proposed on the parts for choosing: its AUROC lies {chosen.lead:+.3f} above that of "
+        "threshold shift, and it is the simplest indicator that is about as good as the best."
     )

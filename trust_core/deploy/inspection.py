@@ -17,6 +17,7 @@ from PIL import Image
 from trust_core.deploy.photometry import photometry
 from trust_core.deploy.policy import DEFECTIVE, GOOD, RE_INSPECT, Policy
 from trust_core.errors import SettingsError, UnreadableImage
+from trust_core.messages import threshold_text
 
 Picture = Path | str | bytes | Image.Image | npt.NDArray[np.uint8]
 Read = npt.NDArray[np.uint8] | str  # the network's input, or why there is none
@@ -190,7 +191,8 @@ class Inspector(ABC):
         elif value >= policy.threshold - policy.tolerance:
             decision = RE_INSPECT
             reason = (
-                f"suspicious: {policy.indicator_name} {value:.4g}, threshold {policy.threshold:.4g}"
+                f"suspicious: {policy.indicator_name} {value:.6g}, "
+                f"threshold {threshold_text(policy.threshold)}"
             )
         elif _drawn(policy.audit_rate):
             reason, sampled = AUDIT_SAMPLE, True

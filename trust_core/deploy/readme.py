@@ -1,11 +1,12 @@
 """README of an exported guard: what lies in the folder, and how it is used."""
 
 from trust_core.deploy.policy import FITTED, GOLDEN, POLICY, Policy
+from trust_core.messages import threshold_text
 
 README_TEXT = """# A guard for the line
 
 Called defective: {rule}. A part that is called good is re-inspected when its {indicator}{strength}
-reaches {threshold:.6g}.
+reaches {threshold}.
 
 {sentence}
 
@@ -45,7 +46,7 @@ def readme(policy: Policy) -> str:
         rule="the largest output" if threshold is None else f"p >= {threshold:g}",
         indicator=policy.indicator_name,
         strength=f" at strength {policy.strength:g}" if policy.strengths else "",
-        threshold=policy.threshold,
+        threshold=threshold_text(policy.threshold),
         sentence=policy.certificate["sentence"],
         weights=policy.weights,
         policy=policy,

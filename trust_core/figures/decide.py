@@ -193,7 +193,7 @@ def contenders(rows: Sequence[Contender], cost_title: str) -> go.Figure:
             "domain": [0, 0.8],
             "range": [low - room, high + room],
             "title": {
-                "text": "Lead: more of 100 pairs of a missed defect and a good part ranked right",
+                "text": "Lead: more of 100 pairs of a missed and a good photo ranked right",
                 "font": {"size": 13},
                 "standoff": 10,
             },

@@ -164,11 +164,6 @@ def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:  # noqa: A
             yield here, part
 
 
-def threshold_text(value: float) -> str:
-    """A threshold with the digits that tell it from all others, and a true minus sign."""
-    return repr(float(value)).removesuffix(".0").replace("-", "−")
-
-
 def shortened(text: str, length: int = 24) -> str:
     """Text cut in the middle, where names of kinds differ least."""
     half = (length - 1) // 2

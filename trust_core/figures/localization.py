@@ -26,9 +26,9 @@ from trust_core.figures.elements import (
 
 LINES = {  # metric: name, colour, dash
     "seg_recall": ("defects marked", OUTCOME_COLOURS["TP"], "solid"),
-    "false_alarms": ("good parts marked", OUTCOME_COLOURS["FP"], "solid"),
+    "false_alarms": ("good photos marked", OUTCOME_COLOURS["FP"], "solid"),
     "pooled_miou": ("agreement, pooled", GREY, SHIFT_LINE["dash"]),
-    "seg_miou": ("agreement by part", ACCENT, "solid"),
+    "seg_miou": ("agreement by photo", ACCENT, "solid"),
 }
 APART = 0.075  # of the height: names closer than that are moved apart
 
@@ -131,6 +131,6 @@ def _counts(recall: Estimate) -> str:
 
 
 def _two_lines(text: str) -> str:
-    """`tiny, under 0.1 % of the part` as a word and, below it, what it means."""
+    """`tiny, under 0.1 % of the photo` as a word and, below it, what it means."""
     word, _, meaning = text.partition(", ")
     return f"<b>{escape(word.capitalize())}</b><br>{escape(meaning)}"

@@ -36,8 +36,8 @@ from trust_core.figures.elements import (
     share_axis,
     shortened,
     spot,
-    threshold_text,
 )
+from trust_core.messages import threshold_text
 
 OTHER_POINTS, SHIFT_POINTS = 160, 300
 VISIBLE_POINTS = 90  # more markers than that would make a thick line

@@ -47,8 +47,8 @@ def test_roles_stand_in_their_order_with_their_counts(demo: Audit):
 
 def test_what_was_not_scored_is_told_and_listed(demo: Audit):
     assert audit_words.not_scored_sentence(demo) == (
-        "Left out, because not readable: 1 image. "
-        "Always re-inspected, for want of a score: 1 part called good."
+        "Left out, because not readable: 1 photo. "
+        "Always re-inspected, for want of a score: 1 photo called good."
     )
     listed = audit_words.not_scored(demo)
     assert sorted(listed["status"]) == ["no score", "unreadable"]
@@ -57,4 +57,4 @@ def test_what_was_not_scored_is_told_and_listed(demo: Audit):
 
 def test_that_everything_was_scored_is_told(tmp_path: Path):
     audit = write_fake_audit(tmp_path / "demo", passed_parts([0.5], [0.1]))
-    assert "Every image was read" in audit_words.not_scored_sentence(audit)
+    assert "Every photo was read" in audit_words.not_scored_sentence(audit)

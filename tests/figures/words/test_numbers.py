@@ -116,7 +116,10 @@ def test_numbers_carry_no_more_digits_than_they_have() -> None:
         "0.0123",
         "–",
     ]
-    assert [numbers.brief_threshold(t) for t in (-0.0236094, math.inf)] == ["τ −0.02361", "nothing"]
+    assert [numbers.tau_text(t) for t in (-0.0236094, math.inf)] == [
+        "τ −0.0236094",
+        "nothing",
+    ]
 
 
 def test_good_parts_for_a_recall_are_counts() -> None:

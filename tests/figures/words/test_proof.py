@@ -30,7 +30,9 @@ def test_what_the_sealed_parts_allow(have: int, says: str) -> None:
 
 def test_the_plan_in_words() -> None:
     told = plan_sentence(Demand(0.95), 10)
-    assert told.startswith("95 %, 95 % sure, takes 59 missed parts if none is overlooked, 93 if 1")
+    assert told.startswith(
+        "To prove 95 %, being 95 % sure, takes 59 missed parts if none is overlooked, 93 if 1"
+    )
     assert "10 missed parts for it: all of them caught would prove 74.1 %." in told
     assert "You have none yet." in plan_sentence(Demand(0.95), 0)
 

@@ -96,7 +96,10 @@ def test_the_catch_stands_beside_threshold_shift_and_chance(stands: Standing):
     assert "calls 100 photos good; 12 show a defect." in told
     assert "Looking again at 30 of them by IoU difference catches 9 of 12" in told
     assert "(95 % sure: 43 % to 94 % of such defects)" in told
-    assert "threshold shift catches 7 with as many, picking as many at random 3.6." in told
+    assert (
+        "Threshold shift catches 7 with as many; as many picked at random would catch about 3.6."
+        in told
+    )
     own = words.catch_sentence(replace(stands, counts=counts, point=SHIFT))
     assert "threshold shift catches 7" not in own
 

@@ -36,7 +36,7 @@ THRESHOLDS: Floats = np.arange(1, 100) / 100
 
 # Size of a defect as share of the picture: its name, and where the class ends.
 SIZES = (
-    ("tiny, under 0.1 % of the part", 0.001),
+    ("tiny, under 0.1 % of the photo", 0.001),
     ("small, 0.1 to 1 %", 0.01),
     ("medium, 1 to 10 %", 0.1),
     ("large, 10 % or more", float("inf")),

@@ -53,7 +53,7 @@ class ReportSettings:
     """What a report is asked to say.
 
     `title` is the audit's name when ""; `worst` parts of each sort are shown, with their heatmaps;
-    with `open_seals` sealed images are looked at, which is noted.
+    with `open_seals` sealed photos are looked at, which is noted.
     """
 
     demand: Demand = USUAL_DEMAND

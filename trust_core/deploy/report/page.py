@@ -126,10 +126,10 @@ def limits(content: ReportContent) -> list[str]:
         "It holds for this model file and this preprocessing, on parts like these images. After a "
         "new camera, lamp, lens, product or training it holds no longer; the guard's drift check "
         "says when the line's images have become others.",
-        f"Rates are measured on {counted(content.counts.fn, 'missed defects')} and "
-        f"{counted(content.counts.tn, 'good parts')} of {role}; the intervals say how little or "
+        f"Rates are measured on {counted(content.counts.fn, 'missed photos')} and "
+        f"{counted(content.counts.tn, 'good photos')} of {role}; the intervals say how little or "
         "how much that is.",
-        "An image is counted as a part in line units; proofs count groups, so that several "
+        "A photo is counted as a part in line units; proofs count groups, so that several "
         "photographs of one part are one.",
         "Labels are taken as true. A wrong label counts as a miss or a false alarm.",
         "The second look speaks only of parts that the detector calls good.",
@@ -138,7 +138,7 @@ def limits(content: ReportContent) -> list[str]:
         names = " and ".join(content.sealed)
         said.insert(
             0,
-            f"The images kept for {names} are sealed, so this is a preview: threshold and strength "
+            f"The photos kept for {names} are sealed, so this is a preview: threshold and strength "
             "were chosen on the very images that these numbers come from.",
         )
     if "train" not in manifest.counts_by_role:
@@ -187,15 +187,15 @@ def _certificate(content: ReportContent) -> str:
         price = proof_words.price_sentence(content.certificate)
         return f"{content.certificate.sentence} {price}".strip()
     names = " and ".join(content.sealed)
-    return f"Nothing is proven yet: the images kept for {names} are sealed."
+    return f"Nothing is proven yet: the photos kept for {names} are sealed."
 
 
 def _intervals(content: ReportContent) -> str:
     """The 95 % intervals of what the point does."""
     effect, said = content.effect, []
     for name, interval in (
-        ("missed defects caught", effect.fn_recall_interval),
-        ("good parts re-inspected", effect.tn_loss_interval),
+        ("missed photos caught", effect.fn_recall_interval),
+        ("good photos re-inspected", effect.tn_loss_interval),
     ):
         if interval and not math.isnan(interval[0]) and interval[0] < interval[1]:
             said.append(f"{name} {percent(interval[0])} to {percent(interval[1])}")
@@ -231,13 +231,13 @@ def _figures(content: ReportContent) -> dict[str, Markup]:
     marks = mark_tradeoff(points, point.threshold, scores.shift, names)
     drawn = {
         "tradeoff": svg(
-            curves, WIDTH, "Missed defects caught over good parts re-inspected, a curve for each "
+            curves, WIDTH, "Missed photos caught over good photos re-inspected, a curve for each "
             "adversarial strength; dashed: threshold shift.", marks
         ),
     }  # fmt: skip
     recall = content.settings.demand.recall
     rows = list(decide.indicator_rows(content.indicators, point.indicator, recall))
-    title = f"Good parts<br>for {share(recall)}"
+    title = f"Good photos<br>for {share(recall)}"
     drawn["indicators"] = svg(
         decide.contenders(rows, title), WIDTH, "Lead of each indicator over just lowering the "
         "decision threshold, with its 95 % interval."
@@ -245,7 +245,7 @@ def _figures(content: ReportContent) -> dict[str, Markup]:
     kinds = caught_by_kind(scores, point.strength, point.threshold, MOST_KINDS)
     if kinds:
         drawn["kinds"] = svg(
-            kind_bars(kinds), WIDTH, "Missed defects by kind: caught, and still missed."
+            kind_bars(kinds), WIDTH, "Missed photos by kind: caught, and still missed."
         )
     return {name: _html(text) for name, text in drawn.items()}
 

@@ -15,7 +15,7 @@ CHANNELS = {"rgb": "in colour", "bgr": "in colour, blue first", "grey": "in grey
 OUTCOMES = {  # heads of the table of roles
     "fn": "Missed defects",
     "tp": "Caught defects",
-    "tn": "Good parts passed",
+    "tn": "Good photos passed",
     "fp": "False alarms",
 }
 
@@ -54,7 +54,7 @@ def role_table(audit: Audit) -> str:
         for role in ROLES
         if role in counts
     ]
-    return table("roles", rows, ("Images", *OUTCOMES.values()))
+    return table("roles", rows, ("Photos", *OUTCOMES.values()))
 
 
 def any_not_scored(audit: Audit) -> bool:
@@ -66,9 +66,11 @@ def not_scored_sentence(audit: Audit) -> str:
     """What has no score, and what happens to it."""
     unreadable, unscored = audit.manifest.unreadable, audit.manifest.unscored
     if not any_not_scored(audit):
-        return "Every image was read, and every part called good has a score."
-    left_out = f"Left out, because not readable: {counted(unreadable, 'images')}."
-    unknown = f"Always re-inspected, for want of a score: {counted(unscored, 'parts')} called good."
+        return "Every photo was read, and every photo called good has a score."
+    left_out = f"Left out, because not readable: {counted(unreadable, 'photos')}."
+    unknown = (
+        f"Always re-inspected, for want of a score: {counted(unscored, 'photos')} called good."
+    )
     said = (unreadable and left_out, unscored and unknown)
     return " ".join(sentence for sentence in said if sentence)
 

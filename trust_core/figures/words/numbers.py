@@ -5,11 +5,12 @@ import time
 
 from trust_core.decision.certificate import proven
 from trust_core.decision.tradeoff import Curve
+from trust_core.messages import threshold_text
 
 OUTCOME_NAMES = {
     "TP": "caught defect",
     "FN": "missed defect",
-    "TN": "passed good part",
+    "TN": "passed good photo",
     "FP": "false alarm",
     "": "not readable",
 }
@@ -91,13 +92,13 @@ def interval(k: int, n: int) -> str:
 
 
 def number_text(value: float) -> str:
-    """A threshold with no more digits than tell it from its neighbours, and a true minus sign."""
+    """A measured number with six digits at most, and a true minus sign."""
     return f"{value:.6g}".replace("-", "−").replace("inf", "∞")
 
 
-def brief_threshold(threshold: float) -> str:
-    """A threshold with the digits that matter to a reader: `τ 0.7910`."""
-    return "nothing" if math.isinf(threshold) else f"τ {threshold:.4g}".replace("-", "−")
+def tau_text(threshold: float) -> str:
+    """A threshold after its letter, `τ 0.791`; `nothing` where only the unscored are flagged."""
+    return "nothing" if math.isinf(threshold) else f"τ {threshold_text(threshold)}"
 
 
 def good_parts_at(points: Curve, recall: float) -> str:

@@ -2,7 +2,6 @@
 
 from trust_core.decision.indicators.registry import SHIFT_NAME, THRESHOLD_SHIFT, indicator_name
 from trust_core.decision.operating_point import FlagCounts, OperatingPoint
-from trust_core.figures.elements import threshold_text
 from trust_core.figures.words.markup import bold_numbers, table
 from trust_core.figures.words.numbers import (
     capital,
@@ -12,6 +11,7 @@ from trust_core.figures.words.numbers import (
     of,
     percent,
 )
+from trust_core.messages import threshold_text
 
 # Names of the numbers in `caught_sentence` that move with the threshold, in their order.
 CAUGHT_NUMBERS = ("caught", "", "again", "")
@@ -74,13 +74,20 @@ def point_sentence(counts: FlagCounts, point: OperatingPoint) -> str:
     )
 
 
+def rule(point: OperatingPoint) -> str:
+    """What an operating point flags: `has a defect probability of 0.126 or more`."""
+    threshold = threshold_text(point.threshold)
+    if point.indicator == THRESHOLD_SHIFT:
+        return f"has a defect probability of {threshold} or more"
+    name = indicator_name(point.indicator)
+    article = "an" if name[0].lower() in "aeio" else "a"
+    strength = f" at adversarial strength {point.strength:g}" if point.strength else ""
+    return f"has {article} {name} of {threshold} or more{strength}"
+
+
 def rule_sentence(point: OperatingPoint) -> str:
     """What is flagged on the line."""
-    tau = threshold_text(point.threshold)
-    by = f"{indicator_name(point.indicator)} of {tau} or more, at strength {point.strength:g},"
-    if point.indicator == THRESHOLD_SHIFT:
-        by = f"a defect probability of {tau} or more"
-    return f"Of the parts called good, those with {by} go to re-inspection."
+    return f"A part that is called good goes to re-inspection when it {rule(point)}."
 
 
 def counts_table(counts: FlagCounts, *, rival: bool) -> str:

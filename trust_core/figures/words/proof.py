@@ -27,7 +27,6 @@ from trust_core.decision.operating_point import OperatingPoint
 from trust_core.figures.words.markup import quiet, table
 from trust_core.figures.words.numbers import (
     about,
-    brief_threshold,
     capital,
     count,
     counted,
@@ -36,6 +35,7 @@ from trust_core.figures.words.numbers import (
     of,
     percent,
     share,
+    tau_text,
 )
 
 WORTHLESS = 0.8  # loss of good parts above which a proof says little more than flagging all
@@ -46,7 +46,7 @@ HEADS = (
     "Threshold",
     "Missed parts caught, on certify",
     "Good photos re-inspected, on certify",
-    "Missed defects caught, on test",
+    "Missed photos caught, on test",
     "Good photos re-inspected, on test",
 )
 OPTION_NAMES = {
@@ -101,7 +101,7 @@ def _cells(part: IndicatorProof) -> list[str]:
     threshold = "cannot be certified"
     if proof.threshold is not None:
         unscored = math.isinf(proof.threshold)
-        threshold = "flags only the unscored" if unscored else brief_threshold(proof.threshold)
+        threshold = "flags only the unscored" if unscored else tau_text(proof.threshold)
     return [
         threshold,
         of(proof.caught, proof.groups, "parts") if proof.certified else "–",
@@ -128,9 +128,9 @@ def seals_sentence(proof: Certificate) -> str:
         f"{seal.role} on {moment(seal.when)} by {escape(seal.who)}" for seal in proof.seals
     )
     first = (
-        "The indicator was chosen before the sealed images were seen."
+        "The indicator was chosen before the sealed photos were seen."
         if proof.chosen_blind
-        else "The journal does not show that this indicator was chosen before the sealed images "
+        else "The journal does not show that this indicator was chosen before the sealed photos "
         "were seen; a choice made after a look is not covered by the proof."
     )
     return f"{first} Seals opened: {seals}."
@@ -148,8 +148,9 @@ def plan_sentence(demand: Demand, have: int) -> str:
         parts = counted(have, "missed parts")
         stand = f"You have {parts} for it: all of them caught would prove {best:g} %."
     return (
-        f"{share(demand.recall)}, {share(demand.confidence)} sure, takes {count(wanted[0])} missed "
-        f"parts if none is overlooked, {rest}. {stand} Hatched: cannot be proven."
+        f"To prove {share(demand.recall)}, being {share(demand.confidence)} sure, takes "
+        f"{count(wanted[0])} missed parts if none is overlooked, {rest}. {stand} "
+        "Hatched: cannot be proven."
     )
 
 
@@ -159,7 +160,7 @@ def line_sentence(option: str, values: LineValues) -> str:
         values[name].value for name in ("escapes_before", "escapes_after", "reinspections")
     )
     if math.isnan(after):
-        return "Without a missed defect among these images nothing can be said of the line."
+        return "Without a missed defect on these photos nothing can be said of the line."
     low, high = values["escapes_after"].interval
     return (
         f"{OPTION_NAMES[option]}: {about(after)} escapes a million parts ({about(low)} to "
@@ -169,12 +170,12 @@ def line_sentence(option: str, values: LineValues) -> str:
 
 def line_basis(role: str, missed: float, rejected: float) -> str:
     """Which images the numbers of the line come from; shares of `line_costs.detector_rates`."""
-    where = "the sealed images of test" if role == "test" else "the images for choosing"
+    where = "the sealed photos of test" if role == "test" else "the photos for choosing"
     return (
         f"Measured on {where}, where the detector misses {percent(missed)} of the defects and "
         f"rejects {percent(rejected)} of the good parts, and weighted to your line's defect rate. "
-        "Small: 95 % intervals. The chart is drawn on the images for choosing, where the cheapest "
-        f"threshold comes from; dashed: {SHIFT_NAME}."
+        "In small print: 95 % intervals. The chart is drawn on the photos for choosing, where the "
+        f"cheapest threshold comes from; dashed: {SHIFT_NAME}."
     )
 
 
@@ -182,7 +183,7 @@ def line_table(options: Mapping[str, OperatingPoint], values: Mapping[str, LineV
     """The line before, and after each threshold, as HTML; numbers and words of ours."""
     some = next(iter(values.values()))
     heads = [
-        f"{OPTION_NAMES[key]}<small>{brief_threshold(option.threshold)}</small>"
+        f"{OPTION_NAMES[key]}<small>{tau_text(option.threshold)}</small>"
         for key, option in options.items()
     ]
     quantities = [
@@ -235,7 +236,7 @@ def _entry(entry: Mapping[str, object]) -> str:
         except (KeyError, TypeError, ValueError):
             return ""
         name = indicator_name(str(entry.get("indicator")))
-        rule = f"{name} of {brief_threshold(threshold)} or more, at strength {strength:g}"
+        rule = f"{name} of {tau_text(threshold)} or more, at strength {strength:g}"
         what = f"Operating point: {rule}"
     elif entry.get("what") == SEAL_OPENED:
         what = f"Seal of {entry.get('role')} opened"

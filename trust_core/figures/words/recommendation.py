@@ -6,7 +6,8 @@ from trust_core.decision.certify import Certificate
 from trust_core.decision.indicators.registry import SHIFT_NAME, THRESHOLD_SHIFT, indicator_name
 from trust_core.decision.operating_point import OperatingPoint
 from trust_core.decision.verdict import GREEN, RED, Verdict
-from trust_core.figures.words.numbers import brief_threshold, capital, counted, share
+from trust_core.figures.words.numbers import capital, counted, share, tau_text
+from trust_core.figures.words.point import rule
 from trust_core.figures.words.proof import WORTHLESS
 
 GO, WAIT, STOP = "go", "wait", "stop"
@@ -34,13 +35,13 @@ def recommend(
         return Recommendation(
             WAIT,
             "Do not take it to the line yet: nothing is proven.",
-            "The images kept for the proof are still sealed; open them on Decide, or with certify.",
+            "The photos kept for the proof are still sealed; open them on Decide.",
         )
     if judged.colour == RED:
         return Recommendation(
             STOP,
             f"Do not take it to the line: {SHIFT_NAME} does better.",
-            f"On images that had no say, {name} ranks missed defects worse than the detector's own "
+            f"On photos that had no say, {name} ranks missed defects worse than the detector's own "
             "probability does, which costs nothing.",
         )
     proof = certificate.ours.proof
@@ -56,28 +57,27 @@ def recommend(
         return Recommendation(
             STOP,
             "Do not take it to the line: what is proven re-inspects almost everything.",
-            f"From {brief_threshold(proof.threshold)} it is proven to catch {proven}, and so is "
+            f"From {tau_text(proof.threshold)} it is proven to catch {proven}, and so is "
             "looking at every part again.",
         )
     if point.threshold > proof.threshold:
         return Recommendation(
             WAIT,
-            f"Lower the threshold to {brief_threshold(proof.threshold)} first.",
-            f"That much is proven to catch {proven}; {brief_threshold(point.threshold)} flags less "
+            f"Lower the threshold to {tau_text(proof.threshold)} first.",
+            f"That much is proven to catch {proven}; {tau_text(point.threshold)} flags less "
             "and is not covered.",
         )
     sure = f"at least {proven} are sent to re-inspection, {share(proof.confidence)} sure"
     if point.indicator == THRESHOLD_SHIFT:
         return Recommendation(
             GO,
-            f"Lower the decision threshold to {brief_threshold(point.threshold)} on the line.",
+            f"Lower the decision threshold to {tau_text(point.threshold)} on the line.",
             f"{capital(sure)}; no heatmap is needed for it.",
         )
     if judged.colour == GREEN:
         return Recommendation(
             GO,
-            f"Take it to the line: send parts called good with {name} of "
-            f"{brief_threshold(point.threshold)} or more to re-inspection.",
+            f"Take it to the line: send to re-inspection what {rule(point)}.",
             f"{capital(sure)}, and it is better than {SHIFT_NAME}.",
         )
     return Recommendation(*_undecided(name, sure, certificate))

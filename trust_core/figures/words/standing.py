@@ -9,20 +9,20 @@ from collections.abc import Mapping
 
 from trust_core.decision.bootstrap import Interval
 from trust_core.decision.indicators.registry import SHIFT_NAME, THRESHOLD_SHIFT, indicator_name
-from trust_core.decision.operating_point import FlagCounts, OperatingPoint
+from trust_core.decision.operating_point import FlagCounts
 from trust_core.decision.standing import NOT_WORTH, UNKNOWN, WORTH, Standing
 from trust_core.decision.verdict import AMBER, GREEN, LEAST_GROUPS, RED
 from trust_core.figures.words.numbers import (
     about,
-    brief_threshold,
     capital,
     count,
     counted,
     moment,
-    number_text,
     of,
     percent,
+    tau_text,
 )
+from trust_core.figures.words.point import rule
 
 STATE_COLOURS = {WORTH: GREEN, NOT_WORTH: RED, UNKNOWN: AMBER}
 STATE_SIGNS = {WORTH: "▲", NOT_WORTH: "▼", UNKNOWN: "●"}  # never by colour alone
@@ -84,15 +84,6 @@ def action_sentence(standing: Standing) -> str:
     return f"Open the seal of test on Decide: it holds {have}, which may well be enough."
 
 
-def rule(point: OperatingPoint) -> str:
-    """What an operating point flags: `has a defect probability of 0.126 or more`."""
-    threshold = number_text(point.threshold)
-    if point.indicator == THRESHOLD_SHIFT:
-        return f"has a defect probability of {threshold} or more"
-    strength = f" at adversarial strength {point.strength:g}" if point.strength else ""
-    return f"has {_article(point.indicator)} of {threshold} or more{strength}"
-
-
 def catch_sentence(standing: Standing) -> str:
     """What re-inspection catches, with its interval, beside threshold shift and beside chance."""
     counts = standing.counts
@@ -108,10 +99,11 @@ def catch_sentence(standing: Standing) -> str:
         f"{indicator_name(standing.point.indicator)} catches {of(counts.flagged_fn, counts.fn, '')}"
     ).rstrip()
     told += f" ({_interval(standing.catch)})"
-    chance = f"picking as many at random {about(counts.random_fn)}"
+    chance = f"as many picked at random would catch about {about(counts.random_fn)}"
     if standing.point.indicator == THRESHOLD_SHIFT:
-        return f"{told}; {chance}."
-    return f"{told}; {SHIFT_NAME} catches {count(counts.shift_fn)} with as many, {chance}."
+        return f"{told}. {capital(chance)}."
+    rival = f"{capital(SHIFT_NAME)} catches {count(counts.shift_fn)} with as many"
+    return f"{told}. {rival}; {chance}."
 
 
 def basis_sentence(standing: Standing) -> str:
@@ -152,7 +144,7 @@ def chosen_sentence(chosen: Mapping[str, object] | None) -> str:
     if chosen is None:
         return ""
     try:
-        threshold = brief_threshold(float(chosen["threshold"]))  # type: ignore[arg-type]
+        threshold = tau_text(float(chosen["threshold"]))  # type: ignore[arg-type]
         strength = float(chosen["strength"])  # type: ignore[arg-type]
     except (KeyError, TypeError, ValueError):
         return ""
@@ -181,7 +173,7 @@ def catch_bars(counts: FlagCounts, indicator: str) -> str:
     )
     photos = counted(counts.flagged, "photos")
     return (
-        f'<figure class="proof"><figcaption>Missed defects caught, of {count(counts.fn)}, by '
+        f'<figure class="proof"><figcaption>Missed photos caught, of {count(counts.fn)}, by '
         f"looking again at {photos}</figcaption><table>{rows}</table></figure>"
     )
 
@@ -199,8 +191,3 @@ def _interval(interval: Interval) -> str:
     if math.isnan(low):
         return "no interval can be told"
     return f"95 % sure: {percent(low)} to {percent(high)} of such defects"
-
-
-def _article(indicator: str) -> str:
-    name = indicator_name(indicator)
-    return f"{'an' if name[0].lower() in 'aeio' else 'a'} {name}"

@@ -65,7 +65,7 @@ def ranking_sentence(judged: Verdict) -> str:
         return ""
     low, high = (f"{100 * end:+.1f}" for end in judged.interval)
     return (
-        f"Of 100 pairs of a missed defect and a good photo it ranks {100 * mine:.1f} right, "
+        f"Of 100 pairs of a missed and a good photo it ranks {100 * mine:.1f} right, "
         f"{SHIFT_NAME} {100 * rival:.1f}: a lead of {100 * judged.difference:+.1f}, 95 % sure "
         f"between {low} and {high}."
     ).replace("-", "−")
@@ -74,7 +74,7 @@ def ranking_sentence(judged: Verdict) -> str:
 def cost_table(scores: Tradeoff, point: OperatingPoint, recall: float) -> str:
     """Good photos re-inspected for the wanted recall, by the indicator and its rival, as HTML."""
     if not scores.shift.fn:
-        return '<p class="above">No defect was missed among these images.</p>'
+        return '<p class="above">No defect was missed on these photos.</p>'
     rows = [("rival", SHIFT_NAME, scores.shift)]
     if point.indicator != THRESHOLD_SHIFT:
         rows.insert(0, ("ours", indicator_name(point.indicator), scores.curves[point.strength]))
@@ -87,7 +87,7 @@ def cost_table(scores: Tradeoff, point: OperatingPoint, recall: float) -> str:
     )
     return (
         f'<p class="above">Good photos re-inspected to catch {share(recall)} of the '
-        f"{scores.shift.fn:,} missed defects</p>{counts}"
+        f"{scores.shift.fn:,} missed photos</p>{counts}"
     )
 
 

@@ -68,7 +68,7 @@ def deploy(audit: str, guard: Path, photo: Path) -> None:
 def decide(audit: str) -> None:
     """Every choice tried."""
     app = press(open_page("decide", audit=audit), "try-all")
-    assert "choices rank the images for choosing better" in texts(app), texts(app)
+    assert "choices rank the photos for choosing better" in texts(app), texts(app)
 
 
 def main(audit: str, guard: str, model: str, data: str) -> str:

@@ -32,7 +32,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from benchmarks.simulated import write_simulated
 from dashboard.access import cookie
 from tests.browser.server import TOKEN, serve
-from trust_core.figures.elements import threshold_text
+from trust_core.messages import threshold_text
 
 IMAGES, QUICK_IMAGES = 100_000, 10_000
 SESSIONS, PAUSE = 20, 2.0  # seconds between the moves of one

@@ -44,7 +44,9 @@ def forget(*keys: str) -> None:
     """Empty some fields; the address of one that is drawn follows its value, nothing else may."""
     empty: dict[str, object] = {SWAPPED: False, key("good_index"): []}
     for name in keys:
-        if name in st.session_state:
+        if name == key("samples"):  # a list that always has a choice: its first again
+            st.session_state.pop(name, None)
+        elif name in st.session_state:
             st.session_state[name] = empty.get(name)
         else:
             st.query_params.pop(name, None)

@@ -70,6 +70,7 @@ def attacks(folder: Path) -> dict[str, str]:
     return sentences
 
 
+@pytest.mark.slow
 def test_the_server_answers_while_hostile_files_are_opened(
     own: serve, context: BrowserContext, tmp_path: Path
 ) -> None:

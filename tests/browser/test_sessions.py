@@ -44,6 +44,7 @@ const look = () => {
 };
 new MutationObserver(look).observe(document, {childList: true, subtree: true});
 """
+pytestmark = pytest.mark.slow
 FIRST_SECONDS, PAGE_SECONDS = 30, 15  # sanity on a busy machine; the goals are 5 and 2
 WARM, MOVES, GROWTH = 40, 200, 25e6  # interactions, interactions, bytes
 
@@ -222,7 +223,6 @@ def own(place: Path) -> Iterator[serve]:
         yield running
 
 
-@pytest.mark.slow
 def test_a_server_restart_in_mid_run_cancel_and_resume(
     context: BrowserContext, place: Path, own: serve
 ) -> None:
@@ -259,7 +259,6 @@ def test_a_server_restart_in_mid_run_cancel_and_resume(
     assert FAULT not in own.server.log, own.server.log[-4000:]
 
 
-@pytest.mark.slow
 def test_memory_of_a_session_stays_flat(
     workspace: Path, context: BrowserContext, tmp_path: Path
 ) -> None:

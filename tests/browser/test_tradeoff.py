@@ -43,11 +43,13 @@ def address(page: Page) -> dict[str, str]:
 def drawn(page: Page) -> Page:
     expect(page.locator(f"{CHART} path.point").first).to_be_attached()
     expect(page.locator(f"{CHART} .shapelayer path").first).to_be_attached()
+    settled(page)
     return page
 
 
 def check_against(told: dict, page: Page) -> None:
     """The page's counts are the command line's at the point that the address names."""
+    settled(page)
     at = address(page)
     line = next(c for c in told["curves"] if c["strength"] == float(at["eps"]))
     tau = float(at["tau"])
@@ -61,6 +63,7 @@ def test_a_click_on_the_curve_sets_the_operating_point(visit: Visit, told: dict)
     before = finding(page).inner_text()
     page.locator(f"{CHART} path.point").nth(12).click(force=True)
     expect(finding(page)).not_to_have_text(before)
+    expect(page).to_have_url(re.compile("tau="))
     check_against(told, page)
     line = next(c for c in told["curves"] if c["strength"] == 1.0)
     point = line["points"][12]

@@ -66,6 +66,7 @@ def set_up(page: Page, url: str, data: Path, name: str, passes: int, *, tiny: bo
     page.get_by_role("button", name="Start training").click()
 
 
+@pytest.mark.slow
 def test_a_stopped_training_goes_on_where_it_ended(tab, own, data):
     set_up(tab, own.server.url, data, "stopped", 200, tiny=False)
     expect(tab.get_by_text("After pass")).to_be_visible(timeout=MINUTES)

@@ -7,6 +7,8 @@ import sys
 import zipfile
 from pathlib import Path
 
+import pytest
+
 from tests.dashboard.ware import write_audit, write_zip
 from tests.fakes import random_parts
 from trust_core.decision.journal import decide
@@ -16,6 +18,7 @@ from trust_core.deploy.operating_point import DeployedPoint
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.slow
 def test_no_page_loads_pytorch(workspace: Path, tmp_path: Path) -> None:
     audit = write_audit(workspace / "walked", random_parts(140, strengths=1))
     decide(audit, "iou_difference", 0.1, 0.0, "try", "Jane")

@@ -177,7 +177,7 @@ def _masks(data: Dataset) -> None:
         return
     found = _mask_look(data)
     st.caption(mask_sentence(found))
-    for picture, column in zip(found.previews, st.columns(5), strict=False):
+    for picture, column in zip(found.previews, _thumbnails("masks"), strict=False):
         column.image(picture.picture, width=THUMBNAIL)
         with column:
             st.html(f'<p class="answer">{percent(picture.share)} marked</p>')
@@ -205,12 +205,17 @@ def _mask_look(data: Dataset) -> MaskLook:
     return cast(MaskLook, SANDBOX.call(function, data, what=data.root.name))
 
 
+def _thumbnails(name: str) -> list[DeltaGenerator]:
+    """Places for five small pictures in a row, two on a telephone."""
+    return st.container(key=f"thumbnails-{name}").columns(5)
+
+
 def _row(label: int, pictures: list[Preview]) -> None:
     st.caption(
         f"{LABELS[label].capitalize()} parts as the network sees them; below, what it calls them, "
         "and p, the probability of a defect"
     )
-    for picture, column in zip(pictures, st.columns(5), strict=False):
+    for picture, column in zip(pictures, _thumbnails(LABELS[label]), strict=False):
         called = int(picture.probability >= 0.5)
         column.image(picture.picture, width=THUMBNAIL)
         with column:

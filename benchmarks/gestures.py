@@ -7,7 +7,7 @@
 strength until its counts are confirmed; `part_ms`: a click on a part until all its pictures stand;
 `next_ms`: the same for the next one; `evidence_ms`: the first evidence view of an audit, when its
 surroundings have to be learnt; `evidence_next_ms`: that of the next parts. Median, smallest and
-largest of 10 (`--quick`: 3), the first evidence of 3 (1). A copy of the demo audit is measured.
+largest of 10 (`--quick`: 3); the first evidence is one. A copy of the demo audit is measured.
 """
 
 import argparse
@@ -24,12 +24,11 @@ from pathlib import Path
 from playwright.sync_api import Locator, Page, expect, sync_playwright
 
 from benchmarks.machine import machine
-from tests.browser.server import Server, launch, serve, settled, visitor
+from tests.browser.server import launch, serve, settled, visitor
 from trust_core.storage.audit_files import EVIDENCE
 from trust_core.storage.workspace import DEMO, folder_of
 
 TIMES, QUICK_TIMES = 10, 3
-FIRST_TIMES, QUICK_FIRST_TIMES = 3, 1
 SLOWEST = 120_000  # ms
 STEP, STEPS = 6, 8  # pixels of one step of a drag, steps in one direction
 MARK = ".st-key-tradeoff .chart .shapelayer path"
@@ -95,22 +94,20 @@ def parts(page: Page, address: str, times: int) -> dict[str, list[float]]:
     return {"part_ms": opened, "next_ms": stepped}
 
 
-def first_evidence(server: Server, page: Page, address: str, times: int) -> dict[str, list[float]]:
+def evidence(page: Page, address: str, times: int) -> dict[str, list[float]]:
     """The evidence view of an audit that has learnt no surroundings yet, then of the next parts."""
-    first, following = [], []
-    for _ in range(times):
-        (server.workspace / DEMO / EVIDENCE).unlink(missing_ok=True)
-        page.goto(address)
-        settled(page)
-        view = page.get_by_text("Evidence, pixel by pixel")
-        first.append(waited(page, view.click, f"{_all_drawn(EVIDENCE_MAP, 1)} && {STANDS}"))
+    page.goto(address)
+    settled(page)
+    view = page.get_by_text("Evidence, pixel by pixel")
+    first = waited(page, view.click, f"{_all_drawn(EVIDENCE_MAP, 1)} && {STANDS}")
+    following = []
     for _ in range(times):
         shown = page.locator(EVIDENCE_MAP).first.get_attribute("src")
         other = f"document.querySelector('{EVIDENCE_MAP}')?.getAttribute('src') !== '{shown}'"
         button = page.get_by_role("button", name="Next")
         until = f"{other} && {_all_drawn(EVIDENCE_MAP, 1)} && {STANDS}"
         following.append(waited(page, button.click, until))
-    return {"evidence_ms": first, "evidence_next_ms": following}
+    return {"evidence_ms": [first], "evidence_next_ms": following}
 
 
 def _all_drawn(selector: str, least: int) -> str:
@@ -132,11 +129,11 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="one JSON object")
     options = parser.parse_args()
     times = QUICK_TIMES if options.quick else TIMES
-    first_times = QUICK_FIRST_TIMES if options.quick else FIRST_TIMES
     expect.set_options(timeout=SLOWEST)
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         workspace = Path(folder) / "workspace"
         shutil.copytree(folder_of(DEMO), workspace / DEMO)
+        (workspace / DEMO / EVIDENCE).unlink(missing_ok=True)
         page = visitor(launch(playwright), viewport={"width": 1280, "height": 720}).new_page()
         page.set_default_timeout(SLOWEST)
         with serve(workspace, Path(folder) / "log") as server:
@@ -147,7 +144,7 @@ def main() -> None:
             settled(page)
             page.locator(TILE).first.click()
             page.wait_for_function("() => location.href.includes('part=')")
-            taken |= first_evidence(server, page, page.url, first_times)
+            taken |= evidence(page, page.url, times)
     rows = {
         name: [round(f(all_)) for f in (statistics.median, min, max)]
         for name, all_ in taken.items()

@@ -1,6 +1,6 @@
 """Run, step 3: a few images through the detector, beside the settings of its input."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -205,7 +205,7 @@ def _mask_look(data: Dataset) -> MaskLook:
     return cast(MaskLook, SANDBOX.call(function, data, what=data.root.name))
 
 
-def _thumbnails(name: str) -> list[DeltaGenerator]:
+def _thumbnails(name: str) -> Sequence[DeltaGenerator]:
     """Places for five small pictures in a row, two on a telephone."""
     return st.container(key=f"thumbnails-{name}").columns(5)
 

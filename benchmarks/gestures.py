@@ -79,19 +79,13 @@ def drags(page: Page, address: str, times: int) -> dict[str, list[float]]:
 
 def parts(page: Page, address: str, times: int) -> dict[str, list[float]]:
     """Parts opened from the grid, and stepped through."""
-    opened, stepped = [], []
+    opened = []
     for turn in range(times):
         page.goto(address)
         settled(page)
         tile = page.locator(TILE).nth(turn)
         opened.append(waited(page, tile.click, f"{_all_drawn(PANELS, 4)} && {STANDS}"))
-    for _ in range(times):
-        shown = page.locator(PANELS).first.get_attribute("src")
-        other = f"document.querySelector('{PANELS}')?.getAttribute('src') !== '{shown}'"
-        following = page.get_by_role("button", name="Next")
-        until = f"{other} && {_all_drawn(PANELS, 4)} && {STANDS}"
-        stepped.append(waited(page, following.click, until))
-    return {"part_ms": opened, "next_ms": stepped}
+    return {"part_ms": opened, "next_ms": _following(page, PANELS, 4, times)}
 
 
 def evidence(page: Page, address: str, times: int) -> dict[str, list[float]]:
@@ -100,14 +94,18 @@ def evidence(page: Page, address: str, times: int) -> dict[str, list[float]]:
     settled(page)
     view = page.get_by_text("Evidence, pixel by pixel")
     first = waited(page, view.click, f"{_all_drawn(EVIDENCE_MAP, 1)} && {STANDS}")
-    following = []
+    return {"evidence_ms": [first], "evidence_next_ms": _following(page, EVIDENCE_MAP, 1, times)}
+
+
+def _following(page: Page, pictures: str, least: int, times: int) -> list[float]:
+    """From a click on Next until the pictures are those of the next part."""
+    taken = []
     for _ in range(times):
-        shown = page.locator(EVIDENCE_MAP).first.get_attribute("src")
-        other = f"document.querySelector('{EVIDENCE_MAP}')?.getAttribute('src') !== '{shown}'"
-        button = page.get_by_role("button", name="Next")
-        until = f"{other} && {_all_drawn(EVIDENCE_MAP, 1)} && {STANDS}"
-        following.append(waited(page, button.click, until))
-    return {"evidence_ms": [first], "evidence_next_ms": following}
+        shown = page.locator(pictures).first.get_attribute("src")
+        other = f"document.querySelector('{pictures}')?.getAttribute('src') !== '{shown}'"
+        until = f"{other} && {_all_drawn(pictures, least)} && {STANDS}"
+        taken.append(waited(page, page.get_by_role("button", name="Next").click, until))
+    return taken
 
 
 def _all_drawn(selector: str, least: int) -> str:

@@ -52,6 +52,15 @@ const put = (layout, path, value) => {
   names.reduce((inner, name) => inner[name], layout)[last] = value;
 };
 
+// Moves the marks; where they stand already nothing is drawn again, which costs as much as a move.
+function relay(host, { shapes, annotations }) {
+  const marks = { shapes, annotations: notes(annotations, theme(host)) };
+  const text = JSON.stringify(marks);
+  if (!shapes || host.marks === text) return undefined;
+  host.marks = text;
+  return window.Plotly.relayout(host, marks);
+}
+
 // Numbers and marks at one stop of the slider, as the server will say them; of several stops within
 // a frame only the last is drawn.
 function follow(host, index) {
@@ -63,7 +72,7 @@ function follow(host, index) {
   host.frame = requestAnimationFrame(() => {
     const { shapes, annotations } = structuredClone(host.wanted.moving);
     for (const [path, values] of Object.entries(host.live.tracks)) put({ shapes, annotations }, path, values[index]);
-    if (shapes.length) window.Plotly.relayout(host, { shapes, annotations: notes(annotations, theme(host)) });
+    if (shapes.length) relay(host, { shapes, annotations });
   });
 }
 
@@ -98,12 +107,10 @@ function catchUp(host) {
 function draw(Plotly, host, data) {
   const look = theme(host);
   const shown = data.figure + JSON.stringify(look);
-  if (host.shown === shown) {
-    const { shapes, annotations } = data.moving;
-    return shapes && Plotly.relayout(host, { shapes, annotations: notes(annotations, look) });
-  }
+  if (host.shown === shown) return relay(host, data.moving);
   const first = host.shown === undefined;
   host.shown = shown;
+  host.marks = undefined;
   const { data: traces, layout } = JSON.parse(data.figure);
   const size = { width: host.clientWidth, uirevision: data.revision };
   const drawn = Plotly.react(host, traces, themed({ ...layout, ...data.moving, ...size }, look), CONFIG);

@@ -2,7 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
-# A browser on a busy machine can miss a moment: what failed is tried once more, and has to pass then.
+# A browser, or a cluster of processes, on a busy machine can miss a moment: what failed is tried once
+# more, and has to pass then.
 AGAIN := $(BIN)/python -m pytest --last-failed --last-failed-no-failures none
 
 .PHONY: app test slow lint demo clean
@@ -19,7 +20,8 @@ test: lint
 	$(BIN)/python -m pytest -m "not slow" tests/browser || $(AGAIN) -m "not slow" tests/browser
 
 slow: $(READY)
-	$(BIN)/python -m pytest -m slow --ignore=tests/browser -n 2 --dist loadfile
+	$(BIN)/python -m pytest -m slow --ignore=tests/browser -n 2 --dist loadfile \
+		|| $(AGAIN) -m slow --ignore=tests/browser
 	$(BIN)/python -m pytest -m slow tests/browser || $(AGAIN) -m slow tests/browser
 
 lint: $(READY)

@@ -12,8 +12,9 @@ import os
 import pickle
 import platform
 import socket
+import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 RESTARTS = 5  # of one actor, before a run is given up
 PATIENCE = 5  # seconds until a cluster must have answered
+READERS = ("StreamingExecutor", "iter_threaded")  # names of Ray Data's threads
 WAITING = 2  # batches an actor has beside the one it works on
 
 
@@ -137,11 +139,14 @@ def run_on_cluster(
         order, lost = ray.put(told), 0
         while left:
             try:
-                for row in _scored(ray, cluster, order, left).iter_rows():
-                    if not row["shard"]:
-                        raise DataError(row["trouble"])
-                    del left[int(row["index"])]
-                    yield int(row["index"]), pickle.loads(row["shard"])  # noqa: S301 - from Scorer
+                # Closed, not left to the garbage collector, since an error keeps its frames alive.
+                with closing(iter(_scored(ray, cluster, order, left).iter_rows())) as rows:
+                    for row in rows:
+                        if not row["shard"]:
+                            raise DataError(row["trouble"])
+                        index = int(row["index"])
+                        del left[index]
+                        yield index, pickle.loads(row["shard"])  # noqa: S301 - from Scorer
             except ray.exceptions.ActorUnavailableError as error:
                 # A machine went away in the middle of a call, which Ray does not try again.
                 lost += 1
@@ -217,7 +222,18 @@ def _connected(cluster: Cluster) -> Iterator[Any]:
         yield ray
     finally:
         if mine:
+            _wait_for_threads()
             ray.shutdown()
+
+
+def _wait_for_threads() -> None:
+    """Wait until the threads that Ray Data reads with have ended.
+
+    One that still asks for something when Ray is shut down takes the whole process with it.
+    """
+    for thread in threading.enumerate():
+        if thread.name.startswith(READERS):
+            thread.join(PATIENCE)
 
 
 def _knock(address: str | None) -> None:

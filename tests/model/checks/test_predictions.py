@@ -172,6 +172,31 @@ def test_what_reproduces_them_is_found(tmp_path, theirs, options):
     assert options in found.sentence
 
 
+def test_what_differs_on_a_single_image_is_found(tmp_path):
+    """31 pictures of one colour each are the same in any resampling, whatever else is tried."""
+    paths = [f"{n:02d}.png" for n in range(32)]
+    for n, path in enumerate(paths):
+        pixels = np.full((75, 60, 3), 7 * n, np.uint8)
+        if n == 13:
+            pixels = np.random.default_rng(0).integers(0, 256, pixels.shape, dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / path)
+    data = Dataset(tmp_path, pd.DataFrame({"path": paths}), "CSV", (), ())
+
+    def detector(antialias):
+        rule = Preprocessing(size=(16, 16), antialias=antialias)
+        return Detector(fine_network(), rule, choose_convention(2))
+
+    theirs = detector("no")
+    rule = theirs.preprocessing
+    pixels = np.stack([rule.pixels(rule.read(tmp_path / path)) for path in paths])
+    p = theirs.log_odds(torch.from_numpy(pixels).float() / 255).double().sigmoid().tolist()
+    rows = "".join(f"{path},{value}\n" for path, value in zip(paths, p, strict=True))
+    (tmp_path / "mine.csv").write_text(f"path,p\n{rows}")
+    found = tried(tmp_path / "mine.csv", detector("yes"), data)
+    assert (found.compared, found.reproduced, found.worst) == (32, 31, "13.png")
+    assert "With --antialias no they are reproduced: say so." in found.sentence
+
+
 def test_another_function_in_a_head_of_ones_own_is_found(tmp_path, small):
     _, dataset = small
     head = torch.nn.Linear(512, 8), torch.nn.SiLU(), torch.nn.Linear(8, 2)

@@ -31,7 +31,7 @@ from trust_core.model.recognition.own_head import split_function, with_function
 
 TOLERANCE = 0.01
 TRIED = 32  # images that are enough to give a wrong crop or normalisation away
-SEARCHED = 8  # of these, on which the usual ways are tried
+SEARCHED = 8  # of these, the farthest from theirs, on which the usual ways are tried first
 ROUNDS, PROMISING = 2, 3  # changes, one on top of the other; of so many of the best
 RESAMPLINGS = (
     *(("bilinear", "yes"), ("bicubic", "yes"), ("bilinear", "no"), ("bicubic", "no")),
@@ -113,10 +113,11 @@ def try_expected(
     """
     few = expected.table.iloc[:: max(1, -(-len(expected.table) // images))].reset_index(drop=True)
     paths = [dataset.root / path for path in few["path"]]
-    found = _compare(replace(expected, table=few), _answers(detector, paths))
+    ours = _answers(detector, paths)
+    found = _compare(replace(expected, table=few), ours)
     if found.agrees:
         return found
-    remedy = _remedy(detector, paths, few)
+    remedy = _remedy(detector, paths, few, _distances(ours, few))
     return replace(found, sentence=Message("{found} {remedy}", found=found.sentence, remedy=remedy))
 
 
@@ -184,15 +185,29 @@ def _log_odds_gaps(ours: Floats, theirs: pd.DataFrame) -> Floats:
     return np.maximum(np.maximum(low - z, z - high), 0)
 
 
-def _remedy(detector: Detector, paths: list[Path], theirs: pd.DataFrame) -> Message:
-    """Which way to prepare an image, or function in an own head, reproduces the predictions."""
-    few = slice(None, None, max(1, -(-len(paths) // SEARCHED)))
-    paths, theirs = paths[few], theirs.iloc[few]
+def _remedy(
+    detector: Detector, paths: list[Path], theirs: pd.DataFrame, distances: Floats
+) -> Message:
+    """Which way to prepare an image, or function in an own head, reproduces the predictions.
+
+    A way is tried on the images that are farthest from them now: others may be much the same
+    whatever the way. What reproduces those has to reproduce all.
+    """
+    far_first = np.argsort(-np.nan_to_num(distances, nan=-1.0), kind="stable")
+    few = [paths[place] for place in far_first[:SEARCHED]]
+    few_theirs = theirs.iloc[far_first[:SEARCHED]]
+
+    def reproduces(other: Detector, answers: Floats, *, swapped: bool = False) -> bool:
+        if not _reproduces(1 - answers if swapped else answers, few_theirs):
+            return False
+        everywhere = _answers(other, paths)
+        return _reproduces(1 - everywhere if swapped else everywhere, theirs)
+
     swap = detector.convention.inverted().option()
     for name in detector.other_heads:
         other_head = copy(detector)
         other_head.module = with_function(detector.module, split_function(name)[1])
-        if _reproduces(_answers(other_head, paths), theirs):
+        if reproduces(other_head, _answers(other_head, few)):
             arch = option("arch", name)
             return Message("With {options} they are reproduced: say so.", options=arch)
     promising: list[tuple[float, Message, Preprocessing]] = [
@@ -201,17 +216,15 @@ def _remedy(detector: Detector, paths: list[Path], theirs: pd.DataFrame) -> Mess
     for _ in range(ROUNDS):
         found = []
         for _, words, start in promising:
-            for choice, other in _others(start, paths):
-                ours = _answers(_prepared(detector, other), paths)
-                for answers, swapped in ((ours, ()), (1 - ours, (swap,))):
-                    told = joined(words, choice, *swapped)
-                    if _reproduces(answers, theirs):
+            for choice, preprocessing in _others(start, paths):
+                other = _prepared(detector, preprocessing)
+                answers = _answers(other, few)
+                for swapped in (False, True):
+                    told = joined(words, choice, *(swap,) * swapped)
+                    if reproduces(other, answers, swapped=swapped):
                         return Message("With {options} they are reproduced: say so.", options=told)
-                    if not swapped:
-                        gaps = np.abs(answers - theirs["p"].to_numpy(float))
-                        far = np.minimum(_log_odds_gaps(answers, theirs), FARTHEST)
-                        worth = float(np.nanmean(gaps) + np.nanmean(far) / FARTHEST)
-                        found.append((worth, told, other))
+                worth = float(np.nanmean(_distances(answers, few_theirs)))
+                found.append((worth, joined(words, choice), preprocessing))
         promising = sorted(found, key=lambda each: each[0])[:PROMISING]
     return Message(
         "No usual way to prepare an image reproduces them: resampling ({interpolation}, "
@@ -219,6 +232,12 @@ def _remedy(detector: Detector, paths: list[Path], theirs: pd.DataFrame) -> Mess
         "{mean} and {std} were tried. Check {size}, these, and what the outputs mean: this may be "
         "another detector than yours.",
     )
+
+
+def _distances(answers: Floats, theirs: pd.DataFrame) -> Floats:
+    """How far each answer is from theirs, in p and in log-odds together; NaN where unknown."""
+    gaps = np.abs(answers - theirs["p"].to_numpy(float))
+    return np.asarray(gaps + np.minimum(_log_odds_gaps(answers, theirs), FARTHEST) / FARTHEST)
 
 
 def _reproduces(answers: Floats, theirs: pd.DataFrame) -> bool:

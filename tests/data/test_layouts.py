@@ -451,6 +451,52 @@ def test_flat_masks_of_class_folders(tmp_path):
     assert "Left out: 1 mask belongs to no image (masks/13.png)." in dataset.notes
 
 
+@pytest.mark.parametrize(
+    "form",
+    [
+        *("NG/{0}_roi.png", "NG/{0}Matte.png", "NG/{0}_mask_a.png", "NG/lbl_{0}.png"),
+        *(
+            "NG/{0}(defect).png",
+            "NG/{0}_マスク.png",
+            "lbls/{0}.png",
+            "SegmentationClassPNG/{0}.png",
+        ),
+        *("TrainMasks/NG/{0}.png", "маски/{0}.png"),
+    ],
+)
+def test_masks_that_no_known_word_names(tmp_path, form):
+    files = {f"good/p{n}.jpg": photo(n) for n in range(3)}
+    files |= {f"NG/p{n}.jpg": photo(n) for n in range(10, 13)}
+    files |= {form.format(f"p{n}"): mask(True) for n in range(10, 13)}
+    dataset = read_dataset(write_all(tmp_path, files))
+    found = dataset.samples.set_index("path")["mask_path"].to_dict()
+    assert found == {f"good/p{n}.jpg": "" for n in range(3)} | {
+        f"NG/p{n}.jpg": form.format(f"p{n}") for n in range(10, 13)
+    }
+    first = f"e.g. {form.format('p10')} of NG/p10.jpg."
+    words = "3 pictures were taken as masks by few colours and the names of photographs"
+    assert f"{words}, {first}" in dataset.notes
+
+
+def test_photographs_and_empty_pictures_of_the_same_names_are_parts(tmp_path):
+    files = {f"good/{n}.jpg": photo(n) for n in range(4)}
+    files |= {f"good/{n}_left.jpg": photo(n + 4) for n in range(4)}
+    files |= {f"no picture/{n}.png": png(0, (8, 6)) for n in range(4)}
+    dataset = read_dataset(write_all(tmp_path, files))
+    assert len(dataset.samples) == 12
+    assert (dataset.samples["mask_path"] == "").all()
+
+
+def test_a_folder_that_may_hold_masks_of_several_is_told(tmp_path):
+    files = {f"{name}/{n}.jpg": photo(n + len(name)) for n in range(4) for name in ("good", "NG")}
+    files |= {f"Flat/{n}.png": mask(True) for n in range(4)}
+    dataset = read_dataset(write_all(tmp_path, files))
+    assert len(dataset.samples) == 12
+    assert any(
+        note.startswith("Look at Flat: its pictures have few colours") for note in dataset.notes
+    )
+
+
 def test_masks_without_any_image_are_no_parts(tmp_path):
     write_all(
         tmp_path,

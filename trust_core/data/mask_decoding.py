@@ -126,14 +126,26 @@ def looks_like_mask(path: Path) -> bool | None:
         image = decode(path, any_range=True)
     except UnreadableImage:
         return None
-    if image.mode in ("1", "L", "LA", "P", "RGB", "RGBA"):
-        if image.getcolors(FEW) is not None:
-            return True
-    elif len(np.unique(np.asarray(image)[::4, ::4])) <= FEW:
+    if _few_colours(image):
         return True
     pixels = np.asarray(image.convert("L"))
     bright = pixels > NEARLY_WHITE * pixels.max(initial=0)
     return bool(((pixels < NEARLY_BLACK) | bright).mean() >= 0.9)
+
+
+def few_colours(path: Path) -> int:
+    """How many colours a file has, where they are few, as those of a mask; otherwise 0."""
+    try:
+        return _few_colours(decode(path, any_range=True))
+    except UnreadableImage:
+        return 0
+
+
+def _few_colours(image: Image.Image) -> int:
+    if image.mode in ("1", "L", "LA", "P", "RGB", "RGBA"):
+        return len(image.getcolors(FEW) or ())
+    count = len(np.unique(np.asarray(image)[::4, ::4]))
+    return count if count <= FEW else 0
 
 
 def _visible(image: Image.Image) -> npt.NDArray[np.bool_] | None:

@@ -22,10 +22,12 @@ from trust_core.data.names import (
     first_few,
     image_stem,
     mask_stems,
+    path_stem,
     role_of_split,
     without_mask_words,
     without_number,
 )
+from trust_core.data.unnamed_masks import unnamed_masks
 from trust_core.errors import DataError, UnreadableImage
 from trust_core.messages import Message, amount
 
@@ -65,7 +67,8 @@ def pair_masks(root: Path, files: Sequence[str]) -> Pairing:
     `ground_truth/crack/1/0.png`), beside its image with a word for masks before or behind the name
     (`1_label.bmp`, `1-seg.png`, `mask_1.png`), beside its image with the same stem and another
     format (`1.jpg` and `1.png`). Words mislead, so a few files of each folder and ending are
-    decoded: photographs are no masks, whatever they are called. An image may have several masks.
+    decoded: photographs are no masks, whatever they are called. Other names are told by looks alone
+    (`unnamed_masks`). An image may have several masks.
 
     Args:
         root: folder that `files` are relative to.
@@ -77,14 +80,30 @@ def pair_masks(root: Path, files: Sequence[str]) -> Pairing:
     used = {mask for masks in beside.values() for mask in masks}
     rest = sorted(set(rest).difference(used, lone))
     same_stem, alike = _pair_by_stem(root, rest)
-    images = sorted(set(rest).difference(same_stem.values(), alike))
+    rest = sorted(set(rest).difference(same_stem.values(), alike))
+    unnamed, unclear = unnamed_masks(root, rest)
+    images = sorted(set(rest).difference(mask for _, mask in unnamed))
     lone += alike
     masks = {image: [mask] for image, mask in same_stem.items()}
+    for image, mask in unnamed:
+        masks.setdefault(image, []).append(mask)
     masks |= beside
     masks |= {image: found for image, found in in_folder.items() if image not in masks}
     if same_stem:
         files = amount(len(same_stem), "black-and-white file", "black-and-white files")
         notes.append(f"{files} beside an image of the same name taken as its mask.")
+    if unnamed:
+        image, mask = unnamed[0]
+        was = "picture was taken as a mask", "pictures were taken as masks"
+        notes.append(
+            f"{amount(len(unnamed), *was)} by few colours and the names of photographs, e.g. "
+            f"{mask} of {image}."
+        )
+    notes += [
+        f"Look at {folder}: its pictures have few colours, as masks have, and the names of images "
+        "in several folders; they count as parts. If they are masks, call the folder masks."
+        for folder in unclear
+    ]
     several = sum(len(found) > 1 for found in masks.values())
     if several:
         has = amount(several, "image has several masks", "images have several masks")
@@ -289,21 +308,16 @@ def _pair_by_folder(
 
 def _steps(path: str) -> Steps:
     """The folders of a file and its stem, without folders such as `images` and `masks`."""
-    *folders, name = _stem(path).split("/")
+    *folders, name = path_stem(path).split("/")
     bare = (without_mask_words(part) for part in folders)
     named = (part if left is None else left for part, left in zip(folders, bare, strict=True))
     return (*(part for part in named if part and part not in IMAGE_FOLDERS), name)
 
 
-def _stem(path: str) -> str:
-    """The path without its ending, case-folded: what an image and its mask share."""
-    return os.path.splitext(path)[0].casefold()  # noqa: PTH122 (100,000 times)
-
-
 def _by_stem(files: Iterable[str]) -> dict[str, list[str]]:
     by_stem: dict[str, list[str]] = defaultdict(list)
     for path in files:
-        by_stem[_stem(path)].append(path)
+        by_stem[path_stem(path)].append(path)
     return by_stem
 
 

@@ -3,6 +3,7 @@
 Only words that cannot mislead are known; the user is asked for everything else.
 """
 
+import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -103,6 +104,11 @@ def image_stem(stem: str) -> str:
     """
     match = _IMAGE_STEM.fullmatch(stem)
     return (match["before"] or match["after"]) if match else stem
+
+
+def path_stem(path: str) -> str:
+    """The path without its ending, case-folded: what an image and its mask share."""
+    return os.path.splitext(path)[0].casefold()  # noqa: PTH122 (100,000 times)
 
 
 def without_number(stem: str) -> str:

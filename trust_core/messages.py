@@ -114,6 +114,11 @@ def threshold_text(value: float) -> str:
     return repr(float(value)).removesuffix(".0").replace("-", "−").replace("inf", "∞")
 
 
+def time_left(seconds: float | None) -> str:
+    """`, 3 min left`, to follow what is done; "" while nothing is known of it."""
+    return f", {duration(seconds)} left" if seconds else ""
+
+
 def duration(seconds: float) -> str:
     """`40 s`, `3 min`, `2 h 5 min`: coarser the longer it takes."""
     if seconds < 90:

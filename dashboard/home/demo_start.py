@@ -6,7 +6,7 @@ from dashboard.shell import errors_shown, fragment, show_error
 from dashboard.url_state import AUDIT
 from trust_core.errors import StoreError
 from trust_core.figures.words.numbers import count
-from trust_core.messages import duration
+from trust_core.messages import time_left
 from trust_core.storage import workspace
 from trust_core.storage.workspace import workspace_folder
 
@@ -46,6 +46,5 @@ def _progress() -> None:
     elif not state.total:
         st.progress(0.0, "Preparing the demo …")
     else:
-        left = f", {duration(state.seconds_left)} left" if state.seconds_left else ""
-        done = f"{count(state.done)} of {count(state.total)} images"
-        st.progress(state.done / state.total, f"Auditing the demo: {done}{left}")
+        done = f"{count(state.done)} of {count(state.total)} images{time_left(state.seconds_left)}"
+        st.progress(state.done / state.total, f"Auditing the demo: {done}")

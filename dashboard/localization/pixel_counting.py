@@ -11,7 +11,7 @@ from trust_core.audit.jobs import RUNNING, JobState
 from trust_core.decision.localization.pixel_counts import COUNTS, counts_folder, read_counts
 from trust_core.errors import StoreError, TrustError
 from trust_core.figures.words.numbers import count, counted
-from trust_core.messages import duration
+from trust_core.messages import time_left
 from trust_core.storage.audit_files import Audit
 
 EVERY = timedelta(seconds=0.5)
@@ -49,8 +49,7 @@ def _show(audit: Audit, source: str) -> None:
         st.rerun()
     share = state.done / state.total if state.total else 0.0
     told = f"{count(state.done)} of {counted(state.total, 'images')}" if state.total else "Starting"
-    left = f", {duration(state.seconds_left)} left" if state.seconds_left else ""
-    st.progress(min(1.0, share), f"{told}{left}")
+    st.progress(min(1.0, share), f"{told}{time_left(state.seconds_left)}")
 
 
 def _state(folder: Path) -> JobState:

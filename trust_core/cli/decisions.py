@@ -47,9 +47,8 @@ def add_tradeoff(part: argparse.ArgumentParser) -> None:
 def run_tradeoff(options: argparse.Namespace) -> dict[str, Any]:
     """Every point of the curves, by role."""
     from trust_core.decision.curves import roles_of, tradeoff
-    from trust_core.storage.audit_files import open_audit
 
-    audit = open_audit(options.audit)
+    audit = _audit(options)
     result = tradeoff(audit, options.indicator, options.role)
     if not len(result.missed):
         raise SettingsError(
@@ -97,9 +96,8 @@ def run_certify(options: argparse.Namespace) -> dict[str, Any]:
     """A threshold that is proven on `certify`, or why there is none."""
     from trust_core.decision.certificate import Budget, Demand
     from trust_core.decision.certify import certify, indicator_to_certify
-    from trust_core.storage.audit_files import open_audit
 
-    audit = open_audit(options.audit)
+    audit = _audit(options)
     if options.max_tn_loss is None:
         goal: Demand | Budget = Demand(options.recall, options.confidence)
     else:
@@ -152,9 +150,8 @@ def run_gate(options: argparse.Namespace) -> dict[str, Any]:
     from trust_core.decision.certificate import Demand
     from trust_core.decision.certify import indicator_to_certify
     from trust_core.decision.gate import gate, write_junit
-    from trust_core.storage.audit_files import open_audit
 
-    audit = open_audit(options.audit)
+    audit = _audit(options)
     demand = Demand(options.recall, options.confidence)
     chosen = indicator_to_certify(audit, options.indicator, options.strength)
     result = gate(audit, demand, chosen, options.max_tn_loss)
@@ -183,9 +180,8 @@ def add_autotune(part: argparse.ArgumentParser) -> None:
 def run_autotune(options: argparse.Namespace) -> dict[str, Any]:
     """Every overlap that the kept maps hold, judged on `tune`."""
     from trust_core.decision.tuning.autotune import autotune
-    from trust_core.storage.audit_files import open_audit
 
-    return autotune(open_audit(options.audit)).as_json()
+    return autotune(_audit(options)).as_json()
 
 
 def show_autotune(result: dict[str, Any]) -> None:
@@ -217,9 +213,8 @@ def run_localize(options: argparse.Namespace) -> dict[str, Any]:
     from trust_core.decision.curves import roles_of
     from trust_core.decision.localization.pixel_counts import find_source, make_counts
     from trust_core.decision.localization.report import report
-    from trust_core.storage.audit_files import open_audit
 
-    audit, roles = open_audit(options.audit), roles_of(options.role)
+    audit, roles = _audit(options), roles_of(options.role)
     counts = make_counts(audit, find_source(audit, options.source), counting())
     result = report(audit, counts, options.threshold, options.min_area, options.role)
     _open_seals(audit, roles, f"localize --role {options.role}")
@@ -271,10 +266,9 @@ def run_labels(options: argparse.Namespace) -> dict[str, Any]:
     )
     from trust_core.decision.standing import leading_point
     from trust_core.storage.atomic import replacing
-    from trust_core.storage.audit_files import open_audit
     from trust_core.storage.csv_text import csv_text, harmless_path
 
-    audit = open_audit(options.audit)
+    audit = _audit(options)
     wrong, point = corrected_ids(audit), replace(leading_point(audit), role=options.role)
     doubts = labels_to_check(audit, options.role, options.most)
     counted = recount(audit, point, wrong)
@@ -338,15 +332,20 @@ def add_decide(part: argparse.ArgumentParser) -> None:
 def run_decide(options: argparse.Namespace) -> dict[str, Any]:
     """Note an operating point in the journal."""
     from trust_core.decision.journal import decide
-    from trust_core.storage.audit_files import open_audit
 
-    audit = open_audit(options.audit)
+    audit = _audit(options)
     return decide(audit, options.indicator, options.threshold, options.strength, options.why)
 
 
 def show_decide(result: dict[str, Any]) -> None:
     """What was noted."""
     print(f"Noted in the audit: {json.dumps(result, ensure_ascii=False)}")
+
+
+def _audit(options: argparse.Namespace) -> "Audit":
+    from trust_core.storage.audit_files import open_audit
+
+    return open_audit(options.audit)
 
 
 def _add_audit(part: argparse.ArgumentParser) -> None:

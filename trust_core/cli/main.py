@@ -11,6 +11,7 @@ import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any, NoReturn
 
 from trust_core.cli import audit, decisions, doctor, evidence, guard, report, train
@@ -38,139 +39,61 @@ class Subcommand:
     add: Callable[[argparse.ArgumentParser], None]
     run: Callable[[argparse.Namespace], dict[str, Any]]
     show: Callable[[dict[str, Any]], None]
-    demand: Callable[[dict[str, Any]], None] = lambda _: None
-    aliases: tuple[str, ...] = ()
+    demand: Callable[[dict[str, Any]], None]
+    aliases: tuple[str, ...]
+
+
+def _job(
+    module: ModuleType,
+    name: str,
+    text: str,
+    demand: Callable[[dict[str, Any]], None] = lambda _: None,
+    aliases: tuple[str, ...] = (),
+) -> Subcommand:
+    """The job that `add_NAME`, `run_NAME` and `show_NAME` of a module are."""
+    add, run, show = (getattr(module, f"{part}_{name}") for part in ("add", "run", "show"))
+    return Subcommand(text, add, run, show, demand, aliases)
 
 
 GUARD_TASKS = {
-    "export": Subcommand(
-        "write the guard of an audit into a folder",
-        guard.add_export,
-        guard.run_export,
-        guard.show_export,
+    "export": _job(guard, "export", "write the guard of an audit into a folder"),
+    "check": _job(
+        guard, "check", "is a guard still what was exported? exit 3 when not", guard.must_agree
     ),
-    "check": Subcommand(
-        "is a guard still what was exported? exit 3 when not",
-        guard.add_check,
-        guard.run_check,
-        guard.show_check,
-        guard.must_agree,
-    ),
-    "run": Subcommand(
-        "decide on new images, without labels", guard.add_run, guard.run_run, guard.show_run
-    ),
-    "serve": Subcommand(
-        "answer requests over HTTP", guard.add_serve, guard.run_serve, guard.show_serve
-    ),
-    "drift": Subcommand(
-        "is the line still what was audited? exit 3 when not",
-        guard.add_drift,
-        guard.run_drift,
-        guard.show_drift,
-        guard.must_not_drift,
+    "run": _job(guard, "run", "decide on new images, without labels"),
+    "serve": _job(guard, "serve", "answer requests over HTTP"),
+    "drift": _job(
+        guard, "drift", "is the line still what was audited? exit 3 when not", guard.must_not_drift
     ),
 }
 
 JOBS: dict[str, Subcommand | dict[str, Subcommand]] = {
-    "audit": Subcommand(
-        "score every part that the model calls good",
-        audit.add_audit,
-        audit.run_audit,
-        audit.show_audit,
+    "audit": _job(audit, "audit", "score every part that the model calls good"),
+    "tradeoff": _job(decisions, "tradeoff", "missed defects caught, good parts lost"),
+    "certify": _job(decisions, "certify", "prove a threshold", decisions.must_hold),
+    "gate": _job(decisions, "gate", "exit 3 when a requirement is not met", decisions.must_hold),
+    "autotune": _job(decisions, "autotune", "try every overlap that the kept maps hold"),
+    "labels": _job(decisions, "labels", "labels called wrong, and those most worth checking"),
+    "localize": _job(
+        decisions, "localize", "do the masks mark the defects?", aliases=("localise",)
     ),
-    "tradeoff": Subcommand(
-        "missed defects caught, good parts lost",
-        decisions.add_tradeoff,
-        decisions.run_tradeoff,
-        decisions.show_tradeoff,
-    ),
-    "certify": Subcommand(
-        "prove a threshold",
-        decisions.add_certify,
-        decisions.run_certify,
-        decisions.show_certify,
-        decisions.must_hold,
-    ),
-    "gate": Subcommand(
-        "exit 3 when a requirement is not met",
-        decisions.add_gate,
-        decisions.run_gate,
-        decisions.show_gate,
-        decisions.must_hold,
-    ),
-    "autotune": Subcommand(
-        "try every overlap that the kept maps hold",
-        decisions.add_autotune,
-        decisions.run_autotune,
-        decisions.show_autotune,
-    ),
-    "labels": Subcommand(
-        "labels called wrong, and those most worth checking",
-        decisions.add_labels,
-        decisions.run_labels,
-        decisions.show_labels,
-    ),
-    "localize": Subcommand(
-        "do the masks mark the defects?",
-        decisions.add_localize,
-        decisions.run_localize,
-        decisions.show_localize,
-        aliases=("localise",),
-    ),
-    "decide": Subcommand(
-        "note an operating point, with its reason",
-        decisions.add_decide,
-        decisions.run_decide,
-        decisions.show_decide,
-    ),
-    "report": Subcommand(
-        "one HTML file of an audit that can be signed",
-        report.add_report,
-        report.run_report,
-        report.show_report,
-        report.must_pass,
+    "decide": _job(decisions, "decide", "note an operating point, with its reason"),
+    "report": _job(
+        report, "report", "one HTML file of an audit that can be signed", report.must_pass
     ),
     "guard": GUARD_TASKS,
-    "inspect": Subcommand(
-        "what a model file is, and its layers",
-        audit.add_inspect,
-        audit.run_inspect,
-        audit.show_inspect,
-    ),
-    "evidence": Subcommand(
-        "which pixels speak for a defect, or against",
-        evidence.add_evidence,
-        evidence.run_evidence,
-        evidence.show_evidence,
-    ),
-    "export": Subcommand(
-        "write a network as ONNX, for other runtimes",
-        audit.add_export,
-        audit.run_export,
-        audit.show_export,
-    ),
-    "train": Subcommand(
-        "train a network that decides and shows where",
-        train.add_train,
-        train.run_train,
-        train.show_train,
-    ),
-    "surfaces": Subcommand(
-        "write made-up parts to train on",
-        train.add_surfaces,
-        train.run_surfaces,
-        train.show_surfaces,
-    ),
-    "doctor": Subcommand(
+    "inspect": _job(audit, "inspect", "what a model file is, and its layers"),
+    "evidence": _job(evidence, "evidence", "which pixels speak for a defect, or against"),
+    "export": _job(audit, "export", "write a network as ONNX, for other runtimes"),
+    "train": _job(train, "train", "train a network that decides and shows where"),
+    "surfaces": _job(train, "surfaces", "write made-up parts to train on"),
+    "doctor": _job(
+        doctor,
+        "doctor",
         "check the files of an audit, or of all in a folder, and repair them",
-        doctor.add_doctor,
-        doctor.run_doctor,
-        doctor.show_doctor,
         doctor.must_be_sound,
     ),
-    "demo": Subcommand(
-        "make the bundled demo audit, once", audit.add_demo, audit.run_demo, audit.show_demo
-    ),
+    "demo": _job(audit, "demo", "make the bundled demo audit, once"),
 }
 
 

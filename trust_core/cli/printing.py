@@ -4,7 +4,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 
-from trust_core.messages import duration, threshold_text
+from trust_core.messages import threshold_text, time_left
 from trust_core.storage.progress import Progress, stopwatch
 
 
@@ -31,9 +31,8 @@ def progress() -> Callable[[Progress], None]:
         if now - shown < (0.2 if terminal else 10) and not last:
             return
         shown = now
-        left = state.seconds_left
         text = f"{state.done:,} of {state.total:,} images, {state.rate:.1f} a second"
-        text += f", {duration(left)} left" if left else ""
+        text += time_left(state.seconds_left)
         end = "\r" if terminal and not last else "\n"
         print(f"{text:<60}", end=end, file=sys.stderr, flush=True)
 

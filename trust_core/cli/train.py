@@ -12,7 +12,7 @@ from trust_core.audit.options import values_of
 from trust_core.cli.options import add_options, dataset
 from trust_core.cli.printing import print_notes
 from trust_core.errors import SettingsError
-from trust_core.messages import duration
+from trust_core.messages import time_left
 
 if TYPE_CHECKING:
     from trust_core.model.training.checkpoint import Epoch
@@ -118,9 +118,8 @@ def training_progress() -> Callable[["TrainingProgress"], None]:
         now = time.monotonic()
         if terminal and not ends and now - shown > 0.2:
             shown = now
-            left = state.seconds_left
             text = f"Epoch {state.epoch} of {state.epochs}, step {state.done:,} of {state.total:,}"
-            text += f", {duration(left)} left" if left else ""
+            text += time_left(state.seconds_left)
             print(f"{text:<70}", end="\r", file=sys.stderr, flush=True)
 
     return show

@@ -17,7 +17,7 @@ import streamlit as st
 from plotly.offline import get_plotlyjs
 
 from dashboard.shell import STATIC, callback, component
-from trust_core.errors import StoreError
+from trust_core.errors import file_errors
 from trust_core.storage.atomic import replacing
 
 NOTHING: dict[str, Any] = {}
@@ -100,12 +100,8 @@ def chart(
 def library_address() -> str:
     """Address of plotly.js, the one in the Python package, put where pages can load it."""
     path = STATIC / f"plotly-{version('plotly')}.min.js"
-    try:
+    with file_errors(f"Cannot write {path}", "the charts need it there once"):
         if not path.exists():
             with replacing(path, durable=False) as unfinished:
                 unfinished.write_text(get_plotlyjs(), encoding="utf-8")
-    except OSError as error:
-        raise StoreError(
-            f"Cannot write {path}: {error.strerror or error}; the charts need it there once."
-        ) from error
     return f"app/static/{path.name}"

@@ -4,6 +4,9 @@ The command line prints the sentence and exits with `exit_code`; a page shows th
 Anything else that is raised is a fault of the program itself.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class TrustError(Exception):
     """Base of all errors whose text is meant for the user."""
@@ -71,6 +74,20 @@ class NotMet(TrustError):
     """A certificate or gate that was asked for is not met."""
 
     exit_code = 3
+
+
+@contextmanager
+def file_errors(failed: str, advice: str = "") -> Iterator[None]:
+    """What goes wrong with a file in a block, as one sentence: `failed`, why, and the `advice`.
+
+    Raises:
+        StoreError: the block raised an OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        then = f"; {advice}" if advice else ""
+        raise StoreError(f"{failed}: {error.strerror or error}{then}.") from error
 
 
 def first_line(error: BaseException) -> str:

@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from trust_core.audit.allocator import ENVIRONMENT
-from trust_core.errors import StoreError
+from trust_core.errors import StoreError, file_errors
 from trust_core.storage import queue
 from trust_core.storage.atomic import read_json, write_json
 from trust_core.storage.locks import is_locked, writer_lock
@@ -93,7 +93,7 @@ def start(
     """
     command = [*(program or PROGRAM), *arguments]
     busy = f"{folder.name} is being computed already; wait until it ends, or stop it."
-    try:
+    with file_errors(f"The worker cannot be started in {folder}"):
         _file(folder, "json").parent.mkdir(parents=True, exist_ok=True)
         _queue().parent.mkdir(parents=True, exist_ok=True)
         with writer_lock(_file(folder, "lock"), busy) as lock:
@@ -121,10 +121,6 @@ def start(
             content = asdict(job)
             del content["folder"]
             write_json(_file(folder, "json"), content)
-    except OSError as error:
-        raise StoreError(
-            f"The worker cannot be started in {folder}: {error.strerror or error}."
-        ) from error
     threading.Thread(target=process.wait, daemon=True).start()  # or it would stay as a zombie
     return job
 

@@ -7,7 +7,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trust_core.errors import NotMet, SettingsError, StoreError
+from trust_core.errors import NotMet, SettingsError, file_errors
 
 if TYPE_CHECKING:
     from trust_core.deploy.report.conditions import Condition
@@ -111,10 +111,8 @@ def _verify(options: argparse.Namespace) -> dict[str, Any]:
     from trust_core.deploy.report.seal import read_public_key, verify
 
     trusted = read_public_key(options.key) if options.key else None
-    try:
+    with file_errors(f"Cannot read {options.verify}"):
         page = options.verify.read_bytes()
-    except OSError as error:
-        raise StoreError(f"Cannot read {options.verify}: {error.strerror or error}.") from error
     return {"file": str(options.verify), **asdict(verify(page, trusted))}
 
 
@@ -131,13 +129,9 @@ def _conditions(options: argparse.Namespace) -> "tuple[Condition, ...]":
 def _write(path: Path, page: bytes) -> None:
     from trust_core.storage.atomic import replacing
 
-    try:
-        with replacing(path) as unfinished:
-            unfinished.write_bytes(page)
-    except OSError as error:
-        raise StoreError(
-            f"Cannot write {path}: {error.strerror or error}; choose another file ({'--out'})."
-        ) from error
+    failed, advice = f"Cannot write {path}", "choose another file (--out)"
+    with file_errors(failed, advice), replacing(path) as unfinished:
+        unfinished.write_bytes(page)
 
 
 def _user() -> str:

@@ -9,7 +9,7 @@ from xml.etree import ElementTree as Xml  # written here, never parsed
 
 from trust_core.decision.certificate import Demand, check_share
 from trust_core.decision.certify import Certificate, ChosenIndicator, certify
-from trust_core.errors import StoreError
+from trust_core.errors import file_errors
 from trust_core.storage.audit_files import Audit
 
 NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -106,12 +106,8 @@ def write_junit(path: Path, result: GateResult) -> None:
             Xml.SubElement(case, "system-out").text = said
         else:
             Xml.SubElement(case, "failure", message=said, type="NotMet").text = said
-    try:
+    with file_errors(f"Cannot write {path}", "choose another file"):
         Xml.ElementTree(suites).write(path, encoding="utf-8", xml_declaration=True)
-    except OSError as error:
-        raise StoreError(
-            f"Cannot write {path}: {error.strerror or error}; choose another file."
-        ) from error
 
 
 def _text(text: str) -> str:

@@ -20,8 +20,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
 
-from trust_core.decision.indicators.registry import INDICATORS
-from trust_core.errors import SettingsError, StoreError
+from trust_core.decision.indicators.registry import INDICATORS, check_strength
+from trust_core.errors import SettingsError, file_errors
 from trust_core.messages import Message
 from trust_core.storage.atomic import read_json, write_json
 from trust_core.storage.audit_files import Audit
@@ -88,25 +88,19 @@ def append(audit: Audit, what: str, who: str = "", **content: object) -> dict[st
         **content,
     }
     path = audit.folder / JOURNAL
-    try:
-        with path.open("a+b") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)  # until it is closed: nobody writes between
-            file.seek(0)
-            before = file.read()
-            if before[-1:] not in (b"", b"\n"):  # a torn line must not swallow this one
-                before += b"\n"
-            entry["previous"] = hashlib.sha256(before).hexdigest()
-            after = before + json.dumps(entry, allow_nan=False).encode() + b"\n"
-            _add(file, after)
-            write_json(
-                audit.folder / HEAD,
-                {"bytes": len(after), "sha256": hashlib.sha256(after).hexdigest()},
-            )
-    except OSError as error:
-        raise StoreError(
-            f"Cannot write {path}: {error.strerror or error}; what is decided on an audit, and "
-            "every look at a sealed role, is noted there."
-        ) from error
+    failed = f"Cannot write {path}"
+    advice = "what is decided on an audit, and every look at a sealed role, is noted there"
+    with file_errors(failed, advice), path.open("a+b") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # until it is closed: nobody writes between
+        file.seek(0)
+        before = file.read()
+        if before[-1:] not in (b"", b"\n"):  # a torn line must not swallow this one
+            before += b"\n"
+        entry["previous"] = hashlib.sha256(before).hexdigest()
+        after = before + json.dumps(entry, allow_nan=False).encode() + b"\n"
+        _add(file, after)
+        head = {"bytes": len(after), "sha256": hashlib.sha256(after).hexdigest()}
+        write_json(audit.folder / HEAD, head)
     return entry
 
 
@@ -191,6 +185,21 @@ def open_seals(audit: Audit, roles: Sequence[str], why: str, who: str = "") -> t
     return closed
 
 
+def noted_points(audit: Audit) -> list[dict[str, Any]]:
+    """The operating points that were chosen, the last one first."""
+    return [e for e in reversed(entries(audit)) if e.get("what") == OPERATING_POINT]
+
+
+def noted_blind(audit: Audit, **values: object) -> bool:
+    """Whether a point with these values was chosen before anybody looked at `certify`."""
+    for entry in entries(audit):
+        if entry.get("what") == SEAL_OPENED and entry.get("role") == "certify":
+            return False
+        if entry.get("what") == OPERATING_POINT and values.items() <= entry.items():
+            return True
+    return False
+
+
 def decide(
     audit: Audit, indicator: str, threshold: float, strength: float, why: str, who: str = ""
 ) -> dict[str, Any]:
@@ -203,9 +212,7 @@ def decide(
     INDICATORS.find(indicator)
     if not math.isfinite(threshold):
         raise SettingsError(f"Threshold {threshold:g}: write a finite number.")
-    if strength not in audit.strengths:
-        known = ", ".join(f"{e:g}" for e in audit.strengths)
-        raise SettingsError(f"Strength {strength:g} was not audited; choose from {known}.")
+    check_strength(audit, strength)
     if not why.strip():
         raise SettingsError(
             Message(

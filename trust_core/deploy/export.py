@@ -55,7 +55,7 @@ from trust_core.deploy.policy import (
 )
 from trust_core.deploy.readme import readme
 from trust_core.deploy.reference import line_reference, save_reference
-from trust_core.errors import DataError, ModelError, StoreError, UnreadableImage
+from trust_core.errors import DataError, ModelError, StoreError, UnreadableImage, file_errors
 from trust_core.explanation.evidence.evidence_maps import evidence_window
 from trust_core.explanation.evidence.fit import UNSEALED_ROLES, audit_patch_gaussian
 from trust_core.explanation.map_forms import EVIDENCE_FORM, map_forms
@@ -113,7 +113,10 @@ def export_guard(
     if file and file.suffix.lower() == ".onnx":
         policy = replace(policy, weights=ONNX_NETWORK)
     golden = _golden(audit, policy, detector)
-    try:
+    with file_errors(
+        f"Cannot write the guard to {out}",
+        "make room there, see to its rights, or choose another folder",
+    ):
         out.parent.mkdir(parents=True, exist_ok=True)
         if out.exists():
             out.rmdir()
@@ -155,11 +158,6 @@ def export_guard(
                     f"{' '.join(check.differences)} Nothing was written; run the audit again with "
                     "this version of the program, then export."
                 )
-    except OSError as error:
-        raise StoreError(
-            f"Cannot write the guard to {out}: {error.strerror or error}; make room there, see to "
-            "its rights, or choose another folder."
-        ) from error
     return policy
 
 

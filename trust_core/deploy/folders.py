@@ -16,9 +16,8 @@ from trust_core.data.files import is_image, list_files
 from trust_core.deploy.inspection import Inspection, Inspector, Read
 from trust_core.deploy.log import GuardLog
 from trust_core.deploy.policy import DEFECTIVE, GOOD, RE_INSPECT
-from trust_core.errors import DataError, SettingsError, StoreError
+from trust_core.errors import DataError, SettingsError, file_errors
 
-DECISION_COLUMNS = ("path", "decision", "p_defect", "indicator", "reason")
 POLL = 0.5  # seconds between two looks at a watched folder
 SCHEMA = pa.schema(
     [
@@ -29,6 +28,7 @@ SCHEMA = pa.schema(
         ("reason", pa.string()),
     ]
 )
+DECISION_COLUMNS = tuple(SCHEMA.names)
 
 Write = Callable[[Sequence[Inspection]], None]
 
@@ -123,25 +123,22 @@ def watch(
     while True:
         try:
             here = _images_here(places)
-            told = ""
         except DataError as error:
             if str(error) != told:
                 told = str(error)
                 tell(told)
-            if stop():
-                return counts
-            time.sleep(poll)
-            continue
-        ready = [
-            image
-            for image, status in here.items()
-            if before.get(image.path) == status and done.get(image.path) != status
-        ]
-        if ready:
-            counts += inspect_files(guard, ready, write, log)
-            done |= {image.path: here[image] for image in ready}
-        before = {image.path: status for image, status in here.items()}
-        done = {path: status for path, status in done.items() if path in before}
+        else:
+            told = ""
+            ready = [
+                image
+                for image, status in here.items()
+                if before.get(image.path) == status and done.get(image.path) != status
+            ]
+            if ready:
+                counts += inspect_files(guard, ready, write, log)
+                done |= {image.path: here[image] for image in ready}
+            before = {image.path: status for image, status in here.items()}
+            done = {path: status for path, status in done.items() if path in before}
         if stop():
             return counts
         time.sleep(poll)
@@ -174,7 +171,7 @@ def decision_table(path: Path | None) -> Iterator[Write]:
     if path is None:
         yield lambda _: None
         return
-    try:
+    with file_errors(f"Cannot write {path}"):
         if path.suffix.lower() == ".csv":
             with path.open("w", newline="", encoding="utf-8") as file:
                 writer = csv.writer(file)
@@ -190,8 +187,6 @@ def decision_table(path: Path | None) -> Iterator[Write]:
                 yield lambda inspections: parquet.write_table(_table(inspections))
         else:
             raise SettingsError(f"--out {path}: decisions are written as .csv or .parquet.")
-    except OSError as error:
-        raise StoreError(f"Cannot write {path}: {error.strerror or error}.") from error
 
 
 def _row(part: Inspection) -> list[object]:

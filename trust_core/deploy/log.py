@@ -20,7 +20,7 @@ import pandas as pd
 
 from trust_core.deploy.inspection import Inspection
 from trust_core.deploy.policy import POLICY
-from trust_core.errors import StoreError
+from trust_core.errors import StoreError, file_errors
 
 LOG_COLUMNS = (
     *("path", "decision", "p_defect", "indicator", "reason", "audit_sample"),
@@ -53,14 +53,10 @@ class GuardLog:
             told = part.as_json()
             entry = {"time": now, "policy": self.policy} | {n: told[n] for n in LOG_COLUMNS}
             lines.append(json.dumps(entry, allow_nan=False) + "\n")
-        try:
-            with self._lock, self.path.open("ab") as file:
-                file.write((_line_end_missing(self.path) + "".join(lines)).encode())
-        except OSError as error:
-            raise StoreError(
-                f"Cannot write the log {self.path}: {error.strerror or error}; what the guard "
-                "decides has to be noted there."
-            ) from error
+        failed = f"Cannot write the log {self.path}"
+        advice = "what the guard decides has to be noted there"
+        with file_errors(failed, advice), self._lock, self.path.open("ab") as file:
+            file.write((_line_end_missing(self.path) + "".join(lines)).encode())
 
 
 def guard_log(path: Path, folder: Path) -> GuardLog:

@@ -11,16 +11,14 @@ import re
 import shutil
 import time
 from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
-from trust_core.errors import SettingsError, StoreError
+from trust_core.errors import SettingsError, StoreError, file_errors
 from trust_core.storage.atomic import read_json, write_json
-from trust_core.storage.audit_files import (
-    Audit,
-    open_audit,
-)
+from trust_core.storage.audit_files import Audit, open_audit
 from trust_core.storage.locks import LOCK, is_locked, writer_lock
 from trust_core.storage.manifest import (
     FINISHED,
@@ -75,22 +73,22 @@ class AuditEntry:
         return readable + self.manifest.unreadable if roles else self.total
 
 
-def folder_of(name: str) -> Path:
-    """The folder of an audit by its name in the workspace.
+def folder_of(name: str, what: str = "audit", there: Callable[[Path], bool] = Path.is_dir) -> Path:
+    """The folder of an audit, or of `what` else, by its name in the workspace.
 
     Raises:
-        StoreError: not a plain name, a hidden one, or no such folder.
+        StoreError: not a plain name, a hidden one, or nothing is `there`.
     """
     folder = workspace_folder() / name
     try:
         hidden = name.startswith(".")  # half a folder, or a discarded one
-        found = bool(name) and Path(name).name == name and not hidden and folder.is_dir()
+        found = bool(name) and Path(name).name == name and not hidden and there(folder)
     except (OSError, ValueError):  # longer than a name may be, or of no letters
         found = False
     if not found:
         shown = "".join(letter if letter.isprintable() else "\ufffd" for letter in name[:80])
         raise StoreError(
-            f"There is no audit '{shown}' in {workspace_folder()}; it may have been deleted. "
+            f"There is no {what} '{shown}' in {workspace_folder()}; it may have been deleted. "
             "Choose another one."
         )
     return folder
@@ -150,11 +148,9 @@ def name_new(folder: Path, name: str) -> None:
         StoreError: it cannot be written.
     """
     checked, file = _checked(name), _first_name(folder)
-    try:
+    with file_errors(f"{folder.name} cannot be named"):
         file.parent.mkdir(parents=True, exist_ok=True)
         write_json(file, {"name": checked})
-    except OSError as error:
-        raise StoreError(f"{folder.name} cannot be named: {error.strerror or error}.") from error
 
 
 def _first_name(folder: Path) -> Path:
@@ -175,11 +171,9 @@ def rename(folder: str, name: str) -> None:
         SettingsError: the name is too long or holds control characters.
         StoreError: no such audit, or it cannot be written.
     """
-    name = _checked(name)
-    try:
-        write_json(folder_of(folder) / NAME_FILE, {"name": name})
-    except OSError as error:
-        raise StoreError(f"{folder} cannot be renamed: {error.strerror or error}.") from error
+    checked = _checked(name)
+    with file_errors(f"{folder} cannot be renamed"):
+        write_json(folder_of(folder) / NAME_FILE, {"name": checked})
 
 
 def cache_folder(audit: Audit) -> Path:
@@ -195,7 +189,7 @@ def discard(folder: str) -> None:
     """
     path, kept = folder_of(folder), _discarded_folder(folder)
     job_files = list((workspace_folder() / JOBS).glob(f"{glob.escape(folder)}.*"))
-    try:
+    with file_errors(f"{folder} cannot be deleted"):
         with writer_lock(path / LOCK, f"{display_name(path)} is still running; stop it first."):
             if kept.exists():  # an earlier one of this name
                 shutil.rmtree(kept)
@@ -203,8 +197,6 @@ def discard(folder: str) -> None:
             path.rename(kept / folder)
         for file in job_files:
             file.rename(kept / file.name)
-    except OSError as error:
-        raise StoreError(f"{folder} cannot be deleted: {error.strerror or error}.") from error
 
 
 def bring_back(folder: str) -> None:
@@ -218,13 +210,11 @@ def bring_back(folder: str) -> None:
         raise StoreError(f"{folder} was deleted for good; it cannot be brought back.")
     if path.exists():
         raise StoreError(f"Another audit is called {folder} now; delete that one first.")
-    try:
+    with file_errors(f"{folder} cannot be brought back"):
         (kept / folder).rename(path)
         for file in kept.iterdir():
             file.rename(workspace_folder() / JOBS / file.name)
         kept.rmdir()
-    except OSError as error:
-        raise StoreError(f"{folder} cannot be brought back: {error.strerror or error}.") from error
 
 
 def discarded_audits() -> dict[str, str]:
@@ -254,12 +244,10 @@ def _delete_discarded(folder: str) -> None:
     kept = _discarded_folder(folder)
     with suppress(StoreError):  # an unfinished one has no thumbnails
         shutil.rmtree(cache_folder(open_audit(kept / folder)), ignore_errors=True)
-    try:
+    with file_errors(f"{folder} cannot be deleted"):
         shutil.rmtree(kept)
         with suppress(OSError):  # there are others
             kept.parent.rmdir()
-    except OSError as error:
-        raise StoreError(f"{folder} cannot be deleted: {error.strerror or error}.") from error
 
 
 def _discarded_folder(folder: str) -> Path:

@@ -22,7 +22,7 @@ import numpy.typing as npt
 from trust_core.data.images import image_size
 from trust_core.data.mask_decoding import RULE, read_masks
 from trust_core.decision.localization.metrics import THRESHOLDS, count_pixels
-from trust_core.errors import SettingsError, StoreError, UnreadableImage
+from trust_core.errors import SettingsError, UnreadableImage, file_errors
 from trust_core.model.placement import audit_box, spread
 from trust_core.storage.atomic import publish
 from trust_core.storage.audit_files import Audit
@@ -138,7 +138,7 @@ def make_counts(
         return kept
     folder = counts_folder(audit, source)
     busy = f"the masks of {audit.folder} are being counted already; wait until that ends"
-    try:
+    with file_errors(f"Cannot write the mask counts to {folder}", "see to its room and rights"):
         folder.mkdir(parents=True, exist_ok=True)
         with writer_lock(folder / LOCK, busy):
             if not (folder / COUNTS).exists():  # another process may just have finished
@@ -146,11 +146,6 @@ def make_counts(
         for other in folder.parent.glob(f"{source}-*"):
             if other != folder:  # of earlier labels or masks
                 shutil.rmtree(other, ignore_errors=True)
-    except OSError as error:
-        raise StoreError(
-            f"Cannot write the mask counts to {folder}: {error.strerror or error}; "
-            "see to its room and rights."
-        ) from error
     return MaskCounts(source, np.load(folder / COUNTS, mmap_mode="r"))
 
 

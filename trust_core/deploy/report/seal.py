@@ -16,7 +16,7 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from trust_core.errors import SettingsError, StoreError
+from trust_core.errors import SettingsError, file_errors
 
 OPEN, CLOSE = b"<!-- seal -->", b"<!-- end of seal -->"
 PURPOSE = b"Second Look report, sha256 "  # what is signed begins with it: no other use of the key
@@ -185,7 +185,5 @@ def _sealed(values: dict[str, str]) -> str:
 
 
 def _read(path: Path) -> bytes:
-    try:
+    with file_errors(f"Cannot read {path}"):
         return path.read_bytes()
-    except OSError as error:
-        raise StoreError(f"Cannot read {path}: {error.strerror or error}.") from error

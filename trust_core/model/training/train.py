@@ -16,7 +16,7 @@ from torch import nn
 
 from trust_core.data.files import file_sha256
 from trust_core.data.samples import Dataset
-from trust_core.errors import ModelError, StoreError, TrustError
+from trust_core.errors import ModelError, StoreError, TrustError, file_errors
 from trust_core.messages import Message
 from trust_core.model.detector import Detector
 from trust_core.model.open import write_model
@@ -82,7 +82,7 @@ def train(
     """
     began = time.monotonic()
     folder = _make_folder(out)
-    try:
+    with file_errors(f"{folder} cannot be written"):
         busy = f"{out} is being trained by another run; wait, or stop it."
         with writer_lock(folder / LOCK, busy):
             earlier = read_progress(folder).seconds
@@ -108,8 +108,6 @@ def train(
                     shutil.rmtree(folder, ignore_errors=True)  # nothing to go on from
                 raise
             shutil.rmtree(folder)
-    except OSError as error:
-        raise StoreError(f"{folder} cannot be written: {error.strerror or error}.") from error
     notes = (*dataset.notes, *data.notes)
     best, seconds = best_epoch(end.history), earlier + time.monotonic() - began
     return TrainingResult(out, end.history, best, roles, notes, seconds)

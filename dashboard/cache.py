@@ -64,10 +64,10 @@ KEYS: Keys = {**BY_KEY, type(Path()): file_key, Dataset: data_key, Subject: subj
 
 def opening(file: Path) -> Limits:
     """What opening a file may take: 2 GiB, or what a large one needs to be converted."""
-    return Limits(OPENING.seconds, max(OPENING.memory, 4 * size(file)))
+    return Limits(OPENING.seconds, max(OPENING.memory, 4 * bytes_of(file)))
 
 
-def size(file: Path) -> int:
+def bytes_of(file: Path) -> int:
     """Bytes of a file; 0 of anything else."""
     return file.stat().st_size if file.is_file() else 0
 

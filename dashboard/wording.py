@@ -26,13 +26,13 @@ def page_text(sentence: str | TrustError) -> str:
     """
     text: str = sentence.args[0] if isinstance(sentence, TrustError) else sentence
     if isinstance(text, Message):
-        text = text.render(field)
+        text = text.render(field_words)
     else:
-        text = FLAG.sub(lambda option: field(option[1].replace("-", "_")), text)
+        text = FLAG.sub(lambda option: field_words(option[1].replace("-", "_")), text)
     return UPLOADED.sub("", text)
 
 
-def field(name: str, value: str = "") -> str:
+def field_words(name: str, value: str = "") -> str:
     """The field of an option, and a value beside it; the option itself where there is no field."""
     option = FIELDS.get(name)
     if option is None:

@@ -12,7 +12,7 @@ from dashboard.shell import fragment, show_error
 from dashboard.terms import write_html
 from trust_core.errors import TrustError
 from trust_core.figures.words.markup import quiet
-from trust_core.figures.words.numbers import size
+from trust_core.figures.words.numbers import size_text
 
 POLL_SECONDS = 0.7
 KEPT = 8  # files in memory, of all sessions together
@@ -94,7 +94,7 @@ def _settled(making: Making, begun: "Future[bytes] | None") -> None:
     if begun is not None and not _failed(begun):
         content = begun.result()
         st.download_button(
-            f"Download ({size(len(content))})",
+            f"Download ({size_text(len(content))})",
             content,
             making.file,
             making.mime,

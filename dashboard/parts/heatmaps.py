@@ -71,7 +71,7 @@ def _part_maps(
     audit: Audit, sample_id: str, _scores: Sequence[Mapping[str, Any]]
 ) -> dict[float, PartMaps]:
     """The maps of a part by strength, with the masks of the score, which PyTorch makes."""
-    function, what = f"{PART_LOOKS}:heatmaps", "The heatmaps"
+    function, what = f"{PART_LOOKS}:part_heatmaps", "The heatmaps"
     found = WORKER.call(function, audit, _scores, what=what, limits=WORKER_LIMITS)
     return {float(score["strength"]): maps for score, maps in zip(_scores, found, strict=True)}
 
@@ -272,6 +272,6 @@ def check_button(
 def _check(
     audit: Audit, path: str, _score: Mapping[str, Any]
 ) -> tuple[GradcamCheck, PartMaps, dict[str, PartMaps]]:
-    function, what = f"{PART_LOOKS}:gradcam", "The check"
+    function, what = f"{PART_LOOKS}:compare_gradcam", "The check"
     found = WORKER.call(function, audit, path, dict(_score), what=what, limits=WORKER_LIMITS)
     return cast("tuple[GradcamCheck, PartMaps, dict[str, PartMaps]]", found)

@@ -11,11 +11,11 @@ from dashboard.cache import (
     KEYS,
     LOOKS,
     SANDBOX,
+    bytes_of,
     data_key,
     file_key,
     opening,
     remembered,
-    size,
 )
 from trust_core.audit.options import DataOptions
 from trust_core.audit.subject import Subject
@@ -38,14 +38,14 @@ SAMPLE_IMAGES = "trust_core.model.checks.sample_images"
 
 def working(model: Path, pictures: int) -> Limits:
     """What putting so many pictures through a model may take."""
-    memory = max(2 * GIBIBYTE, HALF_MEMORY, 4 * size(model))
+    memory = max(2 * GIBIBYTE, HALF_MEMORY, 4 * bytes_of(model))
     return Limits(OPENING.seconds + round(A_PASS * pictures), memory)
 
 
 def listing(root: Path) -> Limits:
     """What listing and hashing a data folder may take."""
     files = list_files(root)
-    seconds = A_FILE * len(files) + A_BYTE * sum(size(root / name) for name in files)
+    seconds = A_FILE * len(files) + A_BYTE * sum(bytes_of(root / name) for name in files)
     return Limits(OPENING.seconds + round(seconds), OPENING.memory + 4096 * len(files))
 
 

@@ -143,7 +143,7 @@ def _fits(subject: Subject, _found: Preflight) -> list[str]:
 
 @remembered(16, "Comparing with your predictions …")
 def _expectation(subject: Subject, expect: Path) -> Expectation:
-    return cast(Expectation, _ask("compare_expected", COMPARED, subject, expect))
+    return cast(Expectation, _ask("expectation", COMPARED, subject, expect))
 
 
 def _ask(function: str, pictures: int, subject: Subject, *given: object) -> Any:  # noqa: ANN401

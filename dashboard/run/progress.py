@@ -16,37 +16,28 @@ from trust_core.figures.words.markup import escape_markdown
 from trust_core.figures.words.numbers import count, counted, percent
 from trust_core.messages import duration
 from trust_core.storage.audit_files import open_audit
-from trust_core.storage.workspace import display_name, workspace_folder
+from trust_core.storage.workspace import display_name, folder_of
 
 RUN = "run"  # in the URL: the audit folder that is being made
 EVERY = timedelta(seconds=1)
 LONGEST_LOG = 20_000  # characters
 
 
-def folder_of(name: str) -> Path:
+def run_folder(name: str) -> Path:
     """The audit folder of a run in the URL.
 
     Raises:
         StoreError: not a plain name, or nothing was ever started there.
     """
-    folder = workspace_folder() / name
-    try:
-        plain = bool(name) and Path(name).name == name and not name.startswith(".")
-        found = plain and (jobs.read_job(folder) is not None or folder.is_dir())
-    except (OSError, ValueError):  # longer than a name may be, or of no letters
-        found = False
-    if not found:
-        shown = "".join(letter if letter.isprintable() else "\ufffd" for letter in name[:80])
-        raise StoreError(
-            f"There is no run '{shown}' in {workspace_folder()}; it may have been deleted."
-        )
-    return folder
+    return folder_of(
+        name, "run", lambda folder: jobs.read_job(folder) is not None or folder.is_dir()
+    )
 
 
 def show_run(name: str) -> None:
     """The page of one run, whoever started it and whenever."""
     with shell.errors_shown():
-        folder = folder_of(name)
+        folder = run_folder(name)
         phase = jobs.state(folder).phase
         # Only a running job is looked at again and again; its end draws the page once more.
         with st.container(key="run-view"):
@@ -66,7 +57,7 @@ def unfinished_runs() -> None:
         called = escape_markdown(display_name(job.folder))
         doing = "is running" if state.phase == RUNNING else "has not finished"
         doing = "waits for its turn" if state.ahead else doing
-        show_line(f"job-{name}", f"**{called}** {doing}: {_images(state)}.", open_run, name)
+        show_job(f"job-{name}", f"**{called}** {doing}: {_images(state)}.", open_run, name)
 
 
 def open_run(name: str) -> None:
@@ -161,7 +152,7 @@ def _leave() -> None:
     st.query_params.pop(RUN, None)
 
 
-def show_line(key: str, text: str, show: Callable[[str], None], name: str) -> None:
+def show_job(key: str, text: str, show: Callable[[str], None], name: str) -> None:
     """A job in one line, with a button that shows it."""
     with st.container(horizontal=True, vertical_alignment="center", key=key):
         st.markdown(text, width="content")

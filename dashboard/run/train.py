@@ -20,7 +20,7 @@ from trust_core.cli.command import (
 )
 from trust_core.data.samples import Dataset
 from trust_core.errors import TrustError
-from trust_core.model.training.data import USED, check, with_train_role
+from trust_core.model.training.data import USED, check_learnable, with_train_role
 
 OBJECTIVE, ENCODER, SIDE, EPOCHS, IMAGENET, NAME = (
     *("objective", "encoder", "side", "epochs", "imagenet", "network"),
@@ -116,7 +116,7 @@ def _choose(data: Dataset) -> TrainingRequest | None:
     try:
         learns = with_train_role(data)
         samples = learns.samples[learns.samples["role"].isin(USED)]
-        check(samples, masks=objective != "label")
+        check_learnable(samples, masks=objective != "label")
     except TrustError as problem:
         shell.show_error(problem)
         return None

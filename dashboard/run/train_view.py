@@ -12,7 +12,7 @@ from dashboard.run.progress import (
     open_run,
     show_command,
     show_ended,
-    show_line,
+    show_job,
     show_log,
     show_running,
     so_far,
@@ -48,7 +48,7 @@ def trainings() -> None:
     for path in sorted((workspace_folder().resolve() / NETWORKS).glob("*.training"))[:5]:
         running = training_state(path).phase == RUNNING
         doing = "is being trained" if running else "has not finished"
-        show_line(f"net-{path.stem}", f"**{path.stem}** {doing}.", open_training, path.stem)
+        show_job(f"net-{path.stem}", f"**{path.stem}** {doing}.", open_training, path.stem)
 
 
 def show_training(name: str) -> None:

@@ -64,7 +64,7 @@ def fits(subject: Subject, found: Preflight) -> list[str]:
     return fit_warnings(_detector(subject), subject.data, found)
 
 
-def compare_expected(subject: Subject, expect: Path) -> Expectation:
+def expectation(subject: Subject, expect: Path) -> Expectation:
     """How far the user's own predictions are reproduced; raises as `look` and `read_expected`."""
     return try_expected(read_expected(expect, subject.data), _detector(subject), subject.data)
 

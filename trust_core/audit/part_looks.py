@@ -28,7 +28,7 @@ from trust_core.storage.audit_files import Audit
 KEPT = 2  # detectors
 
 
-def heatmaps(audit: Audit, scores: Sequence[Mapping[str, Any]]) -> list[PartMaps]:
+def part_heatmaps(audit: Audit, scores: Sequence[Mapping[str, Any]]) -> list[PartMaps]:
     """The kept maps of rows of `scores.parquet`, with the masks of the score; opens no model."""
     return [maps_of(audit, score) for score in scores]
 
@@ -76,7 +76,7 @@ def pass_seconds(audit: Audit) -> float:
     return evidence_job.pass_seconds(_detector(audit))
 
 
-def gradcam(
+def compare_gradcam(
     audit: Audit, path: str, score: Mapping[str, Any]
 ) -> tuple[GradcamCheck, PartMaps, dict[str, PartMaps]]:
     """The kept maps against grad-cam, with their masks: ours, and by side with the package's map.

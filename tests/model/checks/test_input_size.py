@@ -15,7 +15,7 @@ from trust_core.model.checks.input_size import (
     better_size,
     is_nearer,
     is_right_more_often,
-    nearest,
+    nearest_trial,
     other_sizes,
 )
 from trust_core.model.checks.sample_images import sample_images
@@ -150,7 +150,7 @@ def test_of_sizes_about_as_near_the_one_that_is_right_more_often_is_named():
         trial_of([1] * right + [0] * (32 - right), [[[mismatch]] * 32])
         for mismatch, right in ((0.097, 20), (0.106, 24), (0.212, 30))
     ]
-    assert nearest(trials) is trials[1]
+    assert nearest_trial(trials) is trials[1]
 
 
 def test_weighted_mismatches_are_those_of_the_images_drawn(dataset):

@@ -14,7 +14,7 @@ from trust_core.errors import DataError
 from trust_core.model.preprocessing import Preprocessing
 from trust_core.model.training.data import (
     TABLE,
-    check,
+    check_learnable,
     order,
     prepare_images,
     reduced,
@@ -195,7 +195,7 @@ def test_too_few_parts_for_the_splits(dataset, drop, sentence):
     samples = dataset.samples
     gone = (samples["role"] == drop["role"]) & (samples["label"] == drop["label"])
     with pytest.raises(DataError, match=f"{sentence}.*--roles FILE"):
-        check(samples[~gone], masks=True)
+        check_learnable(samples[~gone], masks=True)
 
 
 def test_parts_count_not_photographs(dataset):
@@ -203,7 +203,7 @@ def test_parts_count_not_photographs(dataset):
     learns = samples["role"] == "train"
     samples.loc[learns & (samples["label"] == 1), "group"] = "one part"
     with pytest.raises(DataError, match="train holds 1 defective part and"):
-        check(samples, masks=True)
+        check_learnable(samples, masks=True)
 
 
 def test_a_mask_of_another_size_is_refused(dataset, tmp_path):

@@ -109,7 +109,7 @@ def good_parts_at(points: Curve, recall: float) -> str:
     return f"{count(int(points.flagged_tn[index]))} of {count(points.tn)}"
 
 
-def size(n: float) -> str:
+def size_text(n: float) -> str:
     """Bytes on disk in decimal units: `18.4 MB`."""
     for unit in ("bytes", "kB", "MB", "GB"):
         if n < 1000:

@@ -79,7 +79,7 @@ def better_size(detector: Detector, dataset: Dataset, *, images: int = 32) -> Me
     level = CHANCE / (len(rules) - 1)  # Bonferroni
     better = [trial for trial in others if is_nearer(own, trial, level)]
     if better:
-        return _nearer(own, nearest(better))
+        return _nearer(own, nearest_trial(better))
     better = [trial for trial in others if is_right_more_often(own, trial, level)]
     return _more_right(own, max(better, key=lambda trial: trial.right.sum())) if better else None
 
@@ -168,7 +168,7 @@ def is_nearer(own: SizeTrial, other: SizeTrial, level: float) -> bool:
     return (further + 1) / (DRAWS + 1) < level
 
 
-def nearest(trials: Sequence[SizeTrial]) -> SizeTrial:
+def nearest_trial(trials: Sequence[SizeTrial]) -> SizeTrial:
     """The nearest to the training; of those that are not clearly further, the one right most."""
     least = min(float(trial.mismatch()) for trial in trials)
     near = [trial for trial in trials if CLEARLY_BETTER * float(trial.mismatch()) < least]

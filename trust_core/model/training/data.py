@@ -101,7 +101,7 @@ def with_train_role(dataset: Dataset) -> Dataset:
     return replace(dataset, samples=samples.assign(role=roles), notes=(*kept, note))
 
 
-def check(samples: pd.DataFrame, *, masks: bool) -> None:
+def check_learnable(samples: pd.DataFrame, *, masks: bool) -> None:
     """Whether this can be learnt from.
 
     `samples` has columns `label`, `role`, `group` and `mask_path`; `masks`: they are to be learnt.
@@ -154,12 +154,12 @@ def prepare_images(
     samples = dataset.samples[dataset.samples["role"].isin(USED)].reset_index(drop=True)
     if not masks:
         samples = samples.assign(mask_path="")
-    check(samples, masks=masks)
+    check_learnable(samples, masks=masks)
     if not (folder / TABLE).exists():
         _decode(dataset.root, samples, preprocessing, folder)
     table = pd.read_parquet(folder / TABLE)
     kept = table[table["reason"] == ""].reset_index(drop=True)
-    check(kept, masks=masks)
+    check_learnable(kept, masks=masks)
     shape = (preprocessing.input_channels, *preprocessing.size)
     return TrainingData(
         np.memmap(folder / PIXELS, np.uint8, "r", shape=(len(kept), *shape)),

@@ -29,7 +29,8 @@ from trust_core.deploy.export import export_guard
 from trust_core.deploy.guard import Guard
 from trust_core.deploy.operating_point import DeployedPoint
 from trust_core.deploy.photometry import photometry
-from trust_core.deploy.reference import Reference, audit_preprocessing, load_reference
+from trust_core.deploy.reference import Reference, load_reference
+from trust_core.model.preprocessing import noted_preprocessing
 from trust_core.storage.audit_files import Audit, open_audit
 
 AUDITED, LINE = 0.4, 1000  # share of the groups that is the audit; images of a line without drift
@@ -126,7 +127,7 @@ def stored_line(audit: Audit, indicator: str, strength: float) -> pd.DataFrame:
     roles = ["tune", "certify", "test"]
     passed = scored(audit, roles, indicator, strength)
     table["indicator"] = np.nan
-    seen = audit_preprocessing(audit)
+    seen = noted_preprocessing(audit.manifest.model.preprocessing)
     pixels = (seen.pixels(seen.read(audit.data_file(path))) for path in table["path"])
     measured = np.array([np.concatenate(photometry(one[None])) for one in pixels])
     table["brightness"], table["sharpness"] = measured.T

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from trust_core.data.images import audited_bytes
 from trust_core.errors import ModelError
-from trust_core.explanation.evidence.fit import audited_preprocessing
 from trust_core.model.detector import Detector
 from trust_core.model.open import ModelOptions, open_detector
+from trust_core.model.preprocessing import noted_preprocessing
 from trust_core.storage.audit_files import Audit
 
 
@@ -36,7 +36,7 @@ def model_path(audit: Audit) -> Path:
 
 def audited_options(audit: Audit) -> ModelOptions:
     """How the audited model was opened, what was taken by rule included."""
-    seen = asdict(audited_preprocessing(audit))
+    seen = asdict(noted_preprocessing(audit.manifest.model.preprocessing))
     given: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value
         for name, value in audit.manifest.model.options.items()

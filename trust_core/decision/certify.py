@@ -32,14 +32,18 @@ from trust_core.decision.certificate import (
     proof_sentence,
     prove,
 )
-from trust_core.decision.curves import scored, with_indicator
-from trust_core.decision.indicators.registry import DEFAULT_INDICATOR, INDICATORS, THRESHOLD_SHIFT
+from trust_core.decision.curves import scored, scores_and_misses, with_indicator
+from trust_core.decision.indicators.registry import (
+    DEFAULT_INDICATOR,
+    INDICATORS,
+    THRESHOLD_SHIFT,
+    check_strength,
+)
 from trust_core.decision.journal import (
-    OPERATING_POINT,
-    SEAL_OPENED,
     SEALED,
     Seal,
-    entries,
+    noted_blind,
+    noted_points,
     open_seals,
     require_open,
     seals,
@@ -49,7 +53,6 @@ from trust_core.decision.operating_point import default_strength, fewest_digits
 from trust_core.decision.proposal import propose_indicator
 from trust_core.decision.tradeoff import Counts, Floats, curve
 from trust_core.decision.verdict import SAME_RANKING, Verdict, same_ranking, verdict
-from trust_core.errors import SettingsError
 from trust_core.storage.audit_columns import PassedColumns, text_column
 from trust_core.storage.audit_files import Audit
 
@@ -198,11 +201,8 @@ def indicator_to_certify(
         SettingsError: an indicator or a strength that the audit does not have.
     """
     if indicator is None and strength is None:
-        for entry in reversed(entries(audit)):
-            known = (
-                entry.get("indicator") in INDICATORS and entry.get("strength") in audit.strengths
-            )
-            if entry.get("what") == OPERATING_POINT and known:
+        for entry in noted_points(audit):
+            if entry.get("indicator") in INDICATORS and entry.get("strength") in audit.strengths:
                 return ChosenIndicator(entry["indicator"], entry["strength"], LAST_CHOSEN)
         proposed = propose_indicator(audit)
         return ChosenIndicator(proposed.indicator, proposed.strength, PROPOSED)
@@ -210,9 +210,7 @@ def indicator_to_certify(
     INDICATORS.find(indicator)
     if strength is None:
         return ChosenIndicator(indicator, default_strength(audit, indicator), BEST_ON_TUNE)
-    if strength not in audit.strengths:
-        listed = ", ".join(f"{e:g}" for e in audit.strengths)
-        raise SettingsError(f"Strength {strength:g} was not audited; choose from {listed}.")
+    check_strength(audit, strength)
     return ChosenIndicator(indicator, strength, ASKED_FOR)
 
 
@@ -288,13 +286,10 @@ def _chosen_blind(audit: Audit, chosen: ChosenIndicator) -> bool:
     by_rule = (DEFAULT_INDICATOR, BEST_ON_TUNE)
     if chosen.chosen_by == PROPOSED or (chosen.indicator, chosen.chosen_by) == by_rule:
         return True
-    for entry in entries(audit):
-        if entry.get("what") == SEAL_OPENED and entry.get("role") == "certify":
-            return bool(entry.get("why") == _why(chosen))
-        point = entry.get("indicator"), entry.get("strength")
-        if entry.get("what") == OPERATING_POINT and point == (chosen.indicator, chosen.strength):
-            return True
-    return False
+    if noted_blind(audit, indicator=chosen.indicator, strength=chosen.strength):
+        return True
+    first = next((seal for seal in seals(audit) if seal.role == "certify"), None)
+    return first is not None and first.why == _why(chosen)
 
 
 def _prove(
@@ -304,11 +299,10 @@ def _prove(
     tune, sealed, test = (
         with_indicator(passed[role], indicator, strength) for role in ("tune", *SEALED)
     )
-    scores, missed = _scores(sealed)
-    proof = prove(group_minima(scores, missed, sealed["group"]), curve(*_scores(tune)), wanted)
+    minima = group_minima(*scores_and_misses(sealed), sealed["group"])
+    proof = prove(minima, curve(*scores_and_misses(tune)), wanted)
     if proof.threshold is not None and math.isfinite(proof.threshold):
-        tables = (tune, sealed, test)
-        known = np.concatenate([table["indicator"].to_numpy(dtype=np.float64) for table in tables])
+        known = np.concatenate([scores_and_misses(table)[0] for table in (tune, sealed, test)])
         proof = replace(proof, threshold=_short(proof.threshold, known))
     effects = (threshold_effect(table, proof.threshold) for table in (sealed, test))
     return IndicatorProof(proof, *effects)
@@ -321,12 +315,6 @@ def _short(threshold: float, known: Floats) -> float:
     """
     below = float(known[known < threshold].max(initial=-math.inf))
     return fewest_digits(below, threshold)
-
-
-def _scores(table: pd.DataFrame) -> tuple[Floats, Flags]:
-    """The indicator `(N,)` and which images are missed defects."""
-    missed = (table["outcome"] == "FN").to_numpy(dtype=bool)
-    return table["indicator"].to_numpy(dtype=np.float64), missed
 
 
 def threshold_effect(table: pd.DataFrame, threshold: float | None) -> ThresholdEffect:

@@ -76,6 +76,12 @@ def with_indicator(passed: PassedColumns, indicator: str, strength: float) -> pd
     return pd.DataFrame(columns, copy=False)
 
 
+def scores_and_misses(table: pd.DataFrame) -> tuple[Floats, npt.NDArray[np.bool_]]:
+    """The indicator of a table of `scored`, and which of its images are missed defects, `(N,)`."""
+    missed = (table["outcome"] == "FN").to_numpy(dtype=bool)
+    return table["indicator"].to_numpy(dtype=np.float64), missed
+
+
 @dataclass(frozen=True)
 class Tradeoff:
     """One indicator over the passed images of some roles. Shared by all sessions: never written to.

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trust_core.decision.curves import with_indicator
+from trust_core.decision.curves import scores_and_misses, with_indicator
 from trust_core.decision.indicators.registry import THRESHOLD_SHIFT, available
 from trust_core.decision.tradeoff import Curve, curve
 from trust_core.decision.verdict import Verdict, verdict
@@ -52,10 +52,9 @@ def _verdicts(audit: Audit, role: str, strength: float) -> list[IndicatorVerdict
     names = [name for name in available(audit) if name != THRESHOLD_SHIFT]
     for indicator in (*names, THRESHOLD_SHIFT):
         table = with_indicator(passed, indicator, strength)
-        values = table["indicator"].to_numpy(dtype=np.float64)
+        values, missed = scores_and_misses(table)
         if np.isnan(values).all():
             continue
-        missed = (table["outcome"] == "FN").to_numpy(dtype=bool)
         points = curve(values, missed).gains()
         found.append(IndicatorVerdict(indicator, verdict(table), points))
     return found

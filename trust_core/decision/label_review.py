@@ -6,13 +6,14 @@ are. Nothing here changes an audit; only the data set can.
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from trust_core.decision.auroc import share_below
 from trust_core.decision.bootstrap import Flags
-from trust_core.decision.curves import roles_of, scored
+from trust_core.decision.curves import roles_of, scored, scores_and_misses
 from trust_core.decision.indicators.probes import read_probes
 from trust_core.decision.journal import disputes, require_open
 from trust_core.decision.operating_point import FlagCounts, OperatingPoint, count_flags
@@ -158,15 +159,7 @@ def labels_to_check(audit: Audit, role: str = "tune", most: int = 20) -> list[La
     names = np.select([both, only_reader], [BOTH, READER], DETECTOR)
     return [
         LabelDoubt(
-            sample_id=row["sample_id"],
-            path=row["path"],
-            label=int(row["label"]),
-            kind=row["kind"],
-            outcome=row["outcome"],
-            p_defect=float(row["p_defect"]),
-            detector=float(detector[i]),
-            reader=float(reader[i]),
-            against=str(names[i]),
+            **row, detector=float(detector[i]), reader=float(reader[i]), against=str(names[i])
         )
         for i, row in zip(order[:most], rows, strict=True)
     ]
@@ -213,10 +206,9 @@ def _result(
     passed: pd.DataFrame, outcome: np.ndarray, inside: Flags, point: OperatingPoint
 ) -> LabelledResult:
     table = passed.assign(outcome=outcome[passed["place"]])
-    missed = (table["outcome"] == "FN").to_numpy(dtype=bool)
-    points, shift = (
-        curve(table[name].to_numpy(dtype=np.float64), missed) for name in ("indicator", "p_defect")
-    )
+    scores, missed = scores_and_misses(table)
+    points = curve(scores, missed)
+    shift = curve(table["p_defect"].to_numpy(dtype=np.float64), missed)
     names, counts = np.unique(outcome[inside].astype(str), return_counts=True)
     number = dict(zip(names.tolist(), counts.tolist(), strict=True))
     return LabelledResult(
@@ -231,7 +223,7 @@ def _ids(audit: Audit) -> np.ndarray:
     return table["sample_id"].to_numpy(dtype=str)
 
 
-def _described(audit: Audit, places: np.ndarray) -> list[dict[str, str]]:
+def _described(audit: Audit, places: np.ndarray) -> list[dict[str, Any]]:
     """Id, path, label, kind, outcome and p of images, in the order of their places."""
     table = audit.query(
         "SELECT file_row_number, sample_id, path, label, kind, outcome, p_defect FROM places "

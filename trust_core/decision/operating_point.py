@@ -9,7 +9,7 @@ import numpy as np
 
 from trust_core.decision.curves import Tradeoff, tradeoff
 from trust_core.decision.indicators.registry import THRESHOLD_SHIFT, available
-from trust_core.decision.journal import OPERATING_POINT, entries
+from trust_core.decision.journal import noted_points
 from trust_core.decision.tradeoff import Curve, Floats
 from trust_core.storage.audit_files import Audit
 
@@ -111,9 +111,7 @@ def changed_sides(
 def noted_point(audit: Audit) -> OperatingPoint | None:
     """The last operating point noted in the audit for these scores; None when there is none."""
     manifest, known = audit.manifest, available(audit)
-    for entry in reversed(entries(audit)):
-        if entry.get("what") != OPERATING_POINT:
-            continue
+    for entry in noted_points(audit):
         noted_on = str(entry.get("audit", "")).split("-")
         if (noted_on[0], noted_on[-1]) != (manifest.model_pass, manifest.mask):
             continue

@@ -11,7 +11,7 @@ import numpy as np
 
 from trust_core.decision.auroc import differences_of_resamples
 from trust_core.decision.bootstrap import Flags, count_groups
-from trust_core.decision.curves import scored
+from trust_core.decision.curves import scored, scores_and_misses
 from trust_core.decision.indicators.registry import (
     DEFAULT_INDICATOR,
     THRESHOLD_SHIFT,
@@ -89,10 +89,10 @@ def _propose(audit: Audit) -> Proposal:
         name: default_strength(audit, name) if name == DEFAULT_INDICATOR else 0.0 for name in names
     }
     tables = {name: scored(audit, ["tune"], name, strength) for name, strength in strengths.items()}
-    first = tables[THRESHOLD_SHIFT]
-    scores = {name: table["indicator"].to_numpy(dtype=np.float64) for name, table in tables.items()}
-    missed = (first["outcome"] == "FN").to_numpy(dtype=bool)
-    return propose(scores, missed, first["group"].to_numpy(dtype=np.int64), strengths)
+    scores = {name: scores_and_misses(table)[0] for name, table in tables.items()}
+    _, missed = scores_and_misses(tables[THRESHOLD_SHIFT])
+    codes = tables[THRESHOLD_SHIFT]["group"].to_numpy(dtype=np.int64)
+    return propose(scores, missed, codes, strengths)
 
 
 def propose(

@@ -13,9 +13,9 @@ import numpy as np
 from trust_core.data.roles import ROLES
 from trust_core.decision.bootstrap import Interval, group_codes, share_interval
 from trust_core.decision.certify import missed_groups
-from trust_core.decision.curves import scored, tradeoff
+from trust_core.decision.curves import scored, scores_and_misses, tradeoff
 from trust_core.decision.indicators.registry import THRESHOLD_SHIFT
-from trust_core.decision.journal import OPERATING_POINT, SEALED, closed_seals, entries
+from trust_core.decision.journal import SEALED, closed_seals, entries, noted_points
 from trust_core.decision.operating_point import (
     FlagCounts,
     OperatingPoint,
@@ -143,8 +143,7 @@ def _standing(audit: Audit, point: OperatingPoint) -> Standing:
     judged = verdict(table)
     scores = tradeoff(audit, point.indicator, role)
     proposal = propose_indicator(audit)
-    missed = (table["outcome"] == "FN").to_numpy(dtype=bool)
-    values = table["indicator"].to_numpy(dtype=np.float64)
+    values, missed = scores_and_misses(table)
     caught = (np.isnan(values) | (values >= point.threshold))[missed]
     codes = group_codes(table["group"].to_numpy()[missed])
     by_role = audit.manifest.counts_by_role
@@ -159,8 +158,6 @@ def _standing(audit: Audit, point: OperatingPoint) -> Standing:
         counts=count_flags(scores.curves[point.strength], scores.shift, point),
         catch=share_interval(caught, codes),
         missed={name: by_role[name].fn for name in ROLES if name in by_role and name != "train"},
-        chosen=next(
-            (e for e in reversed(entries(audit)) if e.get("what") == OPERATING_POINT), None
-        ),
+        chosen=next(iter(noted_points(audit)), None),
         closed=closed,
     )

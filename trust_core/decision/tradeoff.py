@@ -172,7 +172,7 @@ def metrics(points: Curve) -> Metrics:
 def _average_precision(points: Curve) -> float:
     if not points.fn or not points.tn:
         return float("nan")
-    flagged = points.flagged_fn + points.flagged_tn
+    flagged = points.flagged
     precision = np.divide(points.flagged_fn, flagged, out=np.ones(len(flagged)), where=flagged > 0)
     return float((np.diff(points.fn_recall, prepend=0.0) * precision).sum())
 
@@ -184,7 +184,7 @@ def _risk_areas(points: Curve) -> tuple[float, float]:
         return float("nan"), float("nan")
     # Ascending coverage; its last point keeps everything, unscored images too.
     escaped = np.append(points.fn - points.flagged_fn[::-1], points.fn)
-    kept = np.append(total - (points.flagged_fn + points.flagged_tn)[::-1], total)
+    kept = np.append(total - points.flagged[::-1], total)
     coverage: Floats = kept / total
     generalised = escaped / total
     risk = np.divide(escaped, kept, out=np.zeros(len(kept)), where=kept > 0)

@@ -10,6 +10,7 @@ import pandas as pd
 
 from trust_core.decision.auroc import difference_interval
 from trust_core.decision.bootstrap import Interval, count_groups, group_codes
+from trust_core.decision.curves import scores_and_misses
 from trust_core.decision.indicators.registry import THRESHOLD_SHIFT
 from trust_core.decision.tradeoff import Curve, Metrics, curve, metrics
 from trust_core.messages import amount
@@ -77,11 +78,8 @@ def verdict(table: pd.DataFrame, recall: float = 0.95, *, seed: int = 0) -> Verd
         recall: FN recall at which both TN losses are told.
         seed: of the bootstrap.
     """
-    missed = (table["outcome"] == "FN").to_numpy(dtype=bool)
-    codes = group_codes(table["group"])
-    scores, rival = (
-        table[name].to_numpy(dtype=np.float64) for name in ("indicator", THRESHOLD_SHIFT)
-    )
+    scores, missed = scores_and_misses(table)
+    codes, rival = group_codes(table["group"]), table[THRESHOLD_SHIFT].to_numpy(dtype=np.float64)
     mine, shift = curve(scores, missed), curve(rival, missed)
     groups, good_groups = (count_groups(codes, chosen) for chosen in (missed, ~missed))
     interval = difference_interval(scores, rival, missed, codes, seed=seed)

@@ -57,14 +57,11 @@ class Inspection:
 
     def as_json(self) -> dict[str, Any]:
         """A JSON object; maps as nested lists, where there are any."""
-        told: dict[str, Any] = {
-            "path": self.name,
-            **{name: getattr(self, name) for name in ("decision", "p_defect", "log_odds")},
-            **{name: getattr(self, name) for name in ("indicator", "reason", "audit_sample")},
-            **{name: getattr(self, name) for name in ("brightness", "sharpness")},
-        }
-        if self.maps is not None:
-            told["maps"] = {name: values.tolist() for name, values in self.maps.items()}
+        told = dict(vars(self))
+        maps = told.pop("maps")
+        told = {"path": told.pop("name"), **told}
+        if maps is not None:
+            told["maps"] = {name: values.tolist() for name, values in maps.items()}
         return told
 
 

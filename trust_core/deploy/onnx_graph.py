@@ -44,7 +44,6 @@ GOOD_CODE, DEFECTIVE_CODE, RE_INSPECT_CODE = 0, 1, 2
 CLOSE = 1e-4  # of 1 + the size: the closed form gives the network's own outputs
 LAYER, GRADIENT, CLEAN = "layer", "gradient of the layer", "without perturbation: "
 AS_IT_CAME = "layer as the module gives it"
-WITHOUT_GRADIENT = ("activation", "norm")  # agnostic maps
 GRAPH_MAPS = (
     "gradcam",
     "hirescam",

@@ -4,8 +4,6 @@ import math
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
 from trust_core.data.roles import ROLES
 from trust_core.decision.certificate import (
     Demand,
@@ -24,8 +22,8 @@ from trust_core.decision.certify import (
     indicator_to_certify,
     threshold_effect,
 )
-from trust_core.decision.curves import scored
-from trust_core.decision.journal import OPERATING_POINT, SEAL_OPENED, closed_seals, entries
+from trust_core.decision.curves import scored, scores_and_misses
+from trust_core.decision.journal import closed_seals, noted_blind, noted_points
 from trust_core.decision.json_object import json_object
 from trust_core.decision.operating_point import OperatingPoint, noted_point
 from trust_core.errors import NotMet, SettingsError
@@ -85,11 +83,8 @@ def point_to_deploy(
         return DeployedPoint(chosen.indicator, chosen.strength, threshold, ASKED_FOR)
     same = noted and indicator in (None, noted.indicator) and strength in (None, noted.strength)
     if noted and same:
-        why = next(
-            str(entry.get("why", ""))
-            for entry in reversed(entries(audit))
-            if entry.get("what") == OPERATING_POINT and entry.get("threshold") == noted.threshold
-        )
+        chosen_here = (e for e in noted_points(audit) if e.get("threshold") == noted.threshold)
+        why = str(next(chosen_here).get("why", ""))
         return DeployedPoint(noted.indicator, noted.strength, noted.threshold, LAST_CHOSEN, why)
     chosen = indicator_to_certify(audit, indicator, strength)
     proof = certify(audit, demand or Demand(0.95), chosen)
@@ -136,13 +131,11 @@ def certificate_of(audit: Audit, point: DeployedPoint, demand: Demand) -> dict[s
             **asked,
         }
     table = scored(audit, ["certify"], point.indicator, point.strength)
-    scores = table["indicator"].to_numpy(dtype=np.float64)
-    missed = (table["outcome"] == "FN").to_numpy(dtype=bool)
-    minima = group_minima(scores, missed, table["group"])
+    minima = group_minima(*scores_and_misses(table), table["group"])
     found = _proof(audit, point, minima, demand)
     told = {
         "certified": found.certified,
-        "sentence": _sentence(found, point, demand),
+        "sentence": _sentence(found, demand),
         "recall_lower_bound": found.recall_lower_bound if found.certified else None,
         "groups": found.groups,
         "groups_caught": int((minima >= point.threshold).sum()),
@@ -160,22 +153,11 @@ def _proof(audit: Audit, point: DeployedPoint, minima: Any, demand: Demand) -> P
     if proof.threshold is not None and point.threshold <= proof.threshold:
         return replace(proof, threshold=point.threshold)
     alone = prove_at(minima, point.threshold, demand.confidence)
-    return alone if _noted_first(audit, point) else replace(alone, certified=False)
+    noted = {name: getattr(point, name) for name in ("indicator", "strength", "threshold")}
+    return alone if noted_blind(audit, **noted) else replace(alone, certified=False)
 
 
-def _noted_first(audit: Audit, point: DeployedPoint) -> bool:
-    """Whether the point was noted before anybody looked at `certify`."""
-    wanted = (point.indicator, point.strength, point.threshold)
-    for entry in entries(audit):
-        if entry.get("what") == SEAL_OPENED and entry.get("role") == "certify":
-            return False
-        said = tuple(entry.get(name) for name in ("indicator", "strength", "threshold"))
-        if entry.get("what") == OPERATING_POINT and said == wanted:
-            return True
-    return False
-
-
-def _sentence(found: Proof, point: DeployedPoint, demand: Demand) -> str:
+def _sentence(found: Proof, demand: Demand) -> str:
     if found.certified and found.recall_lower_bound < demand.recall:
         return (
             f"Proven of this threshold: at least {percent_floor(found.recall_lower_bound)} of the "

@@ -7,14 +7,14 @@ a README, and `SHA256SUMS`, which `sha256sum --check` reads too.
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trust_core.decision.indicators.registry import indicator_name
 from trust_core.errors import NotMet, StoreError
-from trust_core.model.preprocessing import Preprocessing
+from trust_core.model.preprocessing import Preprocessing, noted_preprocessing
 from trust_core.storage.manifest import (
     ConventionRecord,
     PreprocessingRecord,
@@ -176,10 +176,7 @@ class Policy(Record):
     @cached_property
     def model_preprocessing(self) -> Preprocessing:
         """How an image becomes the network's input."""
-        given = self.preprocessing
-        return Preprocessing(
-            **{part.name: getattr(given, part.name) for part in fields(Preprocessing)}
-        )
+        return noted_preprocessing(self.preprocessing)
 
     @property
     def outputs(self) -> "Convention":

@@ -4,7 +4,7 @@ One photograph a group, as many as `MOST`: what is compared with it takes one a 
 photographs of one part resemble each other more than those of two.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,7 @@ from trust_core.decision.tradeoff import Floats
 from trust_core.deploy.photometry import photometry
 from trust_core.deploy.policy import REFERENCE
 from trust_core.errors import StoreError, UnreadableImage
-from trust_core.model.preprocessing import Preprocessing
+from trust_core.model.preprocessing import noted_preprocessing
 from trust_core.storage.audit_columns import PassedColumns, number_column, text_column
 from trust_core.storage.audit_files import Audit
 
@@ -72,15 +72,9 @@ def line_reference(audit: Audit, indicator: str, strength: float, seed: int = 0)
     )
 
 
-def audit_preprocessing(audit: Audit) -> Preprocessing:
-    """How an image becomes the input of an audit's network, without opening it."""
-    rule = audit.manifest.model.preprocessing
-    return Preprocessing(**{part.name: getattr(rule, part.name) for part in fields(Preprocessing)})
-
-
 def _photometry(audit: Audit, places: npt.NDArray[np.int64]) -> tuple[Floats, Floats]:
     """Brightness and sharpness of the first photographs of these places among all images."""
-    preprocessing = audit_preprocessing(audit)
+    preprocessing = noted_preprocessing(audit.manifest.model.preprocessing)
     paths = audit.query("SELECT path FROM places ORDER BY file_row_number")["path"]
     found = np.full((2, len(places)), np.nan)
     for index, path in enumerate(paths.iloc[places[:MOST_PHOTOGRAPHS]]):

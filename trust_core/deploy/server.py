@@ -315,20 +315,13 @@ async def _images(request: Request, name: str, most: int) -> list[tuple[str, byt
         raise HTTPException(413 if many else 400, str(error.detail)) from error
     except (ValueError, KeyError) as error:
         raise HTTPException(400, f"The multipart form is damaged: {error}") from error
-    async with form_closed(form):
+    try:
         files = [value for _, value in form.multi_items() if isinstance(value, UploadFile)]
         if not files:
             raise HTTPException(400, "Send an image as the body, or as a multipart file.")
         return [((file.filename or name)[:LONGEST_NAME], await file.read()) for file in files]
-
-
-@asynccontextmanager
-async def form_closed(form: Any) -> AsyncIterator[None]:  # noqa: ANN401 - Starlette's form
-    """Close the temporary files of a form."""
-    try:
-        yield
     finally:
-        await form.close()
+        await form.close()  # its temporary files
 
 
 async def _body(request: Request, most: int) -> bytes:

@@ -3,7 +3,7 @@
 Notation: c channels of the network input, H, W its size.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ from trust_core.data.images import MAX_PIXELS, SIXTEEN, read_image, read_picture
 from trust_core.errors import SettingsError, UnreadableImage
 from trust_core.messages import Message, none_of, option
 from trust_core.model.resampling import KERNELS, resampled
+from trust_core.storage.manifest import PreprocessingRecord
 
 _PIL = {
     "bilinear": Image.Resampling.BILINEAR,
@@ -206,6 +207,11 @@ class Preprocessing:
         canvas = Image.new(image.mode, self.size[::-1], grey if image.mode == "L" else tuple(rgb))
         canvas.paste(image, (-left, -top))
         return canvas
+
+
+def noted_preprocessing(noted: PreprocessingRecord) -> Preprocessing:
+    """How images become the input of the network of an audit or of a guard, as it notes that."""
+    return Preprocessing(**{f.name: getattr(noted, f.name) for f in fields(Preprocessing)})
 
 
 def resized_window(

@@ -155,8 +155,7 @@ class Audit:
             `(rows, D)` float16, row for row as `samples.parquet`, NaN for an unreadable image; the
             depths of the manifest one after the other; None in an audit made before they were kept.
         """
-        path = self.folder / ACTIVATIONS
-        return np.load(path, mmap_mode="r") if path.exists() else None
+        return self._array(ACTIVATIONS)
 
     def masks(self) -> npt.NDArray[np.float16] | None:
         """What the mask head says, memory-mapped: probabilities of *defective* at ε = 0.
@@ -165,7 +164,10 @@ class Audit:
             `(rows, H', W')` float16, row for row as `samples.parquet` (in `sample_id` order), NaN
             for an unreadable image; None when the network has no mask head.
         """
-        path = self.folder / MASKS
+        return self._array(MASKS)
+
+    def _array(self, file: str) -> npt.NDArray[np.float16] | None:
+        path = self.folder / file
         return np.load(path, mmap_mode="r") if path.exists() else None
 
 

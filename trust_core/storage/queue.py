@@ -68,14 +68,13 @@ def enter(queue: Path, entry: Entry) -> Entry:
         The entry; or one of another folder that is computing, or waiting to compute, the same.
     """
     with _transaction(queue) as database:
-        living = [other for other in _entries(database) if other.folder != entry.folder]
-        living = [other for other in living if other.lives]
+        others = (other for other in _entries(database) if other.folder != entry.folder)
+        living = [other for other in others if other.lives]
         for other in living:
             if entry.task and other.task == entry.task:
                 return other
-        runs = not any(not other.runs for other in _of(entry.line, living)) and _is_free(
-            entry.line, living
-        )
+        nobody_waits = all(other.runs for other in _of(entry.line, living))
+        runs = nobody_waits and _is_free(entry.line, living)
         database.execute("DELETE FROM jobs WHERE folder = ?", (entry.folder,))
         database.execute(
             "INSERT INTO jobs (folder, lock, line, task, runs, tries) VALUES (?, ?, ?, ?, ?, ?)",

@@ -26,6 +26,8 @@ from trust_core.storage.checksums import check_sums, write_sums
 
 SHARDS = "shards"
 ARRAYS = "arrays.npz"
+# Arrays of a shard with a row an image, which not every network has: where they go in the end.
+ARRAY_FILES = {"features": FEATURES, "masks": MASKS, "activations": ACTIVATIONS}
 SCALE_ROWS = 20_000  # images that a display scale is taken from, at most
 ROW_GROUP = 16_384  # rows of a Parquet file that lie together: one part reads one such group
 
@@ -74,12 +76,8 @@ def shard_path(folder: Path, index: int) -> Path:
 def write_shard(folder: Path, index: int, shard: Shard) -> None:
     """Write a shard; it appears whole, by one rename, or not at all."""
     arrays = {f"map:{name}": array for name, array in shard.maps.items()}
-    if shard.features is not None:
-        arrays["features"] = shard.features
-    if shard.masks is not None:
-        arrays["masks"] = shard.masks
-    if shard.activations is not None:
-        arrays["activations"] = shard.activations
+    kept = {name: getattr(shard, name) for name in ARRAY_FILES}
+    arrays |= {name: values for name, values in kept.items() if values is not None}
     target = shard_path(folder, index)
     target.parent.mkdir(exist_ok=True)
     with replacing(target, locked=True) as unfinished:
@@ -102,12 +100,9 @@ def read_shard(folder: Path, index: int) -> Shard:
         check_sums(path, (SAMPLES, SCORES, ARRAYS))
         with np.load(path / ARRAYS, allow_pickle=False) as arrays:
             maps = {n.removeprefix("map:"): arrays[n] for n in arrays.files if n.startswith("map:")}
-            features, masks, activations = (
-                arrays[name] if name in arrays.files else None
-                for name in ("features", "masks", "activations")
-            )
+            kept = {name: arrays.get(name) for name in ARRAY_FILES}
         samples, scores = (pd.read_parquet(path / name) for name in (SAMPLES, SCORES))
-    return Shard(samples, scores, maps, features, masks, activations)
+    return Shard(samples, scores, maps, **kept)
 
 
 def read_shard_samples(folder: Path, index: int) -> pd.DataFrame:
@@ -189,12 +184,8 @@ def merge(folder: Path, count: int, map_files: dict[str, str]) -> dict[str, floa
                     at_zero = (shard.scores["strength"] == 0).to_numpy()
                     scale = shard.scores[f"scale_{name}"].to_numpy()[at_zero, None, None]
                     clean[name].append(shard.maps[name][at_zero] * scale)
-            for file, values in (
-                (FEATURES, shard.features),
-                (MASKS, shard.masks),
-                (ACTIVATIONS, shard.activations),
-            ):
-                if values is not None:
+            for name, file in ARRAY_FILES.items():
+                if (values := getattr(shard, name)) is not None:
                     append(folder / file, images, values)
             row += size
     return {name: _percentile(values) for name, values in clean.items()}

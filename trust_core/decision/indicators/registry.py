@@ -150,6 +150,17 @@ def indicator_name(indicator: str) -> str:
     return INDICATOR_NAMES.get(indicator, indicator.replace("_", " "))
 
 
+def check_strength(audit: Audit, strength: float) -> None:
+    """Refuse an ε that an audit does not have.
+
+    Raises:
+        SettingsError: it was not audited.
+    """
+    if strength not in audit.strengths:
+        known = ", ".join(f"{e:g}" for e in audit.strengths)
+        raise SettingsError(f"Strength {strength:g} was not audited; choose from {known}.")
+
+
 def available(audit: Audit) -> tuple[str, ...]:
     """The indicators that an audit has, in the registry's order."""
     return tuple(

@@ -14,7 +14,7 @@ Notation: `N` images, `K` thresholds, `y` = labelled defective, `d` = P is not e
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -92,8 +92,7 @@ class Masks:
             return self
         # Compared in counts: 0.07 · 100 must be 7, whatever the floating point says.
         enough = self.predicted >= np.ceil(least * self.area - 1e-9)
-        changed = {"predicted": self.predicted * enough, "overlap": self.overlap * enough}
-        return Masks(**{n: changed.get(n, getattr(self, n)) for n in self.__dataclass_fields__})
+        return replace(self, predicted=self.predicted * enough, overlap=self.overlap * enough)
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,9 @@ The pictures are those of the page Parts, smaller.
 """
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
-
-import pandas as pd
+from typing import Any
 
 from trust_core.decision.operating_point import OperatingPoint
 from trust_core.decision.part_filter import Filters, Parts
@@ -60,36 +59,25 @@ def parts_with_pictures(
     for heading, filters in SORTS:
         parts = Parts(audit, point, filters)
         places = parts.ordered()
-        rows = parts.rows(places[:most])
-        found.append((heading, len(places), [_shown(audit, point, row) for row in _records(rows)]))
+        rows = parts.rows(places[:most]).to_dict("records")
+        found.append((heading, len(places), [_shown(audit, point, row) for row in rows]))
     return found
 
 
-def _records(rows: pd.DataFrame) -> Sequence[dict[str, object]]:
-    return [{str(name): value for name, value in row.items()} for row in rows.to_dict("records")]
-
-
-def _shown(audit: Audit, point: OperatingPoint, row: dict[str, object]) -> ShownPart:
-    described = ShownPart(
-        path=str(row["path"]),
-        outcome=str(row["outcome"]),
-        kind=str(row["kind"]),
-        p_defect=float(row["p_defect"]),  # type: ignore[arg-type]
-        indicator=float(row["indicator"]),  # type: ignore[arg-type]
-        pictures=(),
-    )
+def _shown(audit: Audit, point: OperatingPoint, row: Mapping[Hashable, Any]) -> ShownPart:
     try:
-        pictures = _pictures(audit, point, row)
+        pictures, reason = _pictures(audit, point, row), ""
     except UnreadableImage as problem:
-        return ShownPart(**vars(described) | {"reason": str(problem)})
-    return ShownPart(**vars(described) | {"pictures": pictures})
+        pictures, reason = (), str(problem)
+    described = {name: row[name] for name in ("path", "outcome", "kind", "p_defect", "indicator")}
+    return ShownPart(**described, pictures=pictures, reason=reason)
 
 
-def _pictures(audit: Audit, point: OperatingPoint, row: dict[str, object]) -> tuple[str, ...]:
-    original = audit_picture(audit, str(row["path"]))
+def _pictures(audit: Audit, point: OperatingPoint, row: Mapping[Hashable, Any]) -> tuple[str, ...]:
+    original = audit_picture(audit, row["path"])
     photo = fitted(original, SIDE)
     box = audit_box(audit, original.size)
-    mask = str(row["mask_path"] or "")
+    mask = row["mask_path"]
     truth = truth_mask(audit.data_root, mask, photo.size) if mask else None
     if truth is not None and not truth.any():
         truth = None

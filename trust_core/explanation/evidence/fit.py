@@ -5,7 +5,6 @@ Only images of `train` and `tune` are read: sealed roles stay sealed.
 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import fields
 from functools import lru_cache
 from pathlib import Path
 from zipfile import BadZipFile
@@ -19,7 +18,7 @@ from trust_core.data.samples import Dataset
 from trust_core.errors import DataError, StoreError, UnreadableImage
 from trust_core.explanation.evidence.evidence_maps import PAD, evidence_window
 from trust_core.explanation.evidence.patch_gaussian import PatchGaussian, fit_patch_gaussian
-from trust_core.model.preprocessing import Preprocessing
+from trust_core.model.preprocessing import Preprocessing, noted_preprocessing
 from trust_core.storage.atomic import replacing
 from trust_core.storage.audit_files import EVIDENCE, Audit
 
@@ -94,7 +93,7 @@ def audit_patch_gaussian(audit: Audit, window: int = 10) -> PatchGaussian:
         audit.folder,
         root,
         unsealed_paths(samples),
-        audited_preprocessing(audit),
+        noted_preprocessing(audit.manifest.model.preprocessing),
         window,
         MOST_AWAITED_IMAGES,
     )
@@ -143,12 +142,6 @@ def load_patch_gaussian(path: Path) -> PatchGaussian:
             return PatchGaussian(int(kept["window"]), int(kept["pad"]), **arrays)
     except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
         raise StoreError(f"{path} is damaged; delete it, it is made anew when needed.") from error
-
-
-def audited_preprocessing(audit: Audit) -> Preprocessing:
-    """How the audited detector sees images."""
-    noted = audit.manifest.model.preprocessing
-    return Preprocessing(**{f.name: getattr(noted, f.name) for f in fields(Preprocessing)})
 
 
 @lru_cache(maxsize=8)

@@ -14,7 +14,7 @@ def note_change(place: str) -> None:
 
 
 def lead_eye(place: str) -> None:
-    """Where this stands, is the place: whatever follows it has changed, if it was noted."""
+    """Draw the eye to what follows, if a change of it was noted."""
     noted, count = st.session_state.get(CHANGED, ("", 0))
     if noted == place:
         component("eye")(data={"change": count}, key=f"eye-{place}")

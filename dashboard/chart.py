@@ -41,7 +41,7 @@ class Live:
     numbers: Mapping[str, Sequence[str]]
 
     def as_text(self) -> str:
-        """As JSON text, which a cache can keep and the browser need not read again."""
+        """JSON text of a drawing, which a cache can keep and the browser need not read again."""
         return json.dumps(vars(self))
 
 

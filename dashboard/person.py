@@ -23,7 +23,7 @@ def person() -> str:
 
 
 def signature() -> str:
-    """The same, for what has to be signed.
+    """The name of who is at the page, for what has to be signed.
 
     Raises:
         SettingsError: nobody has said their name.

@@ -175,7 +175,7 @@ def show_finding(sentence: str, detail: str = "") -> None:
 
 
 def show_finding_html(sentence: str, detail: str = "") -> None:
-    """The same of a sentence that is HTML already."""
+    """`show_finding` of a sentence that is HTML already."""
     below = f"<p>{escape(detail)}</p>" if detail else ""
     terms.write_html(f'<div class="finding"><h1>{sentence}</h1>{below}</div>')
 

@@ -29,7 +29,7 @@ class Explained:
 
 
 def begin_page() -> None:
-    """Nothing is explained yet."""
+    """Begin a page on which no term is explained yet."""
     st.session_state[EXPLAINED] = Explained()
 
 

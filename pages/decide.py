@@ -19,7 +19,6 @@ from dashboard.decide.proof import (
     MARKED,
     ask_for_proof,
     certificate,
-    chosen_indicator,
     draw_costs,
     draw_plan,
     on_the_line,
@@ -38,7 +37,7 @@ from dashboard.shell import audit_page, fragment, link, show_finding
 from dashboard.terms import write_html
 from dashboard.url_state import leading_in_url, read_point, write_point
 from dashboard.wording import page_text
-from trust_core.decision.certify import missed_groups
+from trust_core.decision.certify import missed_groups, point_to_certify
 from trust_core.decision.curves import tradeoff
 from trust_core.decision.indicators.registry import THRESHOLD_SHIFT
 from trust_core.decision.journal import closed_seals, entries
@@ -60,7 +59,7 @@ def show(audit: Audit) -> None:
     point, required = read_point(audit), read_requirements()
     demand, line = required.demand, required.line
     role = "tune" if closed_seals(audit, [TEST]) else TEST
-    chosen = chosen_indicator(audit, point)
+    chosen = point_to_certify(audit, point)
     judged = cached_verdict(audit, role, point.indicator, point.strength, demand.recall)
     proof = certificate(audit, demand, chosen)
     affordable = certificate(audit, required.budget, chosen)

@@ -3,7 +3,7 @@
 from html import escape
 
 from dashboard.decide.indicators import TEST, cached_verdict
-from dashboard.decide.proof import certificate, chosen_indicator, on_the_line
+from dashboard.decide.proof import certificate, on_the_line
 from dashboard.decide.requirements import read_requirements
 from dashboard.deploy.files import graph_making, guard_making, show_files
 from dashboard.deploy.line import show_line
@@ -11,6 +11,7 @@ from dashboard.deploy.tryout import show_tryout
 from dashboard.shell import audit_page, link, show_finding
 from dashboard.terms import write_html
 from dashboard.url_state import read_point
+from trust_core.decision.certify import point_to_certify
 from trust_core.decision.journal import closed_seals
 from trust_core.decision.line_costs import OWN
 from trust_core.decision.operating_point import noted_point
@@ -28,7 +29,7 @@ def draw(audit: Audit) -> None:
     point, required = noted or read_point(audit), read_requirements()
     demand = required.demand
     role = "tune" if closed_seals(audit, [TEST]) else TEST
-    proof = certificate(audit, demand, chosen_indicator(audit, point))
+    proof = certificate(audit, demand, point_to_certify(audit, point))
     judged = cached_verdict(audit, role, point.indicator, point.strength, demand.recall)
     advice = recommend(point, judged, proof)
     show_finding(advice.sentence, advice.reason)

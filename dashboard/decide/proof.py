@@ -16,7 +16,6 @@ from trust_core.decision.certify import (
     ChosenIndicator,
     certify,
     compute_certificate,
-    indicator_to_certify,
     missed_groups,
 )
 from trust_core.decision.curves import tradeoff
@@ -39,14 +38,6 @@ from trust_core.figures.words.proof import OPTION_NAMES, OVERLOOKED, forecast_se
 from trust_core.storage.audit_files import Audit
 
 MARKED = (CERTIFIED, CHEAPEST, OWN)
-
-
-def chosen_indicator(audit: Audit, point: OperatingPoint) -> ChosenIndicator:
-    """The indicator and strength in the URL as what is certified, with the reason they have."""
-    usual = indicator_to_certify(audit)
-    if (usual.indicator, usual.strength) == (point.indicator, point.strength):
-        return usual
-    return indicator_to_certify(audit, point.indicator, point.strength)
 
 
 def certificate(

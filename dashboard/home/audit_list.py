@@ -76,7 +76,7 @@ def _row(entry: AuditEntry, here: bool) -> None:
     status.html(_status(entry))
     images.html(f"<span>{numbers.count(entry.images) if entry.images else '–'}</span>")
     started.html(f"<span>{escape(numbers.moment(entry.manifest.created or '–'))}</span>")
-    disk.html(f"<span>{numbers.size(workspace.disk_used(entry.folder))}</span>")
+    disk.html(f"<span>{numbers.size_text(workspace.disk_used(entry.folder))}</span>")
     with more, st.popover("Edit", key=f"edit-{entry.folder}", width="stretch"):
         _edit(entry)
 

@@ -10,6 +10,7 @@ from dashboard.shell import fragment
 from dashboard.terms import write_html
 from dashboard.url_state import POINT, TUNE, leading_in_url
 from trust_core.decision.certificate import Demand
+from trust_core.decision.certify import point_to_certify
 from trust_core.decision.journal import SEALED, closed_seals
 from trust_core.decision.operating_point import OperatingPoint
 from trust_core.decision.proposal import is_proposed
@@ -50,9 +51,9 @@ def _draw(audit: Audit, stands: Standing) -> None:
     text, bars = st.columns((3, 2), gap="large")
     action, proof = words.action_sentence(stands), None
     if not closed_seals(audit, SEALED):
-        from dashboard.decide.proof import certificate, chosen_indicator  # brings charts
+        from dashboard.decide.proof import certificate  # brings charts
 
-        proof = certificate(audit, PROOF, chosen_indicator(audit, stands.point))
+        proof = certificate(audit, PROOF, point_to_certify(audit, stands.point))
     if proof:
         action = recommend(stands.point, stands.judged, proof).sentence
     with text:

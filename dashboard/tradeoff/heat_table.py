@@ -41,7 +41,7 @@ class HeatTable:
     own: list[list[int]]
 
     def as_text(self) -> str:
-        """As JSON text with the texts of its heads, which a cache can keep."""
+        """JSON text of the table with the texts of its heads, which a cache can keep."""
         texts = {
             "names": [f"{strength:g}" for strength in self.strengths],
             "texts": [threshold_text(tau) for tau in self.thresholds],

@@ -9,7 +9,14 @@ import pytest
 from tests.dashboard.ware import write_audit
 from tests.fakes import Part, passed_parts
 from trust_core.audit import part_looks
-from trust_core.audit.part_looks import gradcam, heatmaps, learn, lost, part_evidence, scale
+from trust_core.audit.part_looks import (
+    compare_gradcam,
+    learn,
+    lost,
+    part_evidence,
+    part_heatmaps,
+    scale,
+)
 from trust_core.audit.reopen import network_input, reopen_detector
 from trust_core.explanation.evidence.fit import audit_patch_gaussian
 from trust_core.explanation.evidence.forms import evidence
@@ -63,11 +70,11 @@ def test_the_model_is_opened_once_for_all_parts_and_again_when_it_has_changed(
 
 def test_maps_come_with_the_masks_of_the_score_and_check_out(audit: Audit):
     score = row(audit)
-    (maps,) = heatmaps(audit, [score])
+    (maps,) = part_heatmaps(audit, [score])
     known = maps_of(audit, score)
     for side, mask in known.masks.items():
         np.testing.assert_array_equal(maps.masks[side], mask)
-    check, ours, theirs = gradcam(audit, str(score["path"]), score)
+    check, ours, theirs = compare_gradcam(audit, str(score["path"]), score)
     assert check.agrees
     assert set(theirs) == {"defect", "good"}
     np.testing.assert_array_equal(ours.raw["defect"], known.raw["defect"])

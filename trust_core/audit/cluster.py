@@ -44,7 +44,7 @@ WAITING = 2  # batches an actor has beside the one it works on
 
 @dataclass(frozen=True)
 class Cluster:
-    """Where to run.
+    """The Ray cluster that batches run on.
 
     Attributes:
         address: of a running cluster (`auto`, `HOST:PORT`); None = this machine alone.

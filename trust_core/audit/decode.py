@@ -172,7 +172,7 @@ def read_images(
     *,
     pinned: bool = False,
 ) -> Batch:
-    """The same from ids and paths, where there is no sample table; or from the files' bytes.
+    """Decode and resize images by ids and paths, without a sample table; or from the files' bytes.
 
     Args:
         root: of the paths.

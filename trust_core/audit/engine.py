@@ -18,7 +18,7 @@ from trust_core.data.samples import Dataset
 from trust_core.errors import SettingsError
 from trust_core.messages import Message
 from trust_core.model.detector import Detector
-from trust_core.storage.shards import Shard
+from trust_core.storage.shards import ARRAY_FILES, Shard
 
 Item = TypeVar("Item")
 Loaded = TypeVar("Loaded")
@@ -170,16 +170,12 @@ def _joined(parts: list[Shard]) -> Shard:
         return parts[0]
     scores = pd.concat([part.scores for part in parts], ignore_index=True)
     order = np.lexsort((scores["strength"], scores["sample_id"].to_numpy(dtype=str)))
-    features = [part.features for part in parts if part.features is not None]
-    masks = [part.masks for part in parts if part.masks is not None]
-    activations = [part.activations for part in parts if part.activations is not None]
+    kept = {name: [getattr(part, name) for part in parts] for name in ARRAY_FILES}
     return Shard(
         samples=pd.concat([part.samples for part in parts], ignore_index=True),
         scores=scores.iloc[order].reset_index(drop=True),
         maps={n: np.concatenate([part.maps[n] for part in parts])[order] for n in parts[0].maps},
-        features=np.concatenate(features) if features else None,
-        masks=np.concatenate(masks) if masks else None,
-        activations=np.concatenate(activations) if activations else None,
+        **{n: None if pieces[0] is None else np.concatenate(pieces) for n, pieces in kept.items()},
     )
 
 

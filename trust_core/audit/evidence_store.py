@@ -51,7 +51,7 @@ class EvidenceTask:
         return [str(audit.folder), self.sample_id, self.form, str(self.window), str(self.stride)]
 
     def folder(self, audit: Audit) -> Path:
-        """Where its result lies, or will."""
+        """The folder of its result, there or not."""
         name = f"{self.sample_id}-{self.form}-{self.window}-{self.stride}-{SAMPLES}"
         return audit.folder / FOLDER / name
 

@@ -30,7 +30,7 @@ _open = Opener(KEPT)
 
 
 def read_data(root: Path, reading: DataOptions) -> Dataset:
-    """As `read_dataset`."""
+    """The data set in a folder, as `read_dataset` gives it."""
     return read_dataset(root, **vars(reading))
 
 
@@ -55,12 +55,12 @@ def identity(subject: Subject, settings: AuditSettings) -> Identity:
 
 
 def trial(subject: Subject) -> Preflight:
-    """As `preflight`; raises as `look`."""
+    """A trial pass over a few images, as `preflight`; raises as `look`."""
     return preflight(_detector(subject), subject.data)
 
 
 def fits(subject: Subject, found: Preflight) -> list[str]:
-    """As `fit_warnings`; raises as `look`."""
+    """Whether model and images fit, as `fit_warnings`; raises as `look`."""
     return fit_warnings(_detector(subject), subject.data, found)
 
 

@@ -105,7 +105,7 @@ class Option:
 
     @property
     def spelling(self) -> str:
-        """As the command line has it: `--size`."""
+        """Its flag on the command line: `--size`."""
         return flag(self.flag or self.name)
 
     def value(self, text: str) -> Any:  # noqa: ANN401 - of the type that `parse` makes
@@ -123,7 +123,7 @@ class Option:
             raise ValueError(f"{text[:60]!r} is {reason}; write e.g. {self.example}") from None
 
     def read(self, text: str) -> Any:  # noqa: ANN401 - of the type that `parse` makes
-        """The same, with an error for the reader.
+        """The value that a text stands for, with an error for the reader.
 
         Raises:
             SettingsError: the text stands for no value.

@@ -82,7 +82,7 @@ def score_batch(
             blocks.append(score_response(detector, settings, x, response, surroundings))
             rows.append(np.tile(np.flatnonzero(passed), len(part)))
             strengths.append(np.repeat(part, passed.sum()))
-    head, *found = as_arrays([_answers(clean), *blocks])
+    head, *found = as_arrays([kept_answers(clean), *blocks])
     columns = {name: np.concatenate([block[name] for block in found]) for name in found[0]}
     maps = {name: columns.pop(f"{MAP}{name}") for name in _map_names(detector, settings)}
     scores = {"log_odds": columns.pop("log_odds")}
@@ -154,7 +154,7 @@ def _cells(maps: Mapping[str, Half | Tensor], agnostic: str, rule: str) -> Tenso
 def overlap_columns_of(
     log_odds: Floats, cells: npt.NDArray[np.int64]
 ) -> dict[str, npt.NDArray[Any]]:
-    """The same from the cells of the masks, `(rows, 6)`, as `mask_cells` counts them."""
+    """The score columns from the cells of the masks, `(rows, 6)`, as `mask_cells` counts them."""
     result = overlap_of(cells)
     columns = {column: getattr(result, column) for column in OVERLAP_COLUMNS}
     broken = ~np.isfinite(log_odds)
@@ -292,7 +292,7 @@ def _sample_table(
     return table
 
 
-def _answers(clean: Response) -> dict[str, Tensor]:
+def kept_answers(clean: Response) -> dict[str, Tensor]:
     """What the clean pass says of each image, as it is kept.
 
     Returns:

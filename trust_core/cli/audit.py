@@ -180,7 +180,7 @@ def run_export(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def show_export(result: dict[str, Any]) -> None:
-    """Where it is, and what its input is."""
+    """Where the ONNX file lies, and what its input is."""
     print(f"Network: {result['onnx']}; what its input has to be: {result['onnx']}.json")
 
 

@@ -127,7 +127,7 @@ def run_evidence(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def show_evidence(result: dict[str, Any]) -> None:
-    """Where it lies, and a line for each image."""
+    """A line for each image, and where the overlays lie."""
     for entry in result["images"]:
         check = entry["expected_bits"]
         sums = "" if check is None else f"; check {entry['total_bits']:+.2f} of {check:+.2f}"

@@ -98,7 +98,7 @@ def run_check(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def show_check(result: dict[str, Any]) -> None:
-    """That it is, or what differs."""
+    """That the guard is as it was exported, or what differs."""
     if result["ok"]:
         print(f"{result['guard']} is as it was exported, and its golden parts give their numbers.")
     for sentence in result["differences"]:
@@ -184,7 +184,7 @@ def run_serve(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def show_serve(result: dict[str, Any]) -> None:
-    """That it has stopped."""
+    """That the service has stopped."""
     print(f"{result['address']} has stopped.")
 
 

@@ -1,4 +1,4 @@
-"""The same jobs without a browser: `python -m trust_core JOB ...`.
+"""The command line: `python -m trust_core JOB ...`.
 
 With `--json` standard output carries one JSON object and nothing else; progress and sentences go to
 standard error. Exit 0: done; 2: bad input, one sentence; 3: a requirement that was asked for is not

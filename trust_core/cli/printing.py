@@ -40,7 +40,7 @@ def progress() -> Callable[[Progress], None]:
 
 
 def counting() -> Callable[[int, int], None]:
-    """The same line for a job that knows only how many of how many images are done."""
+    """A line of progress for a job that knows only how many of how many images are done."""
     show = progress()
     measure: Callable[[int, int], Progress] | None = None
 

@@ -46,7 +46,7 @@ def run_surfaces(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def show_surfaces(result: dict[str, Any]) -> None:
-    """Where they are, and what to do with them."""
+    """Where the surfaces are, and the command that trains on them."""
     print(f"{result['parts']:,} parts: {result['data']}")
     print(
         f"  python -m trust_core train {result['data']} --samples {result['samples']} "

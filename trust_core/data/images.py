@@ -84,7 +84,7 @@ def read_image(
 def read_picture(
     picture: Image.Image, name: str, *, bits: int = SIXTEEN, upright: bool = True
 ) -> Image.Image:
-    """The same of a picture that a program holds already; arguments and errors as there."""
+    """A picture that a program holds already, as `read_image` gives that of a file."""
     path = Path(name)
     with _told(path):
         image = _loaded(picture, path, upright=upright)

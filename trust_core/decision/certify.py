@@ -49,7 +49,7 @@ from trust_core.decision.journal import (
     seals,
 )
 from trust_core.decision.json_object import json_object
-from trust_core.decision.operating_point import default_strength, fewest_digits
+from trust_core.decision.operating_point import OperatingPoint, default_strength, fewest_digits
 from trust_core.decision.proposal import propose_indicator
 from trust_core.decision.tradeoff import Counts, Floats, curve
 from trust_core.decision.verdict import SAME_RANKING, Verdict, same_ranking, verdict
@@ -212,6 +212,17 @@ def indicator_to_certify(
         return ChosenIndicator(indicator, default_strength(audit, indicator), BEST_ON_TUNE)
     check_strength(audit, strength)
     return ChosenIndicator(indicator, strength, ASKED_FOR)
+
+
+def point_to_certify(audit: Audit, point: OperatingPoint | None) -> ChosenIndicator:
+    """The indicator and strength of a point as what is certified, with the reason they have.
+
+    Without a point it is what `indicator_to_certify` takes.
+    """
+    usual = indicator_to_certify(audit)
+    if point is None or (usual.indicator, usual.strength) == (point.indicator, point.strength):
+        return usual
+    return indicator_to_certify(audit, point.indicator, point.strength)
 
 
 def certify(

@@ -65,7 +65,7 @@ def scored(audit: Audit, roles: Sequence[str], indicator: str, strength: float) 
 
 
 def with_indicator(passed: PassedColumns, indicator: str, strength: float) -> pd.DataFrame:
-    """The same from columns that are open already."""
+    """The table of `scored` from columns that are open already."""
     found = INDICATORS.find(indicator)(passed.at(strength), passed.at(0.0))
     described = {
         name: text_column(passed.audit, name).at(passed.places) for name in ("outcome", "kind")

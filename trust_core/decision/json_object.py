@@ -15,7 +15,7 @@ def json_object(content: Mapping[str, object]) -> dict[str, Any]:
 
 
 def json_value(content: object) -> object:
-    """The same for one value."""
+    """One value as JSON; NaN and ±∞ become null."""
     if isinstance(content, Mapping):
         return json_object(content)
     if isinstance(content, list | tuple):

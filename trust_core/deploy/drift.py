@@ -121,7 +121,7 @@ class Drift:
 
 
 def drift_of_files(reference: Reference, log: Path, labels: Path | None, threshold: float) -> Drift:
-    """As `drift`, of files: raises as `read_line` and `read_labels`, too."""
+    """Compare the files of a line with the audit; raises as `drift`, `read_line`, `read_labels`."""
     table = read_line(log)
     returned = read_labels(labels) if labels else None
     return drift(reference, table, threshold=threshold, labels=returned)

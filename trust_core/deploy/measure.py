@@ -12,11 +12,11 @@ import numpy.typing as npt
 import torch
 
 from trust_core.audit.score import (
-    LARGEST_HALF,
     MAP,
     as_arrays,
     called_defective,
     input_gradient_of,
+    kept_answers,
     overlap_columns_of,
     score_response,
 )
@@ -123,7 +123,8 @@ def measure(
         if len(passed):
             spread[passed] = flip_deviation(detector, x[torch.from_numpy(passed)])
         columns[0.0]["tta_spread"] = spread
-    return Measurement(defective, columns, maps, _answers(clean, needs))
+    answers = {n: v.cpu().numpy() for n, v in kept_answers(clean).items() if n in needs}
+    return Measurement(defective, columns, maps, answers)
 
 
 def _split(block: Arrays, rows: npt.NDArray[np.int64], count: int) -> tuple[Arrays, Arrays]:
@@ -151,16 +152,3 @@ def _spread(
         spread = np.full(shape, np.nan if values.dtype.kind == "f" else missing, values.dtype)
     spread[rows] = values
     return spread
-
-
-def _answers(clean: Response, needs: Collection[str]) -> Arrays:
-    """What the network says beside z, rounded as audits keep it."""
-    wanted = {FEATURES: clean.features, ACTIVATIONS: clean.pooled}
-    found = {
-        name: values.clamp(-LARGEST_HALF, LARGEST_HALF).half().cpu().numpy()
-        for name, values in wanted.items()
-        if name in needs and values is not None
-    }
-    if MASKS in needs and clean.mask_logits is not None:
-        found[MASKS] = clean.mask_logits[:, 0].sigmoid().half().cpu().numpy()
-    return found

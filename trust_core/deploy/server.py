@@ -103,7 +103,7 @@ class InspectionQueue:
         self.busy += images
 
     def give_back(self, images: int) -> None:
-        """They are answered."""
+        """Free the room of images that are answered."""
         self.busy -= images
 
     async def inspect(self, content: bytes, name: str, *, maps: bool) -> Inspection:

@@ -135,7 +135,7 @@ def _leading(matrices: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def by_powers(matrices: Tensor) -> tuple[Tensor, Tensor]:
-    """The same by repeated squaring, of all matrices at once: `M^(2^k)/‖·‖` tends to `v·vᵀ`.
+    """First eigenvectors by squaring, of all matrices at once: `M^(2^k)/‖·‖` tends to `v·vᵀ`.
 
     `matrices` are `(N, n, n)` float64, symmetric, no eigenvalue below 0. Of a matrix of zeros both
     are 0.

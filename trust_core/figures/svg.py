@@ -54,7 +54,7 @@ class Axis:
 
     @property
     def most(self) -> float:
-        """The larger."""
+        """The larger of them."""
         return max(self.low, self.high)
 
 

@@ -173,7 +173,7 @@ class OutcomeCounts(Record):
 
     @property
     def total(self) -> int:
-        """All of them."""
+        """Images with an outcome."""
         return self.tp + self.fn + self.tn + self.fp
 
 
@@ -338,7 +338,7 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
 
 
 def restore_manifest(folder: Path) -> bool:
-    """Where manifest or copy is gone or damaged, put the other in its place; whether one was.
+    """Put manifest or copy in the place of the other that is gone or damaged; whether one was.
 
     An audit of before there were copies stays as it is.
     """

@@ -86,7 +86,7 @@ def test_interval_is_the_one_sided_clopper_pearson_bound_rounded_down(n: int, da
     ],
 )
 def test_size(n: float, text: str):
-    assert numbers.size(n) == text
+    assert numbers.size_text(n) == text
 
 
 @pytest.mark.parametrize(

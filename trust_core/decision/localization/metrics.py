@@ -87,7 +87,7 @@ class Masks:
         return Masks(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
 
     def without_small(self, least: float) -> "Masks":
-        """The same, a predicted mask of less than this share of the picture taken as empty."""
+        """These masks, a predicted one of less than this share of the picture taken as empty."""
         if not least:
             return self
         # Compared in counts: 0.07 · 100 must be 7, whatever the floating point says.

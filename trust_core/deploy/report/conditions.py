@@ -43,7 +43,7 @@ class Condition:
 
     @property
     def text(self) -> str:
-        """As it was written, tidied."""
+        """The statement in words, tidied: `tn_loss <= 0.1`."""
         value = self.value if isinstance(self.value, str) else f"{self.value:g}"
         return f"{self.measure} {self.sign} {value}"
 

@@ -16,7 +16,7 @@ from trust_core.decision.certify import (
     ThresholdEffect,
     certify,
     compute_certificate,
-    indicator_to_certify,
+    point_to_certify,
     threshold_effect,
 )
 from trust_core.decision.curves import Tradeoff, scored, tradeoff
@@ -120,7 +120,7 @@ def collect(audit: Audit, settings: ReportSettings) -> ReportContent:
         StoreError: a seal is to be opened and the journal cannot be written.
     """
     noted = noted_point(audit)
-    chosen = _chosen_indicator(audit, noted)
+    chosen = point_to_certify(audit, noted)
     sealed = closed_seals(audit, SEALED)
     if settings.open_seals and sealed:
         certify(audit, settings.demand, chosen, settings.person)
@@ -197,14 +197,6 @@ MEASURES = (
 
 def _yes(value: bool) -> str:
     return "yes" if value else "no"
-
-
-def _chosen_indicator(audit: Audit, noted: OperatingPoint | None) -> ChosenIndicator:
-    """What is certified: the indicator of the noted point, else what `certify` takes."""
-    usual = indicator_to_certify(audit)
-    if noted is None or (usual.indicator, usual.strength) == (noted.indicator, noted.strength):
-        return usual
-    return indicator_to_certify(audit, noted.indicator, noted.strength)
 
 
 def _first_point(

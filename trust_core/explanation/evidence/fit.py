@@ -102,7 +102,7 @@ def audit_patch_gaussian(audit: Audit, window: int = 10) -> PatchGaussian:
 def running_patch_gaussian(
     folder: Path, dataset: Dataset, preprocessing: Preprocessing
 ) -> PatchGaussian:
-    """The same for the evidence maps of an audit that is about to run in `folder`."""
+    """The patch Gaussian for the evidence maps of an audit that is about to run in `folder`."""
     window = evidence_window(preprocessing.size)
     paths = unsealed_paths(dataset.samples)
     return _patch_gaussian(folder, dataset.root, paths, preprocessing, window, MOST_FITTED_IMAGES)

@@ -26,7 +26,7 @@ def caught_sentence(counts: FlagCounts) -> str:
 
 
 def caught_html(counts: FlagCounts) -> str:
-    """The same as HTML, its numbers in bold, those that move under their names."""
+    """`caught_sentence` as HTML, its numbers in bold, those that move under their names."""
     names = CAUGHT_NUMBERS if counts.fn else CAUGHT_NUMBERS[2:]
     return bold_numbers(caught_sentence(counts), names)
 

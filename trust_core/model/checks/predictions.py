@@ -104,7 +104,7 @@ def compare_expected(expected: Expected, table: pd.DataFrame) -> Expectation:
 def try_expected(
     expected: Expected, detector: Detector, dataset: Dataset, images: int = TRIED
 ) -> Expectation:
-    """The same for a few of the images, before an audit; and what would reproduce them.
+    """Compare predictions on a few of the images, before an audit; and what would reproduce them.
 
     So many `images` are tried, spread evenly.
 

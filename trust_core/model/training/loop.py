@@ -106,7 +106,7 @@ def stops(history: list[Epoch], settings: TrainingSettings) -> bool:
 
 
 def learning_rate(highest: float, step: int, steps: int) -> float:
-    """Of one step: up in a line for a tenth of the steps, then down along a cosine to 0."""
+    """Learning rate of a step: up in a line for a tenth of them, then down along a cosine to 0."""
     rising = max(1, math.ceil(WARM_UP * steps))
     if step < rising:
         return highest * (step + 1) / rising

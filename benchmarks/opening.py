@@ -31,9 +31,9 @@ from safetensors.torch import save_file
 
 from benchmarks.machine import machine, versions
 from tests.browser.server import launch, serve, settled, visitor
+from trust_core.audit.sandbox import Sandbox
 from trust_core.model import weights
 from trust_core.model.open import read_facts
-from trust_core.sandbox import Sandbox
 
 ROUNDS, QUICK_ROUNDS = 15, 3
 NETWORKS, QUICK_NETWORKS = ("resnet18", "resnet50", "mobilenet_v3_small"), ("mobilenet_v3_small",)

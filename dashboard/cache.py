@@ -11,9 +11,9 @@ from typing import Any, ParamSpec, TypeVar
 import pandas as pd
 import streamlit as st
 
+from trust_core.audit.sandbox import GIBIBYTE, OPENING, GivenUp, Limits, Sandbox
 from trust_core.audit.subject import Subject
 from trust_core.data.samples import Dataset
-from trust_core.sandbox import GIBIBYTE, OPENING, GivenUp, Limits, Sandbox
 from trust_core.storage.audit_files import Audit
 
 Given = ParamSpec("Given")

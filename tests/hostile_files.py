@@ -25,6 +25,7 @@ from PIL import Image
 from safetensors.torch import save
 
 from tests.model.test_pickles import ATTACKS, TENSOR, saved
+from trust_core.audit.sandbox import GivenUp, Limits, Sandbox
 from trust_core.data.archives import extract
 from trust_core.data.mask_decoding import read_masks
 from trust_core.data.tables import read_table
@@ -33,7 +34,6 @@ from trust_core.model.facts import ModelOptions
 from trust_core.model.open import open_detector, read_card
 from trust_core.model.preprocessing import Preprocessing
 from trust_core.model.weights import read_weights
-from trust_core.sandbox import GivenUp, Limits, Sandbox
 
 BATCH = 50  # files in one call
 LIMITS = Limits(seconds=60, memory=2**30)

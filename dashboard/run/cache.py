@@ -18,6 +18,7 @@ from dashboard.cache import (
     remembered,
 )
 from trust_core.audit.options import DataOptions
+from trust_core.audit.sandbox import GIBIBYTE, OPENING, Limits
 from trust_core.audit.subject import Subject
 from trust_core.data import archives, uploads
 from trust_core.data.duplicates import MOST_LOOKED_AT
@@ -26,7 +27,6 @@ from trust_core.data.roles import ROLES
 from trust_core.data.samples import Dataset
 from trust_core.errors import TrustError
 from trust_core.model.facts import ModelFacts, ModelOptions
-from trust_core.sandbox import GIBIBYTE, OPENING, Limits
 
 # Seconds of processor time beyond those of `OPENING`, several times what was measured.
 A_FILE, A_BYTE, A_MEGABYTE = 0.001, 1e-8, 0.1  # listed; hashed; unpacked

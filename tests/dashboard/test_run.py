@@ -20,13 +20,13 @@ from tests.dashboard.ware import ARCHITECTURE, SIDE, write_network, write_twin, 
 from trust_core.audit import jobs
 from trust_core.audit.identity import identify
 from trust_core.audit.options import OPTIONS, audit_settings, find, model_options
+from trust_core.audit.sandbox import Limits
 from trust_core.cli.command import audit_name
 from trust_core.cli.main import build_parser
 from trust_core.cli.options import dataset
 from trust_core.data import uploads
 from trust_core.errors import ModelError
 from trust_core.model.open import open_for_audit
-from trust_core.sandbox import Limits
 from trust_core.storage.workspace import display_name
 
 APP = Path(__file__).parents[2] / "app.py"

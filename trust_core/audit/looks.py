@@ -1,7 +1,7 @@
 """What a model and its images look like before an audit: asked by a page, answered in a sandbox.
 
 Whatever strangers have made is opened by these functions in a process of their own
-(`trust_core.sandbox`); their arguments and results are plain values that cross to it. A process
+(`audit.sandbox`); their arguments and results are plain values that cross to it. A process
 keeps the last detectors that it has opened, so that a page which asks four questions of one opens
 it once.
 """

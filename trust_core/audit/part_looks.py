@@ -1,6 +1,6 @@
 """What an open part shows beyond what its audit keeps: asked by a page, answered in a sandbox.
 
-These functions open and run the audited model in a process of their own (`trust_core.sandbox`), so
+These functions open and run the audited model in a process of their own (`audit.sandbox`), so
 that a server never loads PyTorch; their arguments and results are plain values that cross to it. A
 process keeps the last detectors that it has opened: the next part, or the next form of evidence,
 opens none.

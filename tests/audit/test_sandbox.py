@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from trust_core import sandbox as module
+from trust_core.audit import sandbox as module
+from trust_core.audit.sandbox import GivenUp, Limits, Sandbox, own_memory
 from trust_core.errors import LabelsNeeded
-from trust_core.sandbox import GivenUp, Limits, Sandbox, own_memory
 
 SHORT = Limits(seconds=1, memory=2**28)
 
@@ -71,7 +71,7 @@ def test_more_memory_than_there_is_kills_nothing(sandbox):
 
 
 def test_what_waits_too_long_is_given_up(sandbox, monkeypatch):
-    monkeypatch.setattr("trust_core.sandbox.PATIENCE", 1)
+    monkeypatch.setattr("trust_core.audit.sandbox.PATIENCE", 1)
     with pytest.raises(GivenUp, match="processor time"):
         call(sandbox, "wait")
 
@@ -85,7 +85,7 @@ def test_it_reaches_nothing(sandbox):
 def test_where_the_kernel_does_not_help_the_interpreter_refuses():
     code = (
         "import sys; sys.platform = 'other'\n"
-        "from trust_core.sandbox import without_network; without_network()\n"
+        "from trust_core.audit.sandbox import without_network; without_network()\n"
         "import socket\n"
         "for ask in (lambda: socket.create_connection(('127.0.0.1', 9)),\n"
         "            lambda: socket.getaddrinfo('localhost', 80),\n"
@@ -165,7 +165,7 @@ def test_a_call_ends_with_the_sandbox():
 
 def test_nothing_is_left_of_a_caller_that_was_killed():
     code = (
-        "import sys; from trust_core.sandbox import Sandbox\n"
+        "import sys; from trust_core.audit.sandbox import Sandbox\n"
         "sandbox = Sandbox('tests.sandboxed')\n"
         "print(sandbox.call('tests.sandboxed:whereabouts', what='it')[1], flush=True)\n"
         "sys.stdin.read()\n"

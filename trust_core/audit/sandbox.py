@@ -182,10 +182,10 @@ class _Process:
     def __init__(self, modules: Sequence[str]) -> None:
         self.folder = tempfile.mkdtemp(prefix="trust-core-sandbox-")
         self.notices, notices = os.pipe()
-        root = str(Path(__file__).parents[1])
+        root = str(Path(__file__).parents[2])
         paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
         self.process = subprocess.Popen(  # noqa: S603 - this program's own module
-            [sys.executable, "-m", "trust_core.sandbox", str(notices), *modules],
+            [sys.executable, "-m", "trust_core.audit.sandbox", str(notices), *modules],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             pass_fds=(notices,),
@@ -422,4 +422,4 @@ def _refuse_sockets(event: str, arguments: tuple[Any, ...]) -> None:
 
 if __name__ == "__main__":
     # By its own name, or what crosses the pipes would be of a module that the caller does not have.
-    importlib.import_module("trust_core.sandbox").keep_forks(int(sys.argv[1]), sys.argv[2:])
+    importlib.import_module("trust_core.audit.sandbox").keep_forks(int(sys.argv[1]), sys.argv[2:])

@@ -31,7 +31,7 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.machine import machine, versions
-from trust_core.deploy.folders import find_images
+from trust_core.deploy.line_images import find_images
 from trust_core.deploy.log import read_log
 
 SENDERS = (1, 2, 4, 8, 16, 32, 32)  # the most twice: what memory does the second time is growth

@@ -29,7 +29,7 @@ from trust_core.audit import jobs
 from trust_core.audit.evidence_store import EvidenceTask, has_result, read_result
 from trust_core.audit.jobs import DONE, FAILED, RUNNING, JobState
 from trust_core.errors import StoreError, TrustError
-from trust_core.explanation.evidence.comparison import agreement, for_and_against
+from trust_core.explanation.evidence.agreement import agreement, for_and_against
 from trust_core.explanation.evidence.windows import Evidence
 from trust_core.figures.evidence import SIDES, Cells, evidence_panel
 from trust_core.figures.part_maps import photo_panel

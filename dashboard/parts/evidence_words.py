@@ -2,7 +2,7 @@
 
 import math
 
-from trust_core.explanation.evidence.comparison import Agreement
+from trust_core.explanation.evidence.agreement import Agreement
 from trust_core.figures.evidence import BOTH, DEFECT, GOOD, css_signed
 from trust_core.figures.words.numbers import count, counted, percent
 from trust_core.messages import duration

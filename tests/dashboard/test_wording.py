@@ -18,7 +18,7 @@ PACKAGE = Path(trust_core.__file__).parent
 TERMINAL = (
     "cli",
     "audit/cluster.py",
-    "deploy/folders.py",
+    "deploy/line_images.py",
     "deploy/readme.py",
 )  # what only a command line can meet
 JARGON = re.compile(r"(?<![\w/.-])--[a-z]|BatchNorm")

@@ -124,7 +124,7 @@ def add_run(part: argparse.ArgumentParser) -> None:
 
 def run_run(options: argparse.Namespace) -> dict[str, Any]:
     """Decide on new images."""
-    from trust_core.deploy.folders import decision_table, find_images, inspect_files, watch
+    from trust_core.deploy.line_images import decision_table, find_images, inspect_files, watch
     from trust_core.deploy.log import guard_log
 
     images = [] if options.watch else find_images(options.images)

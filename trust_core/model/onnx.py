@@ -1,7 +1,7 @@
 """ONNX networks, converted to PyTorch so that gradients reach the image.
 
-What an exporter writes differently is brought to one form first (`onnx_graph`). Where onnxruntime
-is installed, the converted network has to give its numbers before it is used.
+What an exporter writes differently is brought to one form first (`onnx_rewriting`). Where
+onnxruntime is installed, the converted network has to give its numbers before it is used.
 """
 
 import hashlib
@@ -63,13 +63,13 @@ def read_onnx(path: Path, size: tuple[int, int] | None = None) -> OnnxNetwork:
         raise ModelError(
             f"{path.name}: reading ONNX needs two packages more: pip install onnx onnx2torch."
         ) from error
-    from trust_core.model import onnx_graph
+    from trust_core.model import onnx_rewriting
 
     check_size(path)
     try:
         model = onnx.load(path, load_external_data=False)
         files = _read_weights_beside(path, model)
-        with onnx_graph.without_weights(model):
+        with onnx_rewriting.without_weights(model):
             onnx.checker.check_model(model)
     except (DecodeError, onnx.checker.ValidationError, UnicodeError) as error:
         raise ModelError(f"{path.name} is no valid ONNX file: {first_line(error)}") from error
@@ -102,17 +102,17 @@ def _convert(
     Raises:
         ValueError: it cannot be converted; the cause.
     """
-    from trust_core.model import onnx_graph, onnx_operators
+    from trust_core.model import onnx_operators, onnx_rewriting
 
-    batch, channels, sides, channels_last = onnx_graph.image_input(model)
+    batch, channels, sides, channels_last = onnx_rewriting.image_input(model)
     if batch > LARGEST_BATCH:
         raise ValueError(f"it was exported for batches of {batch:,} images.")
     size = (sides[0] or (size or USUAL)[0], sides[1] or (size or USUAL)[1])
     noise = _noise(channels, size)
     kind = model.graph.input[0].type.tensor_type.elem_type
-    notes = onnx_graph.prepare(model)
+    notes = onnx_rewriting.prepare(model)
     if channels_last:
-        onnx_graph.channels_first(model)
+        onnx_rewriting.channels_first(model)
     images = noise.permute(0, 2, 3, 1) if channels_last else noise
     original = _original_outputs(path, images.numpy().astype(DTYPES.get(kind, np.float32)), batch)
     wanted = None if isinstance(original, str) else original
@@ -127,7 +127,7 @@ def _convert(
         return module, channels, size, notes
     batch = batch or 1
     shapes = onnx_operators.value_shapes(model, module, noise[:1].repeat(batch, 1, 1, 1))
-    onnx_graph.any_batch(model, batch, shapes)
+    onnx_rewriting.any_batch(model, batch, shapes)
     module = onnx_operators.converted(model)
     if not _answers(module, noise, wanted, close):
         raise ValueError(

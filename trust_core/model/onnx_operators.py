@@ -13,7 +13,7 @@ from onnx2torch.node_converters.registry import add_converter, get_converter
 from onnx2torch.utils.common import OnnxMapping, OperationConverterResult, onnx_mapping_from_node
 from torch import Tensor, fx, nn
 
-from trust_core.model.onnx_graph import OPSET
+from trust_core.model.onnx_rewriting import OPSET
 
 # Shapes have been inferred already; once more would copy all weights, twice.
 onnx2torch.converter.safe_shape_inference = lambda model: model
@@ -27,7 +27,7 @@ class GlobalMaxPool(nn.Module):
 
 
 def converted(model: ModelProto) -> fx.GraphModule:
-    """A prepared graph (`onnx_graph.prepare`) as a PyTorch module, in eval mode.
+    """A prepared graph (`onnx_rewriting.prepare`) as a PyTorch module, in eval mode.
 
     Raises:
         ValueError: it has operators that are not converted; they are named.

@@ -6,7 +6,7 @@ import pytest
 
 from dashboard.parts import evidence_words
 from dashboard.parts.evidence_words import AT_ONCE, MEANINGS, PATIENT, bits_text
-from trust_core.explanation.evidence.comparison import Agreement
+from trust_core.explanation.evidence.agreement import Agreement
 from trust_core.explanation.evidence.forms import FORMS
 
 

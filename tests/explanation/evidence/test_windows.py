@@ -20,7 +20,7 @@ def test_disjoint_windows_are_chosen_from_the_first():
 def test_what_pages_read_of_evidence_loads_no_pytorch():
     code = (
         "import sys, trust_core.audit.evidence_store, trust_core.audit.gradcam_check\n"
-        "import trust_core.audit.probe_explanation, trust_core.explanation.evidence.comparison\n"
+        "import trust_core.audit.probe_explanation, trust_core.explanation.evidence.agreement\n"
         "import trust_core.decision.tuning.trial, trust_core.deploy.drift\n"
         "sys.exit('torch' in sys.modules)"
     )

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from trust_core.explanation.evidence.comparison import (
+from trust_core.explanation.evidence.agreement import (
     Agreement,
     agreement,
     for_and_against,

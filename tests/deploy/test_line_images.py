@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.deploy.ware import make_ware
-from trust_core.deploy.folders import (
+from trust_core.deploy.line_images import (
     DECISION_COLUMNS,
     decision_table,
     find_images,

@@ -13,7 +13,7 @@ LAYERS = (
     *("storage", "data", "model", "explanation", "decision"),
     *("figures", "audit", "deploy", "cli"),
 )
-SHARED = {"errors", "messages", "registry", "sandbox"}  # every layer may use them; they use none
+SHARED = {"errors", "messages", "registry"}  # every layer may use them; they use none
 
 
 def imported(path: Path) -> Iterator[str]:

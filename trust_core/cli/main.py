@@ -21,6 +21,8 @@ from trust_core.errors import TrustError
 FAMILIES = {"guard": "what goes to the line: export, check, run, serve, drift"}
 STOPPED = 130  # what shells report for a job that was interrupted
 
+Result = dict[str, Any]  # of a job, as `--json` prints it
+
 
 @dataclass(frozen=True)
 class Subcommand:
@@ -37,9 +39,9 @@ class Subcommand:
 
     text: str
     add: Callable[[argparse.ArgumentParser], None]
-    run: Callable[[argparse.Namespace], dict[str, Any]]
-    show: Callable[[dict[str, Any]], None]
-    demand: Callable[[dict[str, Any]], None]
+    run: Callable[[argparse.Namespace], Result]
+    show: Callable[[Result], None]
+    demand: Callable[[Result], None]
     aliases: tuple[str, ...]
 
 
@@ -47,7 +49,7 @@ def _job(
     module: ModuleType,
     name: str,
     text: str,
-    demand: Callable[[dict[str, Any]], None] = lambda _: None,
+    demand: Callable[[Result], None] = lambda _: None,
     aliases: tuple[str, ...] = (),
 ) -> Subcommand:
     """The job that `add_NAME`, `run_NAME` and `show_NAME` of a module are."""

@@ -62,10 +62,11 @@ def test_a_prefix_that_is_not_common_stays(tmp_path, state):
     assert "model.extra" in read_weights(tmp_path / "net.pt").tensors
 
 
-def test_what_training_frameworks_add_is_ignored_and_said(tmp_path, state):
-    lightning = {f"model.{key}": value for key, value in state.items()}
+@pytest.mark.parametrize("around", ["", "module.", "module._orig_mod."])
+def test_what_training_frameworks_add_is_ignored_and_said(tmp_path, state, around):
+    lightning = {f"{around}model.{key}": value for key, value in state.items()}
     torch.save(
-        {"state_dict": {**lightning, "criterion.weight": torch.ones(2), "step": 4}},
+        {"state_dict": {**lightning, f"{around}criterion.weight": torch.ones(2), "step": 4}},
         tmp_path / "net.ckpt",
     )
     weights = read_weights(tmp_path / "net.ckpt")

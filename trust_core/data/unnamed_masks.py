@@ -12,6 +12,7 @@ LOOKED_AT = 6  # pairs of a kind, evenly spread
 MOST_FOLDERS = 64  # that may hold one name: where each part has a folder, all hold the same names
 
 Pairs = list[tuple[str, str]]  # an image, and what may be its mask
+_NO_LETTER = re.compile(r"[\W\d_]+")
 _TOKEN = re.compile(r"[^\W\d_]+|\d+|[\W_]")
 
 
@@ -56,15 +57,25 @@ def _flat(root: Path, pairs: Pairs) -> bool:
 def _beside(files: Sequence[str]) -> Iterator[Pairs]:
     """Files in the folder of an image and named as it but for an addition, by that addition."""
     stems = {path_stem(path): path for path in files}
+    fewest: dict[str, int] = {}  # letters in a name of each folder
+    for stem in stems:
+        folder, _, name = stem.rpartition("/")
+        fewest[folder] = min(_letters(name), fewest.get(folder, len(name)))
     pairs: dict[str, Pairs] = defaultdict(list)
     for stem, path in stems.items():
         folder, slash, name = stem.rpartition("/")
+        if _letters(name) == fewest[folder]:
+            continue  # a name with an addition has more letters than the one without
         for base, addition in _bases(name):
             image = stems.get(folder + slash + base)
             if image:
                 pairs[addition].append((image, path))
                 break
     yield from pairs.values()
+
+
+def _letters(name: str) -> int:
+    return len(_NO_LETTER.sub("", name))
 
 
 def _bases(name: str) -> Iterator[tuple[str, str]]:

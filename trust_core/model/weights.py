@@ -46,7 +46,9 @@ QUANTISED = (
 FILE, TARGET = "'YOUR_FILE'", "'weights.pth'"
 UNSAFE_NESTS = ("model", "state_dict", "model_state_dict", "ema")
 # Entries that training frameworks store beside the network's own.
-FOREIGN = re.compile(r"^(criterion|loss|loss_fn|loss_function)\.|^n_averaged$|_extra_state$")
+FOREIGN = re.compile(
+    r"^((module|_orig_mod)\.)*(criterion|loss|loss_fn|loss_function)\.|^n_averaged$|_extra_state$"
+)
 
 
 @dataclass(frozen=True)

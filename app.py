@@ -5,6 +5,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from dashboard.cache import warm_worker
 from dashboard.csv_export import csv
 from dashboard.home.audit_list import audit_list
 from dashboard.home.demo_start import demo_start
@@ -38,7 +39,7 @@ WAYS = (
     (
         RUN,
         "Audit your own model",
-        "Bring a trained detector and labelled images; the rest is found out for you.",
+        "Bring a trained detector and labelled photos; the rest is found out for you.",
     ),
 )
 
@@ -59,6 +60,8 @@ def draw(audit: Audit | None) -> None:
         welcome(entries)
     if entries or workspace.discarded_audits():
         audit_list(entries, audit.folder.name if audit else None)
+    if audit:
+        warm_worker()
 
 
 def welcome(entries: list[workspace.AuditEntry]) -> None:
@@ -72,7 +75,7 @@ def welcome(entries: list[workspace.AuditEntry]) -> None:
     demo, own = st.columns(2)
     with own, st.container(key="start-own", border=True, height="stretch"):
         link("Audit your own model", RUN, audit=None)
-        st.caption("Bring a trained detector and labelled images. Nothing leaves this machine.")
+        st.caption("Bring a trained detector and labelled photos. Nothing leaves this machine.")
     with demo, st.container(key="start-demo", border=True, height="stretch"):
         if any(e.folder == workspace.DEMO and e.status == FINISHED for e in entries):
             link("Open the demo audit", HOME, primary=True, audit=workspace.DEMO)

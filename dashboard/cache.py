@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import threading
 from collections.abc import Callable
 from functools import wraps
 from operator import attrgetter
@@ -36,6 +37,19 @@ WORKER, BACKGROUND = Sandbox(PART_LOOKS), Sandbox(PART_LOOKS)
 
 The second one is for what takes long. None is `SANDBOX`: what holds up one must not hold up others.
 """
+
+WARM_AFTER = 3.0  # seconds: the first page of an audit stands by then
+
+
+@st.cache_resource(show_spinner=False)
+def warm_worker() -> None:
+    """Have `WORKER` load PyTorch once a page of an audit stands: the first part need not wait.
+
+    Once for a server; where nobody opens a part it ends as it does whenever nobody asks.
+    """
+    later = threading.Timer(WARM_AFTER, WORKER.start)
+    later.daemon = True
+    later.start()
 
 
 def file_key(path: Path) -> tuple[object, ...]:

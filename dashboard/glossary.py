@@ -167,7 +167,7 @@ TERMS = {
         "95 % interval, 95 % sure",
         "Where the true value lies, as far as so few parts can tell: such a range holds it 19 "
         "times out of 20.",
-        r"(?:\d+ )?% sure|(?:\d+ )?(?:% )?intervals?",
+        r"(?:\d+\s)?% sure|(?:\d+\s)?(?:% )?intervals?",
     ),
     "recall": Term("Recall", "The share of the missed defects that are flagged.", r"recall"),
     "escape": Term("Escape", "A defective part that leaves the building.", r"escapes?"),

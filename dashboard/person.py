@@ -54,7 +54,7 @@ def ask_person(place: str) -> None:
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             st.html(quiet(f"You sign as <b>{escape(person())}</b>."), width="content")
             key = f"person-other-{place}"
-            st.button("Somebody else", key=key, type="tertiary", on_click=_forget)
+            st.button("Somebody else", key=key, on_click=_forget)
         return
     key = f"person-name-{place}"
     st.text_input(

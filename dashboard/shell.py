@@ -16,7 +16,7 @@ from typing import Any, ParamSpec
 import streamlit as st
 
 from dashboard import access, terms
-from dashboard.cache import BY_KEY
+from dashboard.cache import BY_KEY, warm_worker
 from dashboard.glossary import TERMS
 from dashboard.tour import STOPS, TOUR, current_stop, leave_tour
 from dashboard.url_state import AUDIT, link_query, sync_widget
@@ -71,6 +71,7 @@ def audit_page(title: str, draw: Callable[[Audit], None], *styles: str) -> None:
         audit, problem = _open_page(title, styles)
         if audit:
             draw(audit)
+            warm_worker()
             return
         if problem:
             show_error(problem)
@@ -206,6 +207,15 @@ def link(
         st.page_link(file, label=label, query_params=link_query(**dict(query or {}), **changes))
 
 
+def view_link(label: str, key: str, show: Callable[..., None], *given: object) -> None:
+    """What shows another view of the same page, drawn as a link: a button that changes the URL.
+
+    A link to the page itself would leave the browser's address as it was.
+    """
+    with st.container(key=f"view-{key}", width="content"):
+        st.button(label, type="tertiary", key=key, on_click=show, args=given)
+
+
 def note_in_tab(title: str, sign: str = "") -> None:
     """Say something where the browser shows its tabs, for who is looking elsewhere.
 
@@ -272,7 +282,7 @@ def _open(name: str | None) -> tuple[Audit | None, TrustError | None]:
         folder = workspace.folder_of(name)
         entry = workspace.audit_entry(folder)
         if entry.status == RUNNING:
-            images = counted(entry.total, "images") if entry.total else "its images"
+            images = counted(entry.total, "photos") if entry.total else "its photos"
             raise Unfinished(
                 f"{entry.name} is still running: {entry.done:,} of {images} are done. "
                 "What it found appears here when it has finished."
@@ -332,7 +342,7 @@ def _tour_stop(title: str) -> None:
                 stop = STOPS[number]
                 link(f"Next: {stop.name}", stop.page, primary=True, query={TOUR: number + 1})
             words = "End the tour" if last else "Skip the tour"
-            st.button(words, type="tertiary", key="tour-end", on_click=leave_tour)
+            st.button(words, key="tour-end", on_click=leave_tour)
 
 
 def _switch() -> None:

@@ -12,6 +12,7 @@ from html import escape
 import streamlit as st
 
 from dashboard.glossary import TERMS
+from trust_core.figures.words.markup import unbroken
 
 EXPLAINED = "explained-terms"
 _SAID = "|".join(f"(?P<{key}>{term.said})" for key, term in TERMS.items() if term.said)
@@ -46,7 +47,7 @@ def write_html(html: str) -> None:
 
 def mark(html: str) -> str:
     """The HTML with a help mark on each term that is not explained yet."""
-    pieces = TAGS.split(html)
+    pieces = TAGS.split(unbroken(html))
     pieces[::2] = [WORDS.sub(_mark, text) for text in pieces[::2]]
     return "".join(pieces)
 
@@ -56,7 +57,8 @@ def explain(*keys: str) -> str:
     known = [TERMS[key] for key in keys if key in TERMS]
     _explained().terms.update(key for key in keys if key in TERMS)
     return "\n\n".join(
-        f"**{term.name}**: {term.meaning}" if len(known) > 1 else term.meaning for term in known
+        f"**{term.name}**: {unbroken(term.meaning)}" if len(known) > 1 else unbroken(term.meaning)
+        for term in known
     )
 
 
@@ -65,7 +67,7 @@ def _mark(found: re.Match[str]) -> str:
     if key in explained:
         return found[0]
     explained.add(key)
-    meaning = escape(TERMS[key].meaning)
+    meaning = escape(unbroken(TERMS[key].meaning))
     return f'<span class="term" tabindex="0" data-meaning="{meaning}">{found[0]}</span>'
 
 

@@ -5,6 +5,7 @@ import re
 from trust_core.audit.options import OPTIONS
 from trust_core.data.uploads import UPLOADS
 from trust_core.errors import TrustError
+from trust_core.figures.words.markup import unbroken
 from trust_core.messages import Message, flag
 
 FIELDS = {
@@ -15,6 +16,7 @@ FIELDS = {
     if name and option.label
 }
 FLAG = re.compile(r"(?<![\w/.-])--([a-z-]+)")  # in what a worker said on its terminal, or long ago
+IMAGE = re.compile(r"(?<![\w/.-])(i)mage(s?)(?![\w/-]|\.\w)", re.IGNORECASE)  # in no path
 UPLOADED = re.compile(rf"\S*/{UPLOADS}/[0-9a-f]{{16}}/")  # means nothing to who dropped the file
 
 
@@ -29,7 +31,16 @@ def page_text(sentence: str | TrustError) -> str:
         text = text.render(field_words)
     else:
         text = FLAG.sub(lambda option: field_words(option[1].replace("-", "_")), text)
-    return UPLOADED.sub("", text)
+    return unbroken(photo_words(UPLOADED.sub("", text)))
+
+
+def photo_words(text: str) -> str:
+    """A text of the core, which speaks of images, with the word that pages have for them.
+
+    >>> photo_words("Images: 2 images of /data/images.")
+    'Photos: 2 photos of /data/images.'
+    """
+    return IMAGE.sub(lambda found: ("P" if found[1] == "I" else "p") + "hoto" + found[2], text)
 
 
 def field_words(name: str, value: str = "") -> str:

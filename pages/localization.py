@@ -89,7 +89,7 @@ def draw(audit: Audit) -> None:
     else:
         show_finding(
             "The data of this audit marks no defect, so there is nothing to compare with.",
-            "Audit a data set with a mask for each defective part: beside its image, in a folder "
+            "Audit a data set with a mask for each defective part: beside its photo, in a folder "
             "ground_truth, or named in a table.",
         )
 

@@ -1,4 +1,4 @@
-"""Run: audit your own model on your own images."""
+"""Run: audit your own model on your own photos."""
 
 import streamlit as st
 
@@ -36,7 +36,7 @@ def draw(_: Audit | None) -> None:
         return
 
     shell.show_finding(
-        "Audit your own model on your own images.",
+        "Audit your own model on your own photos.",
         "Which of the parts it calls good should be looked at again? Nothing leaves this machine.",
     )
     unfinished_runs()
@@ -62,7 +62,7 @@ def draw(_: Audit | None) -> None:
         if model and data and settings:
             checked = check(*model, data, settings)
         else:
-            st.caption("A few images go through the detector here, once model and data are chosen.")
+            st.caption("A few photos go through the detector here, once model and data are chosen.")
 
     files.all_arrived()
 

@@ -66,7 +66,7 @@ function relay(host, { shapes, annotations }) {
 function follow(host, index) {
   for (const place of document.querySelectorAll("[data-live]")) {
     const texts = host.live.numbers[place.dataset.live];
-    if (texts) place.textContent = texts[index];
+    if (texts) place.textContent = texts[index].replace(/(\d) %/, "$1\u00a0%");
   }
   cancelAnimationFrame(host.frame);
   host.frame = requestAnimationFrame(() => {

@@ -17,7 +17,7 @@ function show({ zoom, x, y }) {
   style.setProperty("--part-y", `${100 * view().y}%`);
   document.documentElement.classList.toggle("part-zoomed", view().zoom > 1);
   for (const label of document.querySelectorAll(".part-zoom output")) {
-    label.textContent = `${Math.round(100 * view().zoom)} %`;
+    label.textContent = `${Math.round(100 * view().zoom)}\u00a0%`;
   }
 }
 

@@ -27,7 +27,7 @@ def show_trial(audit: Audit, role: str) -> None:
         write_html(
             quiet(
                 "Every layer, map, mask, reading and strength of this audit, scored again from the "
-                "stored heatmaps: up to half a minute, once. The best is chosen on the images for "
+                "stored heatmaps: up to half a minute, once. The best is chosen on the photos for "
                 "choosing and held to photos that had no say."
             )
         )

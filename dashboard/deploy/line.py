@@ -76,7 +76,7 @@ def _draw(found: Drift) -> None:
         chart(
             drawing(evidence_chart(found.path, found.limit, found.called_at)),
             key="drift-evidence",
-            alt="Evidence that the line is no longer what was audited, over its images.",
+            alt="Evidence that the line is no longer what was audited, over its photos.",
         )
     with right:
         write_html(_table(found))

@@ -56,7 +56,7 @@ def _discarded() -> None:
             )
             if st.button("Bring it back", key=f"back-{folder}"):
                 _change(workspace.bring_back, folder)
-            if st.button("Delete for good", key=f"for-good-{folder}", type="tertiary"):
+            if st.button("Delete for good", key=f"for-good-{folder}"):
                 _change(workspace.delete, folder)
 
 

@@ -46,5 +46,5 @@ def _progress() -> None:
     elif not state.total:
         st.progress(0.0, "Preparing the demo …")
     else:
-        done = f"{count(state.done)} of {count(state.total)} images{time_left(state.seconds_left)}"
+        done = f"{count(state.done)} of {count(state.total)} photos{time_left(state.seconds_left)}"
         st.progress(state.done / state.total, f"Auditing the demo: {done}")

@@ -35,7 +35,7 @@ def open_demo() -> bool:
         show_steps()
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             link("Look around in five stops", HOME, query={TOUR: 1})
-            st.button("Put this away", type="tertiary", key="steps-put-away", on_click=_put_away)
+            st.button("Put this away", key="steps-put-away", on_click=_put_away)
     return True
 
 

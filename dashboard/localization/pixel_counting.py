@@ -48,7 +48,7 @@ def _show(audit: Audit, source: str) -> None:
     if state.phase != RUNNING or read_counts(audit, source) is not None:
         st.rerun()
     share = state.done / state.total if state.total else 0.0
-    told = f"{count(state.done)} of {counted(state.total, 'images')}" if state.total else "Starting"
+    told = f"{count(state.done)} of {counted(state.total, 'photos')}" if state.total else "Starting"
     st.progress(min(1.0, share), f"{told}{time_left(state.seconds_left)}")
 
 

@@ -44,7 +44,7 @@ EVERY = timedelta(seconds=1)
 PROGRAM = (sys.executable, "-m", "trust_core.audit.evidence_job")
 COMPUTING = "Computing which pixels speak for what …"
 LEARNING = "Once for this audit: learning what to expect in a window from its surroundings …"
-MEASURING = "Once for this audit: measuring how strong evidence gets on its images …"
+MEASURING = "Once for this audit: measuring how strong evidence gets on its photos …"
 
 
 @fragment

@@ -119,17 +119,18 @@ def _panels(
             shortcut="B",
             on_click=lambda: st.session_state.update({BARE: not st.session_state.get(BARE)}),
         )
-        st.html('<p class="parts-note">Heat</p>', width="content")
-        st.slider(
-            "Heatmap opacity",
-            0,
-            100,
-            key=OPACITY,
-            format="%d %%",
-            label_visibility="collapsed",
-            width=170,
-            disabled=st.session_state.get(BARE, False),
-        )
+        with st.container(horizontal=True, vertical_alignment="center", width="content"):
+            st.html('<p class="parts-note">Heat</p>', width="content")
+            st.slider(
+                "Heatmap opacity",
+                0,
+                100,
+                key=OPACITY,
+                format="%d\N{NO-BREAK SPACE}%%",
+                label_visibility="collapsed",
+                width=170,
+                disabled=st.session_state.get(BARE, False),
+            )
         scale, colours = _colours()
         reading = second_reading_toggle(audit)
     truth, told = true_defect(audit, row, photo)

@@ -6,7 +6,7 @@ BUTTONS = (
     '<div class="part-zoom" role="group" aria-label="Zoom of all pictures" '
     'title="Ctrl and the wheel, or a double click; drag to move">'
     '<button type="button" aria-label="Zoom out">−</button>'
-    '<button type="button" aria-label="The whole picture"><output>100 %</output></button>'
+    '<button type="button" aria-label="The whole picture"><output>100&nbsp;%</output></button>'
     '<button type="button" aria-label="Zoom in">+</button></div>'
 )
 

@@ -70,7 +70,7 @@ def architectures() -> tuple[str, ...]:
     return cast("tuple[str, ...]", SANDBOX.call(function, what="The list of architectures"))
 
 
-@st.cache_resource(max_entries=4, ttl=HOUR, show_spinner="Reading the images …", hash_funcs=KEYS)
+@st.cache_resource(max_entries=4, ttl=HOUR, show_spinner="Reading the photos …", hash_funcs=KEYS)
 def dataset(root: Path, reading: DataOptions, look: int = 0) -> Dataset:
     """The data set, listed and hashed; raises as `read_dataset`.
 

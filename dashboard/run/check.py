@@ -22,6 +22,7 @@ from trust_core.audit.subject import Look, Subject
 from trust_core.data.duplicates import NearDuplicates
 from trust_core.data.samples import Dataset
 from trust_core.errors import TrustError
+from trust_core.figures.words.markup import unbroken
 from trust_core.figures.words.numbers import count, counted, of, percent
 from trust_core.model.checks.findings import Expectation, MaskLook, Preflight, Preview
 from trust_core.model.facts import ModelFacts, ModelOptions
@@ -71,9 +72,11 @@ def check(path: Path, facts: ModelFacts, data: Dataset, settings: AuditSettings)
         choose_input(facts.preprocessing)
         choose_table(
             EXPECT,
-            "What did your own program say of these images? A wrong crop or normalisation audits "
-            "another detector without anyone noticing; a few known answers show it.",
+            "Which defect probability did your own program give these photos? A wrong crop or "
+            "normalisation audits another detector without anyone noticing; a few known answers "
+            "show it.",
             "Drop a CSV with the columns path and p, the defect probability",
+            "probability",
         )
     with seen:
         try:
@@ -96,7 +99,7 @@ def show_findings(checked: Check, data: Dataset, settings: AuditSettings) -> Non
     """Say what more images have shown. Drawn last, because it takes longest."""
     subject = checked.subject
     with checked.place:
-        fill = placeholder("findings", subject_key(subject), "Running some images …")
+        fill = placeholder("findings", subject_key(subject), "Running some photos …")
     with fill(), shell.errors_shown():
         found = _preflight(subject)
         bullets(found.warnings, "warnings")
@@ -116,12 +119,12 @@ def _other_way_round(convention: Convention, counts: Mapping[str, int]) -> str:
     """What each reading of the outputs makes of the images that were run."""
     right, wrong = counts["tp"] + counts["tn"], counts["fn"] + counts["fp"]
     return (
-        f"{meaning(convention.inverted())}: {of(wrong, right + wrong, 'images')} right. "
+        f"{meaning(convention.inverted())}: {of(wrong, right + wrong, 'photos')} right. "
         f"{meaning(convention)}, as it is now: {count(right)}. Step 1 has the switch."
     )
 
 
-@remembered(16, "Opening the model and a few images …")
+@remembered(16, "Opening the model and a few photos …")
 def _look(subject: Subject) -> Look:
     return cast(Look, _ask("look", LOOKED_AT, subject))
 
@@ -176,7 +179,7 @@ def _masks(data: Dataset) -> None:
     if not (data.samples["mask_path"] != "").any():
         return
     found = _mask_look(data)
-    st.caption(mask_sentence(found))
+    st.caption(unbroken(mask_sentence(found)))
     for picture, column in zip(found.previews, _thumbnails("masks"), strict=False):
         column.image(picture.picture, width=THUMBNAIL)
         with column:
@@ -185,10 +188,10 @@ def _masks(data: Dataset) -> None:
 
 def mask_sentence(found: MaskLook) -> str:
     """How many images have a mask, and how much of the picture the masks mark."""
-    words = f"{of(found.masked, found.defective, 'defective images')} "
+    words = f"{of(found.masked, found.defective, 'defective photos')} "
     words += "has a mask" if found.masked == 1 else "have a mask"
     if found.good_masked:
-        words += f", and {counted(found.good_masked, 'good images')}"
+        words += f", and {counted(found.good_masked, 'good photos')}"
     if not found.shares:
         return f"{words}; none of those that may be looked at can be read."
     mean = sum(found.shares) / len(found.shares)
@@ -212,8 +215,8 @@ def _thumbnails(name: str) -> Sequence[DeltaGenerator]:
 
 def _row(label: int, pictures: list[Preview]) -> None:
     st.caption(
-        f"{LABELS[label].capitalize()} parts as the network sees them; below, what it calls them, "
-        "and p, the probability of a defect"
+        f"Photos of {LABELS[label]} parts as the network sees them; below, what it calls them, and "
+        "p, the probability of a defect"
     )
     for picture, column in zip(pictures, _thumbnails(LABELS[label]), strict=False):
         called = int(picture.probability >= 0.5)

@@ -20,6 +20,7 @@ from dashboard.run.files import (
     upload_once,
 )
 from dashboard.run.model import bullets, tiles
+from dashboard.terms import explain
 from trust_core.audit.options import find, plain_choices
 from trust_core.data import uploads
 from trust_core.data.roles import ROLES
@@ -39,7 +40,7 @@ def choose_data() -> Dataset | None:
     """Draw the step; the data set, or None while something is missing."""
     path = choose_file(
         form.DATA,
-        upload="Drop a zip of images",
+        upload="Drop a zip of photos",
         endings=("zip",),
         hint="One folder for each class, or a table (CSV) of paths and labels. "
         "Much data is better named at the start of the server: python -m dashboard FOLDER.",
@@ -106,6 +107,7 @@ def _choose_labels(root: Path) -> None:
             "Drop a CSV with the columns path and label; also mask, group, split, kind",
             uploads.store,
             ["csv"],
+            explain("group"),
         )
         show_problem(samples.key)
     with st.popover(column.label):
@@ -124,10 +126,11 @@ def _choose_labels(root: Path) -> None:
         )
     choose_table(
         find("roles"),
-        "Images that the model was trained on prove nothing. A column `split` of the table says so "
+        "Photos that the model was trained on prove nothing. A column `split` of the table says so "
         "by itself; otherwise name them here: `train`, `tune`, `certify` or `test` for each path. "
         "What is not named is divided by rule.",
         "Drop a CSV with the columns path and role",
+        "roles",
     )
     form.field(find("certify"), "auto")
 
@@ -137,7 +140,7 @@ def _show(data: Dataset) -> None:
     defective = int(samples["label"].sum())
     tiles(
         {
-            "Images": count(len(samples)),
+            "Photos": count(len(samples)),
             "Good": count(len(samples) - defective),
             "Defective": count(defective),
             "Parts or lots": count(samples["group"].nunique()),
@@ -160,13 +163,13 @@ def _show(data: Dataset) -> None:
         kinds.table(
             {
                 "Kind of defect": [escape_markdown(name) for name in by_kind.index[:8]],
-                "Images": [count(n) for n in by_kind.iloc[:8]],
+                "Photos": [count(n) for n in by_kind.iloc[:8]],
             },
             border="horizontal",
         )
     if form.texts(good := form.key("good")):
         change = "Change which folders are good"
-        st.button(change, on_click=form.forget, args=(good,), type="tertiary")
+        st.button(change, on_click=form.forget, args=(good,))
     bullets(data.notes)
 
 
@@ -179,7 +182,7 @@ def _ask_labels(root: Path, samples: Path | None, question: LabelsNeeded) -> Non
     for start in range(0, len(names), ACROSS):
         for name, column in zip(names[start : start + ACROSS], st.columns(ACROSS), strict=False):
             with column.container(border=True):
-                number = counted(question.folders[name], "images")
+                number = counted(question.folders[name], "photos")
                 st.html(f'<p class="folder">{escape(name)} <small>{number}</small></p>')
                 pictures = shown.get(name, [])
                 with st.container(horizontal=True, gap="small", height=96, border=False):

@@ -17,6 +17,7 @@ import streamlit as st
 
 from dashboard import shell
 from dashboard.run import form
+from dashboard.terms import explain
 from trust_core.audit.options import Option
 from trust_core.data import uploads
 from trust_core.errors import TrustError
@@ -105,20 +106,21 @@ def choose_file(
         return None
 
 
-def choose_table(option: Option, text: str, upload: str) -> None:
+def choose_table(option: Option, text: str, upload: str, *terms: str) -> None:
     """Draw a popover that takes one table (CSV) beside model and data; its path lives in the URL.
 
     Args:
         option: what it is for; its label is what the popover says.
         text: the same in a sentence.
         upload: what the uploader says: the columns.
+        terms: of the glossary that the text mentions.
     """
     key, title = option.key, option.label
     if (arrived := arrival(key)) and arrived.path:
         st.query_params[key] = arrived.path
     chosen = form.text(key)
     with st.popover(f"{title}: {chosen.rpartition('/')[2]}" if chosen else title):
-        st.markdown(text)
+        st.markdown(text, help=explain(*terms))
         upload_once(key, upload, uploads.store, ["csv"])
         show_problem(key)
         if chosen:
@@ -180,7 +182,7 @@ def show_problem(key: str) -> None:
     if refused := st.session_state.get(_problem(key)):
         shell.show_error(refused)
         forget = partial(st.session_state.pop, _problem(key), None)
-        st.button("Leave that file out", key=f"{key}-read", type="tertiary", on_click=forget)
+        st.button("Leave that file out", key=f"{key}-read", on_click=forget)
 
 
 def _remove_button(key: str, changed: Callable[[], None] = lambda: None) -> None:

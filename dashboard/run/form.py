@@ -10,6 +10,7 @@ from typing import Any
 
 import streamlit as st
 
+from dashboard.wording import photo_words
 from trust_core.audit import options
 from trust_core.audit.options import OPTIONS, DataOptions, Option, find
 from trust_core.audit.settings import AuditSettings
@@ -81,7 +82,7 @@ def field(
     shared: dict[str, Any] = {
         "key": option.key,
         "bind": "query-params",
-        "help": option.help or None,
+        "help": photo_words(option.help) or None,
     }
     words = choices if choices is not None else option.choices or None
     if option.parse is bool:

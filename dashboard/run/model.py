@@ -108,7 +108,7 @@ def _choose_meaning(facts: ModelFacts) -> bool:
         "Read the outputs the other way round",
         key=form.SWAPPED,
         bind="query-params",
-        help="Step 3 shows on real images whether the outputs are read the right way round.",
+        help="Step 3 shows on real photos whether the outputs are read the right way round.",
     )
     return True
 

@@ -47,7 +47,7 @@ def show_run(name: str) -> None:
         if again and again.arguments[:1] == ("audit",) and phase != RUNNING:
             change = "Run it again with other settings"
             st.button(change, key="again", on_click=_set_up, args=(again.arguments,))
-    st.button("Set up another audit", type="tertiary", on_click=_leave)
+    shell.view_link("Set up another audit", "another-audit", _leave)
 
 
 def unfinished_runs() -> None:
@@ -86,8 +86,8 @@ def _view(folder: Path, phase: str) -> None:
         show_running(
             folder,
             state,
-            f"{_images(state)}." if state.total else "The model and the images are being read.",
-            f"{name}: {state.rate:.1f} images a second, {so_far(state)}, {duration(left)} left."
+            f"{_images(state)}." if state.total else "The model and the photos are being read.",
+            f"{name}: {state.rate:.1f} photos a second, {so_far(state)}, {duration(left)} left."
             if left
             else f"{name}: it goes on when this page is closed.",
         )
@@ -106,7 +106,7 @@ def _finished(folder: Path) -> None:
         f"Finished: {counted(counts.fn, 'missed photos')} among "
         f"{counted(passed, 'photos')} called good.",
         f"{display_name(folder)}: {counted(counts.tp, 'defects')} caught, "
-        f"{counted(counts.fp, 'false alarms')}. {counted(manifest.timings.images, 'images')} in "
+        f"{counted(counts.fp, 'false alarms')}. {counted(manifest.timings.images, 'photos')} in "
         f"{duration(manifest.timings.seconds)}.",
     )
     st.progress(1.0)
@@ -136,8 +136,8 @@ def so_far(state: JobState) -> str:
 
 def _images(state: JobState) -> str:
     if not state.total:
-        return "no image done yet"
-    return f"{count(state.done)} of {counted(state.total, 'images')} done"
+        return "no photo done yet"
+    return f"{count(state.done)} of {counted(state.total, 'photos')} done"
 
 
 @shell.callback
@@ -153,10 +153,10 @@ def _leave() -> None:
 
 
 def show_job(key: str, text: str, show: Callable[[str], None], name: str) -> None:
-    """A job in one line, with a button that shows it."""
+    """A job in one line, with a link that shows it."""
     with st.container(horizontal=True, vertical_alignment="center", key=key):
         st.markdown(text, width="content")
-        st.button("Show it", key=f"show-{key}", on_click=show, args=(name,))
+        shell.view_link("Show it", f"show-{key}", show, name)
 
 
 def show_command(folder: Path) -> None:

@@ -20,7 +20,7 @@ FORMS = {
 
 def choose_input(rule: Preprocessing) -> None:
     """Draw the fields of the network's input; what is left open is by rule."""
-    st.markdown("**How were images prepared when the network was trained?**")
+    st.markdown("**How were photos prepared when the network was trained?**")
     options = OPTIONS["input"]
     for start in range(0, len(options), 2):
         for option, column in zip(options[start : start + 2], st.columns(2), strict=False):

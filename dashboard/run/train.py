@@ -36,12 +36,8 @@ LITE, USUAL_SIDE, USUAL_EPOCHS = next(iter(ENCODERS)), 192, 20
 
 def invite() -> None:
     """The way from the Run page to here."""
-    st.button(
-        "No network yet? Train one on your own images",
-        type="tertiary",
-        on_click=open_training,
-        args=(NEW,),
-    )
+    told = "No network yet? Train one on your own photos"
+    shell.view_link(told, "train-one", open_training, NEW)
 
 
 def train_page(name: str) -> None:
@@ -51,7 +47,7 @@ def train_page(name: str) -> None:
         return
     shell.show_finding(
         "Train a network that decides, and shows where.",
-        "On your own images; masks tell it where the defects are. Nothing leaves this machine.",
+        "On your own photos; masks tell it where the defects are. Nothing leaves this machine.",
     )
     trainings()
     with st.container(border=True, key="step-data"):
@@ -68,7 +64,7 @@ def train_page(name: str) -> None:
             st.caption("The steps above have to be complete first.")
         else:
             _start(request)
-    st.button("Audit a network that is there already", type="tertiary", on_click=_leave)
+    shell.view_link("Audit a network that is there already", "audit-one", _leave)
 
 
 def _choose(data: Dataset) -> TrainingRequest | None:
@@ -99,7 +95,7 @@ def _choose(data: Dataset) -> TrainingRequest | None:
             bind="query-params",
         )
         side = st.selectbox(
-            "Images are scaled to",
+            "Photos are scaled to",
             SIDES,
             index=SIDES.index(USUAL_SIDE),
             format_func=lambda n: f"{n} × {n}",
@@ -143,8 +139,8 @@ def _learns(samples: pd.DataFrame) -> str:
     learns, stops = (counts.get(role, (0, 0)) for role in ("train", "tune"))
     closed = sum(counts.get(role, (0, 0))[0] for role in ("certify", "test"))
     return (
-        f"It learns from {learns[0]:,} images of {learns[1]:,} parts and keeps the epoch that is "
-        f"best on {stops[0]:,} others of {stops[1]:,} parts. {closed:,} images stay unseen, for "
+        f"It learns from {learns[0]:,} photos of {learns[1]:,} parts and keeps the epoch that is "
+        f"best on {stops[0]:,} others of {stops[1]:,} parts. {closed:,} photos stay unseen, for "
         "the audit."
     )
 
@@ -153,7 +149,7 @@ def _of_masks(defective: int, objective: str, masks: int) -> list[str]:
     if objective == "label" or masks == defective:
         return []
     return [
-        f"{masks:,} of {defective:,} defective images come with a mask; the others teach "
+        f"{masks:,} of {defective:,} defective photos come with a mask; the others teach "
         + ("the label only." if objective == "joint" else "nothing here.")
     ]
 

@@ -63,7 +63,7 @@ def show_training(name: str) -> None:
     with st.container(key="training-view"):
         shell.fragment(_view, run_every=EVERY if phase == RUNNING else None)(folder, phase)
     show_command(folder)
-    st.button("Train another", type="tertiary", on_click=open_training, args=(NEW,))
+    shell.view_link("Train another", "train-another", open_training, NEW)
 
 
 def _view(folder: Path, phase: str) -> None:
@@ -81,7 +81,7 @@ def _view(folder: Path, phase: str) -> None:
         show_running(
             folder,
             state,
-            _last(history) or "The images are being read, and the first epoch begins.",
+            _last(history) or "The photos are being read, and the first epoch begins.",
             f"{folder.stem}: it goes on when this page is closed{left}.",
         )
     else:

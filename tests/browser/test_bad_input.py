@@ -155,7 +155,7 @@ def test_every_bad_data_set_gives_its_sentence(tab: Page, wares: Path) -> None:
         ("empty.zip", "empty.zip holds no files"),
         ("one-class.zip", "an audit needs good and defective"),
         ("climbs.zip", "climbs.zip"),
-        ("columns.zip", "no image"),
+        ("columns.zip", "no photo"),
         ("files.zip", "nowhere.png"),
     ):
         drop(tab, "data", wares / file)
@@ -241,8 +241,8 @@ def test_an_empty_folder_of_the_server(tab: Page) -> None:
     box = tab.get_by_role("combobox", name="or choose a folder on the server")
     box.fill("nothing")
     box.press("Enter")
-    refused(tab, "no image")
-    expect(problem(tab)).to_contain_text("nothing holds no images")
+    refused(tab, "no photo")
+    expect(problem(tab)).to_contain_text("nothing holds no photos")
     expect(tab.get_by_role("button", name="Read the folder again")).to_be_visible()
 
 

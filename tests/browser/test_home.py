@@ -16,6 +16,13 @@ from trust_core.storage.workspace import delete, display_name
 
 Visit = Callable[..., Page]
 BAR = ".st-key-topbar"
+BUBBLE = """() => {  // of a term within a line: from where its help and the word itself begin
+    const inside = ({ offsetLeft, offsetParent }) =>
+        offsetLeft > 40 && offsetLeft < offsetParent.offsetWidth - 416;
+    const term = [...document.querySelectorAll(".stHtml p .term")].find(inside);
+    term.focus();
+    return [parseFloat(getComputedStyle(term, "::before").left), term.offsetLeft];
+}"""
 VERDICT = re.compile("econd look .*(is worth it|is not worth it|cannot be told yet)")
 
 
@@ -33,6 +40,8 @@ def test_home_tells_the_verdict_and_everything_fits(visit: Visit):
         box = way.bounding_box()
         assert box is not None
         assert box["y"] + box["height"] <= 720, "the ways on have to be seen without scrolling"
+    opens, stands = page.evaluate(BUBBLE)
+    assert abs(opens - stands) <= 2, "help opens below the word that it is of"
 
 
 def test_nothing_is_fetched_from_elsewhere(page: Page, visit: Visit, server: Server):

@@ -92,7 +92,7 @@ def test_the_server_answers_while_hostile_files_are_opened(
             f"{own.server.url}/run?model={network}&data={uploads / 'data'}"
             "&size=224&resize=crop:256&interpolation=bilinear"
         )
-        expect(page.get_by_text("Good parts as the network sees them")).to_be_visible(
+        expect(page.get_by_text("Photos of good parts as the network sees them")).to_be_visible(
             timeout=LOADING_MILLISECONDS
         )
         settled(page, LOADING_MILLISECONDS)

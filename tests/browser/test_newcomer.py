@@ -163,7 +163,7 @@ def opened(page: Page, images: pd.DataFrame) -> pd.Series:
     facts = page.locator(".part-facts").inner_text()
     assert row["path"] in facts
     assert row["sha256"] in facts
-    assert f"{100 * row['p_defect']:.1f} %" in facts
+    assert f"{100 * row['p_defect']:.1f}\xa0%" in facts
     told = page.locator(".part-difference").inner_text().replace("−", "-")
     assert f"{row['iou_difference']:+.2f}" in told
     assert f"{row['iou_defect']:.2f} - {row['iou_good']:.2f}" in told

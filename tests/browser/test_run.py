@@ -99,7 +99,7 @@ def test_her_model_and_her_images_to_the_end(tab, own, place, wares):
     name = name_in(tab)
     folder = place / "workspace" / name
     finding = tab.locator(".finding h1")
-    expect(finding).to_contain_text(re.compile("of 260 images done|being read"), timeout=60_000)
+    expect(finding).to_contain_text(re.compile("of 260 photos done|being read"), timeout=60_000)
     tab.evaluate(WATCH)
 
     tab.get_by_role("button", name="Stop").click()
@@ -116,7 +116,7 @@ def test_her_model_and_her_images_to_the_end(tab, own, place, wares):
     expect(finding).to_be_visible()
     tab.evaluate(WATCH)
     expect(finding).to_contain_text("Finished", timeout=MINUTES)
-    expect(tab.locator(".finding p")).to_contain_text("260 images in")
+    expect(tab.locator(".finding p")).to_contain_text("260 photos in")
     bars += tab.evaluate("window.bars")
     assert bars == sorted(bars)  # neither stop, nor resume, nor the last stage sets it back
 

@@ -238,7 +238,7 @@ def test_a_server_restart_in_mid_run_cancel_and_resume(
     page.get_by_role("button", name="Start the audit").click()
     folder = place / "workspace" / name_in(page)
     heading = page.locator(".finding h1")
-    expect(heading).to_contain_text("of 500 images done", timeout=60_000)
+    expect(heading).to_contain_text("of 500 photos done", timeout=60_000)
     own.__exit__()
     assert jobs.state(folder).phase == jobs.RUNNING
     own.__enter__()

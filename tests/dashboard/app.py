@@ -73,14 +73,14 @@ def unmarked(body: str) -> str:
 
 
 def html(app: AppTest) -> str:
-    """The HTML it wrote, tags and all."""
-    return "\n".join(element.proto.body for element in app.get("html"))
+    """The HTML it wrote, tags and all, with plain spaces."""
+    return "\n".join(element.proto.body for element in app.get("html")).replace("\xa0", " ")
 
 
 def texts(app: AppTest) -> str:
     """What it says, tags left out: HTML and captions."""
-    pages = [element.proto.body for element in app.get("html")]
-    return re.sub(r"<[^>]+>", "", " ".join([*pages, *(c.value for c in app.caption)]))
+    said = " ".join([*(h.proto.body for h in app.get("html")), *(c.value for c in app.caption)])
+    return re.sub(r"<[^>]+>", "", said).replace("\xa0", " ")
 
 
 def links(app: AppTest) -> list[str]:

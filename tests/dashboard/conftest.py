@@ -4,8 +4,15 @@ from pathlib import Path
 
 import pytest
 
+from dashboard import cache
 from tests.fakes import Part, passed_parts, write_fake_audit
 from trust_core.storage.audit_files import Audit
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cold() -> None:
+    """No page of a test has PyTorch loaded for parts that the test never opens."""
+    cache.WARM_AFTER = 3600.0
 
 
 @pytest.fixture

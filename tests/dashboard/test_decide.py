@@ -289,7 +289,7 @@ def test_few_indicators_are_shown_until_all_are_wanted(audit: Audit) -> None:
 def test_no_reason_names_an_option_of_the_command_line(audit: Audit, tmp_path: Path) -> None:
     (audit.folder / "indicators.parquet").unlink()
     told = " ".join(absent_sentences(audit, page_text))
-    assert "it needs an audit that asks about flipped images too" in told
+    assert "it needs an audit that asks about flipped photos too" in told
     assert "“Try every choice” on Decide adds it" in told
     assert "--" not in told
     assert "python" not in told

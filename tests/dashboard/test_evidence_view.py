@@ -13,6 +13,7 @@ from dashboard.parts import evidence
 from dashboard.parts.evidence import windows_for
 from tests.dashboard.app import again, query
 from tests.dashboard.test_parts import opened, texts
+from tests.dashboard.test_terms import unexplained
 from tests.dashboard.ware import write_audit
 from tests.fakes import Part, copy_audit, passed_parts
 from trust_core.audit import evidence_job
@@ -60,6 +61,7 @@ def pictures(app: AppTest) -> int:
 def test_a_part_shows_its_evidence_with_scale_sum_and_check(audit: Audit, row: pd.Series):
     app = looked(row)
     assert pictures(app) == 2
+    assert unexplained(app) == {}
     said = texts(app)
     assert "speaks for good" in said
     assert "speaks for defective" in said

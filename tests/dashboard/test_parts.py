@@ -39,11 +39,12 @@ def opened(**query: str) -> AppTest:
 
 
 def texts(app: AppTest) -> str:
-    return unmarked(" ".join(block.body for block in app.get("html")))
+    return unmarked(" ".join(block.body for block in app.get("html"))).replace("\xa0", " ")
 
 
 def captions(app: AppTest) -> list[str]:
-    return [block.body for block in app.get("html") if 'class="tile-words"' in block.body]
+    bodies = (block.body.replace("\xa0", " ") for block in app.get("html"))
+    return [body for body in bodies if 'class="tile-words"' in body]
 
 
 def rows(audit: Audit, **filters: str) -> pd.DataFrame:

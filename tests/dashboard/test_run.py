@@ -1,6 +1,7 @@
 """The Run page, without a browser: questions, bad input, and the command it would start."""
 
 import pickle
+import re
 import shlex
 import shutil
 import zipfile
@@ -16,6 +17,7 @@ from dashboard.run import cache as run_cache
 from dashboard.run import form
 from dashboard.run import progress as run_progress
 from dashboard.run.files import ARRIVED, Arrival
+from tests.dashboard.test_terms import unexplained
 from tests.dashboard.ware import ARCHITECTURE, SIDE, write_network, write_twin, write_zip
 from trust_core.audit import jobs
 from trust_core.audit.identity import identify
@@ -90,7 +92,7 @@ def test_the_empty_page_invites(page):
     assert "Audit your own model" in text(page)
     assert len(page.file_uploader) == 2
     assert [button.label for button in page.button] == [
-        "No network yet? Train one on your own images"
+        "No network yet? Train one on your own photos"
     ]
 
 
@@ -101,6 +103,9 @@ def test_model_and_data_are_recognised_and_the_command_says_them(page, wares):
     drop(page, 1, wares / "parts.zip")
     found = text(page)
     assert "crack" in found or "crack" in str(page.table)
+    assert unexplained(page) == {}
+    shown = [element.body for element in page.get("html") if "{" not in element.body]
+    assert not re.findall(r"[^<>]*\bimages?\b[^<>]*", " ".join(shown), re.IGNORECASE)
     page.text_input(key="size").set_value(str(SIDE)).run()
     page.text_input(key="strengths").set_value("0, 1").run()
     words = command(page)
@@ -250,7 +255,7 @@ def test_folders_that_say_nothing_are_asked_for(page, wares):
     drop(page, 1, wares / "unknown.zip")
     found = text(page)
     assert "Which folders hold good parts?" in found
-    assert "8 images" in found
+    assert "8 photos" in found
     use = next(button for button in page.button if button.label == "Use these labels")
     assert use.disabled
     for name, answer in (("alpha", "good"), ("beta", "defective"), ("gamma", "good")):

@@ -24,18 +24,18 @@ EPOCH = Epoch(
 def test_both_readings_are_said_with_what_each_gets_right():
     counts = {"tp": 3, "tn": 4, "fn": 12, "fp": 13}
     assert _other_way_round(Convention(1, (), (), 1), counts) == (
-        "A positive output means good: 25 of 32 images right. "
+        "A positive output means good: 25 of 32 photos right. "
         "A positive output means defective, as it is now: 7. Step 1 has the switch."
     )
 
 
 def test_masks_are_counted_and_their_size_is_told():
     assert mask_sentence(MaskLook((), (0.02, 0.04, 0.3), 38, 40, 2)) == (
-        "38 of 40 defective images have a mask, and 2 good images; what is marked, here in red, is "
+        "38 of 40 defective photos have a mask, and 2 good photos; what is marked, here in red, is "
         "12 % of the picture on average, from 2 % to 30 % (3 masks looked at)."
     )
     assert mask_sentence(MaskLook((), (), 1, 3, 0)) == (
-        "1 of 3 defective images has a mask; none of those that may be looked at can be read."
+        "1 of 3 defective photos has a mask; none of those that may be looked at can be read."
     )
 
 

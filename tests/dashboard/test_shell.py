@@ -1,6 +1,7 @@
 """The frame: which audit is open, and what happens when none can be."""
 
 import re
+import threading
 import tomllib
 from pathlib import Path
 
@@ -8,8 +9,8 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from dashboard import shell
-from tests.dashboard.app import SECONDS, again, change_manifest, html
+from dashboard import cache, shell
+from tests.dashboard.app import SECONDS, again, change_manifest, html, open_page
 from tests.fakes import passed_parts, write_fake_audit
 from trust_core.errors import StoreError
 from trust_core.figures.tradeoff import ACCENT
@@ -141,7 +142,7 @@ def test_a_running_audit_tells_how_far_it_is_and_a_stopped_one_that_it_can_go_on
     (folder / "progress.json").write_text('{"done": 1204, "total": 2400}')
     with writer_lock(folder / LOCK, ""):
         running = run(audit="mine")
-    assert "mine is still running: 1,204 of 2,400 images are done." in html(running)
+    assert "mine is still running: 1,204 of 2,400 photos are done." in html(running)
     assert "link: See how it stands" in [text.value for text in running.text]
     assert "was stopped before it finished" in html(run(audit="mine"))
 
@@ -257,3 +258,20 @@ def test_the_dashboard_stays_on_this_machine_and_has_a_theme_of_its_own():
 
 def test_the_accent_of_the_frame_is_that_of_the_figures():
     assert f"--ours: {ACCENT};" in (shell.STATIC / "frame.css").read_text()
+
+
+def test_the_worker_is_warmed_once_and_only_where_an_audit_is_open(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = threading.Event()
+    monkeypatch.setattr(cache, "WARM_AFTER", 0.0)
+    monkeypatch.setattr(cache.WORKER, "start", started.set)
+    cache.warm_worker.clear()
+    open_page()
+    assert not started.wait(0.1)
+    audit(workspace, "demo")
+    open_page()
+    assert started.wait(10)
+    started.clear()
+    open_page("tradeoff")
+    assert not started.wait(0.1)

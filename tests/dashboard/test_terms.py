@@ -134,5 +134,6 @@ def test_a_term_is_marked_once_and_never_inside_of_a_path_or_a_tag() -> None:
     assert TERMS["p_defect"].meaning in said
     assert terms.explain("tau", "nothing") == TERMS["tau"].meaning
     assert "class" not in terms.mark("the flagging threshold τ")
+    assert terms.mark("<b>5 %</b> of 20 % , 7% %") == "<b>5\xa0%</b> of 20\xa0% , 7% %"
     terms.begin_page()
     assert MARKED.findall(terms.mark("τ")) == ["τ"]

@@ -81,8 +81,8 @@ def test_says_what_it_learns_from_and_starts_the_command_it_shows(place, started
     data = write_parts(place / "parts")
     app = page(data=str(data))
     assert not app.exception
-    assert "It learns from 18 images of 18 parts" in words(app)
-    assert "6 others of 6 parts. 12 images stay unseen" in words(app)
+    assert "It learns from 18 photos of 18 parts" in words(app)
+    assert "6 others of 6 parts. 12 photos stay unseen" in words(app)
     shown = command(app)
     assert shown[:3] == ["train", str(data), "--objective=joint"]
     assert f"--samples={data / 'samples.csv'}" in shown
@@ -119,7 +119,7 @@ def test_without_masks_label_is_chosen_and_the_others_refused(place):
     assert "--objective=label" in command(app)
     app.radio[0].set_value("joint")
     app.run()
-    assert "None of the 12 defective images to learn from has a mask" in words(app)
+    assert "None of the 12 defective photos to learn from has a mask" in words(app)
     assert not [b for b in app.button if b.label == "Start training"]
 
 

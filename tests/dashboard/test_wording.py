@@ -120,8 +120,9 @@ def test_options_become_the_fields_of_the_page(said: str, shown: str):
             "No space left; choose another folder (--out).",
             "No space left; choose another folder (“Name”).",
         ),
-        ("/data/my--size/a.png is no image.", "/data/my--size/a.png is no image."),
+        ("/data/my--size/a.png is no image.", "/data/my--size/a.png is no photo."),
         ("--unknown stays.", "--unknown stays."),
+        ("Images: 2 images of /data/images.", "Photos: 2 photos of /data/images."),
     ],
 )
 def test_what_a_worker_said_on_its_terminal_is_worded_too(said: str, shown: str):

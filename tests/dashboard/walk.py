@@ -80,7 +80,7 @@ def main(audit: str, guard: str, model: str, data: str) -> str:
     parts(audit)
     deploy(audit, Path(guard), next(Path(data).rglob("*.png")))
     app = open_page("run", model=model, data=data, size="64")
-    assert "Good parts as the network sees them" in texts(app), texts(app)
+    assert "Photos of good parts as the network sees them" in texts(app), texts(app)
     return " ".join(name for name in HEAVY if name in sys.modules)
 
 

@@ -7,6 +7,7 @@ it once.
 """
 
 from collections.abc import Hashable
+from dataclasses import replace
 from pathlib import Path
 
 from trust_core.audit.identity import identify
@@ -16,8 +17,10 @@ from trust_core.audit.subject import Look, Subject
 from trust_core.data.duplicates import NearDuplicates, near_duplicates
 from trust_core.data.layouts import read_dataset
 from trust_core.data.samples import Dataset
+from trust_core.model.checks.alternatives import CLEARLY_BETTER
 from trust_core.model.checks.findings import Expectation, Preflight
-from trust_core.model.checks.fit import fit_warnings
+from trust_core.model.checks.fit import norm_warnings
+from trust_core.model.checks.input_size import better_size
 from trust_core.model.checks.predictions import read_expected, try_expected
 from trust_core.model.checks.preflight import preflight
 from trust_core.model.checks.sample_images import previews, small_pictures
@@ -27,6 +30,7 @@ from trust_core.model.open import Opener, open_for_audit
 KEPT = 2  # detectors, and networks that were traced
 _detectors: dict[Hashable, Detector] = {}
 _open = Opener(KEPT)
+_no_better_size: dict[Hashable, float] = {}  # the mismatch of the BatchNorm layers then
 
 
 def read_data(root: Path, reading: DataOptions) -> Dataset:
@@ -60,8 +64,21 @@ def trial(subject: Subject) -> Preflight:
 
 
 def fits(subject: Subject, found: Preflight) -> list[str]:
-    """Whether model and images fit, as `fit_warnings`; raises as `look`."""
-    return fit_warnings(_detector(subject), subject.data, found)
+    """Whether model and images fit, as `fit_warnings`; raises as `look`.
+
+    Other sizes take longest. Where none was better they are not tried anew because of another
+    normalisation, unless the images fit the network clearly better with that.
+    """
+    options = replace(subject.options, mean=None, std=None)
+    same = str(subject.model), options, subject.state
+    fit, before = found.mismatch, _no_better_size.get(same)
+    needed = fit is None or before is None or fit < CLEARLY_BETTER * before
+    detector = _detector(subject)
+    said = norm_warnings(detector, subject.data, found)
+    size = better_size(detector, subject.data) if needed else None
+    if needed and size is None and fit is not None:
+        _no_better_size[same] = fit
+    return [*said, size] if size else said
 
 
 def expectation(subject: Subject, expect: Path) -> Expectation:

@@ -446,7 +446,7 @@ OPTIONS = {  # by group: the audit's, then what training has besides
         *PIXELS,
     ),
     "training": (
-        Option("epochs", whole, "20", label="Passes over the images, at most"),
+        Option("epochs", whole, "20", label="Passes over the photos, at most"),
         Option("close_up_epochs", whole, "5", help="before them, on windows around defects"),
         Option("batch", whole, "16"),
         Option("lr", number, "0.001", label="Learning rate"),

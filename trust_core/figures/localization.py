@@ -30,6 +30,7 @@ LINES = {  # metric: name, colour, dash
     "pooled_miou": ("agreement, pooled", GREY, SHIFT_LINE["dash"]),
     "seg_miou": ("agreement by photo", ACCENT, "solid"),
 }
+BESIDE, LETTER = 14, 8  # pixels from the last mark to its counts, and of a letter of these
 APART = 0.075  # of the height: names closer than that are moved apart
 
 
@@ -62,12 +63,18 @@ def recall_by_size(rows: Sequence[SizeClass], *, strict: bool) -> go.Figure:
             "<br>mean IoU %{customdata[2]:.2f}<extra></extra>"
         ),
     )
-    layout = frame(56 + 46 * len(rows)) | {
+    counts = [_counts(recall) for recall in recalls]
+    layout = frame(56 + 46 * len(rows))
+    layout["margin"] = layout["margin"] | {"r": BESIDE + LETTER * max(map(len, counts), default=0)}
+    layout |= {
         "hovermode": "closest",
-        "xaxis": share_axis("Share of these defects") | {"domain": [0, 0.77], "fixedrange": True},
+        "xaxis": share_axis("Share of these defects") | {"nticks": 3, "fixedrange": True},
         "yaxis": bare_axis([_two_lines(row.name) for row in rows])
         | {"range": [len(rows) - 0.5, -0.5]},
-        "annotations": [row_note(place, _counts(recall)) for place, recall in enumerate(recalls)],
+        "annotations": [
+            row_note(place, text, xanchor="left", xshift=BESIDE)
+            for place, text in enumerate(counts)
+        ],
     }
     return go.Figure([*ranges, marks], layout)
 

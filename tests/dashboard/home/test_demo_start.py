@@ -27,7 +27,7 @@ def test_the_demo_is_started_as_a_worker_and_watched(
     app.button(key="demo").click()
     again(app)
     assert started == [(["demo", "--json"], workspace / "demo")]
-    assert app.get("progress")[0].proto.text == "Auditing the demo: 300 of 1,200 images, 2 min left"
+    assert app.get("progress")[0].proto.text == "Auditing the demo: 300 of 1,200 photos, 2 min left"
     state = jobs.JobState(phase=jobs.RUNNING)
     assert again(app).get("progress")[0].proto.text == "Preparing the demo …"
     state = jobs.JobState(phase=jobs.FAILED, sentence="the <disk> is full")

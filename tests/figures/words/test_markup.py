@@ -10,7 +10,7 @@ def test_a_name_in_a_label_is_no_markdown():
 
 def test_numbers_are_marked_and_the_rest_is_escaped():
     marked = bold_numbers("1,204 parts of <b> at 3.5 %. It's 7.")
-    assert marked == ("<b>1,204</b> parts of &lt;b&gt; at <b>3.5</b> %. It&#x27;s <b>7</b>.")
+    assert marked == ("<b>1,204</b> parts of &lt;b&gt; at <b>3.5</b>\xa0%. It&#x27;s <b>7</b>.")
 
 
 def test_a_table_has_a_head_only_when_its_columns_are_named():

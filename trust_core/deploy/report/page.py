@@ -8,6 +8,7 @@ ours.
 import base64
 import hashlib
 import math
+import re
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,6 +32,7 @@ from trust_core.figures.words import audit as audit_words
 from trust_core.figures.words import point as point_words
 from trust_core.figures.words import proof as proof_words
 from trust_core.figures.words import verdict as verdict_words
+from trust_core.figures.words.markup import unbroken
 from trust_core.figures.words.numbers import (
     ROLE_NAMES,
     count,
@@ -49,6 +51,7 @@ MOST_KINDS = 24
 MOST_UNSCORED = 40  # files listed
 PROGRAM = ("python", "-m", "trust_core")
 OUTCOME_WORDS = {"FN": "missed defect", "TN": "good part"}
+COMMAND = re.compile(r"(<pre>.*?</pre>)", re.DOTALL)  # stays as it is typed
 LEVEL_SIGNS = {"pass": ("✓", "Pass"), "warn": ("!", "Warning"), "fail": ("✕", "Fail")}
 
 
@@ -100,7 +103,9 @@ def render(content: ReportContent) -> bytes:
         limits=limits(content),
         words=OUTCOME_WORDS,
     )
-    return page.encode()
+    pieces = COMMAND.split(page)
+    pieces[::2] = map(unbroken, pieces[::2])
+    return "".join(pieces).encode()
 
 
 def decision_rule(content: ReportContent) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 
 MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~:$&])")
+PERCENT = re.compile(r"(?<=\d) %")
 NUMBER = re.compile(r"(\d[\d,.]*\d|\d)")
 
 
@@ -13,12 +14,17 @@ def escape_markdown(text: str) -> str:
     return MARKDOWN.sub(r"\\\1", text)
 
 
+def unbroken(text: str) -> str:
+    """The text with no line end between a number and its per cent sign."""
+    return PERCENT.sub("\N{NO-BREAK SPACE}%", text)
+
+
 def bold_numbers(sentence: str, names: Sequence[str] = ()) -> str:
     """The sentence as HTML, escaped, its numbers in bold.
 
     By the `names` of its numbers, in their order, a page finds those that move; "" for none.
     """
-    pieces = NUMBER.split(sentence)
+    pieces = NUMBER.split(unbroken(sentence))
     named = dict(zip(range(1, len(pieces), 2), names, strict=False))
     return "".join(
         f"<b{_live(named.get(index, ''))}>{escape(piece)}</b>" if index % 2 else escape(piece)

@@ -26,14 +26,18 @@ def fit_warnings(
     Raises:
         DataError: none of the chosen images can be read.
     """
-    said: list[str] = []
-    if found.mismatch is not None:
-        said += _of_batchnorm(detector, dataset, found.mismatch, images)
+    said = norm_warnings(detector, dataset, found, images=images)
     size = better_size(detector, dataset, images=images)
     return [*said, size] if size else said
 
 
-def _of_batchnorm(detector: Detector, dataset: Dataset, own: float, images: int) -> list[str]:
+def norm_warnings(
+    detector: Detector, dataset: Dataset, found: Preflight, *, images: int = 32
+) -> list[str]:
+    """Of these the sentences on architectures and normalisations, which need BatchNorm layers."""
+    own = found.mismatch
+    if own is None:
+        return []
     pixels = sample_images(dataset, detector.preprocessing, images).pixels
     hint = f" Only {amount(len(pixels), 'image', 'images')} could be looked at: take it as a hint."
     few = len(pixels) < FEW

@@ -18,13 +18,14 @@ from trust_core.data.samples import Dataset
 from trust_core.errors import UnreadableImage
 from trust_core.messages import Message, option
 from trust_core.model.checks.batchnorm import NormInputs, mismatches, norm_inputs
-from trust_core.model.checks.sample_images import sample_rows
+from trust_core.model.checks.sample_images import image_pixels, sample_rows
 from trust_core.model.detector import Detector
 from trust_core.model.preprocessing import Preprocessing
 
 USUAL = (64, 96, 112, 128, 160, 192, 224, 256, 288, 320, 384, 448, 512)
 FURTHEST = 2.0  # times smaller or larger
 FEW = 8  # images that rule a size out before it is tried on all of them
+PERHAPS_BETTER = 0.95  # of the mismatch on these few
 GIVEN_UP = 2  # sizes that are no better, after which none is tried that is further away
 MOST = 3  # sizes that are tried on all images
 DRAWS = 2000  # of the images anew, with replacement
@@ -69,14 +70,18 @@ def better_size(detector: Detector, dataset: Dataset, *, images: int = 32) -> Me
     if not len(labels):
         return None
     promising = _promising_sizes(detector, rules, by_rule, labels)
-    if not promising:
+    own = size_trial(detector, rules[0], by_rule[0], labels) if promising else None
+    if own is None:
         return None
-    own, *others = (
-        trial
-        for index in (0, *promising)
-        if (trial := size_trial(detector, rules[index], by_rule[index], labels))
-    )
     level = CHANCE / (len(rules) - 1)  # Bonferroni
+    all_right = replace(own, norms=[], right=np.ones_like(own.right))
+    if not is_right_more_often(own, all_right, level):  # no size can be, and only norms can tell
+        promising = {index: nearer for index, nearer in promising.items() if nearer}
+    others = [
+        trial
+        for index in promising
+        if (trial := size_trial(detector, rules[index], by_rule[index], labels))
+    ]
     better = [trial for trial in others if is_nearer(own, trial, level)]
     if better:
         return _nearer(own, nearest_trial(better))
@@ -126,8 +131,11 @@ def _promising_sizes(
     rules: Sequence[Preprocessing],
     by_rule: Sequence[Tensor],
     labels: npt.NDArray[np.int8],
-) -> list[int]:
-    """Indices of the few sizes that a few images do not rule out, going away from the own one."""
+) -> dict[int, bool]:
+    """The few sizes that a few images do not rule out, going away from the own one.
+
+    By their index, whether the BatchNorm layers speak for them; else right answers alone do.
+    """
     few = slice(None, None, max(1, len(labels) // FEW))
 
     def trial(index: int) -> SizeTrial | None:
@@ -135,26 +143,27 @@ def _promising_sizes(
 
     own = trial(0)
     if own is None:
-        return []
+        return {}
     sides = [min(rule.size) for rule in rules]
     order = sorted(range(1, len(rules)), key=sides.__getitem__)
     smaller = [index for index in order if sides[index] < sides[0]][::-1]
     larger = [index for index in order if sides[index] > sides[0]]
-    found: list[tuple[float, int, int]] = []
+    found: list[tuple[float, int, int, bool]] = []
     for away in (smaller, larger):
         worse = 0
         for index in away:
             other = trial(index)
-            nearer = bool(own.norms and other and other.mismatch() < own.mismatch())
+            ratio = float(other.mismatch() / own.mismatch()) if other and own.norms else 1.0
+            nearer = ratio < PERHAPS_BETTER
             if other and (nearer or other.right.sum() > own.right.sum()):
                 distance = float(other.mismatch()) if other.norms else 0.0
-                found.append((distance, -int(other.right.sum()), index))
+                found.append((distance, -int(other.right.sum()), index, nearer))
                 worse = 0
-            elif own.norms or other is None or other.right.sum() < own.right.sum():
+            elif ratio >= 1 and (own.norms or other is None or other.right.sum() < own.right.sum()):
                 worse += 1
             if worse == GIVEN_UP:
                 break
-    return [index for *_, index in sorted(found)[:MOST]]
+    return {index: nearer for *_, index, nearer in sorted(found)[:MOST]}
 
 
 def is_nearer(own: SizeTrial, other: SizeTrial, level: float) -> bool:
@@ -232,8 +241,7 @@ def _pixels(
     rows = sample_rows(dataset, images, one_a_group=True)
     for path, label in zip(rows["path"], rows["label"], strict=True):
         try:
-            picture = rules[0].read(dataset.root / path)
-            arrays.append([rule.pixels(picture) for rule in rules])
+            arrays.append(image_pixels(dataset.root / path, rules))
             labels.append(label)
         except UnreadableImage:  # the audit lists it
             continue

@@ -1,15 +1,17 @@
 """A few images of a data set: to ask what its classes mean, to try a detector on, to look at."""
 
 import io
-from collections.abc import Iterable, Sequence
+import threading
+from collections.abc import Hashable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import torch
+from cachetools import LRUCache
 from PIL import Image, ImageChops, ImageFilter
 from torch import Tensor
 
@@ -33,7 +35,13 @@ CLASS_PICTURES = 3
 PREVIEWS = 5  # images of each label
 PICTURE_SIDE = 160  # pixels of the longer side
 MASKS = 32  # that are measured
+KEPT_PIXELS = 256 * 2**20  # bytes of inputs that the next look at the same images may want
 MARK_COLOUR, MARK_OPACITY, OUTLINE = (255, 0, 96), 90, 1  # opacity of 255; pixels
+
+Pixels = npt.NDArray[np.uint8]
+
+_kept: LRUCache[Hashable, Pixels] = LRUCache(KEPT_PIXELS, lambda pixels: pixels.nbytes)
+_keeping = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -175,13 +183,41 @@ def class_pictures(
 
 def readable_pixels(
     root: Path, paths: Iterable[str], preprocessing: Preprocessing
-) -> dict[str, npt.NDArray[np.uint8]]:
+) -> dict[str, Pixels]:
     """The network's input `(c, H, W)` by path, of those images that can be read."""
     pixels = {}
     for path in paths:
         with suppress(UnreadableImage):  # the audit lists it
-            pixels[path] = preprocessing.pixels(preprocessing.read(root / path))
+            (pixels[path],) = image_pixels(root / path, [preprocessing])
     return pixels
+
+
+def image_pixels(file: Path, rules: Sequence[Preprocessing]) -> list[Pixels]:
+    """The network's input `(c, H, W)` of one image by each of some rules; not to be written to.
+
+    The latest are kept: who changes one setting of the input looks at the same images again.
+
+    Args:
+        file: the image.
+        rules: at least one; they decode it alike.
+
+    Raises:
+        UnreadableImage: as `Preprocessing.read`.
+    """
+    found, picture, stamp = [], None, file.stat() if file.exists() else None
+    for rule in rules:
+        fill = rule.mean if rule.resize == "letterbox" else (0.0,)  # else applied by the detector
+        seen = replace(rule, mean=fill, std=(1.0,))
+        key = file, stamp and (stamp.st_mtime_ns, stamp.st_size), seen
+        with _keeping:
+            pixels = _kept.get(key)
+        if pixels is None:
+            picture = picture or rules[0].read(file)
+            pixels = rule.pixels(picture)
+            with _keeping:
+                _kept[key] = pixels
+        found.append(pixels)
+    return found
 
 
 def _reason(path: Path) -> str:
@@ -193,7 +229,7 @@ def _reason(path: Path) -> str:
     return f"{path.name}: it holds more bits than were named."
 
 
-def _scaled(pixels: Iterable[npt.NDArray[np.uint8]]) -> Tensor:
+def _scaled(pixels: Iterable[Pixels]) -> Tensor:
     """(N, c, H, W) float32 in [0, 1]."""
     return torch.from_numpy(np.stack(list(pixels))).float() / 255
 

@@ -223,6 +223,25 @@ def test_a_label_beside_the_logits_is_left_out(tmp_path):
     same_numbers(path, pixels, wanted=wanted)
 
 
+def test_a_graph_of_whole_numbers_gets_pixels_up_to_255(tmp_path):
+    path = export(tmp_path / "net.onnx", network("timm/test_resnet"))
+    model = onnx.load(path)
+    model.graph.input[0].type.tensor_type.elem_type = TensorProto.UINT8
+    model.graph.initializer.append(numpy_helper.from_array(np.float32(1 / 255), "scale"))
+    for node in model.graph.node:
+        node.input[:] = ["scaled" if name == "x" else name for name in node.input]
+    model.graph.node.insert(0, helper.make_node("Mul", ["floating", "scale"], ["scaled"]))
+    model.graph.node.insert(0, helper.make_node("Cast", ["x"], ["floating"], to=TensorProto.FLOAT))
+    onnx.save(model, path)
+    pixels = torch.randint(0, 256, (3, 3, *SIZE), dtype=torch.uint8)
+    wanted = by_onnxruntime(path, pixels)
+    detector = open_detector(path, ModelOptions())
+    found = detector.log_odds(pixels.float() / 255)
+    assert (found - (wanted[:, 1] - wanted[:, 0])).abs().max() < 1e-4
+    assert "reads whole numbers from 0 to 255" in " ".join(detector.notes)
+    assert "could not be compared" not in " ".join(detector.notes)
+
+
 def split(tmp_path, location="weights.bin"):
     path = export(tmp_path / "net.onnx", network("timm/test_resnet"))
     onnx.save(onnx.load(path), path, save_as_external_data=True, location="weights.bin",

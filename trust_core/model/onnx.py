@@ -25,7 +25,8 @@ from trust_core.model.weights import LARGEST_FILE, check_size
 
 USUAL = (224, 224)
 LARGEST_BATCH = 64
-DTYPES = {10: np.float16, 11: np.float64}  # of an input, by its number in ONNX
+WHOLE = 2  # number in ONNX of an input of whole numbers, 0 to 255
+DTYPES = {WHOLE: np.uint8, 10: np.float16, 11: np.float64}  # of an input, by its number in ONNX
 CLOSE = 1e-3  # of the outputs' size: what rounding in another order may differ by
 REDUCED = 5e-2  # the same where the file computes in half precision and we do not
 
@@ -35,13 +36,15 @@ class OnnxNetwork:
     """A converted network.
 
     `module` takes (N, c, H, W), whatever N, to logits; `size` is 224x224 where neither the graph
-    nor the user says; `sha256` is of the file, and of the weights beside it.
+    nor the user says; `largest` is the value of white that the graph's input is made for: 1, or 255
+    of whole numbers; `sha256` is of the file, and of the weights beside it.
     """
 
     module: nn.Module
     outputs: int
     channels: int
     size: tuple[int, int]
+    largest: int
     sha256: str
     notes: tuple[str, ...]
 
@@ -74,7 +77,8 @@ def read_onnx(path: Path, size: tuple[int, int] | None = None) -> OnnxNetwork:
     except (DecodeError, onnx.checker.ValidationError, UnicodeError) as error:
         raise ModelError(f"{path.name} is no valid ONNX file: {first_line(error)}") from error
     try:
-        module, channels, size, notes = _convert(path, model, size)
+        largest = 255 if model.graph.input[0].type.tensor_type.elem_type == WHOLE else 1
+        module, channels, size, notes = _convert(path, model, size, largest)
         with torch.no_grad():
             outputs = logits_of(module(_noise(channels, size))).shape[1]
     except (
@@ -89,13 +93,15 @@ def read_onnx(path: Path, size: tuple[int, int] | None = None) -> OnnxNetwork:
             f"{path.name} cannot be converted with gradients: {first_line(error)} "
             "Where you have the PyTorch module, hand that to the library instead."
         ) from error
-    return OnnxNetwork(module, outputs, channels, size, _sha256(path, files), tuple(notes))
+    sha256 = _sha256(path, files)
+    return OnnxNetwork(module, outputs, channels, size, largest, sha256, tuple(notes))
 
 
 def _convert(
     path: Path,
     model: Any,  # noqa: ANN401  an onnx.ModelProto
     size: tuple[int, int] | None,
+    largest: int,
 ) -> tuple[nn.Module, int, tuple[int, int], list[str]]:
     """Module for any number of images, channels, (H, W) and notes.
 
@@ -109,14 +115,24 @@ def _convert(
         raise ValueError(f"it was exported for batches of {batch:,} images.")
     size = (sides[0] or (size or USUAL)[0], sides[1] or (size or USUAL)[1])
     noise = _noise(channels, size)
+    noise = noise if largest == 1 else (largest * noise).round()
     kind = model.graph.input[0].type.tensor_type.elem_type
     notes = onnx_rewriting.prepare(model)
+    close = REDUCED if notes else CLOSE
+    if largest > 1:
+        notes.append(
+            Message(
+                "The graph reads whole numbers from 0 to {largest}, so {mean} 0 and {std} {scale} "
+                "are taken unless you say otherwise.",
+                largest=largest,
+                scale=f"{1 / largest:.6g}",
+            )
+        )
     if channels_last:
         onnx_rewriting.channels_first(model)
     images = noise.permute(0, 2, 3, 1) if channels_last else noise
     original = _original_outputs(path, images.numpy().astype(DTYPES.get(kind, np.float32)), batch)
     wanted = None if isinstance(original, str) else original
-    close = REDUCED if notes else CLOSE
     if isinstance(original, str):
         notes.append(
             "The converted network could not be compared with onnxruntime "

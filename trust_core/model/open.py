@@ -392,7 +392,7 @@ def _no_decision(name: str, named: str | None) -> list[str]:
 
 def _open_onnx(path: Path, size: tuple[int, int] | None) -> _Network:
     onnx = read_onnx(path, size)
-    published = PublishedInput(onnx.size, (0.0,), (1.0,))
+    published = PublishedInput(onnx.size, (0.0,), (1 / onnx.largest,))
     return _Network(
         onnx.module, "ONNX", onnx.outputs, onnx.channels, published, onnx.sha256, onnx.notes
     )

@@ -14,6 +14,7 @@ from trust_core.decision.line_costs import Line
 from trust_core.decision.operating_point import OperatingPoint
 from trust_core.deploy.package import guard_zip
 from trust_core.deploy.report.content import ReportSettings
+from trust_core.figures.words.numbers import percent
 from trust_core.storage.audit_files import Audit
 
 DEPLOY_LOOKS = "trust_core.deploy.looks"
@@ -31,7 +32,7 @@ def show_files(audit: Audit, point: OperatingPoint, demand: Demand, line: Line) 
         st.selectbox(
             "Audit rate of the guard",
             AUDIT_RATES,
-            format_func=lambda rate: f"{rate:.0%}" if rate else "none",
+            format_func=lambda rate: percent(rate) if rate else "none",
             index=2,
             key=RATE,
             help=RATE_HELP,

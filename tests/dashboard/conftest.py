@@ -3,10 +3,17 @@
 from pathlib import Path
 
 import pytest
+from streamlit import config
 
 from dashboard import cache
 from tests.fakes import Part, passed_parts, write_fake_audit
 from trust_core.storage.audit_files import Audit
+
+
+@pytest.fixture(scope="session", autouse=True)
+def configured() -> None:
+    """Streamlit's configuration, read once, is read before a test goes to another folder."""
+    config.get_config_options()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -52,7 +52,8 @@ def many(number):
 
 
 def test_several_processes_write_whole_lines(workspace):
-    with multiprocessing.get_context("fork").Pool(4) as pool:
+    # Not forked: a fork of a process with threads can wait for ever for a lock of one of them.
+    with multiprocessing.get_context("spawn").Pool(4) as pool:
         pool.map(many, range(4))
     found = [entry["number"] for entry in entries(workspace)]
     assert sorted(found) == sorted([0, 1, 2, 3] * 50)

@@ -45,11 +45,6 @@ def ware(tmp_path_factory) -> Ware:
     return made
 
 
-@pytest.fixture(scope="module")
-def guard(ware, tmp_path_factory) -> Guard:
-    return ware.export(tmp_path_factory.mktemp("guards") / "one")
-
-
 def test_every_indicator_of_an_audit_can_be_exported():
     assert set(ABSENT) == {*FITTED_INDICATORS, "best_overlap"}
 

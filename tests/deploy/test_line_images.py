@@ -10,7 +10,6 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from tests.deploy.ware import make_ware
 from trust_core.deploy.line_images import (
     DECISION_COLUMNS,
     decision_table,
@@ -22,16 +21,6 @@ from trust_core.deploy.log import GuardLog, guard_log, read_log
 from trust_core.errors import DataError, SettingsError, StoreError
 
 FULL = Path("/dev/full")  # a disk without room
-
-
-@pytest.fixture(scope="module")
-def ware(tmp_path_factory):
-    return make_ware(tmp_path_factory.mktemp("ware"), 60)
-
-
-@pytest.fixture(scope="module")
-def guard(ware, tmp_path_factory):
-    return ware.export(tmp_path_factory.mktemp("guards") / "one")
 
 
 @pytest.fixture

@@ -18,7 +18,6 @@ import uvicorn
 from PIL import Image
 
 from benchmarks import guard_load
-from tests.deploy.ware import make_ware
 from trust_core.deploy import server as module
 from trust_core.deploy.log import GuardLog, guard_log, read_log
 from trust_core.deploy.server import RequestLimits, create_app
@@ -58,16 +57,6 @@ def served(app) -> Iterator[Served]:
         server.should_exit = True
         thread.join(20)
         assert not thread.is_alive()
-
-
-@pytest.fixture(scope="module")
-def ware(tmp_path_factory):
-    return make_ware(tmp_path_factory.mktemp("ware"), 60)
-
-
-@pytest.fixture(scope="module")
-def guard(ware, tmp_path_factory):
-    return ware.export(tmp_path_factory.mktemp("guards") / "one")
 
 
 @pytest.fixture(scope="module")

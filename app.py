@@ -94,7 +94,7 @@ def ways(point: OperatingPoint | None) -> None:
 
 def what_is_audited(audit: Audit) -> None:
     """Detector, data, counts by role, and what has no score."""
-    left, right = st.columns((5, 6), gap="large")
+    left, right = st.container(key="beside-audited").columns((5, 6), gap="large")
     with left:
         st.subheader("What was audited", anchor=False)
         write_html(audit_words.audit_description(audit))

@@ -41,8 +41,9 @@ def begin_fragment(name: str) -> None:
 
 
 def write_html(html: str) -> None:
-    """Write HTML, its terms marked."""
-    st.html(mark(html))
+    """Write HTML, its terms marked; nothing where there is none, which Streamlit would refuse."""
+    if html:
+        st.html(mark(html))
 
 
 def mark(html: str) -> str:

@@ -51,12 +51,20 @@ from trust_core.figures.words.recommendation import recommend
 from trust_core.storage.audit_files import Audit
 
 EVERY = "all-indicators"
+FEW = (
+    "the one shown, the one proposed, the IoU difference, and the best of all others, which is "
+    "flattered by being picked here"
+)
+LEGEND = (
+    "Right of the dashed line an indicator tells missed photos from good ones better than "
+    "threshold shift; the bar is the 95 % interval."
+)
 
 
 @fragment
 def show(audit: Audit) -> None:
     """All that a control moves; a move runs this alone, on what was already computed."""
-    point, required = read_point(audit), read_requirements()
+    point, required = read_point(audit), read_requirements(audit)
     demand, line = required.demand, required.line
     role = "tune" if closed_seals(audit, [TEST]) else TEST
     chosen = point_to_certify(audit, point)
@@ -72,7 +80,7 @@ def show(audit: Audit) -> None:
         else ""
     )
     lead_eye("verdict")
-    write_html(verdict_words.badge(judged, role))
+    write_html(verdict_words.badge(judged, role, point.indicator))
     detail = f"{verdict_words.cost_sentence(judged)} {verdict_words.ranking_sentence(judged)}"
     detail = "" if point.indicator == THRESHOLD_SHIFT else detail  # it would be beside itself
     show_finding(verdict_words.verdict_sentence(judged, point.indicator), detail.strip())
@@ -83,15 +91,10 @@ def show(audit: Audit) -> None:
     write_html(quiet(escape(standing_words.proposal_sentence(stands))))
     write_html(quiet(verdict_basis(audit, role)))
 
-    legend = (
-        "Each row is an indicator: the one shown, the one proposed, the IoU difference, and the "
-        "best of all others. That last one is flattered by being picked here. Right of the dashed "
-        "line an indicator tells missed photos from good ones better than threshold shift; the bar "
-        "is the 95 % interval."
-    )
-    write_html(section("1 Is it worth it?", legend))
-    left, right = st.container(key="beside-decide").columns([5, 2], gap="large")
     every = bool(st.session_state.get(EVERY))
+    rows = "" if every else f": {FEW}"
+    write_html(section("1 Is it worth it?", f"Each row is an indicator{rows}. {LEGEND}"))
+    left, right = st.container(key="beside-decide").columns([5, 2], gap="large")
     with left:
         draw_indicators(audit, role, point, demand.recall, every=every)
         st.toggle("All indicators", key=EVERY)
@@ -111,7 +114,7 @@ def show(audit: Audit) -> None:
 
     legend = "What must be proven, and what an error costs on your line."
     write_html(section("2 What do you want?", legend))
-    number_fields(PROOF_FIELDS)
+    number_fields(PROOF_FIELDS, audit)
     number_fields(LINE_FIELDS)
 
     legend = "" if proof else "Nothing yet: the proof needs the sealed photos."
@@ -144,7 +147,7 @@ def show(audit: Audit) -> None:
     write_html(section("4 Choose", legend))
     left, right = st.columns([2, 3], gap="large")
     with left:
-        choose_point(audit, options)
+        choose_point(audit, options, demand)
         link("Move your own on Trade-off", "pages/tradeoff.py")
     with right:
         write_html(words.history(entries(audit)))

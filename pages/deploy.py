@@ -10,7 +10,8 @@ from dashboard.deploy.line import show_line
 from dashboard.deploy.tryout import show_tryout
 from dashboard.shell import audit_page, link, show_finding
 from dashboard.terms import write_html
-from dashboard.url_state import read_point
+from dashboard.url_state import leading_in_url
+from dashboard.wording import page_text
 from trust_core.decision.certify import point_to_certify
 from trust_core.decision.journal import closed_seals
 from trust_core.decision.line_costs import OWN
@@ -26,7 +27,7 @@ from trust_core.storage.audit_files import Audit
 def draw(audit: Audit) -> None:
     """Draw the page."""
     noted = noted_point(audit)
-    point, required = noted or read_point(audit), read_requirements()
+    point, required = noted or leading_in_url(audit), read_requirements(audit)
     demand = required.demand
     role = "tune" if closed_seals(audit, [TEST]) else TEST
     proof = certificate(audit, demand, point_to_certify(audit, point))
@@ -41,7 +42,9 @@ def draw(audit: Audit) -> None:
     )
     write_html(section("1 What goes to the line", decided))
     write_html(f'<p class="statement">{escape(rule_sentence(point))}</p>')
-    write_html(f'<p class="statement second">{escape(promise(audit, point, demand))}</p>')
+    write_html(
+        f'<p class="statement second">{escape(page_text(promise(audit, point, demand)))}</p>'
+    )
     values = on_the_line(audit, role, point, required.line)
     write_html(quiet(escape(proof_words.line_sentence(OWN, values))))
     if not noted or not proof:

@@ -11,6 +11,7 @@ from dashboard.person import ask_person, signature
 from dashboard.shell import errors_shown
 from dashboard.terms import write_html
 from dashboard.url_state import write_point
+from trust_core.decision.certificate import Demand
 from trust_core.decision.curves import tradeoff
 from trust_core.decision.journal import decide
 from trust_core.decision.line_costs import CHEAPEST, OWN
@@ -24,8 +25,8 @@ from trust_core.storage.audit_files import Audit
 DECIDED = "decide-done"
 
 
-def choose_point(audit: Audit, options: Mapping[str, OperatingPoint]) -> None:
-    """Choose one of the thresholds, say why, and have it noted."""
+def choose_point(audit: Audit, options: Mapping[str, OperatingPoint], demand: Demand) -> None:
+    """Choose one of the thresholds, say why, and have it noted with what was to be proven."""
     finite = {key: o for key, o in options.items() if key == OWN or math.isfinite(o.threshold)}
     thresholds = {key: tau_text(option.threshold) for key, option in finite.items()}
     if CHEAPEST in options and CHEAPEST not in finite:
@@ -50,7 +51,9 @@ def choose_point(audit: Audit, options: Mapping[str, OperatingPoint]) -> None:
         if st.form_submit_button("Decide on it", type="primary"):
             point = finite[key]
             with errors_shown():
-                decide(audit, point.indicator, point.threshold, point.strength, why, signature())
+                rule = point.indicator, point.threshold, point.strength
+                wanted, sure = demand.recall, demand.confidence
+                decide(audit, *rule, why, signature(), recall=wanted, confidence=sure)
                 st.session_state[DECIDED] = True
                 note_change("decided")
                 write_point(point)

@@ -72,7 +72,7 @@ def show_comparison(audit: Audit, other: Audit, chosen: ChosenIndicator, recall:
 def _verdict(audit: Audit, chosen: ChosenIndicator, role: str, recall: float) -> str:
     judged = cached_verdict(audit, role, chosen.indicator, chosen.strength, recall)
     sentence = escape(verdict_sentence(judged, chosen.indicator))
-    return f"{badge(judged, role)}<small>{sentence}</small>"
+    return f"{badge(judged, role, chosen.indicator)}<small>{sentence}</small>"
 
 
 def _changed_parts(audit: Audit, other: Audit, changed: pd.DataFrame) -> None:

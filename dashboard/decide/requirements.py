@@ -1,6 +1,7 @@
 """Decide, 2: what must be proven, and what an error costs on the line; all in the URL.
 
-A link to another page does not carry these, so the session remembers the last ones.
+A link to another page does not carry these, so the session remembers the last ones; what was to be
+proven when an operating point was decided on stands in the journal of the audit, for everybody.
 """
 
 from dataclasses import dataclass
@@ -9,9 +10,12 @@ import streamlit as st
 
 from dashboard.url_state import query_number, sync_widget
 from trust_core.decision.certificate import Budget, Demand
+from trust_core.decision.journal import noted_points
 from trust_core.decision.line_costs import Line
+from trust_core.storage.audit_files import Audit
 
 MEMORY = "decide-requirements"
+NOTED = {"recall": "recall", "sure": "confidence"}  # field: as the journal has it, a share
 
 
 @dataclass(frozen=True)
@@ -68,9 +72,12 @@ class Requirements:
     line: Line
 
 
-def read_requirements() -> Requirements:
-    """What the URL says; where it is silent, what was last filled in, else what is usual."""
-    value = {field.key: _value(field) for field in FIELDS}
+def read_requirements(audit: Audit | None = None) -> Requirements:
+    """What the URL says; where it is silent, what was last filled in, else what is usual.
+
+    Of an audit on which somebody decided, what was to be proven then comes before the usual.
+    """
+    value = {field.key: _value(field, audit) for field in FIELDS}
     sure = value["sure"] / 100
     return Requirements(
         Demand(value["recall"] / 100, sure),
@@ -86,10 +93,10 @@ def fill_url() -> None:
             st.query_params[key] = f"{value:.12g}"
 
 
-def number_fields(fields: tuple[Field, ...]) -> None:
-    """The fields, side by side."""
+def number_fields(fields: tuple[Field, ...], audit: Audit | None = None) -> None:
+    """The fields, side by side; they stand at what `read_requirements` says."""
     for column, field in zip(st.columns(len(fields)), fields, strict=True):
-        sync_widget(f"want-{field.key}", _value(field))
+        sync_widget(f"want-{field.key}", _value(field, audit))
         column.number_input(
             field.label,
             float(field.least),
@@ -109,8 +116,18 @@ def _filled_in(key: str) -> None:
     st.session_state[MEMORY] = st.session_state.get(MEMORY, {}) | {key: value}
 
 
-def _value(field: Field) -> float:
+def _value(field: Field, audit: Audit | None = None) -> float:
     value = query_number(field.key)
     if value is None:
-        value = float(st.session_state.get(MEMORY, {}).get(field.key, field.usual))
+        usual = (_noted(field.key, audit) if audit else None) or field.usual
+        value = float(st.session_state.get(MEMORY, {}).get(field.key, usual))
     return value if field.least <= value <= field.most else float(field.usual)
+
+
+def _noted(key: str, audit: Audit) -> float | None:
+    """What was to be proven when the last operating point was decided on, in per cent."""
+    for entry in noted_points(audit)[:1]:
+        share = entry.get(NOTED.get(key, ""))
+        if isinstance(share, int | float):
+            return round(100 * share, 6)
+    return None

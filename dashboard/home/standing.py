@@ -6,10 +6,10 @@ from html import escape
 
 import streamlit as st
 
+from dashboard.decide.requirements import read_requirements
 from dashboard.shell import fragment
 from dashboard.terms import write_html
 from dashboard.url_state import POINT, TUNE, leading_in_url
-from trust_core.decision.certificate import Demand
 from trust_core.decision.certify import point_to_certify
 from trust_core.decision.journal import SEALED, closed_seals
 from trust_core.decision.operating_point import OperatingPoint
@@ -23,7 +23,6 @@ from trust_core.storage.audit_files import Audit
 LARGE = 50_000  # images: above it the standing is computed beside the page
 POLL_SECONDS = 1.0
 WAITING = "Comparing the indicators on the photos for choosing …"
-PROOF = Demand(0.95, 0.95)  # the usual one; Decide asks for another
 
 _computing: dict[str, threading.Thread] = {}
 
@@ -53,7 +52,8 @@ def _draw(audit: Audit, stands: Standing) -> None:
     if not closed_seals(audit, SEALED):
         from dashboard.decide.proof import certificate  # brings charts
 
-        proof = certificate(audit, PROOF, point_to_certify(audit, stands.point))
+        demand = read_requirements(audit).demand  # as on Decide and Deploy
+        proof = certificate(audit, demand, point_to_certify(audit, stands.point))
     if proof:
         action = recommend(stands.point, stands.judged, proof).sentence
     with text:
@@ -65,9 +65,9 @@ def _draw(audit: Audit, stands: Standing) -> None:
         )
     with bars:
         write_html(words.catch_bars(stands.counts, stands.point.indicator))
-        for note in (words.basis_sentence(stands), words.missed_sentence(stands)):
-            write_html(quiet(escape(note)))
-        write_html(quiet(escape(words.proposal_sentence(stands))))
+        for say in (words.basis_sentence, words.missed_sentence, words.proposal_sentence):
+            if note := say(stands):
+                write_html(quiet(escape(note)))
         if said := words.chosen_sentence(stands.chosen):
             write_html(f'<p class="statement">{escape(said)}</p>')
         if proof:

@@ -125,11 +125,15 @@ def contradiction_sentences(images: Images, flags: Mapping[str, Flags]) -> dict[
     marked, empty = (int(flags[kind].sum()) for kind in (GOOD_MARKED, DEFECTIVE_EMPTY))
     missed = int((flags[GOOD_MARKED] & images.defective).sum())
     called = int(images.called.sum())
+    have = {number: "has" if number == 1 else "have" for number in (marked, empty)}
+    them = (
+        f"{count(missed)} of them {'is a missed defect' if missed == 1 else 'are missed defects'}"
+    )
     return {
-        GOOD_MARKED: f"{of(marked, len(images.called) - called, 'photos')} called good have a mask "
-        f"nevertheless; {count(missed)} of them are missed defects.",
-        DEFECTIVE_EMPTY: f"{of(empty, called, 'photos')} called defective have an empty mask: "
-        "nothing shows where.",
+        GOOD_MARKED: f"{of(marked, len(images.called) - called, 'photos')} called good "
+        f"{have[marked]} a mask nevertheless{f'; {them}' if marked else ''}.",
+        DEFECTIVE_EMPTY: f"{of(empty, called, 'photos')} called defective {have[empty]} an empty "
+        f"mask{': nothing shows where' if empty else ''}.",
     }
 
 

@@ -32,6 +32,11 @@ from trust_core.figures.words.verdict import badge, verdict_sentence
 from trust_core.storage.audit_files import Audit
 
 RECOUNT = "labels-recount"
+NEXT = (
+    "Labels are never changed here. Ask for a recount to see what the audit would say with these "
+    "turned, or download the corrected labels and audit again: the model is not run anew."
+)
+FIRST = "Open a photo whose label looks wrong, and say so there: it is noted, and listed here."
 
 
 def show_label_review(audit: Audit, point: OperatingPoint) -> None:
@@ -45,10 +50,7 @@ def show_label_review(audit: Audit, point: OperatingPoint) -> None:
     wrong = corrected_ids(audit)
     were = "was" if len(wrong) == 1 else "were"
     show_finding(
-        f"{capital(counted(len(wrong), 'labels'))} {were} called wrong.",
-        "Labels are never changed here. Ask for a recount to see what the audit would say with "
-        "these turned, or take the corrected labels away and audit again: the model is not run "
-        "anew.",
+        f"{capital(counted(len(wrong), 'labels'))} {were} called wrong.", NEXT if wrong else FIRST
     )
     if wrong:
         _called_wrong(audit)
@@ -113,7 +115,7 @@ def _what_changes(audit: Audit, point: OperatingPoint, wrong: list[str]) -> None
     for column, (title, result) in zip(st.columns(2, gap="large"), sides.items(), strict=True):
         with column, st.container(border=True):
             write_html(
-                f"<h3>{escape(title)}</h3>{badge(result.verdict, point.role)}"
+                f"<h3>{escape(title)}</h3>{badge(result.verdict, point.role, point.indicator)}"
                 f"<p>{escape(verdict_sentence(result.verdict, point.indicator))}</p>"
                 f"<p>{escape(capital(caught_sentence(result.counts)))}.</p>"
                 f"{sentences.outcome_counts(result.outcomes)}"
@@ -125,7 +127,8 @@ def _to_check(audit: Audit, point: OperatingPoint) -> None:
         section(
             "Most worth checking",
             "Labels that the detector and the second reader speak against, and those on which the "
-            "two disagree with confidence. A doubt is no proof: look at the photo.",
+            "two disagree with confidence. A photo that looks like the middle one of the other "
+            "label has 50 % against it. A doubt is no proof: look at the photo.",
         )
     )
     doubts = _doubts(audit, point.role)

@@ -59,7 +59,7 @@ def show_part(audit: Audit, point: OperatingPoint, filters: Filters, sample_id: 
     sealed = closed_seals(audit, [row["role"]])
     if sealed:
         _back()
-        ask_to_open(audit, sealed, f"part {row['path']}")
+        ask_to_open(audit, sealed, f"the photo {row['path']} was looked at")
         return
     with st.container(key="part-steps", horizontal=True, vertical_alignment="center"):
         _steps(_position(audit, point, filters, sample_id))

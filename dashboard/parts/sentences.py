@@ -161,8 +161,9 @@ def doubt_caption(doubt: LabelDoubt) -> str:
     label = label_text({"label": doubt.label, "kind": doubt.kind})
     return (
         f'<span><b>Labelled {escape(label)}</b></span><span class="reason">'
-        f"{AGAINST_NAMES[doubt.against]}</span><span>detector {percent(doubt.detector)}</span>"
-        f"<span>second reader {percent(doubt.reader)}</span>"
+        f"{AGAINST_NAMES[doubt.against]}</span>"
+        f"<span>detector {percent(doubt.detector)} against</span>"
+        f"<span>second reader {percent(doubt.reader)} against</span>"
     )
 
 
@@ -178,7 +179,7 @@ def part_finding(row: Row) -> tuple[str, str]:
     told = {
         ("FN", True): f"A missed defect{what} that is flagged: called good at a {p}, but sent to "
         "re-inspection.",
-        ("FN", False): f"A missed defect{what} that is overlooked: called good at a {p}, and not "
+        ("FN", False): f"A missed defect{what} that stays missed: called good at a {p}, and not "
         "flagged.",
         ("TN", True): f"A good part that is flagged: called good at a {p}, and yet sent to "
         "re-inspection.",

@@ -13,6 +13,7 @@ from tests.browser.conftest import sign
 from tests.browser.server import settled
 from tests.fakes import random_parts, write_fake_audit
 from trust_core.decision.journal import entries
+from trust_core.figures.words.numbers import tau_text
 from trust_core.storage.audit_files import open_audit
 
 Visit = Callable[[str], Page]
@@ -49,8 +50,12 @@ def test_from_the_preview_to_a_decision(visit: Visit, fresh: Path) -> None:
     page.get_by_label("Why this one?").fill("the night shift can do it")
     page.get_by_role("button", name="Decide on it").click()
     expect(page.locator(".history").get_by_text("the night shift can do it")).to_be_visible()
-    expect(page.get_by_text("Decided: IoU difference")).to_be_visible()
+    told = page.get_by_text(re.compile(r"Decided: IoU difference, τ [−\d.]+, by Ada, on "))
+    expect(told).to_be_visible()
+    expect(page.locator("p.action")).to_be_visible()
     decided = entries(open_audit(fresh))[-1]
+    chosen = page.locator(".st-key-decide-which label", has=page.locator("input:checked"))
+    expect(chosen).to_contain_text(tau_text(decided["threshold"]))  # not thrown back
     assert decided["who"] == "Ada"
     at = {key: values[0] for key, values in parse_qs(urlsplit(page.url).query).items()}
     assert float(at["tau"]) == decided["threshold"]
@@ -58,6 +63,19 @@ def test_from_the_preview_to_a_decision(visit: Visit, fresh: Path) -> None:
     settled(page)
     expect(page.get_by_text("Certified: at least 70 %")).to_be_visible()
     expect(page.get_by_text("You sign as Ada")).to_be_visible()  # the browser has kept it
+    advice = page.locator("p.action").inner_text()
+    page.emulate_media(media="print")
+    expect(page.locator(".st-key-topbar")).to_be_hidden()
+    expect(page.get_by_role("button", name="Decide on it")).to_be_hidden()
+    expect(told).to_be_visible()
+    page.emulate_media(media="screen")
+
+    page.locator(".st-key-brand a").click()  # and Home says the same of it
+    expect(page.locator(".st-key-nav [class*='-here']")).to_have_text("Home")
+    settled(page)
+    expect(told).to_be_visible()
+    expect(page.get_by_text("Certified: at least 70 %")).to_be_visible()
+    expect(page.locator(".finding .action")).to_have_text(advice)
 
 
 def test_it_fits_and_holds_still(visit: Visit) -> None:

@@ -15,6 +15,17 @@ from trust_core.storage.audit_files import Audit
 from trust_core.storage.workspace import delete
 
 Visit = Callable[..., Page]
+# Pictures of what was open before, seen under the words of what is open now.
+STALE = """([words, before, pictures]) => {
+    const old = [...document.querySelectorAll(pictures)].map((image) => image.src);
+    window.stale = [];
+    new MutationObserver(() => {
+        const now = document.querySelector(words)?.innerText;
+        if (!now || now.includes(before)) return;
+        for (const image of document.querySelectorAll(".stMain img"))
+            if (old.includes(image.src) && image.checkVisibility()) window.stale.push(now);
+    }).observe(document.body, { subtree: true, childList: true, attributes: true });
+}"""
 WORKER_MILLISECONDS = 120_000  # it opens the model and asks it 640 times
 
 
@@ -66,6 +77,24 @@ def test_the_keyboard_reads_the_bits_and_does_not_turn_the_page(visit: Visit, au
     expect(evidence.locator("output")).to_be_empty()
     page.wait_for_timeout(500)
     expect(page).to_have_url(part)
+
+
+def test_no_picture_of_before_stands_under_new_words(visit: Visit, audit: Audit):
+    page = visit(address(audit, 0))
+    expect(page.locator(".st-key-part-panels img")).to_have_count(4)
+    maps = ".st-key-part-panels .stImage img"
+    page.evaluate(STALE, [".st-key-evidence-panels", "no such words", maps])
+    page.get_by_text("Evidence, pixel by pixel").click()
+    expect(picture(page, "map").locator("img")).to_be_visible()
+    settled(page)
+    assert page.evaluate("window.stale") == []
+    shown = page.locator(".finding p").inner_text()
+    page.evaluate(STALE, [".finding p", shown, ".evidence-panel img"])
+    page.get_by_role("button", name="Next").click()
+    expect(page.locator(".finding p")).not_to_have_text(shown)
+    expect(picture(page, "map").locator("img")).to_be_visible()
+    settled(page)
+    assert page.evaluate("window.stale") == []
 
 
 def test_another_form_and_side_replace_the_picture_and_a_reload_shows_the_same(

@@ -44,6 +44,34 @@ def test_home_tells_the_verdict_and_everything_fits(visit: Visit):
     assert abs(opens - stands) <= 2, "help opens below the word that it is of"
 
 
+def test_one_number_means_the_same_on_every_page(visit: Visit, workspace: Path):
+    point = "audit=demo&ind=iou_difference&eps=1&tau=0.25"
+    page = visit(f"?{point}")
+    said = page.locator(".finding p").nth(1)
+    expect(said).to_contain_text(re.compile("95.% sure: .* of such defects"))
+    passed, missed, flagged, caught = numbers(said.inner_text())[:4]
+    good, again = passed - missed, flagged - caught
+    bars = page.locator(".proof td:last-child").all_inner_texts()
+    assert int(bars[0]) == caught
+    expect(said).to_contain_text(
+        f"Threshold shift catches {bars[1]} with as many; as many picked at random would catch "
+        f"about {bars[2]}."
+    )
+    manifest = open_audit(workspace / "demo").manifest
+    by_role = {role: counts.fn for role, counts in manifest.counts_by_role.items()}
+    assert missed == by_role["tune"]
+    expect(page.get_by_text("photos of missed defects in all")).to_contain_text(
+        f"{by_role['tune'] + by_role['certify'] + by_role['test']} photos of missed defects in "
+        f"all: {missed} may be looked at, {by_role['certify']} in certify, "
+        f"{by_role['test']} in test sealed."
+    )
+    counted = f"{caught} of {missed} missed photos caught; {again} of {good} good photos"
+    for name in ("tradeoff", "parts"):
+        expect(visit(f"{name}?{point}").locator(".finding h1")).to_contain_text(counted)
+    own = visit(f"decide?{point}").locator(".st-key-decide-which")
+    expect(own).to_contain_text(f"{counted} re-inspected on the photos for choosing.")
+
+
 def test_nothing_is_fetched_from_elsewhere(page: Page, visit: Visit, server: Server):
     fetched: list[str] = []
     page.on("request", lambda request: fetched.append(request.url))
@@ -166,6 +194,10 @@ def test_an_audit_that_is_not_there_is_told_and_the_switcher_helps(visit: Visit,
     page.get_by_role("option", name="Demo").click()
     expect(page.get_by_role("alert")).to_have_count(0)
     expect(page).to_have_url(re.compile("audit=demo"))
+
+
+def numbers(text: str) -> list[int]:
+    return [int(number.replace(",", "")) for number in re.findall(r"\d[\d,]*", text)]
 
 
 def library_delete(workspace: Path, name: str) -> None:

@@ -2,14 +2,16 @@
 
 import csv
 import re
+import shutil
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.conftest import settled
+from tests.browser.conftest import settled, sign
+from tests.fakes import random_parts, write_fake_audit
 from trust_core.decision.operating_point import OperatingPoint
 from trust_core.decision.part_filter import PAGE_SIZE, Filters, page_of_parts
 from trust_core.storage.audit_files import Audit, open_audit
@@ -154,6 +156,65 @@ def test_the_page_fits_and_the_keyboard_reaches_the_tiles(visit: Visit, audit: A
     page.locator(".st-key-open-part-3 button").focus()
     page.keyboard.press("Enter")
     expect_part(page, ids(audit)[3])
+
+
+def test_both_classes_share_one_scale_until_each_map_gets_its_own(visit: Visit, audit: Audit):
+    page = visit(f"{START}&part={ids(audit, show='fn')[0]}")
+    ends = [page.locator(f".st-key-panel-{side} .scale span").last for side in ("defect", "good")]
+    shared = ends[0].inner_text()
+    expect(ends[1]).to_have_text(shared)
+    page.get_by_role("button", name="Colours").click()
+    page.get_by_role("combobox", name="Scale of the colours").click()
+    page.get_by_role("option", name="Each map its own").click()
+    expect(page).to_have_url(re.compile("scale=own"))
+    settled(page)
+    assert sorted(end.inner_text() == shared for end in ends) == [False, True]
+    picture = page.locator(".st-key-panel-defect img")
+    before = picture.get_attribute("src") or ""
+    page.get_by_role("combobox", name="Colours", exact=True).click()
+    page.get_by_role("option", name="Viridis").click()
+    expect(picture).not_to_have_attribute("src", before)
+    expect(page).to_have_url(re.compile("colours=viridis"))
+
+
+@pytest.fixture
+def disputed(workspace: Path) -> Iterator[Audit]:
+    """An audit whose labels may be called wrong."""
+    yield write_fake_audit(workspace / "labels", random_parts(160))
+    shutil.rmtree(workspace / "labels")
+    shutil.rmtree(workspace / "labels-images")
+
+
+def test_a_wrong_label_is_recounted_taken_away_and_taken_back(visit: Visit, disputed: Audit):
+    rows = page_of_parts(disputed, POINT, Filters("fn"), 1)
+    row = rows.iloc[0]
+    page = visit(f"parts?audit=labels&eps=0&tau=0.2&part={row['sample_id']}")
+    page.get_by_role("button", name="This label is wrong").click()
+    sign(page)
+    page.get_by_role("textbox", name="What is it really?").fill("only dust")
+    page.get_by_role("button", name="Note it").click()
+    expect(page.locator(".part-remark")).to_contain_text("by Ada: “only dust”")
+    settled(page)
+    page.get_by_role("button", name="Review of the labels").click()
+    heading = page.get_by_role("heading", level=1)
+    expect(heading).to_have_text("1 label was called wrong.")
+    settled(page)
+    expect(page.locator(".verdict")).to_have_count(0)  # nothing is applied by itself
+    page.get_by_text("Recount with these labels turned").click()
+    expect(page.get_by_text("With 1 label turned")).to_be_visible()
+    expect(page.locator(".verdict")).to_have_count(2)
+    counts = page.locator(".outcome-counts")
+    for index, number in enumerate((len(rows), len(rows) - 1)):
+        expect(counts.nth(index)).to_contain_text(f"Missed defect {number}")
+    settled(page)
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Corrected labels (CSV)").click()
+    with Path(download.value.path()).open(encoding="utf-8") as file:
+        labels = {row["path"]: row["label"] for row in csv.DictReader(file)}
+    assert len(labels) == 160
+    assert labels[row["path"]] == "good"
+    page.get_by_role("button", name="Take back").click()
+    expect(heading).to_have_text("No labels were called wrong.")
 
 
 def test_sealed_images_stay_closed_to_a_link(visit: Visit):

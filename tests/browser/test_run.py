@@ -134,6 +134,11 @@ def test_her_model_and_her_images_to_the_end(tab, own, place, wares):
     expect(tab.get_by_text("--good alpha")).to_be_visible()
     tab.get_by_role("button", name="Start the audit").click()
     expect(finding).to_contain_text("Finished")  # the same audit is not computed again
+    expect(tab).to_have_title(re.compile("^Finished: "))  # told where the tabs are, too
+    expect(tab.locator("link[rel*=icon]").first).to_have_attribute("href", re.compile("^data:"))
+    tab.get_by_role("button", name="Run it again with other settings").click()
+    expect(tab.get_by_text("--size=64x64")).to_be_visible(timeout=60_000)
+    expect(tab.get_by_text("--good alpha")).to_be_visible()
 
 
 def test_a_run_is_found_again_from_the_bare_page(context, own, place, wares, tab):

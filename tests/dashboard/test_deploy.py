@@ -8,14 +8,17 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from dashboard.wording import page_text
 from tests.dashboard.app import again, fine, links, open_page, texts
 from tests.fakes import random_parts, write_fake_audit
 from trust_core.decision.certificate import Demand
 from trust_core.decision.journal import JOURNAL, decide, entries
 from trust_core.decision.operating_point import noted_point
+from trust_core.decision.standing import leading_point
 from trust_core.deploy.operating_point import promise
 from trust_core.deploy.reference import line_reference
 from trust_core.deploy.report.seal import verify
+from trust_core.figures.words.point import rule_sentence
 from trust_core.storage.audit_files import Audit
 
 SECONDS = 60
@@ -76,6 +79,7 @@ def test_before_a_decision_it_says_where_one_would_begin(audit: Audit) -> None:
     told = texts(app)
     assert "Do not take it to the line yet: nothing is proven." in told
     assert "Nobody has decided yet" in told
+    assert rule_sentence(leading_point(audit)) in told  # where Home and Decide begin, too
     assert "A try-out needs a decision." in told
     assert "Decide and prove it" in links(app)
     assert not (audit.folder / JOURNAL).exists()
@@ -86,7 +90,7 @@ def test_it_says_what_goes_to_the_line_and_what_it_promises(decided: Audit) -> N
     assert "goes to re-inspection when it has an IoU difference of 0.1 or more" in told
     point = noted_point(decided)
     assert point is not None
-    assert promise(decided, point, Demand(0.95)) in told
+    assert page_text(promise(decided, point, Demand(0.95))) in told
     assert len(entries(decided)) == 1
 
 

@@ -6,7 +6,7 @@ from urllib.parse import parse_qsl
 import pytest
 
 from tests.dashboard.app import again, html, links, open_page, texts
-from tests.fakes import passed_parts, random_parts, write_fake_audit
+from tests.fakes import Part, passed_parts, random_parts, write_fake_audit
 from trust_core.decision.certificate import Demand
 from trust_core.decision.certify import compute_certificate, indicator_to_certify
 from trust_core.decision.journal import decide, open_seals
@@ -56,7 +56,34 @@ def test_a_choice_is_told_with_its_person_and_what_is_proven(workspace: Path):
     proof = compute_certificate(audit, Demand(0.95, 0.95), indicator_to_certify(audit))
     said = texts(open_page(audit="mine"))
     assert proof.sentence in said
+    # What was decided on is held to what it was for.
+    decide(audit, "iou_difference", 0.1, 0.0, "a trial", who="Ada", recall=0.7, confidence=0.9)
+    proof = compute_certificate(audit, Demand(0.7, 0.9), indicator_to_certify(audit))
+    said = texts(open_page(audit="mine"))
+    assert proof.sentence in said
     assert "On the sealed photos (test) the detector calls" in said
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        passed_parts([], [0.02 * i for i in range(9)]),
+        [Part(True, 0.9, (0.3,)), Part(False, 0.8, (0.1,)), Part(True, 0.7, (0.2,))],
+        passed_parts([0.5], [0.1], role="test"),
+    ],
+    ids=["none missed", "none called good", "three photos, none for choosing"],
+)
+def test_every_page_stands_on_an_audit_that_shows_next_to_nothing(
+    workspace: Path, parts: list[Part]
+):
+    """`open_page` fails where a page does."""
+    audit = write_fake_audit(workspace / "mine", parts)
+    said = texts(open_page(audit="mine"))
+    assert "cannot be told yet" in said
+    for name in ("tradeoff", "parts", "deploy", "decide"):
+        open_page(name, audit="mine")
+    if not audit.manifest.counts.fn:
+        assert "Audit more defective parts" in said
 
 
 def test_a_large_audit_is_compared_beside_the_page(demo: Audit, monkeypatch: pytest.MonkeyPatch):

@@ -201,9 +201,19 @@ def noted_blind(audit: Audit, **values: object) -> bool:
 
 
 def decide(
-    audit: Audit, indicator: str, threshold: float, strength: float, why: str, who: str = ""
+    audit: Audit,
+    indicator: str,
+    threshold: float,
+    strength: float,
+    why: str,
+    who: str = "",
+    *,
+    recall: float | None = None,
+    confidence: float | None = None,
 ) -> dict[str, Any]:
     """Choose an operating point, for a reason, by somebody.
+
+    `recall` and `confidence` are what was to be proven of it, where somebody said so.
 
     Raises:
         SettingsError: an indicator or strength that the audit does not have, a threshold that is no
@@ -220,6 +230,7 @@ def decide(
                 "An operating point needs a reason.",
             )
         )
+    wanted = {"recall": recall, "confidence": confidence}
     return append(
         audit,
         OPERATING_POINT,
@@ -228,6 +239,7 @@ def decide(
         threshold=threshold,
         strength=strength,
         why=why.strip(),
+        **{name: value for name, value in wanted.items() if value is not None},
     )
 
 

@@ -16,6 +16,7 @@ from trust_core.decision.indicators.registry import (
     DEFAULT_INDICATOR,
     THRESHOLD_SHIFT,
     available,
+    indicator_name,
 )
 from trust_core.decision.operating_point import default_strength
 from trust_core.decision.tradeoff import Counts, Floats, curve
@@ -163,7 +164,9 @@ def _sentence(chosen: Candidate, candidates: tuple[Candidate, ...]) -> str:
             "Use threshold shift: on the parts for choosing the largest lead over it, "
             f"{best.lead:+.3f}, is within one standard error ({chosen.error:.3f})."
         )
+    name = indicator_name(chosen.indicator)
     return (
-        f"Proposed on the parts for choosing: its AUROC lies {chosen.lead:+.3f} above that of "
-        "threshold shift, and it is the simplest indicator that is about as good as the best."
+        f"{name[:1].upper()}{name[1:]} is proposed: on the parts for choosing its AUROC lies "
+        f"{chosen.lead:+.3f} above that of threshold shift, and it is the simplest indicator that "
+        "is about as good as the best."
     )

@@ -27,7 +27,7 @@ from trust_core.decision.journal import closed_seals, noted_blind, noted_points
 from trust_core.decision.json_object import json_object
 from trust_core.decision.operating_point import OperatingPoint, noted_point
 from trust_core.errors import NotMet, SettingsError
-from trust_core.messages import amount
+from trust_core.messages import Message, amount
 from trust_core.storage.audit_files import Audit
 
 PROVEN = "proven by certify"
@@ -98,9 +98,13 @@ def point_to_deploy(
 
 
 def promise(audit: Audit, point: OperatingPoint, demand: Demand) -> str:
-    """What is proven of the very threshold of an operating point, in a sentence."""
+    """What is proven of the very threshold of an operating point, in a sentence.
+
+    A page says it in its own words, where it is a `Message`.
+    """
     deployed = DeployedPoint(point.indicator, point.strength, point.threshold, ASKED_FOR)
-    return str(certificate_of(audit, deployed, demand)["sentence"])
+    sentence: str = certificate_of(audit, deployed, demand)["sentence"]
+    return sentence
 
 
 def tolerance_of(audit: Audit, point: DeployedPoint) -> float:
@@ -126,8 +130,12 @@ def certificate_of(audit: Audit, point: DeployedPoint, demand: Demand) -> dict[s
     if closed_seals(audit, ["certify"]):
         return {
             "certified": False,
-            "sentence": "Nothing is proven of this threshold: the parts that would prove it "
-            "(certify) are sealed. Open them on Decide or with certify, then export again.",
+            "sentence": Message(
+                "Nothing is proven of this threshold: the parts that would prove it (certify) are "
+                "sealed. Open them on Decide or with certify, then export again.",
+                "Nothing is proven of this threshold: the parts that would prove it (certify) are "
+                "sealed. They are opened on Decide.",
+            ),
             **asked,
         }
     table = scored(audit, ["certify"], point.indicator, point.strength)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from trust_core.errors import StoreError
+from trust_core.messages import Message
 from trust_core.storage.atomic import write_json
 
 SCHEMA_VERSION = 1
@@ -311,7 +312,12 @@ def _read_file(path: Path, _: tuple[int, ...]) -> Manifest:
         manifest = as_record(Manifest, content) if version == SCHEMA_VERSION else None
     except (FileNotFoundError, NotADirectoryError):
         raise StoreError(
-            f"{folder} holds no audit (no {MANIFEST}); name the folder that `audit` printed."
+            Message(
+                "{folder} holds no audit (no {manifest}); name the folder that `audit` printed.",
+                "{folder} holds no audit. Choose another one.",
+                folder=folder,
+                manifest=MANIFEST,
+            )
         ) from None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise StoreError(

@@ -49,9 +49,17 @@ def like(stands: Standing, groups: int = 20, good: int = 30, **changes: object) 
             {"state": UNKNOWN, "role": "test", "needed": None},
             "cannot be told yet: 20 missed parts show no clear lead either way.",
         ),
-        ({"state": UNKNOWN, "groups": 1}, "at least 5 more missed parts are needed."),
-        ({"state": UNKNOWN, "groups": 5}, "at least 1 more missed part is needed."),
-        ({"state": UNKNOWN, "good": 4}, "at least 2 more good parts are needed."),
+        (
+            {"state": UNKNOWN, "role": "test", "needed": 50, "point": SHIFT},
+            "cannot be told yet: the photos for choosing show too few parts to choose",
+        ),
+        ({"state": UNKNOWN, "groups": 1}, "takes at least 5 more missed parts."),
+        ({"state": UNKNOWN, "groups": 5}, "takes at least 1 more missed part."),
+        ({"state": UNKNOWN, "good": 4}, "takes at least 2 more good parts."),
+        (
+            {"state": UNKNOWN, "groups": 3, "good": 5},
+            "takes at least 3 more missed parts and 1 more good part.",
+        ),
     ],
 )
 def test_the_state(stands: Standing, changes: dict, says: str):
@@ -70,8 +78,12 @@ def test_the_state(stands: Standing, changes: dict, says: str):
             "Lower the decision threshold: look again at what has a defect probability of 0.126",
         ),
         ({"state": NOT_WORTH}, "Use threshold shift instead"),
-        ({"state": UNKNOWN, "groups": 2}, "Collect more missed parts; until then use threshold"),
+        ({"state": UNKNOWN, "groups": 2}, "Collect at least 4 more missed parts; until then"),
         ({"state": UNKNOWN, "role": "test"}, "Collect more missed parts and audit again"),
+        (
+            {"state": UNKNOWN, "groups": 0, "missed": {"tune": 0, "test": 0}},
+            "Audit more defective parts: of these the detector missed none.",
+        ),
         (
             {"state": UNKNOWN, "role": "tune", "needed": 15, "sealed_groups": 16},
             "Open the seal of test on Decide: it holds 16 missed parts",
@@ -107,6 +119,7 @@ def test_the_catch_stands_beside_threshold_shift_and_chance(stands: Standing):
 @pytest.mark.parametrize(
     ("counts", "says"),
     [
+        (FlagCounts(0, 0, 0, 0), "calls nothing good, so nothing can be looked at again"),
         (FlagCounts(0, 9, 0, 2), "missed no defect, so there is nothing to catch"),
         (FlagCounts(1, 9, 0, 0), "1 of them shows a defect. At this threshold none is looked at"),
     ],
@@ -114,6 +127,7 @@ def test_the_catch_stands_beside_threshold_shift_and_chance(stands: Standing):
 def test_nothing_to_catch_is_said(stands: Standing, counts: FlagCounts, says: str):
     assert says in words.catch_sentence(replace(stands, counts=counts))
     assert words.catch_bars(counts, "iou_difference") == ""
+    assert bool(words.basis_sentence(replace(stands, counts=counts))) == bool(counts.fn)
 
 
 def test_all_misses_and_how_many_may_be_looked_at(stands: Standing):

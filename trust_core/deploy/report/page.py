@@ -58,7 +58,6 @@ LEVEL_SIGNS = {"pass": ("✓", "Pass"), "warn": ("!", "Warning"), "fail": ("✕"
 def render(content: ReportContent) -> bytes:
     """The HTML of a report, its seal still empty."""
     audit, point = content.audit, content.point
-    shift = point.indicator == THRESHOLD_SHIFT
     outcomes = judge(content.settings.conditions, measures(content))
     script = (HERE / "report.js").read_text(encoding="utf-8")
     page = _template().render(
@@ -73,7 +72,7 @@ def render(content: ReportContent) -> bytes:
         outcomes=[_outcome_row(outcome) for outcome in outcomes],
         overall=LEVEL_SIGNS[overall(outcomes)] if outcomes else None,
         level=overall(outcomes),
-        badge="" if shift else _html(verdict_words.badge(content.judged, content.role)),
+        badge=_html(verdict_words.badge(content.judged, content.role, point.indicator)),
         verdict=verdict_words.verdict_sentence(content.judged, point.indicator),
         verdict_detail=_verdict_detail(content),
         rule=decision_rule(content),

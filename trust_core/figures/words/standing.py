@@ -47,9 +47,9 @@ def state_sentence(standing: Standing) -> str:
         return f"A second look by {name} is not worth it: {SHIFT_NAME} is better."
     start = "Whether a second look is worth it cannot be told yet:"
     if wanting := _wanting(standing):
-        fewest = min(judged.groups, judged.good_groups)
-        more = counted(LEAST_GROUPS - fewest, f"more {wanting}")
-        return f"{start} at least {more} {'is' if more.startswith('1 ') else 'are'} needed."
+        return f"{start} that takes at least {wanting}."
+    if standing.point.indicator == THRESHOLD_SHIFT:  # nothing else could be chosen
+        return f"{start} the photos for choosing show too few parts to choose an indicator by."
     if standing.role != "test":
         return f"{start} the sealed photos have not been asked."
     if standing.more:
@@ -66,8 +66,10 @@ def action_sentence(standing: Standing) -> str:
         if point.indicator == THRESHOLD_SHIFT:
             return f"Lower the decision threshold: look again at what {rule(point)}."
         return f"Use {SHIFT_NAME} instead; Decide shows what it costs."
+    if not sum(standing.missed.values()):
+        return "Audit more defective parts: of these the detector missed none."
     if wanting := _wanting(standing):
-        return f"Collect more {wanting}; {UNTIL_THEN}."
+        return f"Collect at least {wanting}; {UNTIL_THEN}."
     if standing.role == "test":
         return f"Collect more missed parts and audit again; {UNTIL_THEN}."
     have = counted(standing.sealed_groups, "missed parts")
@@ -88,6 +90,8 @@ def catch_sentence(standing: Standing) -> str:
     """What re-inspection catches, with its interval, beside threshold shift and beside chance."""
     counts = standing.counts
     where = WHERE[standing.role]
+    if not counts.fn + counts.tn:
+        return f"On {where} the detector calls nothing good, so nothing can be looked at again."
     if not counts.fn:
         return f"On {where} the detector missed no defect, so there is nothing to catch."
     start = f"On {where} the detector calls {counted(counts.fn + counts.tn, 'photos')} good"
@@ -107,7 +111,9 @@ def catch_sentence(standing: Standing) -> str:
 
 
 def basis_sentence(standing: Standing) -> str:
-    """Why the numbers may flatter, where they do."""
+    """Why the numbers may flatter, where they do; "" where there are none."""
+    if not standing.counts.fn:
+        return ""
     if standing.role == "test":
         return "The threshold was not chosen on these photos."
     return "The threshold was chosen on these same photos, so expect less elsewhere."
@@ -125,7 +131,8 @@ def missed_sentence(standing: Standing) -> str:
         return f"{capital(some)} in all, and all may be looked at."
     parts = ", ".join(f"{count(n)} in {role}" for role, n in sealed.items())
     may = "may be looked at" if standing.open_missed != 1 else "of them may be looked at"
-    return f"{capital(some)} in all: {count(standing.open_missed)} {may}, {parts} sealed."
+    looked = count(standing.open_missed) if standing.open_missed else "none"
+    return f"{capital(some)} in all: {looked} {may}, {parts} sealed."
 
 
 def proposal_sentence(standing: Standing) -> str:
@@ -134,8 +141,8 @@ def proposal_sentence(standing: Standing) -> str:
     if (proposed.indicator, proposed.strength) == (point.indicator, point.strength):
         return proposed.sentence
     return (
-        f"Shown is {indicator_name(point.indicator)}; the program proposes "
-        f"{indicator_name(proposed.indicator)}. {proposed.sentence}"
+        f"Shown is {indicator_name(point.indicator)}, which is not what is proposed. "
+        f"{proposed.sentence}"
     )
 
 
@@ -179,11 +186,14 @@ def catch_bars(counts: FlagCounts, indicator: str) -> str:
 
 
 def _wanting(standing: Standing) -> str:
-    """Which parts are too few to compare anything; "" when there are enough of both."""
-    missed = standing.judged.groups
-    if min(missed, standing.judged.good_groups) >= LEAST_GROUPS:
-        return ""
-    return "missed parts" if missed < LEAST_GROUPS else "good parts"
+    """How many parts are wanting to compare anything, `3 more missed parts`; "" when none are."""
+    judged = standing.judged
+    have = {"missed parts": judged.groups, "good parts": judged.good_groups}
+    return " and ".join(
+        counted(LEAST_GROUPS - number, f"more {what}")
+        for what, number in have.items()
+        if number < LEAST_GROUPS
+    )
 
 
 def _interval(interval: Interval) -> str:

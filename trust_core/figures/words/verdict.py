@@ -24,8 +24,13 @@ VERDICT_SIGNS = {GREEN: ("▲", "Better"), AMBER: ("●", "Cannot be told"), RED
 ALWAYS = (0.8, 0.9, 1.0)  # recalls of the table, beside the wanted one
 
 
-def badge(judged: Verdict, role: str) -> str:
-    """The verdict as a sign, a word and a colour; a preview says so."""
+def badge(judged: Verdict, role: str, indicator: str) -> str:
+    """The verdict as a sign, a word and a colour; a preview says so.
+
+    "" for threshold shift: it would be held against itself.
+    """
+    if indicator == THRESHOLD_SHIFT:
+        return ""
     sign, word = VERDICT_SIGNS[judged.colour]
     preview = "" if role == "test" else " preview"
     word = f"Preview: {word.lower()}" if preview else word

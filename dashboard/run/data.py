@@ -82,9 +82,11 @@ def _look_again() -> None:
 
 
 @st.cache_data(ttl=FRESH, max_entries=8, show_spinner=False)
-def _tables(root: Path) -> list[str]:
+def _tables(root: Path) -> tuple[list[str], list[str]]:
+    """The tables that say labels, and those that may do so."""
     found = SANDBOX.call(f"{TABLES}:label_tables", uploads.tables(root), what=root.name)
-    return [str(path) for path in found]
+    sure, perhaps = ([str(path) for path in paths] for paths in found)
+    return sure, perhaps
 
 
 def _choose_labels(root: Path) -> None:
@@ -94,9 +96,10 @@ def _choose_labels(root: Path) -> None:
         st.session_state[samples.key] = arrived.path
     chosen = form.value(samples)
     given = [str(chosen)] if chosen else []
+    sure, perhaps = _tables(root)
     labels = st.selectbox(
         samples.label,
-        list(dict.fromkeys([*_tables(root), *given, form.FROM_FOLDERS])),
+        list(dict.fromkeys([*sure, *given, form.FROM_FOLDERS, *perhaps])),
         key=samples.key,
         format_func=short,
         bind="query-params",

@@ -341,13 +341,17 @@ def test_labels_from_masks_that_cannot_be_told_are_refused(tmp_path):
     marked = viridis.copy()
     marked[3, 3] = (253, 231, 36)
     for n in range(4):
+        mixed = {0: viridis, 1: np.full_like(viridis, (253, 231, 36))}  # nothing, and everything?
         write_all(tmp_path, {f"{n}.jpg": photo(n, size=(32, 24)),
-                             f"{n}_mask.png": encode(marked if n else viridis, "PNG")})  # fmt: skip
+                             f"{n}_mask.png": encode(mixed.get(n, marked), "PNG")})  # fmt: skip
     with pytest.raises(DataError, match=r"everything or nothing.*--samples CSV"):
         read_dataset(tmp_path)
     for n in range(4):
         write_all(tmp_path, {f"{n}_mask.png": encode(np.full((24, 32), 255, np.uint8), "PNG")})
-    with pytest.raises(DataError, match=r"all 4 mark more than half .* look inverted"):
+    with pytest.raises(DataError, match=r"4 of 4 mark more than half .* look inverted"):
+        read_dataset(tmp_path)
+    write_all(tmp_path, {"0_mask.png": mask(False, (32, 24))})  # all black: good, or defective?
+    with pytest.raises(DataError, match=r"3 of 4 mark more than half .* look inverted"):
         read_dataset(tmp_path)
 
 

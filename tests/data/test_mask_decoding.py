@@ -6,11 +6,15 @@ from PIL import Image
 
 from tests.data.pictures import encode, mask, photo
 from trust_core.data.mask_decoding import (
+    CLASSES,
     COLOURED,
+    IGNORED,
     INVERTED,
     PALE,
     UNIFORM,
+    ground_of,
     looks_like_mask,
+    mask_paths,
     mask_reading,
     read_mask,
     read_masks,
@@ -171,6 +175,46 @@ def test_several_masks_of_one_image_are_united(tmp_path):
     (tmp_path / "c.png").write_bytes(mask(True, size=(3, 3)))
     with pytest.raises(UnreadableImage, match="differ in size"):
         read_masks(tmp_path, "a.png|c.png")
+
+
+@pytest.mark.parametrize(
+    ("ground", "write"),
+    [
+        ((255,), lambda m: Image.fromarray(np.where(m, 0, 255).astype(np.uint8))),
+        ((255,), lambda m: Image.fromarray(~m)),
+        ((255,), lambda m: colours((255, 255, 255), (255, 0, 0), m)),
+        ((255,), lambda m: colours((255, 255, 255, 255), (0, 0, 0, 255), m)),
+        ((255,), lambda m: palette(m * 7, {0: (255, 255, 255), 7: (9, 9, 9)})),
+        ((128,), lambda m: Image.fromarray(np.where(m, 255, 128).astype(np.uint8))),
+        ((128,), lambda m: Image.fromarray(np.where(m, 0, 128).astype(np.uint8))),
+        ((1,), lambda m: Image.fromarray((~m).astype(np.uint8))),
+        ((65535,), lambda m: Image.fromarray(np.where(m, 9, 65535).astype(np.uint16))),
+        ((68, 1, 84), lambda m: colours(*VIRIDIS, m)),
+    ],
+)
+def test_a_background_that_is_told_is_none_of_the_marks(tmp_path, ground, write):
+    large = ~MARKED  # more than half: the file alone tells the opposite
+    for marked in (MARKED, large, np.zeros_like(MARKED)):
+        read = mask_reading(saved(write(marked), tmp_path / "x.png"), ground)
+        np.testing.assert_array_equal(read.marked, marked)
+    said = "x.png|background=" + " ".join(map(str, ground))
+    assert (ground_of(said), mask_paths(said)) == (ground, ["x.png"])
+    assert not read_masks(tmp_path, said).any()
+
+
+def test_void_of_a_voc_palette_and_255_beside_classes(tmp_path):
+    numbers = MARKED * 1
+    numbers[4, 8:20] = 255
+    voc = {1: (128, 0, 0), 255: (224, 224, 192)}
+    read = mask_reading(saved(palette(numbers, voc), tmp_path / "x.png"))
+    np.testing.assert_array_equal(read.marked, MARKED)
+    assert read.doubt == ""
+    alone = mask_reading(saved(palette(MARKED * 255, voc), tmp_path / "y.png"))
+    np.testing.assert_array_equal(alone.marked, MARKED)
+    assert alone.doubt == IGNORED
+    grey_classes = mask_reading(saved(grey(1)(numbers), tmp_path / "z.png"))
+    np.testing.assert_array_equal(grey_classes.marked, numbers > 0)
+    assert grey_classes.doubt == CLASSES
 
 
 def test_masks_and_photographs_are_told_apart(tmp_path):

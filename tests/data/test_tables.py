@@ -173,6 +173,7 @@ def test_which_column_is_the_group(read):
         ("path,label,label\na.png,1,0\n", "several columns label"),
         ("path,label\na.png,1\nb,c.png,0\n", "line 3: 3 cells, but 2 columns"),
         (b"path,label\na.png,\x811\n", "not a table in UTF-8"),
+        (b"PK\3\4", r"samples\.csv is an Excel workbook; save its sheet as CSV"),
         ("path,label\nq.png,1\nr.png,0\na.png,0\n", r"2 of 3 images .* \(q\.png, r\.png\)"),
         ("path,label,mask\na.png,1,m/q.png\nb.png,0,\n", r"1 of 1 mask .* \(m/q\.png\)"),
         ("path,label\n../a.png,1\nb.png,0\n", r"1 image outside of .* \(\.\./a\.png\)"),
@@ -205,11 +206,12 @@ def test_which_tables_say_labels_and_what_may_name_a_group(tmp_path):
         "other.csv": "path,lot\na.png,7\n",
         "empty.csv": "path,label\n",
         "none.csv": "",
+        "perhaps.csv": "path,status\na.png,ok\n",
     }
     paths = [tmp_path / name for name in contents]
     for path, text in zip(paths, contents.values(), strict=True):
         path.write_text(text)
-    assert label_tables([*paths, tmp_path / "gone.csv"]) == paths[:1]
+    assert label_tables([*paths, tmp_path / "gone.csv"]) == (paths[:1], [paths[-1]])
     assert group_columns(paths[0]) == ["lot"]
     assert group_columns(paths[1]) == ["lot"]
     assert group_columns(tmp_path / "gone.csv") == []

@@ -7,7 +7,8 @@ from pathlib import Path, PurePosixPath
 
 from trust_core.data.files import IMAGE_SUFFIXES, is_image, list_files
 from trust_core.data.groups import groups_by_pattern
-from trust_core.data.masks import Pairing, defective_by_mask, mask_notes, pair_masks
+from trust_core.data.mask_labels import check_masks, defective_by_mask
+from trust_core.data.masks import Pairing, pair_masks
 from trust_core.data.names import IMAGE_FOLDERS, choose_good, first_few, is_good, role_of_split
 from trust_core.data.samples import LabelTable, sample_table
 from trust_core.errors import DataError
@@ -153,7 +154,8 @@ def _by_class(
         split=[folder.split for _, folder in inside],
         mask_path=[pairing.masks.get(path, "") for path, _ in inside],
     )
-    notes += mask_notes(root, table["mask_path"].tolist(), labels)
+    table["mask_path"], doubts = check_masks(root, table["mask_path"].tolist(), labels)
+    notes += doubts
     mvtec = pairing.ground_truth and any(folder.split for folder in folders)
     layout = "MVTec" if mvtec else "class folders"
     return LabelTable(table, layout, taken, (*notes, *pairing.notes, *left_out))
@@ -162,8 +164,8 @@ def _by_class(
 def _by_mask(
     root: Path, pairing: Pairing, folders: Sequence[ClassFolder], left_out: Sequence[str]
 ) -> LabelTable:
-    masks = [pairing.masks[path] for path in pairing.images]
-    defective, doubts = defective_by_mask(root, masks)
+    given = [pairing.masks[path] for path in pairing.images]
+    defective, masks, doubts = defective_by_mask(root, given)
     labels = [int(marked) for marked in defective]
     table = sample_table(
         pairing.images,

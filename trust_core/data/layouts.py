@@ -68,7 +68,8 @@ def read_dataset(
     grouped = _group(table, group_pattern)
     table["group"], merged = merge_identical(table)
     if roles is not None:
-        table["role"] = override_roles(source, table, roles)
+        table["role"], how = override_roles(source, table, roles)
+        grouped += how
     copies = copies_across_splits(table)
     try:
         table, derived = assign_roles(table, certify or "auto")

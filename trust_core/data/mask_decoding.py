@@ -1,5 +1,6 @@
 """What a mask file marks: anything but its background, however an annotation tool wrote it."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,50 +12,62 @@ from scipy.ndimage import label, maximum_filter, minimum_filter
 from trust_core.data.images import decode, low_bytes
 from trust_core.errors import UnreadableImage
 
-RULE = 2  # what is kept of masks is made anew when the rule changes
+RULE = 3  # what is kept of masks is made anew when the rule changes
 SEPARATOR = "|"  # between the masks of one image in `mask_path`
 FEW = 16  # levels of a file that holds classes; a photograph has more
 FAINT = 16  # what is darker in a lossy file may be its compression
 NEARLY_BLACK, NEARLY_WHITE = 26, 0.9  # a value of 255; a share of the brightest
+VOID = 255  # the number of what is to be ignored, in class masks
+_VOC = {1: (128, 0, 0), VOID: (224, 224, 192)}  # colours that tell the palette of Pascal VOC
+_MOST_CLASSES = 20  # as in VOC
+_GROUND = "background="
 
 Values = npt.NDArray[np.int64]
 _WITH_ALPHA = ("LA", "La", "PA", "RGBA", "RGBa", "RGBX")
 
+Colour = tuple[int, ...]
+"""A value of grey, or values of red, green and blue."""
+
 INVERTED, UNIFORM, COLOURED, PALE = "inverted", "uniform", "coloured", "pale"
 """Doubts: more marked than not; one colour all over; no black; a lossy file that is nearly black"""
+CLASSES, IGNORED = "classes", "ignored"
+"""Doubts: 255 beside class numbers; nothing but 255, which a VOC palette calls void"""
 
 
 @dataclass(frozen=True)
 class MaskReading:
     """What a mask marks, and what makes that doubtful.
 
-    `marked` is `(H, W)`; `doubt` is `INVERTED`, `UNIFORM`, `COLOURED`, `PALE`, or ""; `background`
-    is what was taken as it.
+    `marked` is `(H, W)`; `doubt` is one of the words above, or ""; `background` is what was taken
+    as it; `uniform` is the colour of a mask that has only one, visible one.
     """
 
     marked: npt.NDArray[np.bool_]
     doubt: str = ""
     background: str = "black"
+    uniform: Colour | None = None
 
 
-def read_mask(path: Path) -> npt.NDArray[np.bool_]:
+def read_mask(path: Path, ground: Colour | None = None) -> npt.NDArray[np.bool_]:
     """Decode a mask as `(H, W)` booleans; the rule stands at `mask_reading`.
 
     Raises:
         UnreadableImage: with the file name and the reason.
     """
-    return mask_reading(path).marked
+    return mask_reading(path, ground).marked
 
 
 def read_masks(root: Path, mask_path: str) -> npt.NDArray[np.bool_]:
     """The union of the masks of one image.
 
-    `mask_path` is one path below `root` or several, separated by `SEPARATOR`.
+    `mask_path` is one path below `root` or several, separated by `SEPARATOR`, and where the
+    background is not black, that (`with_ground`).
 
     Raises:
         UnreadableImage: one of them cannot be read, or they differ in size.
     """
-    first, *others = (read_mask(root / path) for path in mask_paths(mask_path))
+    ground = ground_of(mask_path)
+    first, *others = (read_mask(root / path, ground) for path in mask_paths(mask_path))
     for other in others:
         if other.shape != first.shape:
             raise UnreadableImage(
@@ -67,10 +80,31 @@ def read_masks(root: Path, mask_path: str) -> npt.NDArray[np.bool_]:
 
 def mask_paths(mask_path: str) -> list[str]:
     """The paths that a `mask_path` of the sample table names."""
-    return [path for path in mask_path.split(SEPARATOR) if path]
+    return [path for path in mask_path.split(SEPARATOR) if path and not is_ground(path)]
 
 
-def mask_reading(path: Path) -> MaskReading:
+def with_ground(mask_path: str, ground: Colour) -> str:
+    """A `mask_path` that says which colour the background of its masks has.
+
+    >>> with_ground("a.png|b.png", (255, 255, 255)), ground_of("a.png|background=68 1 84")
+    ('a.png|b.png|background=255', (68, 1, 84))
+    """
+    said = ground[:1] if len(set(ground)) == 1 else ground
+    return SEPARATOR.join((mask_path, _GROUND + " ".join(map(str, said))))
+
+
+def ground_of(mask_path: str) -> Colour | None:
+    """The background that a `mask_path` of the sample table names; None where it is as usual."""
+    said = next((part for part in mask_path.split(SEPARATOR) if is_ground(part)), "")
+    return tuple(map(int, said.removeprefix(_GROUND).split())) or None
+
+
+def is_ground(part: str) -> bool:
+    """Whether a part of a `mask_path` says the background, and is no path."""
+    return re.fullmatch(_GROUND + r"\d{1,5}( \d{1,5} \d{1,5})?", part) is not None
+
+
+def mask_reading(path: Path, ground: Colour | None = None) -> MaskReading:
     """Decode a mask, whatever its mode.
 
     1. Where transparency differs from pixel to pixel, what is transparent is background; of what is
@@ -78,9 +112,12 @@ def mask_reading(path: Path) -> MaskReading:
     2. Otherwise the background is black: value 0, or number 0 of a palette whose colours do not
        show it. Where nothing is black, it is the most frequent colour; one colour all over marks
        the whole picture.
-    3. Anything else is marked, be it as dark as 1 of 255. Only soft edges are cut, at half of the
-       brightest value: those of what is or was a JPEG, and values most of which have a brighter
-       neighbour as well as a darker one.
+    3. Anything else is marked, be it as dark as 1 of 255, but the void (255) of Pascal VOC's
+       palette beside classes. Only soft edges are cut, at half of the brightest value: those of
+       what is or was a JPEG, and values most of which have a brighter neighbour as well as a
+       darker one.
+
+    `ground` is the colour of the background, where the masks of a data set tell it together.
 
     Raises:
         UnreadableImage: with the file name and the reason.
@@ -89,22 +126,25 @@ def mask_reading(path: Path) -> MaskReading:
     lossy = image.format == "JPEG"
     visible = _visible(image)
     if visible is None:
-        values, background = _from_background(image)
+        values, background = _from_background(image, ground)
         marked = _without_edges(values, lossy=lossy)
     else:
         values, background = _channels(image).max(axis=2), "black"
         marked = _without_edges(values, lossy=lossy) & visible
         marked = marked if marked.any() else visible
-    doubt = ""
+    doubt = _void_doubt(image)
     if lossy and not marked.any() and 0 < values.max(initial=0) < FAINT:
         doubt = PALE
-    elif background != "black":
+    elif doubt:
+        pass
+    elif background != "black" and ground is None:
         doubt = COLOURED
     elif marked.all():
         doubt = UNIFORM
     elif marked.mean() > 0.5:
         doubt = INVERTED
-    return MaskReading(marked, doubt, background)
+    uniform = _only(image) if visible is None and marked.all() else None
+    return MaskReading(marked, doubt, background, uniform)
 
 
 def _decoded(path: Path) -> Image.Image:
@@ -182,8 +222,34 @@ def _channels(image: Image.Image) -> Values:
     return values[:, :, :-1] if image.mode in _WITH_ALPHA else values
 
 
-def _from_background(image: Image.Image) -> tuple[Values, str]:
+def _only(image: Image.Image) -> Colour | None:
+    """The colour of a picture that has only one."""
+    values = _channels(image)
+    pixels = values.reshape(-1, values.shape[2])
+    if not len(pixels) or (pixels != pixels[0]).any():
+        return None
+    colour = tuple(pixels[0].tolist())
+    return colour[:1] if len(set(colour)) == 1 else colour
+
+
+def _void_doubt(image: Image.Image) -> str:
+    """What makes the number 255 of a mask doubtful."""
+    if image.mode not in ("L", "P") or image.format in ("JPEG", "WEBP"):
+        return ""
+    used = [number for number, count in enumerate(image.histogram()[: VOID + 1]) if count]
+    classes = [number for number in used if 0 < number < VOID]
+    if VOID not in used:
+        return ""
+    if image.mode == "P" and _is_voc(image):
+        return "" if classes else IGNORED
+    return CLASSES if classes and classes[0] == 1 and classes[-1] <= _MOST_CLASSES else ""
+
+
+def _from_background(image: Image.Image, ground: Colour | None) -> tuple[Values, str]:
     """How far each pixel is from the background, `(H, W)`; and the background in words."""
+    if ground is not None:
+        far = np.abs(_channels(image) - np.asarray(ground)).max(axis=2)
+        return far, ", ".join(map(str, ground))
     if image.mode in ("P", "PA"):
         return _from_palette(image), "black"
     values = _channels(image)
@@ -210,7 +276,14 @@ def _from_palette(image: Image.Image) -> Values:
     background = int(black[0]) if black.size and 0 not in black else 0
     shades = np.maximum(np.abs(table - table[background]).max(axis=1), 1)
     shades[background] = 0
+    if _is_voc(image) and np.any((used != background) & (used != VOID)):
+        shades[VOID] = 0
     return np.asarray(shades[numbers], np.int64)
+
+
+def _is_voc(image: Image.Image) -> bool:
+    colours = image.getpalette("RGB") or []
+    return all(tuple(colours[3 * k : 3 * k + 3]) == colour for k, colour in _VOC.items())
 
 
 def _without_edges(values: Values, *, lossy: bool) -> npt.NDArray[np.bool_]:

@@ -1,22 +1,12 @@
-"""Pairing of images and masks by name, never by folder order; what masks say of their images."""
+"""Pairing of images and masks by name, never by folder order."""
 
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from trust_core.data.mask_decoding import (
-    COLOURED,
-    INVERTED,
-    PALE,
-    SEPARATOR,
-    UNIFORM,
-    looks_like_mask,
-    mask_paths,
-    mask_reading,
-)
+from trust_core.data.mask_decoding import SEPARATOR, looks_like_mask
 from trust_core.data.names import (
     IMAGE_FOLDERS,
     first_few,
@@ -28,21 +18,11 @@ from trust_core.data.names import (
     without_number,
 )
 from trust_core.data.unnamed_masks import unnamed_masks
-from trust_core.errors import DataError, UnreadableImage
-from trust_core.messages import Message, amount
+from trust_core.messages import amount
 
 _LOSSY = frozenset((".jpg", ".jpeg", ".jfif", ".webp"))
 _LOOKED_AT = 16  # pairs of files that differ in format only
 _FEW_OF_FOLDER = 6
-_CHECKED = 32  # masks of a data set whose labels come from elsewhere
-_DOUBTS = {
-    COLOURED: "no black in them, so the most frequent colour ({background}) was taken as the "
-    "background",
-    UNIFORM: "all of one colour, which marks the whole picture",
-    INVERTED: "more than half of the picture is marked, as in inverted masks",
-    PALE: "nearly black JPEG files, which were taken as empty; save masks as PNG",
-}
-
 Steps = tuple[str, ...]
 
 
@@ -113,106 +93,6 @@ def pair_masks(root: Path, files: Sequence[str]) -> Pairing:
         notes.append(f"Left out: {belong} ({first_few(sorted(lone), 3)}).")
     joined = {image: SEPARATOR.join(sorted(found)) for image, found in masks.items()}
     return Pairing(images, joined, bool(in_folder), notes)
-
-
-def defective_by_mask(root: Path, masks: Sequence[str]) -> tuple[list[bool], list[str]]:
-    """Whether the masks of each image mark anything, and notes on what is doubtful in them.
-
-    Raises:
-        DataError: a mask cannot be read, so that its image would have no label, or all that there
-            are mark most of their picture.
-    """
-
-    def read(mask_path: str) -> tuple[bool, list[tuple[str, str]]]:
-        try:
-            found = [mask_reading(root / path) for path in mask_paths(mask_path)]
-        except UnreadableImage as error:
-            raise DataError(
-                f"The label of an image comes from its mask, and {mask_path} cannot be read: "
-                f"{error}"
-            ) from error
-        return any(each.marked.any() for each in found), [
-            (each.doubt, each.background) for each in found
-        ]
-
-    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
-        readings = dict(zip(masks, pool.map(read, masks, chunksize=64), strict=True))
-    doubts: dict[str, list[str]] = defaultdict(list)
-    background = ""
-    for mask, (_, found) in readings.items():
-        for doubt, colour in found:
-            doubts[doubt].append(mask)
-            background = colour if doubt == COLOURED else background
-    notes = _doubt_notes(doubts, background, len(readings), "")
-    if doubts[UNIFORM] and doubts[COLOURED]:
-        raise DataError(
-            Message(
-                "Labels come from the masks, and some hold no black (e.g. {coloured}) while others "
-                "are of one colour (e.g. {uniform}): that may mean everything or nothing. Save all "
-                "masks with a black background, or give labels in a table ({samples:CSV}).",
-                coloured=doubts[COLOURED][0],
-                uniform=doubts[UNIFORM][0],
-            )
-        )
-    if len(doubts[UNIFORM]) + len(doubts[INVERTED]) == len(readings):
-        raise DataError(
-            Message(
-                "Labels come from the masks, and all {count:,} mark more than half of their "
-                "picture (e.g. {mask}): they look inverted. Save them with a black background and "
-                "the defect in another colour, or give labels in a table ({samples:CSV}).",
-                count=len(readings),
-                mask=masks[0],
-            )
-        )
-    return [readings[mask][0] for mask in masks], notes
-
-
-def mask_notes(root: Path, masks: Sequence[str], labels: Sequence[int]) -> list[str]:
-    """What some of the masks make one doubt, where labels come from elsewhere.
-
-    `masks` are the `mask_path` of each image, "" for none; `labels` are 0 good, 1 defective.
-    """
-    given = [(mask, label) for mask, label in zip(masks, labels, strict=True) if mask]
-    few = given[:: max(1, -(-len(given) // _CHECKED))]
-    doubts: dict[str, list[str]] = defaultdict(list)
-    background = ""
-    empty, marked = [], []
-    for mask, label in few:
-        for path in mask_paths(mask):
-            try:
-                reading = mask_reading(root / path)
-            except UnreadableImage:
-                continue  # said where it is needed
-            doubts[reading.doubt].append(path)
-            background = reading.background if reading.doubt == COLOURED else background
-            if label and not reading.marked.any() and not reading.doubt:
-                empty.append(path)
-            elif not label and reading.marked.any():
-                marked.append(path)
-    looked = "" if len(few) == len(given) else f" looked at (of {len(given):,})"
-    notes = _doubt_notes(doubts, background, len(few), looked)
-    for found, one, several in (
-        (empty, "mask of a defective image marks", "masks of defective images mark"),
-        (marked, "mask of a good image marks", "masks of good images mark"),
-    ):
-        if found:
-            what = "nothing" if found is empty else "something"
-            notes.append(
-                f"{amount(len(found), one, several)} {what}, of {len(few):,}{looked}, e.g. "
-                f"{found[0]}."
-            )
-    return notes
-
-
-def _doubt_notes(
-    doubts: Mapping[str, Sequence[str]], background: str, total: int, looked: str
-) -> list[str]:
-    return [
-        f"Look at {len(doubts[doubt]):,} of {amount(total, 'mask', 'masks')}{looked}, e.g. "
-        f"{doubts[doubt][0]}: {words.format(background=background)}."
-        for doubt, words in _DOUBTS.items()
-        if doubts.get(doubt)
-    ]
 
 
 def _mask_folders(

@@ -165,8 +165,13 @@ def choose_good(
         return known
     if told := _told_by_a_word(counts):
         return told
+    raise labels_needed(counts, what)
+
+
+def labels_needed(counts: Mapping[str, int], what: str) -> LabelsNeeded:
+    """The question which of the classes, given with their number of images, hold good parts."""
     listed = first_few([f"{name} ({count})" for name, count in sorted(counts.items())], 12)
-    raise LabelsNeeded(
+    return LabelsNeeded(
         Message(
             "Which {what}s hold good parts? Their names do not say: {listed}. Name every good one, "
             "as in {good:NAME}; all others are then defective.",

@@ -2,55 +2,43 @@
 
 import csv
 import io
-import os
-import posixpath
 import re
-import unicodedata
 from collections import Counter
-from collections.abc import Mapping, Sequence, Sized
+from collections.abc import Sequence, Sized
 from pathlib import Path
 
 import pandas as pd
 
 from trust_core.data.files import check_folder, is_image, list_files
 from trust_core.data.folders import class_folders, kind_of_folder
-from trust_core.data.mask_decoding import SEPARATOR, mask_paths
-from trust_core.data.masks import mask_notes, pair_masks
-from trust_core.data.names import (
-    DEFECTIVE_NAMES,
-    choose_good,
-    first_few,
-    is_good,
-    normalised_name,
-    role_of_split,
-)
+from trust_core.data.label_columns import label_headers, read_labels, says_labels
+from trust_core.data.mask_decoding import SEPARATOR, is_ground, mask_paths
+from trust_core.data.mask_labels import check_masks
+from trust_core.data.masks import pair_masks
+from trust_core.data.names import first_few, normalised_name, role_of_split
 from trust_core.data.samples import LabelTable, sample_table
+from trust_core.data.table_paths import image_paths, resolve_paths
 from trust_core.errors import DataError, SettingsError
 from trust_core.messages import Message, amount
 
 ALIASES = {
     "path": (
-        "path",
-        "image_path",
-        "file_path",
-        "filepath",
-        "image",
-        "file",
-        "filename",
-        "image_name",
+        *("path", "imagepath", "filepath", "image", "file", "filename", "imagename", "imagefile"),
+        *("imagefilename", "imageid", "img", "imgpath", "imgname", "photo", "picture"),
     ),
-    "label": ("label", "is_defective", "defective", "target", "class"),
-    "mask_path": ("mask", "mask_path", "ground_truth", "gt", "mask_file"),
-    "group": ("group", "group_id"),
+    "mask_path": ("mask", "maskpath", "groundtruth", "gt", "maskfile"),
+    "group": ("group", "groupid"),
     "split": ("split", "subset"),
-    "kind": ("kind", "defect_type", "defect_kind"),
+    "kind": ("kind", "defecttype", "defectkind"),
     "role": ("role",),
     "p": (
-        *("p", "p_defect", "p_defective", "probability", "prob", "proba", "score", "prediction"),
+        *("p", "pdefect", "pdefective", "probability", "prob", "proba", "score", "prediction"),
         *("pred", "confidence"),
     ),
 }
-_NUMBERS = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "false": 0, "true": 1}
+"""Headers by the name that a column has here, without case and separators."""
+
+SEPARATORS = ",;\t|"
 _ENCODINGS = ("utf-8-sig", "cp1252")
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")  # how a file in UTF-16 begins, Excel's "Unicode text"
 
@@ -58,7 +46,7 @@ _UTF_16 = (b"\xff\xfe", b"\xfe\xff")  # how a file in UTF-16 begins, Excel's "Un
 def samples_of_csv(
     root: Path, file: Path, good: Sequence[str], group_column: str | None
 ) -> LabelTable:
-    """Read a table `path,label[,mask,group,split,kind,role]`.
+    """Read a table `path,label[,mask,group,split,kind,role]`; for labels see `label_columns`.
 
     Without a column of masks, masks are found by their names; without one of kinds, class folders
     are the kinds of defect. `file` is also found when its path is relative to `root`; `good` are
@@ -67,17 +55,19 @@ def samples_of_csv(
 
     Raises:
         DataError: the table cannot be read as such, or names files that are not there.
-        LabelsNeeded: labels are class names, none of which is known to mean good.
+        LabelsNeeded: labels are class names, none of which is known to mean good, or the header
+            does not say which of 0 and 1 is.
         SettingsError: there is no column `group_column`.
     """
     check_folder(root)
     if not file.exists() and (root / file).exists():
         file = root / file
     given = read_table(file, ("path", "label"))
-    paths = image_paths(root, given, file.name)
-    labels, kinds, taken = read_label_column(given["label"], good, file.name)
-    notes: list[str] = []
-    if good and not taken:
+    paths, notes = image_paths(root, given, file)
+    read = read_labels(given, good, file.name)
+    labels, kinds = read.labels, read.kinds
+    notes += read.notes
+    if good and not read.good:
         notes.append(
             Message(
                 "{good} {names} was not used: the table says what is good.",
@@ -100,7 +90,8 @@ def samples_of_csv(
     if group_column:
         columns["group"] = given[group_column].tolist()
     if "mask_path" in given:
-        columns["mask_path"] = _given_masks(root, given["mask_path"], file.name)
+        columns["mask_path"], how = _given_masks(root, given["mask_path"], file)
+        notes += how
     else:
         columns["mask_path"] = found = _masks_by_name(root, paths)
         if any(found):
@@ -111,13 +102,14 @@ def samples_of_csv(
     elif not any(kinds):
         kinds = kind_of_folder(labels, _folder_names(paths))
     kinds = [kind if label else "" for kind, label in zip(kinds, labels, strict=True)]
-    notes += mask_notes(root, columns["mask_path"], labels)
+    columns["mask_path"], doubts = check_masks(root, columns["mask_path"], labels)
+    notes += doubts
     table = sample_table(paths, labels, kind=kinds, **columns)
-    return LabelTable(table, "CSV", taken, tuple(notes))
+    return LabelTable(table, "CSV", read.good, tuple(notes))
 
 
-def override_roles(root: Path, table: pd.DataFrame, file: Path) -> list[str]:
-    """The role column of `table` with the roles of a file `path,role` laid over it.
+def override_roles(root: Path, table: pd.DataFrame, file: Path) -> tuple[list[str], list[str]]:
+    """The role column of `table` with the roles of a file `path,role` laid over it, and notes.
 
     Raises:
         DataError: the file cannot be read as such, or names images that are not in `table`.
@@ -129,7 +121,7 @@ def override_roles(root: Path, table: pd.DataFrame, file: Path) -> list[str]:
             f"{file.name}: unknown role {first_few([repr(role) for role in unknown])}; "
             "use train, tune, certify or test."
         )
-    paths = image_paths(root, given, file.name)
+    paths, notes = image_paths(root, given, file)
     stray = sorted(set(paths).difference(table["path"]))
     if stray:
         raise DataError(
@@ -137,13 +129,15 @@ def override_roles(root: Path, table: pd.DataFrame, file: Path) -> list[str]:
             f"({first_few(stray, 3)})."
         )
     over = dict(zip(paths, given["role"], strict=True))
-    return [over.get(path, role) for path, role in zip(table["path"], table["role"], strict=True)]
+    own = zip(table["path"], table["role"], strict=True)
+    return [over.get(path, role) for path, role in own], notes
 
 
 def read_table(path: Path, needed: Sequence[str]) -> pd.DataFrame:
-    """Read a CSV as text, separated by comma, semicolon or tab.
+    """Read a CSV as text, separated by comma, semicolon, tab or pipe.
 
-    `needed` columns, keys of `ALIASES`, have to be there; other known columns may be absent.
+    `needed` columns, keys of `ALIASES` or "label", have to be there; other known columns may be
+    absent.
 
     Returns:
         Strings without surrounding spaces, "" where a cell is empty, indexed by line number. All
@@ -157,119 +151,36 @@ def read_table(path: Path, needed: Sequence[str]) -> pd.DataFrame:
     if twice:
         raise DataError(f"{path.name} has several columns {twice[0]}; rename all but one.")
     columns = dict(zip(header, zip(*rows, strict=True), strict=True)) if rows else {}
-    by_name = {name.casefold(): name for name in reversed(header)}
-    for name, aliases in ALIASES.items():
-        alias = next((alias for alias in aliases if alias in by_name), None)
-        if alias is not None and rows:
-            columns[name] = columns[by_name[alias]]
-        elif alias is None and name in needed:
-            raise DataError(
-                f"{path.name} has no column {name}; its columns are {first_few(header, 12)}."
-            )
+    by_name = {normalised_name(name): name for name in reversed(header)}
+    known = {
+        name: next(by_name[alias] for alias in aliases if alias in by_name)
+        for name, aliases in ALIASES.items()
+        if not by_name.keys().isdisjoint(aliases)
+    }
+    there = {*known, *(["label"] if label_headers(header) else [])}
+    if lacking := [name for name in needed if name not in there]:
+        raise DataError(
+            f"{path.name} has no column {lacking[0]}; its columns are {first_few(header, 12)}."
+        )
     if not rows:
         raise DataError(f"{path.name} holds no rows below its header.")
+    columns |= {name: columns[own] for name, own in known.items()}
     return pd.DataFrame(columns, index=lines[1:], dtype="str")
 
 
-def label_tables(paths: Sequence[Path]) -> list[Path]:
-    """Those of the CSV files that say a path and a label for each image."""
-    return [path for path in paths if _columns(path, ("path", "label"))]
+def label_tables(paths: Sequence[Path]) -> tuple[list[Path], list[Path]]:
+    """Those of the CSV files that say a path and a label for each image; those that may do so.
+
+    A column `status` may hold labels or something else.
+    """
+    columns = {path: _columns(path, ("path", "label")) for path in paths}
+    sure = [path for path in paths if says_labels(columns[path])]
+    return sure, [path for path in paths if columns[path] and path not in sure]
 
 
 def group_columns(path: Path) -> list[str]:
     """The columns of a table that may name a group; none when it cannot be read."""
     return [name for name in _columns(path, ("path",)) if name not in ("path", "label")]
-
-
-def read_label_column(
-    values: pd.Series, good: Sequence[str], table: str
-) -> tuple[list[int], list[str], tuple[str, ...]]:
-    """Labels (0 good, 1 defective) and kinds of defect from a label column.
-
-    Numbers 0 and 1, true and false, words for good and defective; or class names, of which those
-    that `good` names, or that are known to mean good, are good and the others kinds of defect.
-
-    Returns:
-        Label and kind ("" where the label is no kind) of each row, and the names taken as good
-        ("" is none: plain labels need no choice).
-
-    Raises:
-        DataError: a label that is empty, or a number other than 0 and 1.
-        LabelsNeeded: class names none of which is known to mean good.
-    """
-    counts = values.str.casefold().value_counts().to_dict()
-    meaning = {word: _plain_meaning(word) for word in counts}
-    chosen: frozenset[str] = frozenset()
-    if any(name.casefold() in counts for name in good):
-        chosen = choose_good(counts, good, what="label")
-    elif any(label is None for label in meaning.values()):
-        _refuse_numbers(values, meaning, table)
-        chosen = choose_good(counts, good, what="label")
-    if chosen:
-        label = {word: int(word not in chosen) for word in counts}
-    else:
-        label = {word: known for word, known in meaning.items() if known is not None}
-    kind = {word: word if label[word] and _plain_meaning(word) is None else "" for word in counts}
-    spelled = {word.casefold(): word for word in sorted(set(values), reverse=True)}
-    folded = values.str.casefold()
-    return (
-        [label[word] for word in folded],
-        [kind[word] and spelled[word] for word in folded],
-        tuple(sorted(spelled[word] for word in chosen)),
-    )
-
-
-def image_paths(root: Path, table: pd.DataFrame, name: str) -> list[str]:
-    """The column `path` of a table, resolved; every row has one and none is there twice.
-
-    Raises:
-        DataError: as `resolve_paths`; a row without a path; an image in two rows.
-    """
-    empty = table.index[table["path"] == ""]
-    if len(empty):
-        raise DataError(f"{name}, line {empty[0]}: no path (in {_rows_of(empty)}).")
-    paths = resolve_paths(root, table["path"], name, what="images")
-    twice = [path for path, count in Counter(paths).items() if count > 1]
-    if twice:
-        raise DataError(
-            f"{name} names {amount(len(twice), 'image', 'images')} more than once "
-            f"({first_few(twice, 3)}); keep one "
-            "row for each."
-        )
-    return paths
-
-
-def resolve_paths(root: Path, paths: pd.Series, table: str, *, what: str) -> list[str]:
-    """The paths of a table as posix paths below `root` ("" stays), each checked to be a file.
-
-    Backslashes are read as slashes, absolute paths below `root` are made relative, and names that
-    differ only in Unicode normalisation are found. The name of the `table`, and `what` the paths
-    are of ("images" or "masks"), are for sentences.
-
-    Raises:
-        DataError: files that are not there, or that lie outside `root`.
-    """
-    base = root.absolute().as_posix().rstrip("/") + "/"
-    resolved = [
-        posixpath.normpath(path.replace("\\", "/").removeprefix(base)) if path else ""
-        for path in paths
-    ]
-    outside = [path for path in resolved if path.startswith(("../", "/")) or path == ".."]
-    if outside:
-        raise DataError(
-            f"{table} names {amount(len(outside), what[:-1], what)} outside of {root} "
-            f"({first_few(outside, 3)}); "
-            "paths have to be relative to the data folder."
-        )
-    found = [_as_on_disk(base, path) for path in resolved]
-    missing = [path for path, there in zip(resolved, found, strict=True) if there is None]
-    if missing:
-        raise DataError(
-            f"{len(missing):,} of {amount(sum(map(bool, resolved)), what[:-1], what)} that {table} "
-            f"names {'is' if len(missing) == 1 else 'are'} not "
-            f"in {root} ({first_few(missing, 3)}); paths have to be relative to the data folder."
-        )
-    return [path or "" for path in found]
 
 
 def read_numbers(values: pd.Series, table: str) -> pd.Series:
@@ -287,45 +198,16 @@ def read_numbers(values: pd.Series, table: str) -> pd.Series:
     return numbers
 
 
-def match_paths(given: Sequence[str], known: Sequence[str]) -> list[str]:
-    r"""Paths as another program wrote them, as a data set has them; "" where that is not clear.
+def _given_masks(root: Path, cells: pd.Series, file: Path) -> tuple[list[str], list[str]]:
+    """The masks that a column names, several for one image separated by `SEPARATOR`; notes.
 
-    Absolute paths of another machine end like one of the data set, and a bare file name is one that
-    only one image has.
-
-    >>> match_paths([r"C:\parts\a\1.png", "2.png", "9.png"], ["a/1.png", "b/1.png", "b/2.png"])
-    ['a/1.png', 'b/2.png', '']
+    Beside them may stand the colour of their background (`mask_decoding.with_ground`).
     """
-    by_name: dict[str, list[tuple[list[str], str]]] = {}
-    for path in known:
-        steps = _steps(path)
-        by_name.setdefault(steps[-1], []).append((steps, path))
-    found = []
-    for path in given:
-        steps = _steps(path)
-        near = by_name.get(steps[-1], [])
-        ends = {
-            own
-            for own_steps, own in near
-            if (least := min(len(steps), len(own_steps))) and steps[-least:] == own_steps[-least:]
-        }
-        exact = [own for own_steps, own in near if own_steps == steps]
-        longest = max((len(_steps(own)) for own in ends), default=0)
-        ends = {own for own in ends if len(_steps(own)) == longest}
-        found.append((exact or (list(ends) if len(ends) == 1 else [""]))[0])
-    return found
-
-
-def _steps(path: str) -> list[str]:
-    normal = unicodedata.normalize("NFC", posixpath.normpath(path.replace("\\", "/")))
-    return normal.split("/")
-
-
-def _given_masks(root: Path, cells: pd.Series, table: str) -> list[str]:
-    """The masks that a column names, several for one image separated by `SEPARATOR`."""
     each = cells.str.split(SEPARATOR, regex=False).explode().str.strip()
-    resolved = pd.Series(resolve_paths(root, each, table, what="masks"), index=each.index)
-    return resolved.groupby(level=0, sort=False).agg(SEPARATOR.join).tolist()
+    grounds = each.map(is_ground)
+    paths, notes = resolve_paths(root, each.mask(grounds, ""), file, what="masks")
+    resolved = each.where(grounds, pd.Series(paths, index=each.index))
+    return resolved.groupby(level=0, sort=False).agg(SEPARATOR.join).tolist(), notes
 
 
 def _masks_by_name(root: Path, paths: Sequence[str]) -> list[str]:
@@ -348,55 +230,13 @@ def _folder_names(paths: Sequence[str]) -> list[str]:
         return [""] * len(paths)
 
 
-def _plain_meaning(word: str) -> int | None:
-    if word in _NUMBERS:
-        return _NUMBERS[word]
-    if is_good(word):
-        return 0
-    return 1 if normalised_name(word) in DEFECTIVE_NAMES else None
-
-
-def _refuse_numbers(values: pd.Series, meaning: Mapping[str, int | None], table: str) -> None:
-    """Numbers that mean nothing must not pass as class names."""
-    for word, label in meaning.items():
-        if label is None and (not word or not any(map(str.isalpha, word))):
-            rows = values.index[values.str.casefold() == word]
-            raise DataError(
-                f"{table}, line {rows[0]}: the label {word!r} (in {_rows_of(rows)}) is "
-                "neither 0 (good) nor 1 (defective)."
-            )
-
-
-def _as_on_disk(base: str, path: str) -> str | None:
-    """The spelling under which the file is there, None when it is not."""
-    if not path or os.path.isfile(base + path):  # noqa: PTH113 (100,000 times)
-        return path
-    if not path.isascii():
-        for other in (unicodedata.normalize("NFC", path), unicodedata.normalize("NFD", path)):
-            if os.path.isfile(base + other):  # noqa: PTH113
-                return other
-    return None
-
-
 def _rows(path: Path) -> tuple[list[int], list[list[str]]]:
     """Line numbers and cells of the rows that are not empty, each as long as the first."""
-    for encoding in ("utf-16", *_ENCODINGS):
-        try:
-            content = path.read_bytes()
-            if encoding == "utf-16" and not content.startswith(_UTF_16):
-                continue
-            text = content.decode(encoding)
-            break
-        except UnicodeError:
-            continue
-        except OSError as error:
-            raise DataError(f"The table {path} cannot be read: {error.strerror}.") from error
-    else:
-        raise DataError(f"{path.name} is not a table in UTF-8 text; save it as CSV.")
-    first, _, others = text.partition("\n")
-    if re.fullmatch(r"sep=.", first.strip("\r")):  # a line for Excel alone
-        first, text = others.partition("\n")[0], others
-    separator = max(",;\t", key=first.count)
+    text = _text(path)
+    told = re.match(r"\"?sep=(.)\"?\r?\n", text)  # a line for Excel alone
+    text = text[told.end() :] if told else text
+    first = re.sub(r'"[^"]*"', "", text.lstrip().partition("\n")[0])
+    separator = told[1] if told else max(SEPARATORS, key=first.count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
     lines: list[int] = []
     rows: list[list[str]] = []
@@ -420,6 +260,22 @@ def _rows(path: Path) -> tuple[list[int], list[list[str]]]:
     if not rows:
         raise DataError(f"{path.name} is empty.")
     return lines, rows
+
+
+def _text(path: Path) -> str:
+    """What a table holds, in UTF-8, UTF-16 or as Windows writes it in the west."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"The table {path} cannot be read: {error.strerror}.") from error
+    if content.startswith(b"PK\3\4"):
+        raise DataError(f"{path.name} is an Excel workbook; save its sheet as CSV.")
+    for encoding in ("utf-16",) if content.startswith(_UTF_16) else _ENCODINGS:
+        try:
+            return content.decode(encoding)
+        except UnicodeError:
+            continue
+    raise DataError(f"{path.name} is not a table in UTF-8 text; save it as CSV.")
 
 
 def _columns(path: Path, needed: Sequence[str]) -> list[str]:

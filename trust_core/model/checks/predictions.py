@@ -18,7 +18,8 @@ import torch
 
 from trust_core.data.images import is_turned
 from trust_core.data.samples import Dataset
-from trust_core.data.tables import match_paths, read_numbers, read_table
+from trust_core.data.table_paths import match_paths
+from trust_core.data.tables import read_numbers, read_table
 from trust_core.errors import DataError, SettingsError
 from trust_core.messages import Message, amount, joined, option
 from trust_core.model.checks.alternatives import NORMALISATIONS

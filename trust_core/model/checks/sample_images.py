@@ -18,9 +18,11 @@ from torch import Tensor
 from trust_core.data.files import is_image, list_files
 from trust_core.data.folders import class_folders
 from trust_core.data.images import read_image
+from trust_core.data.label_columns import label_column
 from trust_core.data.mask_decoding import read_masks
 from trust_core.data.masks import pair_masks
 from trust_core.data.samples import Dataset
+from trust_core.data.table_paths import image_paths
 from trust_core.data.tables import read_table
 from trust_core.errors import DataError, UnreadableImage
 from trust_core.messages import amount
@@ -173,7 +175,8 @@ def class_pictures(
         names = [folder.name for folder in class_folders(files, classes)]
     else:
         table = read_table(samples, ("path", "label"))
-        files, names = table["path"].tolist(), table["label"].tolist()
+        files, _ = image_paths(root, table, samples)
+        names = table[label_column(table)].str.casefold().tolist()
     by_class: dict[str, list[str]] = {name: [] for name in classes}
     for path, name in zip(files, names, strict=True):
         if name in by_class:

@@ -45,9 +45,11 @@ class Live:
         return json.dumps(vars(self))
 
 
-def drawing(figure: go.Figure) -> Drawing:
-    """A figure as text, which a cache can keep and a page need not make again."""
-    return figure.to_json(validate=False), int(figure.layout.height)
+def drawing(figure: go.Figure | Mapping[str, Any]) -> Drawing:
+    """A figure, or the same as plain JSON, as text, which a cache can keep."""
+    if isinstance(figure, go.Figure):
+        return figure.to_json(validate=False), int(figure.layout.height)
+    return json.dumps(figure), int(figure["layout"]["height"])
 
 
 def chart(
@@ -67,7 +69,7 @@ def chart(
         figure: of `drawing`. As long as it is the same text, nothing of it is drawn again.
         key: of the element.
         alt: one sentence that says what it shows.
-        moving: shapes and annotations, as `figures.mark_tradeoff` gives them.
+        moving: shapes, as `figures.mark_tradeoff` gives them.
         revision: a zoom lives as long as this is the same.
         on_choose: called with `(threshold, strength)` when a point or a cell is clicked: the first
             two of its `customdata`, or the `meta` of its trace as the strength.

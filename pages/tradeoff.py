@@ -61,10 +61,13 @@ def show(audit: Audit) -> None:
     left, right = st.container(key="beside-tradeoff").columns([2, 1], gap="large")
     with left:
         chart = st.container()
+        alone = point.indicator == THRESHOLD_SHIFT
+        rival = ', <i class="rival">◆</i> what threshold shift asks for the same catch'
         legend = (
             "Each curve is an adversarial strength, each point on it a threshold; up and left is "
-            "better. Dashed: threshold shift, that is, just lowering the decision threshold. Click "
-            "a point to go there."
+            "better. Dashed: threshold shift, that is, just lowering the decision threshold. "
+            f'<i class="ours">●</i> is the operating point{"" if alone else rival}. Click a point '
+            "to go there."
         )
         write_html(section("", legend))
         other = other_curve(audit, point)
@@ -73,9 +76,9 @@ def show(audit: Audit) -> None:
     with right:
         threshold_slider(audit, point, stops)
         if len(audit.strengths) > 1:
-            choose_strength(audit, point, disabled=point.indicator == THRESHOLD_SHIFT)
+            choose_strength(audit, point, disabled=alone)
         afford_field(audit, point, scores)
-        write_html(counts_table(counts, rival=point.indicator != THRESHOLD_SHIFT))
+        write_html(counts_table(counts, rival=not alone))
         choose_scores(audit, point)
         part_links(audit, point, scores)
 

@@ -13,19 +13,31 @@ const library = (address) =>
     document.head.append(script);
   }));
 
-const CONFIG = { displaylogo: false, doubleClick: "reset",
+// The currency's sign is that of per cent: `PERCENT` of trust_core/figures/elements.py.
+const CONFIG = { displaylogo: false, doubleClick: "reset", locale: "en",
+  locales: { en: { format: { currency: ["", "\u00a0%"] } } },
   modeBarButtons: [["zoom2d", "pan2d", "resetScale2d", "toImage"]] };
 
 // What the figure leaves open takes the colours of the page.
-const notes = (annotations, { paper }) =>
-  annotations.map((note) => ({ bgcolor: paper, opacity: 0.92, borderpad: 1, ...note }));
+// A colour that is told from others as a line, towards the colour of the text: to be read as words.
+const readable = (colour, text) => {
+  const parts = (hex) => [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
+  const [own, ink] = [parts(colour), parts(text)];
+  return `rgb(${own.map((value, index) => Math.round(0.65 * value + 0.35 * ink[index]))})`;
+};
+
+const noted = (note, { text, paper }) => {
+  const colour = note.font?.color;
+  const font = colour ? { ...note.font, color: readable(colour, text) } : note.font;
+  return { bgcolor: paper, opacity: 0.92, borderpad: 1, ...note, font };
+};
 
 const themed = (layout, { text, paper, family }) => ({
   ...layout,
   font: { family, size: 13, color: text },
   modebar: { bgcolor: "rgba(0,0,0,0)", color: "rgba(134,140,148,0.6)", activecolor: "#2185C5" },
   hoverlabel: { bgcolor: paper, bordercolor: text, align: "left", font: { family, size: 13, color: text } },
-  annotations: notes(layout.annotations ?? [], { paper }),
+  annotations: (layout.annotations ?? []).map((note) => noted(note, { text, paper })),
 });
 
 const theme = (element) => {
@@ -53,12 +65,11 @@ const put = (layout, path, value) => {
 };
 
 // Moves the marks; where they stand already nothing is drawn again, which costs as much as a move.
-function relay(host, { shapes, annotations }) {
-  const marks = { shapes, annotations: notes(annotations, theme(host)) };
-  const text = JSON.stringify(marks);
+function relay(host, { shapes }) {
+  const text = JSON.stringify(shapes);
   if (!shapes || host.marks === text) return undefined;
   host.marks = text;
-  return window.Plotly.relayout(host, marks);
+  return window.Plotly.relayout(host, { shapes });
 }
 
 // Numbers and marks at one stop of the slider, as the server will say them; of several stops within
@@ -70,9 +81,9 @@ function follow(host, index) {
   }
   cancelAnimationFrame(host.frame);
   host.frame = requestAnimationFrame(() => {
-    const { shapes, annotations } = structuredClone(host.wanted.moving);
-    for (const [path, values] of Object.entries(host.live.tracks)) put({ shapes, annotations }, path, values[index]);
-    if (shapes.length) relay(host, { shapes, annotations });
+    const moving = structuredClone(host.wanted.moving);
+    for (const [path, values] of Object.entries(host.live.tracks)) put(moving, path, values[index]);
+    if (moving.shapes.length) relay(host, moving);
   });
 }
 

@@ -106,7 +106,7 @@ def threshold_text(value: float) -> str:
     """A threshold with the digits that tell it from all others, and a true minus sign.
 
     Every page, report, file and job says thresholds by this. That they are short is the care of
-    whoever makes them: `fewest_decimals`, `fewest_digits` in `decision.operating_point`.
+    whoever makes them: `Curve.short_thresholds`, `operating_point.fewest_digits` in `decision`.
 
     >>> threshold_text(-0.25), threshold_text(3.0)
     ('−0.25', '3')

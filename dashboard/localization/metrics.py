@@ -22,7 +22,6 @@ from trust_core.decision.localization.report import (
 )
 from trust_core.decision.tradeoff import Floats
 from trust_core.figures import localization as figures
-from trust_core.figures.elements import Layout
 from trust_core.storage.audit_files import Audit
 
 MANY = 50_000  # images
@@ -67,24 +66,19 @@ def draw_sizes(found: Localization, settings: MaskSettings) -> None:
 
 def draw_thresholds(audit: Audit, counts: MaskCounts, settings: MaskSettings) -> None:
     """The metrics at every threshold, the chosen one marked; a click moves it."""
-    figure, names = _thresholds(audit, counts, settings)
     chart(
-        figure,
+        _thresholds(audit, counts, settings),
         key="thresholds",
         alt="Agreement, defective photos and good photos with a mask, at every mask threshold.",
-        moving=figures.mark_threshold(settings.threshold, names),
+        moving=figures.mark_threshold(settings.threshold),
         on_choose=lambda threshold, _: write_masks_url(mask=threshold),
     )
 
 
 @st.cache_data(max_entries=32, show_spinner=False, hash_funcs=AT_ALL)
-def _thresholds(
-    audit: Audit, counts: MaskCounts, settings: MaskSettings
-) -> tuple[Drawing, list[Layout]]:
+def _thresholds(audit: Audit, counts: MaskCounts, settings: MaskSettings) -> Drawing:
     values = swept_metrics(audit, counts, settings)
-    figure = figures.metrics_by_threshold(values, drawn_thresholds(audit, settings))
-    names = [note.to_plotly_json() for note in figure.layout.annotations]
-    return drawing(figure), names
+    return drawing(figures.metrics_by_threshold(values, drawn_thresholds(audit, settings)))
 
 
 # Arrays that nobody changes: no copies.

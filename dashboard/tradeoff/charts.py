@@ -14,7 +14,7 @@ from trust_core.decision.indicators.registry import THRESHOLD_SHIFT
 from trust_core.decision.operating_point import OperatingPoint, counts_along
 from trust_core.decision.tradeoff import Curve
 from trust_core.figures import tradeoff
-from trust_core.figures.elements import OUTCOME_COLOURS, Layout, tracks
+from trust_core.figures.elements import OUTCOME_COLOURS, tracks
 from trust_core.figures.words.point import moving_numbers
 from trust_core.messages import threshold_text
 from trust_core.storage.audit_files import Audit
@@ -47,15 +47,14 @@ def draw_tradeoff(
     """The trade-off curves, with the operating point marked on the chosen one."""
     at = point.role, point.indicator, point.strength
     other_key = other.key if other else ""
-    figure, names = _tradeoff(scores, other, audit.key, *at, other_key)
     points = scores.curves[point.strength]
     shift = points if point.indicator == THRESHOLD_SHIFT else scores.shift
     chart(
-        figure,
+        _tradeoff(scores, other, audit.key, *at, other_key),
         key="tradeoff",
         alt="Missed photos caught over good photos re-inspected: a curve for each strength, and a "
         "dashed one for threshold shift. The operating point is marked.",
-        moving=tradeoff.mark_tradeoff(points, point.threshold, shift, names),
+        moving=tradeoff.mark_tradeoff(points, point.threshold, shift),
         revision=f"{audit.key} {point.role}",
         on_choose=choose,
         live=_live(scores, stops, audit.key, *at, np.asarray(stops).tobytes()),
@@ -91,7 +90,7 @@ def draw_kinds(rows: list[tuple[str, int, int]]) -> None:
     chart(drawing(tradeoff.kind_bars(rows)), key="kinds", alt=alt)
 
 
-@st.cache_data(max_entries=64, show_spinner=False)
+@st.cache_resource(max_entries=64, show_spinner=False)  # text: nothing to copy
 def _tradeoff(
     _scores: Tradeoff,
     _other: OtherCurve | None,
@@ -100,17 +99,16 @@ def _tradeoff(
     indicator: str,
     strength: float,
     other_key: str,
-) -> tuple[Drawing, list[Layout]]:
+) -> Drawing:
     alone = indicator == THRESHOLD_SHIFT
     other = (_other.name, _other.points) if _other else None
     figure = tradeoff.tradeoff_chart(
         _scores.curves, _scores.shift, strength, shift_only=alone, other=other
     )
-    names = [note.to_plotly_json() for note in figure.layout.annotations]
-    return drawing(figure), names
+    return drawing(figure)
 
 
-@st.cache_resource(max_entries=64, show_spinner=False)  # text: nothing to copy
+@st.cache_resource(max_entries=64, show_spinner=False)
 def _live(
     _scores: Tradeoff,
     _stops: list[float],

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import streamlit as st
 
 from dashboard.decide.requirements import LINE_FIELDS, number_fields, read_requirements
@@ -62,7 +63,8 @@ def afford_field(audit: Audit, point: OperatingPoint, scores: Tradeoff) -> None:
         return
     line = read_requirements().line
     points = scores.curves[point.strength]
-    again = float(costs_along(audit, points, line)[0][points.at(point.threshold)])
+    here = points.only(np.array([points.at(point.threshold)]))
+    again = float(costs_along(audit, here, line)[0][0])
     with st.container(horizontal=True, vertical_alignment="bottom", gap="xsmall"):
         st.number_input(
             "I can re-inspect, a shift",

@@ -169,6 +169,61 @@ def test_a_shared_link_and_a_reload_show_the_same(visit: Visit, told: dict) -> N
     assert counts(drawn(page)) == before
 
 
+# Boxes of the chart's texts, and points of its lines and marks, all in pixels of the window.
+DRAWN = """chart => {
+  const boxes = (names) => [...chart.querySelectorAll(names)].map((text) => {
+    const { left, right, top, bottom } = text.getBoundingClientRect();
+    return { text: text.textContent, left, right, top, bottom };
+  });
+  const lines = chart.querySelectorAll(".scatterlayer .js-line, .shapelayer path");
+  const points = [...lines].flatMap((line) => {
+    const place = line.getScreenCTM(), length = line.getTotalLength();
+    return Array.from({ length: Math.ceil(length) + 1 }, (_, at) => {
+      const { x, y } = line.getPointAtLength(at).matrixTransform(place);
+      return [x, y];
+    });
+  });
+  const axes = boxes(".xtick text, .ytick text, .g-xtitle, .g-ytitle");
+  return { names: boxes("text.annotation-text"), axes, points };
+}"""
+WIDTHS = (390, 768, 900, 1280, 1440)
+
+
+def test_names_stand_free_at_every_width_and_shares_are_written_as_in_texts(visit: Visit) -> None:
+    page = drawn(visit("tradeoff?audit=demo&eps=1"))
+    size = page.viewport_size
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 900})
+        page.wait_for_function(
+            "chart => chart.layout.width === chart.clientWidth", arg=page.query_selector(CHART)
+        )
+        shown = page.locator(CHART).evaluate(DRAWN)
+        texts = [*shown["names"], *shown["axes"]]
+        assert len(shown["names"]) == 4  # three strengths and threshold shift
+        assert len(shown["points"]) > 500
+        for name in shown["names"]:
+            touched = [p for p in shown["points"] if inside(p, name)]
+            assert not touched, f"{name} at {width}"
+            assert not [other for other in texts if other is not name and lapped(name, other)]
+        ticks = {text["text"] for text in shown["axes"] if "%" in text["text"]}
+        assert {"0\N{NO-BREAK SPACE}%", "100\N{NO-BREAK SPACE}%"} <= ticks
+    page.set_viewport_size(size)
+
+
+def inside(point: list[float], box: dict[str, float]) -> bool:
+    x, y = point
+    return box["left"] < x < box["right"] and box["top"] < y < box["bottom"]
+
+
+def lapped(one: dict[str, float], other: dict[str, float]) -> bool:
+    return (
+        one["left"] < other["right"]
+        and one["right"] > other["left"]
+        and one["top"] < other["bottom"]
+        and one["bottom"] > other["top"]
+    )
+
+
 def test_the_parts_that_change_side_are_one_click_away(visit: Visit) -> None:
     page = drawn(visit("tradeoff?audit=demo&eps=0"))
     page.locator(f"{CHART} path.point").nth(3).click(force=True)

@@ -15,11 +15,10 @@ from trust_core.decision.operating_point import (
     OperatingPoint,
     changed_sides,
     count_flags,
-    fewest_decimals,
     fewest_digits,
     slider_stops,
 )
-from trust_core.decision.tradeoff import curve
+from trust_core.decision.tradeoff import curve, fewest_decimals
 
 MISSED = np.array([True, True, True, False, False, False])
 POINTS = curve(np.array([0.9, 0.5, 0.1, 0.6, 0.2, np.nan]), MISSED)

@@ -69,6 +69,5 @@ def test_a_metric_that_is_nowhere_defined_has_no_line() -> None:
 
 
 def test_the_mark_moves_without_drawing_a_line_again() -> None:
-    moved = figures.mark_threshold(0.37, [{"text": "name"}])
+    moved = figures.mark_threshold(0.37)
     assert moved["shapes"][0]["x0"] == moved["shapes"][0]["x1"] == 0.37
-    assert moved["annotations"] == [{"text": "name"}]

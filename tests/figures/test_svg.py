@@ -31,11 +31,15 @@ def test_hover_texts_are_read() -> None:
     figure = line(
         mode="lines+markers",
         customdata=[(0.25, 1200), (0.5, 3), (0, 0), (None, 4)],
-        hovertemplate="%{customdata[1]:,d} parts<br>%{x:.1%} at %{customdata[0]:.4~g}"
+        hovertemplate="%{customdata[1]:,d} parts<br>%{x:$.1%} at %{customdata[0]:.4~g}"
         "<extra></extra>",
     )
     tips = re.findall(r'data-tip="([^"]*)"', svg(figure, 200, "x"))
-    assert tips == ["1,200 parts\n0.0% at 0.25", "3 parts\n50.0% at 0.5", "4 parts\n100.0% at –"]
+    assert tips == [
+        "1,200 parts\n0.0\N{NO-BREAK SPACE}% at 0.25",
+        "3 parts\n50.0\N{NO-BREAK SPACE}% at 0.5",
+        "4 parts\n100.0\N{NO-BREAK SPACE}% at –",
+    ]
 
 
 def test_formats_are_those_of_d3() -> None:
@@ -73,7 +77,7 @@ def test_bars_stand_one_after_the_other() -> None:
 def test_axes_have_texts() -> None:
     layout = frame(200) | {"xaxis": share_axis("Lost"), "yaxis": share_axis("Caught")}
     drawn = svg(go.Figure([go.Scatter(x=[0, 1], y=[0, 1])], layout), 400, "x")
-    for text in ("Lost", "Caught", "0%", "100%"):
+    for text in ("Lost", "Caught", "0\N{NO-BREAK SPACE}%", "100\N{NO-BREAK SPACE}%"):
         assert f">{text}</text>" in drawn
 
 

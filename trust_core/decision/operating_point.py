@@ -10,12 +10,11 @@ import numpy as np
 from trust_core.decision.curves import Tradeoff, tradeoff
 from trust_core.decision.indicators.registry import THRESHOLD_SHIFT, available
 from trust_core.decision.journal import noted_points
-from trust_core.decision.tradeoff import Curve, Floats
+from trust_core.decision.tradeoff import MOST_DECIMALS, Curve
 from trust_core.storage.audit_files import Audit
 
 WANTED_RECALL = 0.9  # of the missed defects of `tune`, at the threshold one begins with
 SHORT_DIGITS, LONG_DIGITS = 4, 6  # of a threshold that is made short; that is read as it is
-MOST_DECIMALS = 17  # no two floats agree to more decimals than that below 1
 
 
 @dataclass(frozen=True)
@@ -157,21 +156,20 @@ def slider_stops(points: Curve, threshold: float) -> tuple[list[float], float]:
     if len(points.thresholds) < 2:
         return [], math.nan
     here = max(1, points.at(threshold))
-    index = np.union1d(points.representatives(), [here])
-    index = index[index > 0]
-    below = np.append(points.thresholds, -np.inf)[index + 1]
-    found = fewest_decimals(below, points.thresholds[index])
+    index, stops = points.drawn[1:], points.drawn_short[1:].tolist()
     at = int(np.searchsorted(index, here))
-    within = below[at] < threshold <= points.thresholds[here]
+    if at == len(index) or index[at] != here:
+        stops.insert(at, short_threshold(points, here))
+    # Within the interval that is this point's, since that is how it was found.
+    within = points.at(threshold) == here
     if within and float(f"{threshold:.{LONG_DIGITS}g}") == threshold:
-        found[at] = threshold
-    return found.tolist(), float(found[at])
+        stops[at] = threshold
+    return stops, stops[at]
 
 
 def short_threshold(points: Curve, index: int) -> float:
     """The threshold of fewest decimals that flags exactly what a point of the curve flags."""
-    below = np.append(points.thresholds, -np.inf)[index + 1 : index + 2]
-    return float(fewest_decimals(below, points.thresholds[index : index + 1])[0])
+    return float(points.short_thresholds(np.array([index]))[0])
 
 
 def fewest_digits(below: float, upto: float) -> float:
@@ -185,18 +183,3 @@ def fewest_digits(below: float, upto: float) -> float:
         if candidate > below:
             return candidate + 0.0  # -0.0 becomes 0.0
     return upto
-
-
-def fewest_decimals(below: Floats, upto: Floats) -> Floats:
-    """The number of fewest decimals in each interval (below, upto], the largest of those."""
-    found = upto.copy()
-    wanting = np.ones(len(upto), dtype=bool)
-    for digits in range(MOST_DECIMALS):
-        scaled = np.floor(upto * 10.0**digits)
-        candidate = np.array([round(s / 10.0**digits, digits) for s in scaled.tolist()])
-        fits = wanting & (candidate > below) & (candidate <= upto)
-        found[fits] = candidate[fits] + 0.0  # -0.0 becomes 0.0
-        wanting &= ~fits
-        if not wanting.any():
-            break
-    return found

@@ -17,6 +17,7 @@ from trust_core.decision.json_object import json_object, json_value
 Floats = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int64]
 
+MOST_DECIMALS = 17  # no two floats agree to more decimals than that below 1
 RECALLS = (0.8, 0.9, 0.95, 1.0)
 DRAWN_POINTS = 600  # of the curve that is moved over: as many are drawn, and can be stood on
 
@@ -79,9 +80,7 @@ class Curve:
 
     def gains(self) -> "Curve":
         """The points that catch one more missed defect: all that a wanted recall can lead to."""
-        at = np.flatnonzero(np.diff(self.flagged_fn, prepend=-1))
-        thresholds, caught, lost = self.thresholds[at], self.flagged_fn[at], self.flagged_tn[at]
-        return Curve(thresholds, caught, lost, self.fn, self.tn)
+        return self.only(np.flatnonzero(np.diff(self.flagged_fn, prepend=-1)))
 
     def tn_loss_at(self, recall: float) -> float:
         """Lowest TN loss with at least this FN recall; NaN without an FN or a TN."""
@@ -104,6 +103,26 @@ class Curve:
         steps = np.linspace(way[0], way[-1], limit - len(gains) - 2)
         even = np.searchsorted(way, steps).clip(0, count - 1)
         return np.unique(np.concatenate(([0, count - 1], gains, even)))
+
+    @cached_property
+    def drawn(self) -> Counts:
+        """The points that are drawn and can be stood on: `representatives()`, the first is +∞."""
+        return self.representatives()
+
+    @cached_property
+    def drawn_short(self) -> Floats:
+        """`short_thresholds` of the points that are drawn."""
+        return self.short_thresholds(self.drawn)
+
+    def short_thresholds(self, index: Counts) -> Floats:
+        """The threshold of fewest decimals that flags exactly what each of some points flags."""
+        below = np.append(self.thresholds, -np.inf)[index + 1]
+        return fewest_decimals(below, self.thresholds[index])
+
+    def only(self, index: Counts) -> "Curve":
+        """Some points of the curve."""
+        caught, lost = self.flagged_fn[index], self.flagged_tn[index]
+        return Curve(self.thresholds[index], caught, lost, self.fn, self.tn)
 
     def as_json(self) -> dict[str, Any]:
         """A JSON object: τ = +∞, where only the unscored are flagged, is null; so is NaN."""
@@ -139,6 +158,21 @@ def curve(scores: Floats, missed: npt.NDArray[np.bool_]) -> Curve:
         flagged_fn, flagged = (np.concatenate(([0], a)) for a in (flagged_fn, flagged))
     fn = int(missed.sum())
     return Curve(thresholds, flagged_fn, flagged - flagged_fn, fn, len(values) - fn)
+
+
+def fewest_decimals(below: Floats, upto: Floats) -> Floats:
+    """The number of fewest decimals in each interval (below, upto], the largest of those."""
+    found = upto.copy()
+    wanting = np.ones(len(upto), dtype=bool)
+    for digits in range(MOST_DECIMALS):
+        scaled = np.floor(upto * 10.0**digits)
+        candidate = np.array([round(s / 10.0**digits, digits) for s in scaled.tolist()])
+        fits = wanting & (candidate > below) & (candidate <= upto)
+        found[fits] = candidate[fits] + 0.0  # -0.0 becomes 0.0
+        wanting &= ~fits
+        if not wanting.any():
+            break
+    return found
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ from trust_core.figures.elements import (
     NONE,
     OUTCOME_COLOURS,
     SHIFT_LINE,
+    TENTHS,
     frame,
     label,
     row_note,
@@ -252,7 +253,7 @@ def provable_recall(demand: Demand, have: int, lost: Sequence[int] = (0, 1, 2)) 
                 opacity=1 if first else 0.6,
                 hovertemplate=(
                     f"%{{x:,d}} missed parts, {k} overlooked:<br>"
-                    "at least %{y:.1%} proven<extra></extra>"
+                    f"at least %{{y:{TENTHS}}} proven<extra></extra>"
                 ),
             )
         )

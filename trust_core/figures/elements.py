@@ -25,6 +25,10 @@ SHIFT_LINE = {"color": GREY, "width": 2.5, "dash": "6px,5px"}
 EDGE = {"color": WHITE, "width": 1.5}  # of a marker
 TEXT_SIZE = 13
 DIGITS = 5  # of a share: a tenth of what a picture can show, a third of the text
+SHARES = (-0.02, 1.03)  # what an axis of shares shows: marks at its ends are whole
+# The sign of a locale's currency stands for that of per cent, which no locale of Plotly can change:
+# `chart.js` and `svg.py` make it " %", as in every text (`words.numbers.percent`).
+PERCENT, TENTHS = "$.0%", "$.1%"
 RIGHT = 0.74  # labels of points further right stand left of them, inside the picture
 
 
@@ -44,8 +48,8 @@ def frame(height: int, top: int = 8) -> Layout:
 def share_axis(title: str) -> Layout:
     """An axis of shares from 0 to 1, in per cent."""
     return _axis(title) | {
-        "range": [-0.02, 1.03],
-        "tickformat": ".0%",
+        "range": list(SHARES),
+        "tickformat": PERCENT,
         "nticks": 6,
         "gridcolor": GRID,
     }
@@ -123,20 +127,24 @@ def label(x: float, y: float, text: str, colour: str = "", *, side: str = "below
     } | ({"font": {"color": colour, "size": TEXT_SIZE}} if colour else {})
 
 
-def corner(text: str, colour: str, line: int) -> Layout:
-    """Text in the lower right corner of a picture, on its last line (0) or on one above it."""
+def pointer(x: float, y: float, right: int, up: int, text: str, colour: str) -> Layout:
+    """Text whose nearer end is some pixels away from a point, with a thin line to it.
+
+    It ends left of the point where `right` is negative; `up` is to the middle of its height.
+    """
     return {
-        "x": 1,
-        "xref": "paper",
-        "xanchor": "right",
-        "xshift": -8,
-        "y": 0,
-        "yref": "paper",
-        "yanchor": "bottom",
-        "yshift": 8 + 20 * line,
+        "x": x,
+        "y": y,
+        "ax": right,
+        "ay": -up,
         "text": text,
-        "showarrow": False,
-        "bgcolor": NONE,
+        "showarrow": True,
+        "arrowhead": 0,
+        "arrowwidth": 1,
+        "arrowcolor": colour,
+        "xanchor": "left" if right > 0 else "right",
+        "yanchor": "middle",
+        "bgcolor": NONE,  # a ground would cut the curves
         "font": {"color": colour, "size": TEXT_SIZE},
     }
 

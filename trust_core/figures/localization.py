@@ -14,6 +14,7 @@ from trust_core.figures.elements import (
     EDGE,
     GREY,
     OUTCOME_COLOURS,
+    PERCENT,
     SHIFT_LINE,
     Layout,
     bare_axis,
@@ -59,7 +60,8 @@ def recall_by_size(rows: Sequence[SizeClass], *, strict: bool) -> go.Figure:
         cliponaxis=False,
         customdata=[(*recall.interval, rows[place].iou.value) for place, recall in held],
         hovertemplate=(
-            "%{x:.0%}, 95 % interval %{customdata[0]:.0%} to %{customdata[1]:.0%}"
+            f"%{{x:{PERCENT}}}, 95 % interval "
+            f"%{{customdata[0]:{PERCENT}}} to %{{customdata[1]:{PERCENT}}}"
             "<br>mean IoU %{customdata[2]:.2f}<extra></extra>"
         ),
     )
@@ -111,10 +113,10 @@ def metrics_by_threshold(values: Mapping[str, Floats], at: Floats) -> go.Figure:
     return go.Figure(lines, layout)
 
 
-def mark_threshold(threshold: float, names: Sequence[Layout]) -> Layout:
-    """Layout that marks a threshold on `metrics_by_threshold`; `names` are its annotations."""
+def mark_threshold(threshold: float) -> Layout:
+    """Shapes that mark a threshold on `metrics_by_threshold`."""
     mark = segment((threshold, threshold), (0, 1), color=GREY, width=1.5) | {"yref": "paper"}
-    return {"shapes": [mark], "annotations": list(names)}
+    return {"shapes": [mark]}
 
 
 def _places(values: Mapping[str, Floats]) -> dict[str, float]:

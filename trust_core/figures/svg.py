@@ -58,13 +58,13 @@ class Axis:
         return max(self.low, self.high)
 
 
-def svg(figure: go.Figure, width: int, alt: str, marks: Record | None = None) -> str:
+def svg(figure: go.Figure | Record, width: int, alt: str, marks: Record | None = None) -> str:
     """A figure as an `<svg>` element.
 
-    The height is the figure's. `marks` are shapes and annotations that take the place of its own,
+    The height is the figure's. `marks` are shapes that take the place of its own,
     as `mark_tradeoff` gives them.
     """
-    content = figure.to_plotly_json()
+    content = figure.to_plotly_json() if isinstance(figure, go.Figure) else figure
     layout: dict[str, Any] = content["layout"] | dict(marks or {})
     traces = _stacked([_plain(trace) for trace in content["data"]])
     height = layout["height"]
@@ -132,8 +132,9 @@ def _formatted(value: object, form: str) -> str:
         return str(value)
     if not math.isfinite(value):
         return "–"
-    form = form.replace("~", "")
-    return format(int(value) if form.endswith("d") else value, form).replace("-", "−")
+    form = form.replace("~", "").removeprefix("$")  # of `elements.PERCENT`
+    text = format(int(value) if form.endswith("d") else value, form)
+    return text.replace("-", "−").replace("%", "\N{NO-BREAK SPACE}%")
 
 
 def _plain(trace: dict[str, Any]) -> dict[str, Any]:
@@ -367,10 +368,15 @@ def _annotation(note: Record, x: Axis, y: Axis, width: int) -> str:
     size = font.get("size", TEXT_SIZE)
     lines = note["text"].split("<br>")
     down = y.at(note["y"]) - note.get("yshift", 0)
+    pointer = ""
+    if note.get("showarrow"):
+        end = left + note["ax"], down + note["ay"]
+        pointer = _line((left, down), end, note["arrowcolor"])
+        left, down = end[0] + math.copysign(3, note["ax"]), end[1]
     block = LINE_HEIGHT * size * len(lines)
     lift = {"top": 0.0, "bottom": block}.get(note.get("yanchor", "middle"), block / 2)
     first = down - lift + size
-    return "".join(
+    return pointer + "".join(
         _text(left + note.get("xshift", 0), first + row * LINE_HEIGHT * size, text, anchor=anchor,
               size=size, colour=font.get("color", ""))
         for row, text in enumerate(lines)

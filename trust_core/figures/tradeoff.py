@@ -9,16 +9,15 @@ Notation: `E` strengths, `n` points of a drawn curve.
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from html import escape
+from html import escape, unescape
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import plotly.graph_objects as go
 
 from trust_core.decision.indicators.registry import SHIFT_NAME
-from trust_core.decision.operating_point import fewest_decimals
 from trust_core.decision.tradeoff import DRAWN_POINTS, Curve, Floats
+from trust_core.figures.curve_names import place_names
 from trust_core.figures.elements import (
     ACCENT,
     DIGITS,
@@ -28,10 +27,10 @@ from trust_core.figures.elements import (
     SHIFT_LINE,
     Layout,
     bare_axis,
-    corner,
     diamond,
     frame,
     label,
+    pointer,
     segment,
     share_axis,
     shortened,
@@ -44,8 +43,7 @@ VISIBLE_POINTS = 90  # more markers than that would make a thick line
 # From weak to strong, all of a brightness that stands out on white and on black alike (3 : 1).
 STRENGTH_RAMP = ("#2185C5", "#7A68D8", "#BE4BA6", "#D9483B", "#B06A00")
 OTHER_AUDIT = {"color": "#00917A", "width": 2, "dash": "2px,4px"}
-NAME_POINTS = 120  # of a curve, among which its name looks for a place
-CHARACTER, LINE = 0.0125, 0.05  # width of a letter and height of a line, as shares of the picture
+OTHER_NAME = 16  # letters, which have to fit into the picture on a telephone
 
 
 def strength_colours(strengths: Iterable[float]) -> dict[float, str]:
@@ -84,55 +82,50 @@ def tradeoff_chart(
     shown = {} if shift_only else curves
     colours = strength_colours(curves)
     meta = chosen if shift_only else None
-    lines = [_line(shift, SHIFT_POINTS, "decision threshold", line=SHIFT_LINE, meta=meta)]
-    named = [(SHIFT_NAME, GREY, shift)]
+    rival = _line(shift, SHIFT_POINTS, "decision threshold", line=SHIFT_LINE, meta=meta)
+    lines = {e: _strength_line(shown[e], e, colours[e], chosen=e == chosen) for e in shown}
+    named = [*_strength_names(shown, lines, chosen), (SHIFT_NAME, rival)]
     if other is not None:
-        name = escape(shortened(other[0]))
-        lines.append(_line(other[1], SHIFT_POINTS, name, line=OTHER_AUDIT, meta=None))
-        named.append((name, str(OTHER_AUDIT["color"]), other[1]))
-    for strength in sorted(shown, key=lambda e: (e == chosen, e)):  # the chosen one on top
-        one = strength == chosen
-        lines.append(_strength_line(shown[strength], strength, colours[strength], chosen=one))
+        name = escape(shortened(other[0], OTHER_NAME))
+        named.append((name, _line(other[1], SHIFT_POINTS, name, line=OTHER_AUDIT, meta=None)))
+    strengths = sorted(lines, key=lambda e: (e == chosen, e))  # the chosen one on top
+    marked = shift if shift_only else curves[chosen]
     layout = frame(470, top=34) | {
         "hovermode": "closest",
         "xaxis": share_axis(f"Good photos re-inspected, of {shift.tn:,}"),
         "yaxis": share_axis(f"Missed photos caught, of {shift.fn:,}"),
-        "annotations": _curve_names([*_strength_names(shown, chosen, colours), *named]),
+        "annotations": _curve_names(named, marked, shift) if shift.fn and shift.tn else [],
     }
-    return go.Figure(lines, layout)
+    rest = [line for _, line in named[len(named) - 1 - (other is not None) :]]
+    return go.Figure([*rest, *(lines[e] for e in strengths)], layout)
 
 
-def mark_tradeoff(
-    points: Curve, threshold: float, shift: Curve, names: Sequence[Layout] = ()
-) -> Layout:
-    """Layout that marks the operating point, and what threshold shift asks for the same catch.
+def mark_tradeoff(points: Curve, threshold: float, shift: Curve) -> Layout:
+    """Shapes that mark the operating point, and what threshold shift asks for the same catch.
 
-    Of one curve it has the same pieces at every threshold, so that `elements.tracks` can follow
-    them. What the marks are is said in the lower right corner, where no curve runs.
-
-    `shift` is `points` itself when that is the indicator; `names` are annotations that stay, those
-    of the figure.
+    Of one curve they are the same pieces at every threshold, so that `elements.tracks` can follow
+    them. `shift` is `points` itself when that is the indicator.
     """
     if not (points.fn and points.tn):
-        return {"shapes": [], "annotations": list(names)}
+        return {"shapes": []}
     index = points.at(threshold)
     x, y = _place(points, index)
     shapes = [spot(x, y, 8, ACCENT)]
-    own = f"<b>● Operating point:</b> {points.flagged_tn[index]:,} good photos re-inspected"
-    texts = [corner(own, ACCENT, 0 if points is shift else 1)]
     rival = shift.at_caught(int(points.flagged_fn[index]))
     if rival is not None and points is not shift:
         rival_x, rival_y = _place(shift, rival)
         # A line at the height of the point: how much further threshold shift has to go.
         between = segment((x, rival_x), (y, y), color=GREY, width=1.5, dash="dot")
         shapes = [between, diamond(rival_x, rival_y, 6, GREY), *shapes]
-        told = f"<b>◆ By {SHIFT_NAME}:</b> {shift.flagged_tn[rival]:,} for the same catch"
-        texts.append(corner(told, GREY, 0))
-    return {"shapes": shapes, "annotations": [*texts, *names]}
+    return {"shapes": shapes}
 
 
-def kind_bars(rows: Sequence[tuple[str, int, int]]) -> go.Figure:
-    """Bars of missed photos by kind of defect: caught, and still missed, with their counts."""
+def kind_bars(rows: Sequence[tuple[str, int, int]]) -> Layout:
+    """Bars of missed photos by kind of defect: caught, and still missed, with their counts.
+
+    As plain JSON, since every move of the slider makes them anew: Plotly's own objects check each
+    value, which takes ten times as long.
+    """
     names = [escape(shortened(kind)) for kind, _, _ in rows]
     places = list(range(len(rows)))
     series = (
@@ -140,19 +133,20 @@ def kind_bars(rows: Sequence[tuple[str, int, int]]) -> go.Figure:
         ("still missed", [n - k for _, k, n in rows], OUTCOME_COLOURS["FN"], "/"),
     )
     bars = [
-        go.Bar(
-            y=places,
-            x=values,
-            name=what,
-            orientation="h",
-            marker={
+        {
+            "type": "bar",
+            "y": places,
+            "x": values,
+            "name": what,
+            "orientation": "h",
+            "marker": {
                 "color": colour,
                 "line": {"color": colour, "width": [int(v > 0) for v in values]},
                 "pattern": {"shape": hatch, "size": 6, "fgcolor": colour, "bgcolor": NONE},
             },
-            customdata=names,
-            hovertemplate=f"%{{customdata}}: %{{x:,d}} {what}<extra></extra>",
-        )
+            "customdata": names,
+            "hovertemplate": f"%{{customdata}}: %{{x:,d}} {what}<extra></extra>",
+        }
         for what, values, colour, hatch in series
     ]
     widest = max(n for *_, n in rows)
@@ -166,69 +160,42 @@ def kind_bars(rows: Sequence[tuple[str, int, int]]) -> go.Figure:
             for place, (_, k, n) in zip(places, rows, strict=True)
         ],
     }
-    return go.Figure(bars, layout)
+    return {"data": bars, "layout": layout}
 
 
 def _strength_names(
-    curves: Mapping[float, Curve], chosen: float, colours: Mapping[float, str]
-) -> list[tuple[str, str, Curve]]:
-    """Name, colour and curve of the strengths, the chosen one first; equal curves share a name."""
-    found: list[tuple[str, str, Curve]] = []
+    curves: Mapping[float, Curve], lines: Mapping[float, go.Scatter], chosen: float
+) -> list[tuple[str, go.Scatter]]:
+    """Name and line of the strengths, the chosen one first; equal curves share a name."""
+    found: list[tuple[str, go.Scatter]] = []
+    known: list[Curve] = []
     for strength in sorted(curves, key=lambda e: (e != chosen, e)):
         points = curves[strength]
-        if all(points is not known for *_, known in found):
+        if all(points is not one for one in known):
+            known.append(points)
             equal = [e for e in sorted(curves) if curves[e] is points]
             text = f"ε {equal[0]:g}" + (f" to {equal[-1]:g}" if len(equal) > 1 else "")
-            bold = f"<b>{text}</b>" if chosen in equal else text
-            found.append((bold, colours[strength], points))
+            found.append((f"<b>{text}</b>" if chosen in equal else text, lines[strength]))
     return found
 
 
-def _curve_names(named: Sequence[tuple[str, str, Curve]]) -> list[Layout]:
-    """A name for each curve, right below its line, where fewest lines and names are in the way."""
-    if not all(points.fn and points.tn for *_, points in named):
-        return []
-    ways = [_dense(points) for *_, points in named]
-    taken = np.empty((0, 4))
-    texts: list[Layout] = []
-    for place, ((text, colour, _), way) in enumerate(zip(named, ways, strict=True)):
-        wide = CHARACTER * len(text.removeprefix("<b>").removesuffix("</b>"))
-        inside = way[(way[:, 0] < 0.98 - wide) & (way[:, 1] > 0.2)]
-        spots = inside if len(inside) else way
-        left, top = spots[:, 0] + 0.012, spots[:, 1] - 0.012
-        boxes = np.stack((left, left + wide, top - LINE, top), axis=-1)
-        others = np.concatenate([ways[i] for i in range(len(ways)) if i != place] or [way[:0]])
-        crossed = _inside(others, boxes).sum(axis=1)
-        hidden = _overlapping(boxes, taken).sum(axis=1)
-        # A name may be crossed by a line, but never lies on another name if that can be helped.
-        best = int(np.argmin(hidden * 1000 + crossed + _inside(way, boxes).sum(axis=1)))
-        taken = np.concatenate((taken, boxes[best : best + 1]))
-        x, y = spots[best].tolist()
-        texts.append(label(x, y, text, colour) | {"bgcolor": NONE})  # a ground would cut the curves
-    return texts
-
-
-def _dense(points: Curve) -> Floats:
-    """Places along a curve at even steps, as shares `(NAME_POINTS, 2)`."""
-    index = points.representatives(OTHER_POINTS)
-    x, y = points.tn_loss[index], points.fn_recall[index]
-    way = np.concatenate(([0.0], np.cumsum(np.hypot(np.diff(x), np.diff(y)))))
-    at = np.linspace(0, way[-1], NAME_POINTS)
-    return np.stack((np.interp(at, way, x), np.interp(at, way, y)), axis=-1)
-
-
-def _inside(places: Floats, boxes: Floats) -> npt.NDArray[np.bool_]:
-    """Which places `(m, 2)` lie in which boxes `(n, 4)` of left, right, bottom, top, `(n, m)`."""
-    left, right, bottom, top = boxes[:, :, None].transpose(1, 0, 2)
-    x, y = places.T
-    return np.asarray((x > left) & (x < right) & (y > bottom) & (y < top))
-
-
-def _overlapping(boxes: Floats, others: Floats) -> npt.NDArray[np.bool_]:
-    """Which boxes `(n, 4)` and others `(m, 4)` share a place, `(n, m)`."""
-    left, right, bottom, top = boxes[:, :, None].transpose(1, 0, 2)
-    low, high, foot, head = others.T
-    return np.asarray((left < high) & (right > low) & (bottom < head) & (top > foot))
+def _curve_names(
+    named: Sequence[tuple[str, go.Scatter]], points: Curve, shift: Curve
+) -> list[Layout]:
+    """A name for each line, where no line comes, nor a mark of `mark_tradeoff`."""
+    index = points.drawn
+    caught = np.minimum(points.flagged_fn[index], shift.fn)
+    rivals = np.searchsorted(shift.flagged_fn, caught)  # as `Curve.at_caught`
+    marks = points.tn_loss[index], shift.tn_loss[rivals], points.fn_recall[index]
+    places = place_names(
+        [len(unescape(text.removeprefix("<b>").removesuffix("</b>"))) for text, _ in named],
+        [(np.array(line.x), np.array(line.y)) for _, line in named],
+        np.stack(marks, axis=-1),
+    )
+    return [
+        pointer(at.x, at.y, at.right, at.up, text, line.line.color)
+        for (text, line), at in zip(named, places, strict=True)
+    ]
 
 
 def _strength_line(points: Curve, strength: float, colour: str, *, chosen: bool) -> go.Scatter:
@@ -247,8 +214,7 @@ def _line(points: Curve, limit: int, called: str, **style: Any) -> go.Scatter:  
     index = points.representatives(limit)
     thresholds = [t if math.isfinite(t) else None for t in points.thresholds[index].tolist()]
     counts = (points.flagged_fn[index].tolist(), points.flagged_tn[index].tolist())
-    below = np.append(points.thresholds, -np.inf)[index + 1]
-    short = fewest_decimals(below, points.thresholds[index]).tolist()
+    short = points.short_thresholds(index).tolist()
     texts = [threshold_text(t) if math.isfinite(t) else "–" for t in short]
     return go.Scatter(
         x=_brief(points.tn_loss[index]),

@@ -163,11 +163,11 @@ def check_strength(audit: Audit, strength: float) -> None:
 
 def available(audit: Audit) -> tuple[str, ...]:
     """The indicators that an audit has, in the registry's order."""
-    return tuple(
-        name for name in INDICATORS if name not in ABSENT or name in audit.stored_indicators
-    )
+    stored = audit.stored_indicators  # looks at the file
+    return tuple(name for name in INDICATORS if name not in ABSENT or name in stored)
 
 
 def absent(audit: Audit) -> dict[str, str]:
     """The indicators that an audit does not have, and why."""
-    return {name: why for name, why in ABSENT.items() if name not in audit.stored_indicators}
+    stored = audit.stored_indicators
+    return {name: why for name, why in ABSENT.items() if name not in stored}

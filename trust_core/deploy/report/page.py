@@ -231,8 +231,7 @@ def _figures(content: ReportContent) -> dict[str, Markup]:
     shift_only = point.indicator == THRESHOLD_SHIFT
     points = scores.shift if shift_only else scores.curves[point.strength]
     curves = tradeoff_chart(scores.curves, scores.shift, point.strength, shift_only=shift_only)
-    names = list(curves.to_plotly_json()["layout"].get("annotations", ()))
-    marks = mark_tradeoff(points, point.threshold, scores.shift, names)
+    marks = mark_tradeoff(points, point.threshold, scores.shift)
     drawn = {
         "tradeoff": svg(
             curves, WIDTH, "Missed photos caught over good photos re-inspected, a curve for each "

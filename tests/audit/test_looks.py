@@ -20,9 +20,12 @@ def test_another_normalisation_tries_no_size_anew_unless_it_fits_clearly_better(
     monkeypatch.setattr(looks, "_detector", lambda subject: subject)
     monkeypatch.setattr(looks, "norm_warnings", lambda *_: ["a mean"])
     monkeypatch.setattr(looks, "_no_better_size", {})
+    monkeypatch.setattr(looks, "_size_trials", {})
+    stores: list[dict[object, object]] = []
 
-    def better_size(detector: Subject, _: object) -> str | None:
+    def better_size(detector: Subject, _: object, kept: dict[object, object]) -> str | None:
         tried.append(detector)
+        stores.append(kept)
         return next(answers)
 
     monkeypatch.setattr(looks, "better_size", better_size)
@@ -41,3 +44,20 @@ def test_another_normalisation_tries_no_size_anew_unless_it_fits_clearly_better(
     said(0.06, mean=(0.7,), size=(64, 64))
     said(None)  # no layers that tell
     assert len(tried) == 5
+    assert all(store is stores[0] for store in stores)  # whatever the size
+
+
+def test_the_speed_is_measured_once_for_all_normalisations(monkeypatch: pytest.MonkeyPatch):
+    given: list[object] = []
+    monkeypatch.setattr(looks, "_detector", lambda subject: subject)
+    monkeypatch.setattr(looks, "_speeds", {})
+
+    def preflight(_: object, __: object, speed: object) -> SimpleNamespace:
+        given.append(speed)
+        return SimpleNamespace(speed=speed or f"measured {len(given)}")
+
+    monkeypatch.setattr(looks, "preflight", preflight)
+    changes: list[dict[str, Any]] = [{}, {"mean": (0.4,)}, {"std": (0.2,)}, {"size": (64, 64)}]
+    for options in changes:
+        looks.trial(Subject(Path("a.pt"), ModelOptions(**options), cast(Any, None), "state"))
+    assert given == [None, "measured 1", "measured 1", None]

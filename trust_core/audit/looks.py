@@ -6,9 +6,10 @@ keeps the last detectors that it has opened, so that a page which asks four ques
 it once.
 """
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 from trust_core.audit.identity import identify
 from trust_core.audit.options import DataOptions
@@ -18,19 +19,22 @@ from trust_core.data.duplicates import NearDuplicates, near_duplicates
 from trust_core.data.layouts import read_dataset
 from trust_core.data.samples import Dataset
 from trust_core.model.checks.alternatives import CLEARLY_BETTER
-from trust_core.model.checks.findings import Expectation, Preflight
+from trust_core.model.checks.findings import Expectation, Preflight, Speed
 from trust_core.model.checks.fit import norm_warnings
-from trust_core.model.checks.input_size import better_size
+from trust_core.model.checks.input_size import Trials, better_size
 from trust_core.model.checks.predictions import read_expected, try_expected
 from trust_core.model.checks.preflight import preflight
 from trust_core.model.checks.sample_images import previews, small_pictures
 from trust_core.model.detector import Detector
 from trust_core.model.open import Opener, open_for_audit
 
-KEPT = 2  # detectors, and networks that were traced
+Found = TypeVar("Found")
+KEPT = 2  # detectors, networks that were traced, and trials of networks
 _detectors: dict[Hashable, Detector] = {}
 _open = Opener(KEPT)
 _no_better_size: dict[Hashable, float] = {}  # the mismatch of the BatchNorm layers then
+_size_trials: dict[Hashable, Trials] = {}  # of each network and data set
+_speeds: dict[Hashable, Speed] = {}
 
 
 def read_data(root: Path, reading: DataOptions) -> Dataset:
@@ -59,23 +63,32 @@ def identity(subject: Subject, settings: AuditSettings) -> Identity:
 
 
 def trial(subject: Subject) -> Preflight:
-    """A trial pass over a few images, as `preflight`; raises as `look`."""
-    return preflight(_detector(subject), subject.data)
+    """A trial pass over a few images, as `preflight`; raises as `look`.
+
+    Another normalisation changes nothing of its speed.
+    """
+    same = _but_normalisation(subject)
+    found = preflight(_detector(subject), subject.data, speed=_speeds.get(same))
+    _kept(_speeds, same, lambda: found.speed)
+    return found
 
 
 def fits(subject: Subject, found: Preflight) -> list[str]:
     """Whether model and images fit, as `fit_warnings`; raises as `look`.
 
-    Other sizes take longest. Where none was better they are not tried anew because of another
-    normalisation, unless the images fit the network clearly better with that.
+    Other sizes take longest: what was tried is kept for when one of them is chosen. Where none was
+    better they are not tried anew because of another normalisation, unless the images fit the
+    network clearly better with that.
     """
-    options = replace(subject.options, mean=None, std=None)
-    same = str(subject.model), options, subject.state
+    same = _but_normalisation(subject)
+    options = replace(subject.options, mean=None, std=None, size=None, resize=None)
+    network = str(subject.model), options, subject.state
     fit, before = found.mismatch, _no_better_size.get(same)
     needed = fit is None or before is None or fit < CLEARLY_BETTER * before
     detector = _detector(subject)
     said = norm_warnings(detector, subject.data, found)
-    size = better_size(detector, subject.data) if needed else None
+    trials = _kept(_size_trials, network, dict)
+    size = better_size(detector, subject.data, kept=trials) if needed else None
     if needed and size is None and fit is not None:
         _no_better_size[same] = fit
     return [*said, size] if size else said
@@ -95,8 +108,22 @@ def near_pairs(data: Dataset, most: int) -> tuple[NearDuplicates, list[list[byte
 def _detector(subject: Subject) -> Detector:
     """The detector, ready to run; the last ones are kept."""
     key = str(subject.model), subject.options, subject.state
-    if key not in _detectors:
-        while len(_detectors) >= KEPT:
-            del _detectors[next(iter(_detectors))]
-        _detectors[key] = open_for_audit(subject.model, subject.options, subject.data, _open)
-    return _detectors[key]
+    return _kept(
+        _detectors,
+        key,
+        lambda: open_for_audit(subject.model, subject.options, subject.data, _open),
+    )
+
+
+def _but_normalisation(subject: Subject) -> Hashable:
+    """The same for all subjects that differ by mean and standard deviation alone."""
+    return str(subject.model), replace(subject.options, mean=None, std=None), subject.state
+
+
+def _kept(store: dict[Hashable, Found], key: Hashable, make: Callable[[], Found]) -> Found:
+    """What belongs to a key; the last `KEPT` ones are kept."""
+    if key not in store:
+        while len(store) >= KEPT:
+            del store[next(iter(store))]
+        store[key] = make()
+    return store[key]

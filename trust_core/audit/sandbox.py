@@ -9,6 +9,7 @@ pickles in pipes, between processes of one program.
 
 import atexit
 import ctypes
+import gc
 import importlib
 import os
 import pickle
@@ -345,6 +346,7 @@ def keep_forks(notices: int, modules: Sequence[str]) -> None:
     os.dup2(2, 1)  # what libraries print is no answer
     for module in modules:
         importlib.import_module(module)
+    gc.freeze()  # no collection of a fork walks through what was loaded here
     while True:
         pid = os.fork()
         if pid == 0:

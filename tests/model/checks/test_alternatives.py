@@ -32,8 +32,6 @@ def test_statistics_point_to_the_right_padding(shared, tiles):
     assert "was taken after all" in settled.notes[-1]
     pixels = sample_images(tiles, right.preprocessing, 4).pixels
     assert torch.allclose(settled.log_odds(pixels), right.log_odds(pixels), atol=1e-5)
-    found = preflight(wrong, tiles, images=8)
-    assert any("--arch timm/tf_" in each for each in fit_warnings(wrong, tiles, found, images=8))
 
 
 def test_statistics_point_to_the_right_normalisation(shared, tiles):

@@ -7,7 +7,7 @@ from torch import nn
 
 from trust_core.data.samples import Dataset
 from trust_core.errors import DataError
-from trust_core.model.checks.findings import Preflight
+from trust_core.model.checks.findings import Preflight, Speed
 from trust_core.model.checks.preflight import preflight
 from trust_core.model.detector import Detector
 from trust_core.model.outputs import choose_convention
@@ -59,14 +59,16 @@ def test_all_is_well(dataset):
     assert found.warnings == ()
     assert found.mismatch is None
     assert found.grids == {"read": (8, 8)}
-    assert found.images_per_second > 0
-    assert found.clean_seconds > 0
-    assert found.strength_seconds > 0
+    assert min(found.speed.decoding, found.speed.clean, found.speed.again) > 0
+    assert (found.images, found.passed) == (len(dataset.samples), 0.5)
+    assert preflight(detector_of(Brightness()), dataset, speed=found.speed).speed is found.speed
     assert "Of 5 defective images 5" in found.findings[0]
 
 
 def test_the_time_is_that_of_the_clean_pass_and_of_each_strength():
-    found = Preflight({}, (0.0, 0.0), 1.0, False, {}, 12.4, 100.0, 20.0, None, 0)
+    """1,250 images: 100 s for the clean pass, then half of them at 0.032 s for each strength."""
+    speed = Speed(decoding=0.05, clean=0.03, again=0.032)
+    found = Preflight({}, (0.0, 0.0), 1.0, False, {}, speed, 1250, 0.5, None, 0)
     assert found.pace(7) == "12 images a second; the audit at 8 strengths takes about 4 min."
     assert found.pace(0) == "12 images a second; the audit at 1 strength takes about 2 min."
 

@@ -8,7 +8,6 @@ right one the inputs of the BatchNorm layers have the means they had in training
 from collections.abc import Iterable, Iterator
 from copy import copy
 from dataclasses import dataclass
-from itertools import chain
 
 from torch import Tensor
 
@@ -93,14 +92,14 @@ def choose_architecture(detector: Detector, dataset: Dataset, *, images: int = 3
     return chosen
 
 
-def better_alternative(detector: Detector, pixels: Tensor, own: float) -> Alternative | None:
-    """The architecture or normalisation under which BatchNorm statistics agree clearly better.
+def better_normalisation(detector: Detector, pixels: Tensor, own: float) -> Alternative | None:
+    """The normalisation under which BatchNorm statistics agree clearly better.
 
     `own` is its mismatch with its present settings; `pixels` are (N, c, H, W) in [0, 1].
     """
-    others = chain(_other_architectures(detector), _other_normalisations(detector))
     few = pixels[:: max(1, len(pixels) // FEW)]
-    return _clearly_better(_perhaps_better(detector, others, few), pixels, own)
+    others = _perhaps_better(detector, _other_normalisations(detector), few)
+    return _clearly_better(others, pixels, own)
 
 
 def _perhaps_better(

@@ -8,6 +8,15 @@ LOG_ODDS_TOLERANCE = 0.3  # p near 0 or 1 hides what ranks the parts called good
 
 
 @dataclass(frozen=True)
+class Speed:
+    """Seconds an image: `clean` in the clean pass, `again` at another strength, `decoding` it."""
+
+    decoding: float
+    clean: float
+    again: float
+
+
+@dataclass(frozen=True)
 class Preflight:
     """What a few images have shown.
 
@@ -17,9 +26,9 @@ class Preflight:
         auroc: of the log-odds at telling defective from good; NaN with one label.
         inverted: the outputs look as if read the wrong way round, which is no chance.
         grids: explanation layer -> (h, w).
-        images_per_second: of the clean pass with both gradients, decoding included.
-        clean_seconds: estimated for the clean pass of the whole data set.
-        strength_seconds: the same for each strength.
+        speed: of the audit.
+        images: of the whole data set.
+        passed: share of the images that are called good.
         mismatch: of the BatchNorm statistics (`norm_mismatch`); None without BatchNorm.
         unreadable: images that could not be read.
         findings: sentences that hold whatever they say.
@@ -31,9 +40,9 @@ class Preflight:
     auroc: float
     inverted: bool
     grids: dict[str, tuple[int, int]]
-    images_per_second: float
-    clean_seconds: float
-    strength_seconds: float
+    speed: Speed
+    images: int
+    passed: float
     mismatch: float | None
     unreadable: int
     findings: tuple[str, ...] = ()
@@ -45,10 +54,11 @@ class Preflight:
         Args:
             strengths: other than 0.
         """
+        clean = self.speed.decoding + self.speed.clean
+        seconds = self.images * (clean + strengths * self.passed * self.speed.again)
         return (
-            f"{amount(round(self.images_per_second), 'image', 'images')} a second; the audit at "
-            f"{amount(strengths + 1, 'strength', 'strengths')} takes about "
-            f"{duration(self.clean_seconds + strengths * self.strength_seconds)}."
+            f"{amount(round(1 / clean), 'image', 'images')} a second; the audit at "
+            f"{amount(strengths + 1, 'strength', 'strengths')} takes about {duration(seconds)}."
         )
 
 

@@ -2,7 +2,7 @@
 
 from trust_core.data.samples import Dataset
 from trust_core.messages import Message, amount
-from trust_core.model.checks.alternatives import better_alternative
+from trust_core.model.checks.alternatives import better_normalisation
 from trust_core.model.checks.findings import Preflight
 from trust_core.model.checks.input_size import better_size
 from trust_core.model.checks.sample_images import sample_images
@@ -15,7 +15,7 @@ STRANGE_MISMATCH = 0.5
 def fit_warnings(
     detector: Detector, dataset: Dataset, found: Preflight, *, images: int = 32
 ) -> list[str]:
-    """Sentences on architectures, normalisations and sizes that fit the images clearly better.
+    """Sentences on normalisations and sizes that fit the images clearly better.
 
     Args:
         detector: what is to be audited.
@@ -34,14 +34,14 @@ def fit_warnings(
 def norm_warnings(
     detector: Detector, dataset: Dataset, found: Preflight, *, images: int = 32
 ) -> list[str]:
-    """Of these the sentences on architectures and normalisations, which need BatchNorm layers."""
+    """Of these the sentences on normalisations, which need BatchNorm layers."""
     own = found.mismatch
     if own is None:
         return []
     pixels = sample_images(dataset, detector.preprocessing, images).pixels
     hint = f" Only {amount(len(pixels), 'image', 'images')} could be looked at: take it as a hint."
     few = len(pixels) < FEW
-    better = better_alternative(detector, pixels, own)
+    better = better_normalisation(detector, pixels, own)
     if better is not None:
         return [
             Message(

@@ -5,7 +5,7 @@ were given then (`batchnorm`). With labels: which images are called right. Eithe
 it is no chance of the few images, with all sizes that were tried counted in.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -54,13 +54,21 @@ class SizeTrial:
         return mismatches(self.norms, alike if weights is None else weights)
 
 
-def better_size(detector: Detector, dataset: Dataset, *, images: int = 32) -> Message | None:
+Trials = dict[tuple[Preprocessing, int], SizeTrial]
+"""Of one network on the images of one data set: by rule and number of images."""
+
+
+def better_size(
+    detector: Detector, dataset: Dataset, *, images: int = 32, kept: Trials | None = None
+) -> Message | None:
     """A sentence on the size at which the network fits the images clearly better.
 
     Args:
         detector: with its present size.
         dataset: one image of each group is looked at, none of a sealed role.
         images: how many in all, half of each label where there are enough.
+        kept: trials of this network on these images that were made before, with another size of
+            its own; those made now are added.
 
     Returns:
         None where no size is clearly better, or where that may be chance.
@@ -69,24 +77,35 @@ def better_size(detector: Detector, dataset: Dataset, *, images: int = 32) -> Me
     by_rule, labels = _pixels(dataset, rules, images)
     if not len(labels):
         return None
-    promising = _promising_sizes(detector, rules, by_rule, labels)
-    own = size_trial(detector, rules[0], by_rule[0], labels) if promising else None
+    kept = {} if kept is None else kept
+    every, few = (slice(None, None, step) for step in (1, max(1, len(labels) // FEW)))
+
+    def trial(index: int, some: slice) -> SizeTrial | None:
+        pixels, true = by_rule[index][some], labels[some]
+        key = rules[index], len(true)
+        if key not in kept and (made := size_trial(detector, rules[index], pixels, true)):
+            kept[key] = made
+        return kept.get(key)
+
+    sides = [min(rule.size) for rule in rules]
+    promising = _promising_sizes(sides, lambda index: trial(index, few))
+    own = trial(0, every) if promising else None
     if own is None:
         return None
     level = CHANCE / (len(rules) - 1)  # Bonferroni
     all_right = replace(own, norms=[], right=np.ones_like(own.right))
-    if not is_right_more_often(own, all_right, level):  # no size can be, and only norms can tell
-        promising = {index: nearer for index, nearer in promising.items() if nearer}
-    others = [
-        trial
-        for index in promising
-        if (trial := size_trial(detector, rules[index], by_rule[index], labels))
-    ]
-    better = [trial for trial in others if is_nearer(own, trial, level)]
+    only_norms = not is_right_more_often(own, all_right, level)  # no size can be right so much more
+    others = []
+    for index in [index for index, nearer in promising.items() if nearer or not only_norms]:
+        if other := trial(index, every):
+            others.append(other)
+            if only_norms and not is_nearer(own, other, level):
+                break  # the next ones are further away
+    better = [other for other in others if is_nearer(own, other, level)]
     if better:
         return _nearer(own, nearest_trial(better))
-    better = [trial for trial in others if is_right_more_often(own, trial, level)]
-    return _more_right(own, max(better, key=lambda trial: trial.right.sum())) if better else None
+    better = [other for other in others if is_right_more_often(own, other, level)]
+    return _more_right(own, max(better, key=lambda other: other.right.sum())) if better else None
 
 
 def other_sizes(rule: Preprocessing) -> Iterator[Preprocessing]:
@@ -127,25 +146,16 @@ def size_trial(
 
 
 def _promising_sizes(
-    detector: Detector,
-    rules: Sequence[Preprocessing],
-    by_rule: Sequence[Tensor],
-    labels: npt.NDArray[np.int8],
+    sides: Sequence[int], trial: Callable[[int], SizeTrial | None]
 ) -> dict[int, bool]:
-    """The few sizes that a few images do not rule out, going away from the own one.
+    """The few sizes that a few images do not rule out, going away from the own one, `sides[0]`.
 
     By their index, whether the BatchNorm layers speak for them; else right answers alone do.
     """
-    few = slice(None, None, max(1, len(labels) // FEW))
-
-    def trial(index: int) -> SizeTrial | None:
-        return size_trial(detector, rules[index], by_rule[index][few], labels[few])
-
     own = trial(0)
     if own is None:
         return {}
-    sides = [min(rule.size) for rule in rules]
-    order = sorted(range(1, len(rules)), key=sides.__getitem__)
+    order = sorted(range(1, len(sides)), key=sides.__getitem__)
     smaller = [index for index in order if sides[index] < sides[0]][::-1]
     larger = [index for index in order if sides[index] > sides[0]]
     found: list[tuple[float, int, int, bool]] = []

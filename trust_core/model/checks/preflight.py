@@ -1,7 +1,7 @@
 """A trial on a few images before the audit: how long it will take, and what looks wrong."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -14,23 +14,34 @@ from trust_core.data.samples import Dataset
 from trust_core.messages import Message, amount
 from trust_core.model.checks.batchnorm import watched_norms
 from trust_core.model.checks.findings import Preflight as Preflight
+from trust_core.model.checks.findings import Speed
 from trust_core.model.checks.sample_images import sample_images
 from trust_core.model.detector import Detector
 
 COARSE_GRID = 6  # cells a side: fewer can hardly carry an overlap
 CHANCE = 0.01  # of seeing as much with outputs that mean what they should
 SURELY_WRONG = 5  # images of one label called the other, from which that is no accident
-TIMED = 8  # images that go through with gradients, for the estimate of time; the others without
+TIMED = 4  # images that go through with gradients, for the estimate of time
 CLEARLY_BELOW = 0.4  # AUROC of a detector whose outputs are read the wrong way round
 NAN = float("nan")
 
 
 def preflight(
-    detector: Detector, dataset: Dataset, *, images: int = 32, batch: int = 16
+    detector: Detector,
+    dataset: Dataset,
+    *,
+    images: int = 32,
+    batch: int = 16,
+    speed: Speed | None = None,
 ) -> Preflight:
     """Run a few images of each label, from the roles that are not sealed.
 
-    `images` are how many in all, half of each label where there are enough.
+    Args:
+        detector: what is to be audited.
+        dataset: what it is to be audited on.
+        images: how many in all, half of each label where there are enough.
+        batch: images at a time.
+        speed: of the same network at the same size, when it is known; else it is measured.
 
     Raises:
         DataError: none of the chosen images can be read.
@@ -39,16 +50,10 @@ def preflight(
     read = sample_images(dataset, detector.preprocessing, images)
     count = len(read.labels)
     decoding = (time.perf_counter() - start) / (count + read.unreadable)
-    timed, rest = read.pixels[:TIMED], read.pixels[TIMED:]
-    detector.forward_with_gradients(timed[:1], input_gradient=True)
+    speed = speed or _speed(detector, read.pixels[:TIMED], decoding)
     with watched_norms(detector.module) as mismatch:
-        z, clean = _timed(
-            lambda: detector.forward_with_gradients(timed, input_gradient=True).log_odds
-        )
-        others = [detector.log_odds(x) for x in torch.split(rest, batch)] if len(rest) else []
-    _, again = _timed(lambda: detector.forward_with_gradients(timed).log_odds)
-    log_odds = torch.cat([z, *others]).cpu().numpy().astype(float)
-    clean, again = decoding + clean / len(timed), again / len(timed)
+        z = [detector.log_odds(x) for x in torch.split(read.pixels, batch)]
+    log_odds = torch.cat(z).cpu().numpy().astype(float)
     good, defective = (log_odds[read.labels == label] for label in (0, 1))
     both = len(good) and len(defective)
     ranks = mannwhitneyu(defective, good, alternative="less") if both else None
@@ -64,9 +69,9 @@ def preflight(
         auroc=float(auroc),
         inverted=bool(ranks and auroc < CLEARLY_BELOW and ranks.pvalue < CHANCE),
         grids=detector.grids,
-        images_per_second=1 / clean,
-        clean_seconds=len(dataset.samples) * clean,
-        strength_seconds=len(dataset.samples) * float((log_odds < 0).mean()) * again,
+        speed=speed,
+        images=len(dataset.samples),
+        passed=float((log_odds < 0).mean()),
         mismatch=mismatch(),
         unreadable=read.unreadable,
     )
@@ -139,7 +144,17 @@ def _mean(values: npt.NDArray[np.float64]) -> float:
     return float(values.mean()) if len(values) else NAN
 
 
-def _timed(job: Callable[[], Tensor]) -> tuple[Tensor, float]:
-    start = time.perf_counter()
-    result = job()
-    return result, time.perf_counter() - start
+def _speed(detector: Detector, pixels: Tensor, decoding: float) -> Speed:
+    """How long the passes of an audit take, after one to get warm."""
+
+    def seconds(pixels: Tensor, *, input_gradient: bool) -> float:
+        start = time.perf_counter()
+        detector.forward_with_gradients(pixels, input_gradient=input_gradient).log_odds.cpu()
+        return (time.perf_counter() - start) / len(pixels)
+
+    seconds(pixels[:1], input_gradient=True)
+    return Speed(
+        decoding,
+        seconds(pixels, input_gradient=True),
+        seconds(pixels, input_gradient=False),
+    )

@@ -38,18 +38,21 @@ def judged(audit: Audit, **changes: object) -> Verdict:
 
 
 @pytest.mark.parametrize(
-    ("colour", "role", "indicator", "compared", "state"),
+    ("colour", "role", "indicator", "shift_proposed", "state"),
     [
         (GREEN, "test", "probe", True, WORTH),
         (GREEN, "tune", "probe", True, UNKNOWN),  # the images that chose it do not judge it
         (AMBER, "test", "probe", True, UNKNOWN),
         (RED, "tune", "probe", True, NOT_WORTH),
         (AMBER, "tune", "p_defect", True, NOT_WORTH),
-        (AMBER, "tune", "p_defect", False, UNKNOWN),  # too few to have chosen anything else
+        (AMBER, "tune", "p_defect", False, UNKNOWN),  # too few, or another is proposed
     ],
 )
-def test_states(audit: Audit, colour: str, role: str, indicator: str, compared: bool, state: str):
-    assert state_of(judged(audit, colour=colour), role, indicator, compared=compared) == state
+def test_states(
+    audit: Audit, colour: str, role: str, indicator: str, shift_proposed: bool, state: str
+):
+    found = judged(audit, colour=colour)
+    assert state_of(found, role, indicator, shift_proposed=shift_proposed) == state
 
 
 @pytest.mark.parametrize(

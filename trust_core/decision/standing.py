@@ -116,17 +116,17 @@ def parts_needed(judged: Verdict) -> int | None:
     return max(groups + 1, math.ceil(groups * (half / lead) ** 2))
 
 
-def state_of(judged: Verdict, role: str, indicator: str, *, compared: bool) -> str:
+def state_of(judged: Verdict, role: str, indicator: str, *, shift_proposed: bool) -> str:
     """The state that a verdict stands for.
 
     Args:
         judged: the verdict.
         role: of its images; on `tune` nothing is worth it yet, because it chose.
         indicator: that was judged; threshold shift needs no second look.
-        compared: `tune` held enough parts to choose an indicator by.
+        shift_proposed: `tune` held enough parts to choose by, and nothing beat threshold shift.
     """
     if indicator == THRESHOLD_SHIFT:
-        return NOT_WORTH if compared else UNKNOWN
+        return NOT_WORTH if shift_proposed else UNKNOWN
     if judged.colour == RED:
         return NOT_WORTH
     return WORTH if judged.colour == GREEN and role == "test" else UNKNOWN
@@ -147,8 +147,9 @@ def _standing(audit: Audit, point: OperatingPoint) -> Standing:
     caught = (np.isnan(values) | (values >= point.threshold))[missed]
     codes = group_codes(table["group"].to_numpy()[missed])
     by_role = audit.manifest.counts_by_role
+    unbeaten = bool(proposal.candidates) and proposal.indicator == THRESHOLD_SHIFT
     return Standing(
-        state=state_of(judged, role, point.indicator, compared=bool(proposal.candidates)),
+        state=state_of(judged, role, point.indicator, shift_proposed=unbeaten),
         role=role,
         point=point,
         judged=judged,

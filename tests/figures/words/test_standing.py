@@ -7,11 +7,15 @@ import pytest
 
 from tests.fakes import random_parts, write_fake_audit
 from trust_core.decision.operating_point import FlagCounts, OperatingPoint
+from trust_core.decision.proposal import Proposal
 from trust_core.decision.standing import NOT_WORTH, UNKNOWN, WORTH, Standing, standing
 from trust_core.figures.words import standing as words
 
 POINT = OperatingPoint("iou_difference", 0.0, 0.1, "tune")
 SHIFT = OperatingPoint("p_defect", 0.0, 0.126, "tune")
+NOTHING_ELSE, SOMETHING = (
+    Proposal(name, 0.0, "", 9, ()) for name in ("p_defect", "iou_difference")
+)
 
 
 @pytest.fixture(scope="module")
@@ -50,8 +54,12 @@ def like(stands: Standing, groups: int = 20, good: int = 30, **changes: object) 
             "cannot be told yet: 20 missed parts show no clear lead either way.",
         ),
         (
-            {"state": UNKNOWN, "role": "test", "needed": 50, "point": SHIFT},
+            {"state": UNKNOWN, "role": "test", "point": SHIFT, "proposal": NOTHING_ELSE},
             "cannot be told yet: the photos for choosing show too few parts to choose",
+        ),
+        (
+            {"state": UNKNOWN, "role": "tune", "point": SHIFT, "proposal": SOMETHING},
+            "cannot be told yet: shown is threshold shift itself; IoU difference is proposed.",
         ),
         ({"state": UNKNOWN, "groups": 1}, "takes at least 5 more missed parts."),
         ({"state": UNKNOWN, "groups": 5}, "takes at least 1 more missed part."),
@@ -80,6 +88,10 @@ def test_the_state(stands: Standing, changes: dict, says: str):
         ({"state": NOT_WORTH}, "Use threshold shift instead"),
         ({"state": UNKNOWN, "groups": 2}, "Collect at least 4 more missed parts; until then"),
         ({"state": UNKNOWN, "role": "test"}, "Collect more missed parts and audit again"),
+        (
+            {"state": UNKNOWN, "role": "tune", "point": SHIFT, "proposal": SOMETHING},
+            "Choose IoU difference on Decide",
+        ),
         (
             {"state": UNKNOWN, "groups": 0, "missed": {"tune": 0, "test": 0}},
             "Audit more defective parts: of these the detector missed none.",

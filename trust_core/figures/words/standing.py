@@ -48,6 +48,8 @@ def state_sentence(standing: Standing) -> str:
     start = "Whether a second look is worth it cannot be told yet:"
     if wanting := _wanting(standing):
         return f"{start} that takes at least {wanting}."
+    if other := _other_proposed(standing):
+        return f"{start} shown is {SHIFT_NAME} itself; {other} is proposed."
     if standing.point.indicator == THRESHOLD_SHIFT:  # nothing else could be chosen
         return f"{start} the photos for choosing show too few parts to choose an indicator by."
     if standing.role != "test":
@@ -70,6 +72,8 @@ def action_sentence(standing: Standing) -> str:
         return "Audit more defective parts: of these the detector missed none."
     if wanting := _wanting(standing):
         return f"Collect at least {wanting}; {UNTIL_THEN}."
+    if other := _other_proposed(standing):
+        return f"Choose {other} on Decide, and see whether it pays."
     if standing.role == "test":
         return f"Collect more missed parts and audit again; {UNTIL_THEN}."
     have = counted(standing.sealed_groups, "missed parts")
@@ -183,6 +187,14 @@ def catch_bars(counts: FlagCounts, indicator: str) -> str:
         f'<figure class="proof"><figcaption>Missed photos caught, of {count(counts.fn)}, by '
         f"looking again at {photos}</figcaption><table>{rows}</table></figure>"
     )
+
+
+def _other_proposed(standing: Standing) -> str:
+    """What is proposed where threshold shift is shown; "" where nothing else is."""
+    if standing.point.indicator != THRESHOLD_SHIFT:
+        return ""
+    proposed = standing.proposal.indicator
+    return "" if proposed == THRESHOLD_SHIFT else indicator_name(proposed)
 
 
 def _wanting(standing: Standing) -> str:

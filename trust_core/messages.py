@@ -114,6 +114,15 @@ def threshold_text(value: float) -> str:
     return repr(float(value)).removesuffix(".0").replace("-", "−").replace("inf", "∞")
 
 
+def share_text(share: float, decimals: int = 1) -> str:
+    """A share as every text and axis writes it: a space before the sign.
+
+    >>> share_text(0.0451), share_text(0.05, 0)
+    ('4.5 %', '5 %')
+    """
+    return f"{100 * share:.{decimals}f} %"
+
+
 def time_left(seconds: float | None) -> str:
     """`, 3 min left`, to follow what is done; "" while nothing is known of it."""
     return f", {duration(seconds)} left" if seconds else ""

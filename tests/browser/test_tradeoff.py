@@ -2,9 +2,10 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -12,6 +13,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.server import ROOT, Server, settled
+from tests.fakes import random_parts, write_fake_audit
 
 Visit = Callable[[str], Page]
 CHART = ".st-key-tradeoff .chart"
@@ -138,6 +140,9 @@ def test_what_a_drag_moves_is_what_the_server_then_confirms(visit: Visit, told: 
     settled(page)
     assert counts(page) == during
     check_against(told, page)
+    tau = page.locator(".st-key-threshold input").get_attribute("aria-valuetext")
+    expect(page.locator(".finding p")).to_contain_text(f"of {tau} or more")
+    assert page.locator(".heat th.own").all_inner_texts() == [tau, tau]
 
 
 def test_the_heat_tables_are_walked_by_keyboard_and_clicked(visit: Visit, told: dict) -> None:
@@ -183,8 +188,8 @@ DRAWN = """chart => {
       return [x, y];
     });
   });
-  const axes = boxes(".xtick text, .ytick text, .g-xtitle, .g-ytitle");
-  return { names: boxes("text.annotation-text"), axes, points };
+  const others = boxes(".xtick text, .ytick text, .g-xtitle, .g-ytitle, .modebar-group");
+  return { names: boxes("text.annotation-text"), others, points };
 }"""
 WIDTHS = (390, 768, 900, 1280, 1440)
 
@@ -197,17 +202,21 @@ def test_names_stand_free_at_every_width_and_shares_are_written_as_in_texts(visi
         page.wait_for_function(
             "chart => chart.layout.width === chart.clientWidth", arg=page.query_selector(CHART)
         )
-        shown = page.locator(CHART).evaluate(DRAWN)
-        texts = [*shown["names"], *shown["axes"]]
-        assert len(shown["names"]) == 4  # three strengths and threshold shift
-        assert len(shown["points"]) > 500
-        for name in shown["names"]:
-            touched = [p for p in shown["points"] if inside(p, name)]
-            assert not touched, f"{name} at {width}"
-            assert not [other for other in texts if other is not name and lapped(name, other)]
-        ticks = {text["text"] for text in shown["axes"] if "%" in text["text"]}
-        assert {"0\N{NO-BREAK SPACE}%", "100\N{NO-BREAK SPACE}%"} <= ticks
+        texts = free_names(page, 4)  # three strengths and threshold shift
+        assert {"0\N{NO-BREAK SPACE}%", "100\N{NO-BREAK SPACE}%"} <= texts
     page.set_viewport_size(size)
+
+
+def free_names(page: Page, several: int) -> set[str]:
+    """All texts of the chart, when so many names of curves stand free in it."""
+    shown = page.locator(CHART).evaluate(DRAWN)
+    boxes = [*shown["names"], *shown["others"]]
+    assert len(shown["names"]) == several
+    assert len(shown["points"]) > 500
+    for name in shown["names"]:
+        assert not [point for point in shown["points"] if inside(point, name)], name
+        assert not [other for other in boxes if other is not name and lapped(name, other)], name
+    return {box["text"] for box in boxes}
 
 
 def inside(point: list[float], box: dict[str, float]) -> bool:
@@ -222,6 +231,37 @@ def lapped(one: dict[str, float], other: dict[str, float]) -> bool:
         and one["top"] < other["bottom"]
         and one["bottom"] > other["top"]
     )
+
+
+@pytest.fixture
+def rival(workspace: Path) -> Iterator[None]:
+    """Another audit in the workspace, for as long as a test needs it."""
+    write_fake_audit(workspace / "rival", random_parts(200, 7))
+    yield
+    shutil.rmtree(workspace / "rival")
+
+
+@pytest.mark.usefixtures("rival")
+def test_another_audit_is_laid_over_and_re_inspections_lead_to_a_threshold(
+    visit: Visit, told: dict
+) -> None:
+    page = drawn(visit("tradeoff?audit=demo&eps=1&tau=0.4"))
+    page.get_by_role("combobox", name="The other audit").click()
+    page.get_by_role("option", name="rival").click()
+    expect(page.get_by_text("Dotted: rival at ε 1")).to_be_visible()
+    settled(page)
+    expect(page.locator(f"{CHART} text.annotation-text")).to_have_count(5)
+    assert "rival" in free_names(page, 5)
+    before, asked = counts(page), page.url
+    field = page.get_by_role("spinbutton", name="I can re-inspect, a shift")
+    field.fill("300")
+    field.press("Enter")
+    expect(page).not_to_have_url(asked)
+    settled(page)
+    assert counts(page) != before
+    check_against(told, page)
+    now = field.get_attribute("placeholder").removeprefix("now ").replace(",", "")
+    assert float(now) <= 300
 
 
 def test_the_parts_that_change_side_are_one_click_away(visit: Visit) -> None:

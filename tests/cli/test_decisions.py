@@ -80,7 +80,7 @@ def test_gate_exits_0_or_3_and_writes_junit(audit: str, tmp_path: Path, capsys):
     assert main([*command, "--max-tn-loss", "0", "--json"]) == 3
     printed = capsys.readouterr()
     assert json.loads(printed.out)["met"] is False
-    assert "exceeds 0.00%" in printed.err
+    assert "exceeds 0.00 %" in printed.err
     assert Xml.parse(junit).getroot().get("failures") == "2"
 
 

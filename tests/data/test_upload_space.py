@@ -54,7 +54,7 @@ def test_an_upload_over_the_quota_is_refused_and_leaves_nothing(folder, monkeypa
 
 def test_nothing_is_taken_when_the_disk_is_nearly_full(folder, monkeypatch):
     free_disk(monkeypatch, 4.9)
-    with pytest.raises(DataError, match=r"nearly full: 4\.9 GB are free, and 5% .* kept free"):
+    with pytest.raises(DataError, match=r"nearly full: 4\.9 GB are free, and 5 % .* kept free"):
         uploads.store(io.BytesIO(b"x"), "a.pth")
     assert not list(folder.rglob("*"))
 

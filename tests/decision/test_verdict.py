@@ -58,8 +58,9 @@ def test_colours_and_words(mine: float, rival: float, colour: str, head: str):
     )
     low, high = judged.interval
     assert low < judged.difference < high
-    assert f"at 0.9 recall of missed defects it loses {judged.tn_loss:.1%}" in judged.sentence
-    assert f"against {judged.tn_loss_shift:.1%}" in judged.sentence
+    ours, theirs = (f"{100 * loss:.1f} %" for loss in (judged.tn_loss, judged.tn_loss_shift))
+    assert f"at 0.9 recall of missed defects it loses {ours}" in judged.sentence
+    assert f"against {theirs}" in judged.sentence
     assert (judged.groups, judged.fn, judged.tn) == (60, 60, 300)
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from trust_core.cli.printing import counting, typed_threshold
 from trust_core.errors import NotMet, SettingsError
-from trust_core.messages import amount
+from trust_core.messages import amount, share_text
 
 if TYPE_CHECKING:
     from trust_core.storage.audit_files import Audit
@@ -74,7 +74,7 @@ def show_tradeoff(result: dict[str, Any]) -> None:
     )
     print(f"Good photos re-inspected to catch a share of the missed ones, by {name}:")
     wanted = list(result["threshold_shift"]["tn_loss_at"])
-    heads = "".join(f"{float(recall):>9.0%}" for recall in wanted)
+    heads = "".join(f"{share_text(float(recall), 0):>9}" for recall in wanted)
     print(f"  {'':<18}{'AUROC':>7}{heads}")
     rows = [(f"strength {c['strength']:g}", c) for c in result["curves"]]
     for name, points in [*rows, ("threshold shift", result["threshold_shift"])]:
@@ -314,10 +314,8 @@ def show_labels(result: dict[str, Any]) -> None:
     print("Labels most worth checking; nothing is changed by itself:")
     for doubt in result["to_check"]:
         label = "defective" if doubt["label"] else "good"
-        print(
-            f"  {doubt['path']}: {label}; against it detector {doubt['detector']:.0%}, second "
-            f"reader {doubt['reader']:.0%}"
-        )
+        detector, reader = (share_text(doubt[name], 0) for name in ("detector", "reader"))
+        print(f"  {doubt['path']}: {label}; against it detector {detector}, second reader {reader}")
 
 
 def add_decide(part: argparse.ArgumentParser) -> None:
@@ -371,7 +369,7 @@ def _open_seals(audit: "Audit", roles: Sequence[str], why: str) -> None:
 
 
 def _percent(value: float | None) -> str:
-    return f"{'–':>9}" if value is None else f"{value:9.1%}"
+    return f"{'–' if value is None else share_text(value):>9}"
 
 
 def _estimate(estimate: dict[str, Any]) -> str:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from trust_core.cli.printing import typed_threshold
 from trust_core.errors import NotMet, SettingsError
-from trust_core.messages import amount
+from trust_core.messages import amount, share_text
 
 if TYPE_CHECKING:
     from trust_core.deploy.inspection import Inspection, Inspector
@@ -232,7 +232,7 @@ def show_drift(result: dict[str, Any]) -> None:
         "of the rest, to be re-inspected": ("flagged", "flagged_audit"),
     }
     for words, names in rows.items():
-        line, audit = ("–" if result[n] is None else f"{result[n]:.1%}" for n in names)
+        line, audit = ("–" if result[n] is None else share_text(result[n]) for n in names)
         print(f"  {words:<34}{line:>8} on the line, {audit:>8} in the audit")
     if result["unreadable"]:
         print(f"  {amount(result['unreadable'], 'image', 'images')} could not be read.")

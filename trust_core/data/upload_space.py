@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from trust_core.errors import DataError
+from trust_core.messages import share_text
 from trust_core.storage.workspace import JOBS, workspace_folder
 
 QUOTA_VARIABLE, QUOTA_GB = "TRUST_CORE_UPLOAD_GB", 20.0
@@ -41,8 +42,9 @@ def check_room(folder: Path, needed: int) -> None:
     disk = shutil.disk_usage(folder)
     if disk.free - needed < FREE_SHARE * disk.total:
         raise DataError(
-            f"The disk is nearly full: {disk.free / GB:.1f} GB are free, and {FREE_SHARE:.0%} of "
-            "it are kept free. Make room there, or name a folder on the server at its start."
+            f"The disk is nearly full: {disk.free / GB:.1f} GB are free, and "
+            f"{share_text(FREE_SHARE, 0)} of it are kept free. Make room there, or name a folder "
+            "on the server at its start."
         )
     raise DataError(
         f"It does not fit: uploads may take {_number(QUOTA_VARIABLE, QUOTA_GB):g} GB together, of "

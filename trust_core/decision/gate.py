@@ -10,6 +10,7 @@ from xml.etree import ElementTree as Xml  # written here, never parsed
 from trust_core.decision.certificate import Demand, check_share
 from trust_core.decision.certify import Certificate, ChosenIndicator, certify
 from trust_core.errors import file_errors
+from trust_core.messages import share_text
 from trust_core.storage.audit_files import Audit
 
 NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -83,9 +84,8 @@ def _loss(role: str, loss: float | None, most: float) -> Requirement:
         return Requirement(name, False, f"The loss of good parts on {role} is not known: {why}.")
     met = loss <= most
     words = "keeps to" if met else "exceeds"
-    return Requirement(
-        name, met, f"The loss of good parts on {role}, {loss:.2%}, {words} {most:.2%}."
-    )
+    said = f"{share_text(loss, 2)}, {words} {share_text(most, 2)}"
+    return Requirement(name, met, f"The loss of good parts on {role}, {said}.")
 
 
 def write_junit(path: Path, result: GateResult) -> None:

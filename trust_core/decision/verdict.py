@@ -13,7 +13,7 @@ from trust_core.decision.bootstrap import Interval, count_groups, group_codes
 from trust_core.decision.curves import scores_and_misses
 from trust_core.decision.indicators.registry import THRESHOLD_SHIFT
 from trust_core.decision.tradeoff import Curve, Metrics, curve, metrics
-from trust_core.messages import amount
+from trust_core.messages import amount, share_text
 
 GREEN, AMBER, RED = "green", "amber", "red"
 
@@ -129,7 +129,7 @@ def _sentence(
     low, high = interval
     areas = f"AUROC {mine.auroc:.3f} against {shift.auroc:.3f}"
     between = f"difference {mine.auroc - shift.auroc:+.3f}, 95 % interval {low:+.3f} to {high:+.3f}"
-    loss, loss_shift = (f"{points.tn_loss_at(recall):.1%}" for points in (mine, shift))
+    loss, loss_shift = (share_text(points.tn_loss_at(recall)) for points in (mine, shift))
     cost = (
         f"at {recall:.4g} recall of missed defects it loses {loss} of the good parts, "
         f"against {loss_shift}"

@@ -268,7 +268,7 @@ def bad_cases():
         return ["audit", str(model), str(folder / "climb.zip"), "--out", str(folder / "out")]
 
     def missing_columns(folder, model, images):
-        (folder / "s.csv").write_text("file,verdict\na.png,0\n")
+        (folder / "s.csv").write_text("file,camera\na.png,0\n")
         samples = ["--samples", str(folder / "s.csv")]
         return ["audit", str(model), str(images), *samples, "--out", str(folder / "out")]
 

@@ -202,3 +202,24 @@ def test_links_stay_inside_of_the_data_folder(tmp_path: Path, linked: str, by_ta
     (root / "bad" / name).unlink()
     if not by_table:
         assert len(read_dataset(root).samples) == 3
+
+
+def test_pictures_in_formats_that_are_not_read_are_told(tmp_path):
+    write_all(tmp_path, [*(f"good/{n}.gif" for n in range(3)), *(f"bad/{n}.png" for n in range(2))])
+    with pytest.raises(
+        DataError, match=r"Only bad .* 3 pictures in \.gif are not: save them as PNG"
+    ):
+        read_dataset(tmp_path)
+    write_all(tmp_path, ["good/1.png", "bad/7.HEIC"])
+    notes = read_dataset(tmp_path).notes
+    assert "4 pictures in .gif, .heic are not read and were left out; save them as PNG." in notes
+
+
+@pytest.mark.parametrize(
+    "file", ["annotations/instances.json", "labels/1.txt", "Annotations/1.xml"]
+)
+def test_annotations_beside_images_are_named(tmp_path, file):
+    write_all(tmp_path, ["images/1.jpg", "images/2.jpg", file])
+    ending = file[file.index(".") :]
+    with pytest.raises(DataError, match=rf"Annotations in \{ending} files .* export them as masks"):
+        read_dataset(tmp_path)

@@ -192,6 +192,12 @@ def test_several_masks_of_one_image(tmp_path, beside):
     assert "3 images have several masks; all that they mark counts." in dataset.notes
 
 
+def test_a_mask_whose_name_would_be_two_is_refused(tmp_path):
+    write_all(tmp_path, masked_set("{}|a.jpg", "{}|a_mask.png"))
+    with pytest.raises(DataError, match=r"0\|a_mask\.png: \| separates .* rename the file"):
+        read_dataset(tmp_path)
+
+
 def test_one_folder_of_masks_an_image_below_splits(tmp_path):
     """As in MVTec LOCO."""
     for kind in ("logical_anomalies", "structural_anomalies"):
@@ -364,6 +370,14 @@ def test_a_png_mask_without_its_jpg_is_no_image(tmp_path):
 def test_a_photo_of_a_label_is_an_image(tmp_path):
     write_all(tmp_path, ["good/bottle_label.jpg", "bad/can_label.jpg"])
     assert len(read_dataset(tmp_path).samples) == 2
+
+
+def test_class_masks_of_annotated_images_alone_leave_labels_open(tmp_path):
+    """As CVAT exports Pascal VOC: images that nobody annotated may be good, or not looked at."""
+    write_all(tmp_path, {f"JPEGImages/{n}.jpg": photo(n, size=(32, 24)) for n in range(4)})
+    write_all(tmp_path, {f"SegmentationClass/{n}.png": mask(True) for n in range(2)})
+    with pytest.raises(DataError, match=r"2 of 4 images have no mask .* add empty masks"):
+        read_dataset(tmp_path)
 
 
 def test_images_without_mask_and_class_are_not_guessed(tmp_path):

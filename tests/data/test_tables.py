@@ -78,6 +78,8 @@ def test_names_in_another_encoding_or_normalisation(tmp_path):
     "content",
     [
         "path\tlabel\r\na.png\t1\r\nb.png\t0\r\n".encode("utf-16"),  # Excel's "Unicode text"
+        "path,label\r\na.png,1\r\nb.png,0\r\n".encode("utf-16-le"),
+        "path,label\r\na.png,1\r\nb.png,0\r\n".encode("utf-16-be"),
         b"sep=;\r\nFilename;Class\r\na.png;1\r\nb.png;0\r\n",
     ],
 )
@@ -173,6 +175,10 @@ def test_which_column_is_the_group(read):
         ("path,label,label\na.png,1,0\n", "several columns label"),
         ("path,label\na.png,1\nb,c.png,0\n", "line 3: 3 cells, but 2 columns"),
         (b"path,label\na.png,\x811\n", "not a table in UTF-8"),
+        (
+            "a.png,1\nb.png,0\n",
+            r"samples\.csv begins with a row \(a\.png, 1\) .* a line with path,label above it",
+        ),
         (b"PK\3\4", r"samples\.csv is an Excel workbook; save its sheet as CSV"),
         ("path,label\nq.png,1\nr.png,0\na.png,0\n", r"2 of 3 images .* \(q\.png, r\.png\)"),
         ("path,label,mask\na.png,1,m/q.png\nb.png,0,\n", r"1 of 1 mask .* \(m/q\.png\)"),

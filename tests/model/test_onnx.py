@@ -223,6 +223,22 @@ def test_a_label_beside_the_logits_is_left_out(tmp_path):
     same_numbers(path, pixels, wanted=wanted)
 
 
+@pytest.mark.parametrize("left", ["type", "no type"])
+def test_outputs_without_a_shape(tmp_path, left):
+    path = export(tmp_path / "net.onnx", network("timm/test_resnet"))
+    model = onnx.load(path)
+    logits = model.graph.output[0]
+    model.graph.node.append(helper.make_node("ArgMax", [logits.name], ["label"], axis=1))
+    model.graph.output.append(helper.make_tensor_value_info("label", TensorProto.INT64, None))
+    if left == "type":
+        logits.type.tensor_type.ClearField("shape")
+    else:
+        for entry in model.graph.output:
+            entry.ClearField("type")
+    path.write_bytes(model.SerializeToString())
+    same_numbers(path)
+
+
 def test_a_graph_of_whole_numbers_gets_pixels_up_to_255(tmp_path):
     path = export(tmp_path / "net.onnx", network("timm/test_resnet"))
     model = onnx.load(path)

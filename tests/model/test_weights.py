@@ -5,12 +5,14 @@ from collections import OrderedDict
 
 import pytest
 import torch
+import torchvision
 from safetensors.torch import save_file
 from torch import nn
 
 from trust_core.data.files import file_sha256
 from trust_core.errors import ModelError
 from trust_core.model import weights
+from trust_core.model.recognition.recognise import recognise
 from trust_core.model.weights import read_weights
 
 
@@ -194,6 +196,29 @@ def test_the_average_alone_and_beside_in_one_dict(tmp_path, state):
 def test_several_networks_are_not_chosen_from(tmp_path, state):
     torch.save({"teacher": state, "student": state}, tmp_path / "net.pth")
     assert "several networks (teacher, student)" in refused(tmp_path / "net.pth")
+
+
+@pytest.mark.parametrize("form", ["pth", "ckpt", "safetensors"])
+@pytest.mark.parametrize("names", [("student", "teacher"), ("model_a", "model_b")])
+def test_networks_beside_each_other_in_one_dict_and_the_advice(tmp_path, monkeypatch, form, names):
+    one, other = (torchvision.models.resnet18(num_classes=2).state_dict() for _ in names)
+    if names[0] == "student":
+        other = {key: value for key, value in other.items() if not key.startswith("layer4")}
+    both = {f"{names[0]}.{key}": value for key, value in one.items()}
+    both |= {f"{names[1]}.module.{key}": value for key, value in other.items()}
+    path = tmp_path / f"net.{form}"
+    if form == "safetensors":
+        save_file(both, path)
+    else:
+        torch.save({"state_dict": both, "epoch": 3} if form == "ckpt" else both, path)
+    message = refused(path)
+    assert f"holds several networks ({', '.join(names)})" in message
+    written = follow(message, path, monkeypatch)
+    found = read_weights(written).tensors
+    assert {key.removeprefix(f"{names[0]}."): value.shape for key, value in found.items()} == {
+        key: value.shape for key, value in one.items()
+    }
+    assert recognise(written, found).blueprint.name == "torchvision/resnet18"
 
 
 def test_wrappers_in_the_middle_of_keys(tmp_path, state):

@@ -16,6 +16,12 @@ from trust_core.storage.checksums import file_sha256 as file_sha256
 Content = TypeVar("Content")
 
 IMAGE_SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".jfif", ".bmp", ".tif", ".tiff", ".webp"))
+UNREAD_SUFFIXES = frozenset(
+    """.gif .heic .heif .avif .jp2 .jxl .dng .cr2 .nef .arw .raw .exr .dcm .svg .pgm .ppm
+    .psd""".split()  # noqa: SIM905 (a list of words)
+)
+"""Endings of pictures that are not decoded."""
+
 PAUSES = (0.05, 0.25, 1.0)  # seconds, each before another try to read a file
 LASTING = frozenset(
     (

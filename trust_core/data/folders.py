@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from trust_core.data.files import IMAGE_SUFFIXES, is_image, list_files
+from trust_core.data.files import IMAGE_SUFFIXES, UNREAD_SUFFIXES, is_image, list_files
 from trust_core.data.groups import groups_by_pattern
 from trust_core.data.mask_labels import check_masks, defective_by_mask
 from trust_core.data.masks import Pairing, pair_masks
@@ -14,6 +14,7 @@ from trust_core.data.samples import LabelTable, sample_table
 from trust_core.errors import DataError
 from trust_core.messages import Message, amount
 
+_ANNOTATIONS = frozenset((".json", ".jsonl", ".xml", ".txt"))
 _KOLEKTOR_PART = r"(?:^|/)(kos\d+)/"
 
 
@@ -40,6 +41,7 @@ def samples_of_folders(root: Path, good: Sequence[str]) -> LabelTable:
             f"{root} holds no images ({', '.join(sorted(IMAGE_SUFFIXES))}) among its "
             f"{amount(len(files), 'file', 'files')}."
         )
+    unread = [path for path in files if PurePosixPath(path).suffix.lower() in UNREAD_SUFFIXES]
     folders = class_folders(images, good)
     classes = Counter(folder.name for folder in folders if folder.name)
     if pairing.masks and not good and not any(map(is_good, classes)):
@@ -61,10 +63,16 @@ def samples_of_folders(root: Path, good: Sequence[str]) -> LabelTable:
             Message(
                 "{root} has no class folders and no masks, so nothing tells which of {images} "
                 "in it are good; sort them into folders, or give their labels in a "
-                "table ({samples:CSV}).",
+                "table ({samples:CSV}).{unread}",
                 root=root,
+                unread=_annotations(files),
                 images=amount(len(images), "image", "images"),
             )
+        )
+    if len(classes) == 1 and unread:
+        raise DataError(
+            f"Only {next(iter(classes))} of the folders in {root} holds images that are read; "
+            f"{_unread(unread)} not: save them as PNG."
         )
     return _by_class(root, pairing, folders, classes, choose_good(classes, good), _left_out(files))
 
@@ -187,6 +195,26 @@ def _share(part: int, whole: int, one: str, several: str) -> str:
     return f"{part:,} of {amount(whole, 'image', 'images')} {one if part == 1 else several}"
 
 
+def _unread(paths: Sequence[str]) -> str:
+    """Pictures in formats that are not decoded: `8 pictures in .gif are`."""
+    endings = sorted({PurePosixPath(path).suffix.lower() for path in paths})
+    return amount(
+        len(paths), f"picture in {first_few(endings)} is", f"pictures in {first_few(endings)} are"
+    )
+
+
+def _annotations(files: Sequence[str]) -> str:
+    """What to do about files that look like annotations; "" where there is none."""
+    found = [path for path in files if PurePosixPath(path).suffix.lower() in _ANNOTATIONS]
+    if not found:
+        return ""
+    endings = first_few(sorted({PurePosixPath(path).suffix.lower() for path in found}))
+    return (
+        f" Annotations in {endings} files (e.g. {found[0]}) are not read; export them as masks, or "
+        "as a table of paths and labels."
+    )
+
+
 def _left_out(files: Sequence[str]) -> list[str]:
     """Notes on files that are no images: tables, which --samples would read, and all others."""
     other = [path for path in files if not is_image(path)]
@@ -200,8 +228,12 @@ def _left_out(files: Sequence[str]) -> list[str]:
                 tables=first_few(tables, 3),
             )
         )
+    unread = [path for path in other if PurePosixPath(path).suffix.lower() in UNREAD_SUFFIXES]
+    if unread:
+        notes.append(f"{_unread(unread)} not read and were left out; save them as PNG.")
     rest = Counter(
-        PurePosixPath(path).suffix.lower() or "no ending" for path in set(other).difference(tables)
+        PurePosixPath(path).suffix.lower() or "no ending"
+        for path in set(other).difference(tables, unread)
     )
     if rest:
         kinds = ", ".join(f"{ending} {count:,}" for ending, count in sorted(rest.items())[:8])

@@ -24,7 +24,7 @@ PLAIN = ("label", "isdefective", "defective", "target", "class")
 OPEN = frozenset(
     """result results testresult inspectionresult qcresult status qcstatus verdict judgement
     judgment decision outcome quality ok/ng okng pass/fail passfail good/bad goodbad state condition
-    classification category classname labels""".split()  # noqa: SIM905 (a list of words)
+    classification category choice classname labels""".split()  # noqa: SIM905 (a list of words)
 )
 """Headers of columns whose words may be labels, and which do not say what 1 or yes means."""
 

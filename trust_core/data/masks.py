@@ -18,6 +18,7 @@ from trust_core.data.names import (
     without_number,
 )
 from trust_core.data.unnamed_masks import unnamed_masks
+from trust_core.errors import DataError
 from trust_core.messages import amount
 
 _LOSSY = frozenset((".jpg", ".jpeg", ".jfif", ".webp"))
@@ -53,6 +54,9 @@ def pair_masks(root: Path, files: Sequence[str]) -> Pairing:
     Args:
         root: folder that `files` are relative to.
         files: posix paths of all image files.
+
+    Raises:
+        DataError: the path of a mask holds what separates several.
     """
     rest, in_folder, lone, notes = _mask_folders(root, files)
     beside, alone = _pair_by_word(root, rest)
@@ -91,6 +95,12 @@ def pair_masks(root: Path, files: Sequence[str]) -> Pairing:
     if lone:
         belong = amount(len(lone), "mask belongs to no image", "masks belong to no image")
         notes.append(f"Left out: {belong} ({first_few(sorted(lone), 3)}).")
+    split = next((mask for found in masks.values() for mask in found if SEPARATOR in mask), "")
+    if split:
+        raise DataError(
+            f"{split}: {SEPARATOR} separates the names of several masks of an image, so no path of "
+            "a mask can hold it; rename the file."
+        )
     joined = {image: SEPARATOR.join(sorted(found)) for image, found in masks.items()}
     return Pairing(images, joined, bool(in_folder), notes)
 

@@ -24,7 +24,7 @@ SPLIT_ROLES = {
     **dict.fromkeys(("certify", "certification", "calib", "calibration"), "certify"),
     **dict.fromkeys(("test", "testing", "holdout"), "test"),
 }
-IMAGE_FOLDERS = frozenset(("images", "image", "imgs", "img", "rgb"))
+IMAGE_FOLDERS = frozenset(("images", "image", "imgs", "img", "rgb", "jpegimages"))
 MASK_WORDS = frozenset(
     """mask masks gt gts truth groundtruth label labels seg segs segm segmentation segmentations
     segmentationclass segmentationobject segmap bw binary bin annotation annotations annot anno map

@@ -158,7 +158,13 @@ def read_table(path: Path, needed: Sequence[str]) -> pd.DataFrame:
         if not by_name.keys().isdisjoint(aliases)
     }
     there = {*known, *(["label"] if label_headers(header) else [])}
-    if lacking := [name for name in needed if name not in there]:
+    lacking = [name for name in needed if name not in there]
+    if lacking and any(map(is_image, header)):
+        raise DataError(
+            f"{path.name} begins with a row ({first_few(header, 3)}) in the place of headers; put "
+            f"a line with {','.join(needed)} above it."
+        )
+    if lacking:
         raise DataError(
             f"{path.name} has no column {lacking[0]}; its columns are {first_few(header, 12)}."
         )
@@ -249,7 +255,8 @@ def _rows(path: Path) -> tuple[list[int], list[list[str]]]:
             if short < 0 and any(row[short:]):
                 raise DataError(
                     f"{path.name}, line {reader.line_num}: {len(row)} cells, but "
-                    f"{len(rows[0])} columns; put cells that hold a {separator!r} in quotes."
+                    f"{amount(len(rows[0]), 'column', 'columns')}; put cells that hold a "
+                    f"{separator!r} in quotes."
                 )
             lines.append(reader.line_num)
             rows.append((row + [""] * short)[: len(rows[0]) if rows else None])
@@ -270,7 +277,10 @@ def _text(path: Path) -> str:
         raise DataError(f"The table {path} cannot be read: {error.strerror}.") from error
     if content.startswith(b"PK\3\4"):
         raise DataError(f"{path.name} is an Excel workbook; save its sheet as CSV.")
-    for encoding in ("utf-16",) if content.startswith(_UTF_16) else _ENCODINGS:
+    encodings = ("utf-16",) if content.startswith(_UTF_16) else _ENCODINGS
+    if b"\0" in content[:2]:  # UTF-16 of a program that does not say so
+        encodings = ("utf-16-be" if content[0] == 0 else "utf-16-le",)
+    for encoding in encodings:
         try:
             return content.decode(encoding)
         except UnicodeError:

@@ -73,8 +73,13 @@ def read_onnx(path: Path, size: tuple[int, int] | None = None) -> OnnxNetwork:
         model = onnx.load(path, load_external_data=False)
         files = _read_weights_beside(path, model)
         with onnx_rewriting.without_weights(model):
+            bare = onnx_rewriting.declare_outputs(model)
             onnx.checker.check_model(model)
-    except (DecodeError, onnx.checker.ValidationError, UnicodeError) as error:
+            onnx_rewriting.infer_outputs(model, bare)
+    except (
+        *(DecodeError, UnicodeError, onnx.checker.ValidationError),
+        onnx.shape_inference.InferenceError,
+    ) as error:
         raise ModelError(f"{path.name} is no valid ONNX file: {first_line(error)}") from error
     try:
         largest = 255 if model.graph.input[0].type.tensor_type.elem_type == WHOLE else 1

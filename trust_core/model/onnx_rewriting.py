@@ -100,6 +100,27 @@ def without_weights(model: ModelProto) -> Iterator[None]:
         graph.input.extend(inputs)
 
 
+def declare_outputs(model: ModelProto) -> list[str]:
+    """Say of outputs that a file leaves without a shape that they have two sides; their names."""
+    bare = [entry for entry in model.graph.output if not entry.type.tensor_type.HasField("shape")]
+    for entry in bare:
+        kind = entry.type.tensor_type.elem_type or TensorProto.FLOAT
+        entry.CopyFrom(helper.make_tensor_value_info(entry.name, kind, ["batch", "outputs"]))
+    return [entry.name for entry in bare]
+
+
+def infer_outputs(model: ModelProto, names: Iterable[str]) -> None:
+    """Give outputs, which nothing truly declares, the types that follow from a checked graph."""
+    bare = [entry for entry in model.graph.output if entry.name in set(names)]
+    for entry in bare:
+        entry.ClearField("type")
+    if bare:
+        inferred = shape_inference.infer_shapes(model, data_prop=True).graph
+        known = {entry.name: entry for entry in inferred.output}
+        for entry in bare:
+            entry.CopyFrom(known[entry.name])
+
+
 def image_input(model: ModelProto) -> tuple[int, int, tuple[int, int], bool]:
     """Batch, channels and (H, W) of the one image input, and whether its channels come last.
 

@@ -10,7 +10,7 @@ import pickle
 import re
 import warnings
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,6 +37,8 @@ PREFIXES = ("module", "model", "network", "net")
 # What torch.compile, FSDP and checkpointing put into keys, anywhere.
 WRAPPERS = re.compile(r"(?<![^.])(_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
 AVERAGE = re.compile(r"(^|[_.-])(ema|swa|avg|averaged?|shadow)([_.-]|$)", re.IGNORECASE)
+DISTILLED = {"student", "teacher"}
+FEWEST, SHARE = 10, 0.9  # tensors of a network; of a file that holds nothing but several
 PACKED = ("_packed_params", "_packed_params.dtype")  # of quantised layers
 QUANTISED = (
     " is quantised, and rounded numbers have no gradients; open the floating-point weights from "
@@ -219,6 +221,7 @@ def _exported(path: Path) -> ModelError:
 def _state_dict(path: Path, stored: object) -> tuple[dict[str, Tensor], list[str]]:
     """Find the state dict in what was stored, and take off what wrappers put before its keys."""
     notes: list[str] = []
+    taken: list[str] = []
     for _ in range(DEEPEST + 1):
         if not isinstance(stored, Mapping) or any(map(_is_weight, stored.values())):
             break
@@ -233,6 +236,7 @@ def _state_dict(path: Path, stored: object) -> tuple[dict[str, Tensor], list[str
         if averages := [key for key in nests[1:] if AVERAGE.search(key)]:
             notes.append(_beside(path, nests[0], averages[0]))
         notes.append(f'{path.name}: the weights under "{nests[0]}" were taken.')
+        taken.append(nests[0])
         stored = stored[nests[0]]
     if isinstance(stored, Mapping) and any(str(key).endswith(PACKED) for key in stored):
         raise ModelError(f"{path.name}{QUANTISED}")
@@ -253,6 +257,7 @@ def _state_dict(path: Path, stored: object) -> tuple[dict[str, Tensor], list[str
         )
     _check_count(path, len(tensors))
     tensors = _without_average(path, tensors, notes)
+    _refuse_several(path, tensors, taken)
     tensors = {WRAPPERS.sub("", key): value for key, value in tensors.items()}
     while len(firsts := {key.partition(".")[0] for key in tensors}) == 1:
         (first,) = firsts
@@ -314,6 +319,38 @@ def _without_average(path: Path, tensors: dict[str, Tensor], notes: list[str]) -
                 )
                 return {k: v for k, v in tensors.items() if k not in groups[name]}
     return tensors
+
+
+def _refuse_several(path: Path, tensors: Mapping[str, Tensor], taken: Sequence[str]) -> None:
+    """Refuse networks beside each other in one state dict: no file tells which of them decides.
+
+    They have the same names and shapes, or are called student and teacher. `taken` are the names
+    below which the state dict was found.
+
+    Raises:
+        ModelError: with the code that saves one of them.
+    """
+    groups: dict[str, dict[str, torch.Size]] = {}
+    for key, value in tensors.items():
+        groups.setdefault(key.partition(".")[0], {})[_bare(key, key.partition(".")[0])] = (
+            value.shape
+        )
+    large = [name for name, inside in groups.items() if len(inside) >= FEWEST]
+    alike = all(groups[name] == groups[large[0]] for name in large)
+    most = sum(len(groups[name]) for name in large) >= SHARE * len(tensors)
+    if len(large) > 1 and most and (alike or set(large) >= DISTILLED):
+        inside = "".join(f"[{name!r}]" for name in taken)
+        read = f"saved = torch.load({FILE}, map_location='cpu', weights_only=True){inside}"
+        if path.suffix.lower() == ".safetensors":
+            read = f"from safetensors.torch import load_file; saved = load_file({FILE})"
+        begin = f"{large[0]}."
+        raise ModelError(
+            f"{path.name} holds several networks ({', '.join(large[:5])}); save the one that "
+            f"decides alone, for instance {large[0]}:\n"
+            f"    {read}\n"
+            f"    saved = {{k: v for k, v in saved.items() if k.startswith({begin!r})}}\n"
+            f"    torch.save(saved, {TARGET})"
+        )
 
 
 def _bare(key: str, group: str) -> str:

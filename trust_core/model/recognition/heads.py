@@ -18,7 +18,14 @@ from torch import Tensor
 
 from trust_core.messages import Message
 from trust_core.model.recognition.fingerprints import DERIVED, Shapes
-from trust_core.model.recognition.own_head import FUNCTIONS, TOLD_BY, USUAL, HeadLayer, OwnHead
+from trust_core.model.recognition.own_head import (
+    FUNCTIONS,
+    PRELU,
+    TOLD_BY,
+    USUAL,
+    HeadLayer,
+    OwnHead,
+)
 
 WHOLE = ("classifier", "heads")  # Sequentials of torchvision that are replaced as a whole too
 FLATTENED = 2  # the first number of a layer that has weights behind pooling and flattening
@@ -46,7 +53,14 @@ class UnclearHead:
 
 
 class _UnclearError(Exception):
-    """What in a head cannot be told: words that follow "but", with {} for each name of a layer."""
+    """What in a head cannot be told: words that follow "but", with {} for each name of a layer.
+
+    `answer` is what the user may tell of it, "" where nothing would help.
+    """
+
+    def __init__(self, *args: str, answer: str = "") -> None:
+        super().__init__(*args)
+        self.answer = answer
 
     def words(self, prefix: str) -> str:
         """The reason, with names as they stand in the file."""
@@ -97,8 +111,9 @@ def read_head(
             found = _head(root, bare, features, function)
         except _UnclearError as error:
             if known:
-                why = f"{_listed(bare, prefix)}, but {error.words(prefix)}; "
-                unclear = unclear or UnclearHead(f"{why}hand your module to the library.")
+                unclear = unclear or _unclear(
+                    name, f"{_listed(bare, prefix)}, but {error.words(prefix)}", error.answer
+                )
             continue
         if found and not function and (question := _question(name, found, prefix)):
             reason = Message(
@@ -109,6 +124,21 @@ def read_head(
         if found:
             return found, prefix
     return unclear
+
+
+def _unclear(name: str, why: str, answer: str) -> UnclearHead:
+    if not answer:
+        return UnclearHead(f"{why}; hand your module to the library.")
+    told = f"{name}{TOLD_BY}{answer}"
+    reason = Message(
+        "{why}; where it is a PReLU, say {arch:NAME} with {short}, otherwise hand your module to "
+        "the library.",
+        "{why}; where it is a PReLU, choose {short} below, otherwise hand your module to the "
+        "library.",
+        why=why,
+        short=told.rpartition("/")[2],
+    )
+    return UnclearHead(reason, (told,))
 
 
 def _alike(given: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
@@ -170,8 +200,15 @@ def head_notes(head: OwnHead, prefix: str) -> list[str]:
     pool = " It reads the largest of the cells beside their average." if head.both_pools else ""
     gap = next((f"{prefix}{a} and {prefix}{b}" for a, b in _gaps_before_linear(head)), "")
     dropout = f" What stands between {gap} was taken as dropout." if gap else ""
-    note = f"The head is one of your own and was rebuilt from its weights: {listed}.{pool}{dropout}"
-    return [note]
+    told = "".join(
+        f" {head.function} was placed between {prefix}{a} and {prefix}{b}."
+        for a, b in head.functions
+        if not head.settled
+    )
+    return [
+        f"The head is one of your own and was rebuilt from its weights: {listed}."
+        f"{pool}{dropout}{told}"
+    ]
 
 
 def assumed(name: str, head: OwnHead, prefix: str) -> list[str]:
@@ -276,15 +313,22 @@ def _head(root: str, bare: Shapes, features: int, function: str) -> OwnHead | No
     weights = _by_layer(bare)
     if not weights or "" in weights:
         return None
-    parts = {name: _layer(name, shapes) for name, shapes in weights.items()}
+    parts = {name: _layer(name, shapes, function) for name, shapes in weights.items()}
     if not all(NUMBERED.fullmatch(name) for name in parts):
         layers = _by_width(parts, features, function)
-        return OwnHead(root, tuple(layers), function=function, settled=False)
-    layers = _by_number(parts)
-    behind = _numbers(layers[0].name)[-1] >= FLATTENED
-    both = layers[0].kind == "BatchNorm" and behind and layers[0].inputs == 2 * features
-    _check_widths(layers, features * (1 + both))
-    return OwnHead(root, tuple(layers), both, function)
+        head = OwnHead(root, tuple(layers), function=function, settled=False)
+    else:
+        layers = _by_number(parts)
+        behind = _numbers(layers[0].name)[-1] >= FLATTENED
+        both = layers[0].kind == "BatchNorm" and behind and layers[0].inputs == 2 * features
+        _check_widths(layers, features * (1 + both))
+        head = OwnHead(root, tuple(layers), both, function)
+    if function == PRELU and not head.has_function(PRELU):
+        return replace(head, function="")
+    if function == PRELU and head.functions:
+        before, after = head.functions[0]
+        raise _UnclearError("beside the PReLU a function stands between {} and {}", before, after)
+    return head
 
 
 def _by_layer(bare: Shapes) -> dict[str, dict[str, tuple[int, ...]]]:
@@ -295,8 +339,8 @@ def _by_layer(bare: Shapes) -> dict[str, dict[str, tuple[int, ...]]]:
     return parts
 
 
-def _layer(name: str, weights: Mapping[str, tuple[int, ...]]) -> HeadLayer:
-    """One layer by the shapes of its weights.
+def _layer(name: str, weights: Mapping[str, tuple[int, ...]], function: str) -> HeadLayer:
+    """One layer by the shapes of its weights, and the function that the user has told.
 
     Raises:
         _UnclearError: it is none of the kinds, or one of several.
@@ -312,10 +356,13 @@ def _layer(name: str, weights: Mapping[str, tuple[int, ...]]) -> HeadLayer:
             return HeadLayer(name, "LayerNorm", weight[0], weight[0])
         if weight == (1,):
             return HeadLayer(name, "PReLU", 1, 1)
+        if len(weight) == 1 and function == PRELU:
+            return HeadLayer(name, "PReLU", weight[0], weight[0])
         if len(weight) == 1:
             raise _UnclearError(
                 "{} has one weight a feature, as a PReLU, an RMSNorm or a LayerNorm without bias",
                 name,
+                answer=PRELU,
             )
     raise _UnclearError("{} is no linear, batch norm, layer norm or PReLU layer", name)
 
@@ -368,7 +415,8 @@ def _check_widths(layers: Iterable[HeadLayer], features: int) -> None:
 def _by_width(parts: Parts, features: int, function: str) -> list[HeadLayer]:
     """Layers with names, in the one order that their widths allow.
 
-    Between two linear layers a function, behind a BatchNorm layer until its statistics are seen.
+    Between two linear layers a function: behind a LayerNorm, as is usual, and behind a BatchNorm
+    layer until its statistics are seen.
 
     Raises:
         _UnclearError: no order fits, or several do.
@@ -390,7 +438,8 @@ def _by_width(parts: Parts, features: int, function: str) -> list[HeadLayer]:
         places = [
             place
             for place, each in enumerate(orders[0])
-            if (layer.inputs == each.inputs if layer.kind != "PReLU" else place)
+            if (place if layer.kind == "PReLU" else True)
+            and (layer.inputs == each.inputs or (layer.kind == "PReLU" and layer.inputs == 1))
         ]
         if len(places) != 1 or before[places[0]]:
             raise _UnclearError("nothing tells where {} stands", layer.name)
@@ -398,7 +447,7 @@ def _by_width(parts: Parts, features: int, function: str) -> list[HeadLayer]:
     found = [*before[0], orders[0][0]]
     for others, each in zip(before[1:], orders[0][1:], strict=True):
         kind = others[0].kind if others else ""
-        if kind == "LayerNorm" or (kind == "BatchNorm" and function not in ("", USUAL, "none")):
+        if kind == "BatchNorm" and function not in ("", USUAL, "none"):
             raise _UnclearError("nothing tells whether a function stands before {}", others[0].name)
         found += [*others, *([] if kind == "PReLU" else [HeadLayer("", "function")]), each]
     return found

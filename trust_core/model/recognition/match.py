@@ -18,6 +18,7 @@ from trust_core.model.recognition.own_head import split_function
 PROBE_OUTPUTS = 1009  # no layer of a known network is that wide, so it marks the head
 POSITIONS = ("pos_embed", "pos_embedding")
 DECIDES_BY_MASK = "multitask/mask:"  # no head tells its outputs: it has one
+AUXILIARY = ("googlenet", "inception_v3")
 SIZE_BOUND = ("pos_embed", "pos_embedding", "relative_position_bias_table")
 
 
@@ -83,7 +84,8 @@ def fit_architecture(
 
 
 def _fit_at(probe: Blueprint, shapes: Shapes, function: str) -> ArchitectureFit | Miss:
-    probe = replace(probe, auxiliary=any(key.lower().startswith("aux") for key in shapes))
+    if probe.name.endswith(AUXILIARY):  # heads for training alone, of any number of outputs
+        shapes = {key: shape for key, shape in shapes.items() if not key.lower().startswith("aux")}
     found = _compared(probe, shapes)
     if isinstance(found, ArchitectureFit):
         return found if not function else _without_function(probe, found, function)
@@ -100,7 +102,7 @@ def _fit_at(probe: Blueprint, shapes: Shapes, function: str) -> ArchitectureFit 
         }
         renamed = {renames.get(key, key): shape for key, shape in shapes.items()}
         rebuilt = _compared(replace(probe, outputs=own.outputs, head=own), renamed)
-        if isinstance(rebuilt, ArchitectureFit) and function and not own.functions:
+        if isinstance(rebuilt, ArchitectureFit) and function and not own.has_function(function):
             return _without_function(probe, rebuilt, function)
         if isinstance(rebuilt, ArchitectureFit):
             return ArchitectureFit(rebuilt.blueprint, tuple(renames.items()), prefix)
@@ -148,7 +150,8 @@ def _compared(probe: Blueprint, shapes: Shapes) -> ArchitectureFit | Miss:
     difference = "; ".join(parts) or "no classification head"
     first = expected[wrong[0]] if len(wrong) == 1 and not missing and not surplus else ()
     other = shapes[wrong[0]] if first else ()
-    channels = other[1] if len(first) == len(other) == 4 and first[1] == 3 else 0
+    alike = len(first) == len(other) == 4 and (first[0], *first[2:]) == (other[0], *other[2:])
+    channels = other[1] if alike and first[1] == 3 else 0
     return Miss(probe.name, matched, len(expected), difference, channels)
 
 

@@ -25,6 +25,7 @@ FUNCTIONS: dict[str, type[nn.Module]] = {  # that stand between two linear layer
     "none": nn.Identity,
 }
 USUAL = "relu"
+PRELU = "prelu"  # told of what has one weight a feature; it has weights, so it is no `FUNCTIONS`
 PLACE = re.compile(r"\.function\d+$")  # as `put_head` names the functions
 TOLD_BY = "+"  # resnet18+gelu: resnet18 with a head of one's own in which GELU stands
 
@@ -56,8 +57,8 @@ class OwnHead:
         root: the part of the known network in whose place it stands, e.g. "fc".
         layers: in order.
         both_pools: it reads the largest of the cells beside their average, as fastai's does.
-        function: which of `FUNCTIONS` its functions are, as the user has told; "" where nobody has:
-            ReLU is taken.
+        function: which of `FUNCTIONS` its functions are, or `PRELU`, as the user has told; "" where
+            nobody has: ReLU is taken.
         settled: the file tells that functions stand there, and where; otherwise only the user can.
     """
 
@@ -71,6 +72,11 @@ class OwnHead:
     def outputs(self) -> int:
         """Number of outputs K of its last linear layer."""
         return next(layer.outputs for layer in self.layers[::-1] if layer.kind == "linear")
+
+    def has_function(self, function: str) -> bool:
+        """Whether it has a place for the function that the user has told."""
+        wide = any(layer.kind == "PReLU" and layer.inputs > 1 for layer in self.layers)
+        return wide if function == PRELU else bool(self.functions)
 
     @property
     def functions(self) -> list[tuple[str, str]]:
@@ -98,10 +104,10 @@ def split_function(name: str) -> tuple[str, str]:
         (('resnet18', 'gelu'), ('resnet18', ''))
     """
     base, told, function = name.partition(TOLD_BY)
-    if told and function not in FUNCTIONS:
+    if told and function not in (*FUNCTIONS, PRELU):
         raise ModelError(
             f'"{function[:40]}" in {name[:80]} is no function that a head can have; they are '
-            f"{', '.join(FUNCTIONS)}."
+            f"{', '.join(FUNCTIONS)}, {PRELU}."
         )
     return base, function
 

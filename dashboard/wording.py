@@ -16,7 +16,8 @@ FIELDS = {
     if name and option.label
 }
 FLAG = re.compile(r"(?<![\w/.-])--([a-z-]+)")  # in what a worker said on its terminal, or long ago
-IMAGE = re.compile(r"(?<![\w/.-])(i)mage(s?)(?![\w/-]|\.\w)", re.IGNORECASE)  # in no path
+# In no path; with the article before it, which is another one for a photo.
+IMAGE = re.compile(r"(?<![\w/.-])(?:(a)n )?(i)mage(s?)(?![\w/-]|\.\w)", re.IGNORECASE)
 UPLOADED = re.compile(rf"\S*/{UPLOADS}/[0-9a-f]{{16}}/")  # means nothing to who dropped the file
 
 
@@ -37,10 +38,16 @@ def page_text(sentence: str | TrustError) -> str:
 def photo_words(text: str) -> str:
     """A text of the core, which speaks of images, with the word that pages have for them.
 
-    >>> photo_words("Images: 2 images of /data/images.")
-    'Photos: 2 photos of /data/images.'
+    >>> photo_words("Images: 2 masks beside an image of /data/images.")
+    'Photos: 2 masks beside a photo of /data/images.'
     """
-    return IMAGE.sub(lambda found: ("P" if found[1] == "I" else "p") + "hoto" + found[2], text)
+    return IMAGE.sub(_photo, text)
+
+
+def _photo(found: re.Match[str]) -> str:
+    article, first, plural = found.groups()
+    word = ("P" if first == "I" else "p") + "hoto" + plural
+    return f"{article} {word}" if article else word
 
 
 def field_words(name: str, value: str = "") -> str:

@@ -123,6 +123,7 @@ def test_options_become_the_fields_of_the_page(said: str, shown: str):
         ("/data/my--size/a.png is no image.", "/data/my--size/a.png is no photo."),
         ("--unknown stays.", "--unknown stays."),
         ("Images: 2 images of /data/images.", "Photos: 2 photos of /data/images."),
+        ("A mask beside an image. An image.", "A mask beside a photo. A photo."),
     ],
 )
 def test_what_a_worker_said_on_its_terminal_is_worded_too(said: str, shown: str):

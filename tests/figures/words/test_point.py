@@ -1,10 +1,11 @@
 """An operating point in words."""
 
 import re
+from dataclasses import replace
 
 import pytest
 
-from trust_core.decision.operating_point import FlagCounts
+from trust_core.decision.operating_point import FlagCounts, OperatingPoint
 from trust_core.figures.words import point
 from trust_core.figures.words.point import caught_html, counts_table, moving_numbers, sides_sentence
 
@@ -29,6 +30,14 @@ def test_every_number_that_moves_stands_under_its_name() -> None:
     none = caught_html(FlagCounts(0, 5, 0, 2))
     assert none == (
         'no defect was missed; <b data-live="again">2</b> of <b>5</b> good photos re-inspected'
+    )
+
+
+def test_what_a_point_flags() -> None:
+    overlap = OperatingPoint("iou_difference", 1.0, -0.25, "tune")
+    assert point.rule(overlap) == "has an IoU difference of −0.25 or more at adversarial strength 1"
+    assert point.rule(replace(overlap, indicator="knn", strength=0.0)) == (
+        "scores −0.25 or more by distance to the nearest good parts"
     )
 
 

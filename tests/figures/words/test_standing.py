@@ -78,8 +78,12 @@ def test_the_state(stands: Standing, changes: dict, says: str):
     ("changes", "says"),
     [
         (
-            {"state": WORTH, "role": "test"},
+            {"state": WORTH, "role": "test", "closed": ()},
             "Send to re-inspection what has an IoU difference of 0.1 or more.",
+        ),
+        (
+            {"state": WORTH, "role": "test", "closed": ("certify",)},
+            "Prove it on Decide; then send to re-inspection what has an IoU difference",
         ),
         (
             {"state": NOT_WORTH, "point": SHIFT},

@@ -1,6 +1,11 @@
 """An operating point: what it catches, what it costs, what changed, as sentences and HTML."""
 
-from trust_core.decision.indicators.registry import SHIFT_NAME, THRESHOLD_SHIFT, indicator_name
+from trust_core.decision.indicators.registry import (
+    DEFAULT_INDICATOR,
+    SHIFT_NAME,
+    THRESHOLD_SHIFT,
+    indicator_name,
+)
 from trust_core.decision.operating_point import FlagCounts, OperatingPoint
 from trust_core.figures.words.markup import bold_numbers, table
 from trust_core.figures.words.numbers import (
@@ -80,9 +85,10 @@ def rule(point: OperatingPoint) -> str:
     if point.indicator == THRESHOLD_SHIFT:
         return f"has a defect probability of {threshold} or more"
     name = indicator_name(point.indicator)
-    article = "an" if name[0].lower() in "aeio" else "a"
     strength = f" at adversarial strength {point.strength:g}" if point.strength else ""
-    return f"has {article} {name} of {threshold} or more{strength}"
+    if point.indicator == DEFAULT_INDICATOR:
+        return f"has an {name} of {threshold} or more{strength}"
+    return f"scores {threshold} or more by {name}{strength}"
 
 
 def rule_sentence(point: OperatingPoint) -> str:

@@ -63,7 +63,8 @@ def action_sentence(standing: Standing) -> str:
     """What to do now, in one sentence."""
     point = standing.point
     if standing.state == WORTH:
-        return f"Send to re-inspection what {rule(point)}."
+        send = f"send to re-inspection what {rule(point)}."
+        return f"Prove it on Decide; then {send}" if "certify" in standing.closed else capital(send)
     if standing.state == NOT_WORTH:
         if point.indicator == THRESHOLD_SHIFT:
             return f"Lower the decision threshold: look again at what {rule(point)}."

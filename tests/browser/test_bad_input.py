@@ -46,7 +46,7 @@ def wares(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, files in {
         "empty.zip": {"parts/": b""},
         "unreadable.zip": {f"{name}.png": name.encode() for name in ("good/a", "bad/a", "bad/b")},
-        "columns.zip": {"table.csv": b"file,verdict\na.png,0\n"},
+        "columns.zip": {"table.csv": b"file,camera\na.png,0\n"},
         "files.zip": {"table.csv": b"path,label\nhere.png,0\nnowhere.png,1\n"},
     }.items():
         with zipfile.ZipFile(folder / name, "w") as archive:
@@ -59,7 +59,7 @@ def wares(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_zip(folder / "huge.zip", {"good": 14, f"{MARKUP}": 12}, seed=1)
     with zipfile.ZipFile(folder / "huge.zip", "a") as archive:
         archive.writestr("good/huge.png", claims_40_000(picture))
-    (folder / "verdict.csv").write_text("file,verdict\na.png,0\n")
+    (folder / "camera.csv").write_text("file,camera\na.png,0\n")
     (folder / "nowhere.csv").write_text("path,label\ngood/000.png,0\nnowhere.png,1\n")
     return folder
 
@@ -168,7 +168,7 @@ def test_every_bad_data_set_gives_its_sentence(tab: Page, wares: Path) -> None:
 
 def test_a_table_dropped_beside_the_images(tab: Page, wares: Path) -> None:
     choose(tab, wares)
-    for file, sentence in (("verdict.csv", "label"), ("nowhere.csv", "nowhere.png")):
+    for file, sentence in (("camera.csv", "label"), ("nowhere.csv", "nowhere.png")):
         tab.get_by_role("button", name="Another table").click()
         tab.locator("[data-testid=stPopoverBody] input[type=file]").set_input_files(wares / file)
         refused(tab, sentence)

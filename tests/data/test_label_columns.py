@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from trust_core.data.label_columns import label_headers, read_labels
+from trust_core.data.label_columns import label_headers, read_label_column
 from trust_core.errors import DataError, LabelsNeeded
 
 
@@ -14,7 +14,7 @@ def frame(**columns):
 
 
 def labels(table, good=()):
-    return read_labels(table, good, "t.csv").labels
+    return read_label_column(table, good, "t.csv").labels
 
 
 @pytest.mark.parametrize("header", ["is_good", "ok", "OK", "pass", "Is Normal", "is-ok",
@@ -22,7 +22,7 @@ def labels(table, good=()):
 @pytest.mark.parametrize("cells", ["01", ("False", "True"), ("no", "YES"), ("0,0", "1,0"),
                                    ("n", "y"), ("nein", "ja"), ("FALSCH", "WAHR")])  # fmt: skip
 def test_one_is_good_where_the_header_asks_for_good_parts(header, cells):
-    read = read_labels(frame(**{header: [*cells, cells[1]]}), (), "t.csv")
+    read = read_label_column(frame(**{header: [*cells, cells[1]]}), (), "t.csv")
     assert (read.labels, read.kinds, read.good) == ([1, 0, 0], ["", "", ""], ())
     assert read.notes == (
         f"Labels come from the column {header} of t.csv: good is {cells[1]} (2), defective "
@@ -41,7 +41,7 @@ def test_one_is_defective_where_the_header_asks_for_defects(header, cells):
 @pytest.mark.parametrize("header", ["result", "status", "verdict", "Judgement", "QC result"])
 def test_words_below_a_header_that_says_nothing(header):
     for good, defective in (("OK", "NG"), ("pass", "fail"), ("good", "crack")):
-        read = read_labels(frame(**{header: [good, defective]}), (), "t.csv")
+        read = read_label_column(frame(**{header: [good, defective]}), (), "t.csv")
         assert read.labels == [0, 1]
         assert f"the column {header} of t.csv: good is {good} (1)" in read.notes[0]
 
@@ -64,7 +64,7 @@ def test_other_numbers_are_refused(header, cells):
 
 
 def test_what_is_good_is_not_lost_beside_class_names():
-    read = read_labels(frame(label=["0", "good", "crack", "1", "Normal"]), (), "t.csv")
+    read = read_label_column(frame(label=["0", "good", "crack", "1", "Normal"]), (), "t.csv")
     assert (read.labels, read.kinds) == ([0, 0, 1, 1, 0], ["", "", "crack", "", ""])
     assert read.good == ("0", "Normal", "good")
 
@@ -86,7 +86,7 @@ def test_the_documented_column_comes_first():
 
 
 def test_a_column_that_tells_comes_before_one_that_does_not():
-    read = read_labels(frame(**{"class": ["bottle", "cable"], "anomaly": "01"}), (), "t.csv")
+    read = read_label_column(frame(**{"class": ["bottle", "cable"], "anomaly": "01"}), (), "t.csv")
     assert read.labels == [0, 1]
     assert "the column anomaly" in read.notes[0]
     assert labels(frame(**{"class": ["bottle", "cable"], "anomaly": "01"}), good=["cable"]) == [

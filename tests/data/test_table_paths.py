@@ -34,11 +34,11 @@ def read(root, row, file=None, separator=","):
     [
         (
             "C:\\Users\\op\\x\\{}\\T\u00fcr {}.PNG",
-            "The folder C:/Users/op/x of t.csv was taken to be",
+            "The folder C:/Users/op/x of t.csv was taken to be the data folder.",
         ),
-        ("/mnt/d/{}/T\u00fcr {}.PNG", "The folder /mnt/d of t.csv was taken to be parts."),
+        ("/mnt/d/{}/T\u00fcr {}.PNG", "The folder /mnt/d of t.csv was taken to be the data"),
         ("\\\\nas\\share\\{}\\T\u00fcr {}.PNG", "The folder //nas/share of t.csv was taken"),
-        ("Parts/{}/Tu\u0308r {}.PNG", "The folder Parts of t.csv was taken to be parts."),
+        ("Parts/{}/Tu\u0308r {}.PNG", "The folder Parts of t.csv was taken to be the data"),
         ("{}/t\u00fcr {}.png", "Names of images in t.csv are no paths"),
         ("{}/T\u00fcr {}", "Names of images in t.csv are no paths"),
     ],

@@ -213,11 +213,16 @@ def test_which_tables_say_labels_and_what_may_name_a_group(tmp_path):
         "empty.csv": "path,label\n",
         "none.csv": "",
         "perhaps.csv": "path,status\na.png,ok\n",
+        "decided.csv": "path,ok\na.png,1\n",
+        "named.csv": "path,is_ok\na.png,1\n",
     }
     paths = [tmp_path / name for name in contents]
     for path, text in zip(paths, contents.values(), strict=True):
         path.write_text(text)
-    assert label_tables([*paths, tmp_path / "gone.csv"]) == (paths[:1], [paths[-1]])
+    assert label_tables([*paths, tmp_path / "gone.csv"]) == (
+        [paths[0], paths[-1]],
+        paths[-3:-1],
+    )
     assert group_columns(paths[0]) == ["lot"]
     assert group_columns(paths[1]) == ["lot"]
     assert group_columns(tmp_path / "gone.csv") == []

@@ -28,6 +28,7 @@ OPEN = frozenset(
 )
 """Headers of columns whose words may be labels, and which do not say what 1 or yes means."""
 
+_DECISIONS = frozenset("ok okay pass passed ng nok notok ko fail failed reject rejected".split())  # noqa: SIM905
 _CONVENTION = ("label", "target", "class")  # 1 is defective, but yes answers no question
 _NO_HEADER = frozenset(("free", "mtfree", "nodefect", "nodefects"))  # "No. defects" counts them
 _HEADER = re.compile(r"(?P<verb>is|has|was)?(?P<word>.+?)(?:label|flag)?")
@@ -67,8 +68,9 @@ def label_headers(header: Sequence[str]) -> list[str]:
 
 
 def says_labels(header: Sequence[str]) -> bool:
-    """Whether one of the headers says by itself that labels stand below it."""
-    return any(normalised_name(name) not in OPEN for name in label_headers(header))
+    """Whether one of the headers says by itself that labels stand below it, not decisions."""
+    names = {normalised_name(name) for name in label_headers(header)}
+    return bool(names - OPEN - _DECISIONS)
 
 
 def label_column(table: pd.DataFrame, good: Sequence[str] = ()) -> str:
@@ -92,7 +94,7 @@ def label_column(table: pd.DataFrame, good: Sequence[str] = ()) -> str:
     return (named or telling or columns)[0]
 
 
-def read_labels(table: pd.DataFrame, good: Sequence[str], file: str) -> LabelColumn:
+def read_label_column(table: pd.DataFrame, good: Sequence[str], file: str) -> LabelColumn:
     """Labels and kinds of defect from the label column of a table that has one.
 
     Numbers 0 and 1, true and false: 1 is defective, unless the header asks for good parts

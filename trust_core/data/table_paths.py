@@ -130,7 +130,7 @@ def _other_readings(
             continue
         if found := _all_there(base, ["/".join(path.split("/")[length:]) for path in given]):
             prefix = "/".join(common[:length]) or "/"
-            yield found, f"The folder {prefix} of {table.name} was taken to be {root.name}."
+            yield found, f"The folder {prefix} of {table.name} was taken to be the data folder."
     folder = table.absolute().parent.as_posix()
     if folder.startswith(base) and (
         found := _all_there(base, [posixpath.join(folder[len(base) :], path) for path in given])

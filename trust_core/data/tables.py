@@ -11,7 +11,7 @@ import pandas as pd
 
 from trust_core.data.files import check_folder, is_image, list_files
 from trust_core.data.folders import class_folders, kind_of_folder
-from trust_core.data.label_columns import label_headers, read_labels, says_labels
+from trust_core.data.label_columns import label_headers, read_label_column, says_labels
 from trust_core.data.mask_decoding import SEPARATOR, is_ground, mask_paths
 from trust_core.data.mask_labels import check_masks
 from trust_core.data.masks import pair_masks
@@ -64,7 +64,7 @@ def samples_of_csv(
         file = root / file
     given = read_table(file, ("path", "label"))
     paths, notes = image_paths(root, given, file)
-    read = read_labels(given, good, file.name)
+    read = read_label_column(given, good, file.name)
     labels, kinds = read.labels, read.kinds
     notes += read.notes
     if good and not read.good:
@@ -177,7 +177,7 @@ def read_table(path: Path, needed: Sequence[str]) -> pd.DataFrame:
 def label_tables(paths: Sequence[Path]) -> tuple[list[Path], list[Path]]:
     """Those of the CSV files that say a path and a label for each image; those that may do so.
 
-    A column `status` may hold labels or something else.
+    A column `status` or `ok` may hold labels, or what a machine decided.
     """
     columns = {path: _columns(path, ("path", "label")) for path in paths}
     sure = [path for path in paths if says_labels(columns[path])]

@@ -64,11 +64,12 @@ def test_from_the_preview_to_a_decision(visit: Visit, fresh: Path) -> None:
     expect(page.get_by_text("Certified: at least 70 %")).to_be_visible()
     expect(page.get_by_text("You sign as Ada")).to_be_visible()  # the browser has kept it
     advice = page.locator("p.action").inner_text()
-    page.emulate_media(media="print")
+    page.emulate_media(media="print", color_scheme="dark")
+    expect(page.locator(".finding h1")).to_have_css("color", "rgb(27, 32, 37)")  # ink on paper
     expect(page.locator(".st-key-topbar")).to_be_hidden()
     expect(page.get_by_role("button", name="Decide on it")).to_be_hidden()
     expect(told).to_be_visible()
-    page.emulate_media(media="screen")
+    page.emulate_media(media="screen", color_scheme="light")
 
     page.locator(".st-key-brand a").click()  # and Home says the same of it
     expect(page.locator(".st-key-nav [class*='-here']")).to_have_text("Home")

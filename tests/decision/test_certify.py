@@ -24,6 +24,8 @@ from trust_core.decision.certify import (
 )
 from trust_core.decision.indicators.registry import INDICATORS
 from trust_core.decision.journal import append, decide, entries, open_seals
+from trust_core.decision.operating_point import OperatingPoint
+from trust_core.decision.standing import standing
 from trust_core.errors import SettingsError
 from trust_core.storage.audit_files import Audit
 
@@ -279,6 +281,10 @@ def test_recall_is_described_with_an_interval_over_parts(audit: Audit):
     assert alone.fn_recall == found.fn_recall
     together = threshold_effect(table.assign(group=(table["group"].str[-1])), 0.5)
     assert np.ptp(together.fn_recall_interval) > 0
+    audited = standing(audit, OperatingPoint("iou_difference", 0.0, 0.5, "tune"))
+    tune = audit.passed(["tune"])
+    tune = tune[tune["strength"] == 0].assign(indicator=lambda t: t["iou_difference"])
+    assert threshold_effect(tune, 0.5).fn_recall_interval == audited.catch
 
 
 def test_ten_thousand_images_within_two_seconds(tmp_path: Path, monkeypatch):

@@ -18,8 +18,6 @@ from trust_core.decision.bootstrap import (
     Interval,
     count_groups,
     group_codes,
-    percentiles,
-    resample,
     share_interval,
 )
 from trust_core.decision.certificate import (
@@ -51,7 +49,7 @@ from trust_core.decision.journal import (
 from trust_core.decision.json_object import json_object
 from trust_core.decision.operating_point import OperatingPoint, default_strength, fewest_digits
 from trust_core.decision.proposal import propose_indicator
-from trust_core.decision.tradeoff import Counts, Floats, curve
+from trust_core.decision.tradeoff import Floats, curve
 from trust_core.decision.verdict import SAME_RANKING, Verdict, same_ranking, verdict
 from trust_core.storage.audit_columns import PassedColumns, text_column
 from trust_core.storage.audit_files import Audit
@@ -84,7 +82,7 @@ class ThresholdEffect:
             everything below.
         flagged_tn: the same of the good parts.
         fn_recall: share of the missed defects that is flagged; NaN without one.
-        fn_recall_interval: by a bootstrap over groups.
+        fn_recall_interval: as `share_interval`; what Home says of the same point.
         tn_loss: share of the good parts that is flagged; NaN without one.
         tn_loss_interval: as `share_interval`.
         by_kind: missed defects and flagged ones, by kind of defect.
@@ -347,24 +345,13 @@ def threshold_effect(table: pd.DataFrame, threshold: float | None) -> ThresholdE
         flagged_fn=int(caught.sum()),
         flagged_tn=int(lost.sum()),
         fn_recall=_mean(caught),
-        fn_recall_interval=recall_interval(caught, caught_groups),
+        fn_recall_interval=share_interval(caught, caught_groups),
         tn_loss=_mean(lost),
         tn_loss_interval=share_interval(lost, lost_groups),
         by_kind={
             str(kind): (len(part), int(part.sum())) for kind, part in flagged[missed].groupby(kinds)
         },
     )
-
-
-def recall_interval(caught: Flags, codes: Counts, seed: int = 0) -> Interval:
-    """95 % interval of a share of images, by a bootstrap over groups; NaN without an image.
-
-    A description, not a proof: it is a point when all images are caught.
-    """
-    if not len(caught):
-        return math.nan, math.nan
-    batches = resample(codes, seed=seed)
-    return percentiles(np.concatenate([(t @ caught) / t.sum(axis=1) for t in batches]))
 
 
 def _mean(flags: Flags) -> float:

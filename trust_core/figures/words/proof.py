@@ -117,9 +117,7 @@ def _counted(flagged: int | None, total: int, interval: Interval | None) -> str:
         return "–"
     low, high = interval
     text = f"<b>{count(flagged)}</b> of {count(total)}"
-    if math.isnan(low) or low == high:  # a bootstrap of all caught is a point: it says nothing
-        return text
-    return f"{text}<small>{100 * low:.0f} to {100 * high:.0f} %</small>"
+    return text if math.isnan(low) else f"{text}<small>{percent(low)} to {percent(high)}</small>"
 
 
 def seals_sentence(proof: Certificate) -> str:

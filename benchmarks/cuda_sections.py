@@ -36,7 +36,7 @@ from trust_core.audit.settings import AuditSettings
 from trust_core.data.demo.surfaces import SAMPLES_FILE, generate
 from trust_core.data.layouts import read_dataset
 from trust_core.data.samples import Dataset
-from trust_core.explanation.evidence.fit import as_pixels, fit_to_files
+from trust_core.explanation.evidence.audit_gaussian import as_pixels, fit_to_files
 from trust_core.explanation.evidence.forms import FORMS, evidence
 from trust_core.model.detector import Detector
 from trust_core.model.modules import PRECISIONS

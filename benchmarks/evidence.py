@@ -30,7 +30,7 @@ from scipy.stats import rankdata
 
 from benchmarks.evidence_cost import views
 from benchmarks.machine import machine, versions
-from trust_core.explanation.evidence.fit import as_pixels, fit_to_files
+from trust_core.explanation.evidence.audit_gaussian import as_pixels, fit_to_files
 from trust_core.explanation.evidence.forms import Evidence, evidence
 from trust_core.explanation.evidence.patch_gaussian import PatchGaussian
 from trust_core.model.detector import Detector

@@ -42,7 +42,7 @@ from trust_core.data.layouts import read_dataset
 from trust_core.data.mask_decoding import read_mask
 from trust_core.decision.indicators.probe_reading import loudest_depth
 from trust_core.explanation.cams import gradcam
-from trust_core.explanation.evidence.fit import as_pixels, fit_to_files
+from trust_core.explanation.evidence.audit_gaussian import as_pixels, fit_to_files
 from trust_core.explanation.evidence.forms import FINE, FORMS, evidence
 from trust_core.explanation.evidence.patch_gaussian import PatchGaussian
 from trust_core.explanation.probe_map import probe_map

@@ -20,6 +20,7 @@ from PIL import Image
 
 from benchmarks.machine import machine, versions
 from tests.fakes import random_parts, write_fake_audit
+from trust_core.decision.localization.audit_masks import Images, image_masks
 from trust_core.decision.localization.metrics import THRESHOLDS, localize
 from trust_core.decision.localization.pixel_counts import (
     AREA,
@@ -28,7 +29,6 @@ from trust_core.decision.localization.pixel_counts import (
     MaskCounts,
     make_counts,
 )
-from trust_core.decision.localization.report import Images, image_masks
 
 SIZES, QUICK_SIZES = (1_000, 100_000, 1_000_000), (1_000, 20_000)
 PARTS, MOVES = 1000, 15

@@ -6,9 +6,9 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import average_precision_score
 
+from trust_core.decision.localization.audit_masks import image_masks, images_of, sweep
 from trust_core.decision.localization.metrics import SIZES, THRESHOLDS, localize, size_class
 from trust_core.decision.localization.pixel_counts import MASK_HEAD, find_source, make_counts
-from trust_core.decision.localization.report import image_masks, images_of, sweep
 from trust_core.storage.audit_files import Audit
 
 ALARMS = 0.1

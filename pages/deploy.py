@@ -5,7 +5,7 @@ from html import escape
 from dashboard.decide.indicators import TEST, cached_verdict
 from dashboard.decide.proof import certificate, on_the_line
 from dashboard.decide.requirements import read_requirements
-from dashboard.deploy.files import graph_making, guard_making, show_files
+from dashboard.deploy.downloads import graph_making, guard_making, show_files
 from dashboard.deploy.line import show_line
 from dashboard.deploy.tryout import show_tryout
 from dashboard.shell import audit_page, link, show_finding

@@ -4,7 +4,7 @@ import streamlit as st
 
 from dashboard import shell
 from dashboard.cache import SANDBOX
-from dashboard.run import files, form
+from dashboard.run import file_fields, form
 from dashboard.run.check import check, show_findings
 from dashboard.run.data import choose_data
 from dashboard.run.model import choose_model
@@ -32,7 +32,7 @@ def draw(_: Audit | None) -> None:
         return
     if training := st.query_params.get(TRAIN):
         train_page(training)
-        files.all_arrived()
+        file_fields.all_arrived()
         return
 
     shell.show_finding(
@@ -64,7 +64,7 @@ def draw(_: Audit | None) -> None:
         else:
             st.caption("A few photos go through the detector here, once model and data are chosen.")
 
-    files.all_arrived()
+    file_fields.all_arrived()
 
     with st.container(border=True, key="step-start"):
         st.subheader("5 Start", anchor=False)

@@ -18,13 +18,13 @@ from trust_core.decision.bootstrap import Estimate
 from trust_core.decision.compare_audits import MaskComparison, compare_masks, same_images
 from trust_core.decision.curves import ALL_ROLES, roles_of
 from trust_core.decision.journal import closed_seals
+from trust_core.decision.localization.audit_masks import image_masks, images_of
 from trust_core.decision.localization.metrics import THRESHOLDS
 from trust_core.decision.localization.pixel_counts import (
     MaskCounts,
     read_counts,
     sources,
 )
-from trust_core.decision.localization.report import image_masks, images_of
 from trust_core.figures.words.markup import quiet, table
 from trust_core.figures.words.numbers import counted, percent
 from trust_core.storage import workspace

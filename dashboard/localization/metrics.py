@@ -11,15 +11,15 @@ from dashboard.cache import BY_KEY
 from dashboard.chart import Drawing, chart, drawing
 from dashboard.localization.url_state import STRICT, MaskSettings, write_masks_url
 from trust_core.decision.curves import roles_of
-from trust_core.decision.localization.metrics import THRESHOLDS, Localization, localize
-from trust_core.decision.localization.pixel_counts import MaskCounts
-from trust_core.decision.localization.report import (
+from trust_core.decision.localization.audit_masks import (
     ImageMasks,
     Images,
     image_masks,
     images_of,
     sweep,
 )
+from trust_core.decision.localization.metrics import THRESHOLDS, Localization, localize
+from trust_core.decision.localization.pixel_counts import MaskCounts
 from trust_core.decision.tradeoff import Floats
 from trust_core.figures import localization as figures
 from trust_core.storage.audit_files import Audit

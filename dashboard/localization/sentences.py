@@ -8,15 +8,15 @@ import numpy as np
 
 from dashboard.localization.url_state import STRICT, MaskSettings
 from trust_core.decision.bootstrap import Estimate, Flags, Interval
-from trust_core.decision.localization.metrics import Localization, Masks
-from trust_core.decision.localization.pixel_counts import MASK_HEAD, UNKNOWN, MaskCounts
-from trust_core.decision.localization.report import (
+from trust_core.decision.localization.audit_masks import (
     DEFECTIVE_EMPTY,
     GOOD_MARKED,
     ImageMasks,
     Images,
     part_masks,
 )
+from trust_core.decision.localization.metrics import Localization, Masks
+from trust_core.decision.localization.pixel_counts import MASK_HEAD, UNKNOWN, MaskCounts
 from trust_core.decision.tradeoff import Floats
 from trust_core.figures.words.numbers import ROLE_NAMES, count, counted, of, percent
 

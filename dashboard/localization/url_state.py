@@ -6,8 +6,8 @@ import streamlit as st
 
 from dashboard.glossary import ROLE_CHOICES
 from dashboard.url_state import TUNE, change_query, one_of, query_number
+from trust_core.decision.localization.audit_masks import DEFAULT_THRESHOLD, WORST
 from trust_core.decision.localization.pixel_counts import column_of, find_source
-from trust_core.decision.localization.report import DEFAULT_THRESHOLD, WORST
 from trust_core.errors import SettingsError
 from trust_core.storage.audit_files import Audit
 

@@ -15,9 +15,7 @@ from dashboard.localization.url_state import MaskSettings, part_query, write_mas
 from dashboard.shell import PARTS, link
 from dashboard.terms import mark, write_html
 from dashboard.url_state import link_query, sync_widget
-from trust_core.decision.localization.metrics import Masks
-from trust_core.decision.localization.pixel_counts import cells_of
-from trust_core.decision.localization.report import (
+from trust_core.decision.localization.audit_masks import (
     DEFECTIVE_EMPTY,
     FALSE_ALARM,
     GOOD_MARKED,
@@ -29,6 +27,8 @@ from trust_core.decision.localization.report import (
     parts_of,
     worst_parts,
 )
+from trust_core.decision.localization.metrics import Masks
+from trust_core.decision.localization.pixel_counts import cells_of
 from trust_core.errors import UnreadableImage
 from trust_core.figures.part_maps import MaskedPhoto, fitted, masks_picture, truth_mask
 from trust_core.figures.thumbnails import PLACEHOLDER

@@ -8,7 +8,7 @@ import streamlit as st
 from dashboard.localization.url_state import mask_threshold
 from dashboard.url_state import change_query, one_of, query_number, strength_of
 from trust_core.decision.indicators.registry import available
-from trust_core.decision.localization.report import CONTRADICTIONS, Contradiction
+from trust_core.decision.localization.audit_masks import CONTRADICTIONS, Contradiction
 from trust_core.decision.operating_point import OperatingPoint
 from trust_core.decision.part_filter import ORDERS, SHOWN, Filters
 from trust_core.figures.overlays import COLOUR_MAPS, SIDES_OWN

@@ -11,11 +11,11 @@ from streamlit.delta_generator import DeltaGenerator
 from dashboard import shell
 from dashboard.cache import LOOKS, SANDBOX, remembered, subject_key
 from dashboard.placeholder import placeholder
-from dashboard.run import cache, form
-from dashboard.run.cache import COMPARED, LOOKED_AT, SAMPLE_IMAGES, SIZES, TRIED
-from dashboard.run.files import choose_table
+from dashboard.run import form, subjects
+from dashboard.run.file_fields import choose_table
 from dashboard.run.model import bullets, meaning
 from dashboard.run.settings import choose_input
+from dashboard.run.subjects import COMPARED, LOOKED_AT, SAMPLE_IMAGES, SIZES, TRIED
 from trust_core.audit.options import find
 from trust_core.audit.settings import AuditSettings, Identity
 from trust_core.audit.subject import Look, Subject
@@ -81,7 +81,7 @@ def check(path: Path, facts: ModelFacts, data: Dataset, settings: AuditSettings)
     with seen:
         try:
             options, expect = form.model_options(facts), form.value(EXPECT)
-            subject = cache.subject(path, options, data)
+            subject = subjects.subject(path, options, data)
             found, identity = _look(subject), _identity(subject, settings)
         except TrustError as problem:
             shell.show_error(problem)
@@ -151,7 +151,7 @@ def _expectation(subject: Subject, expect: Path) -> Expectation:
 
 def _ask(function: str, pictures: int, subject: Subject, *given: object) -> Any:  # noqa: ANN401
     """What a function of `audit/looks.py` says of a detector and so many pictures."""
-    limits, name = cache.working(subject.model, pictures), subject.model.name
+    limits, name = subjects.working(subject.model, pictures), subject.model.name
     return SANDBOX.call(f"{LOOKS}:{function}", subject, *given, what=name, limits=limits)
 
 
@@ -169,7 +169,7 @@ def _near_duplicates(data: Dataset) -> None:
 
 @remembered(8, "Looking for copies …")
 def _near_pairs(data: Dataset) -> tuple[NearDuplicates, list[list[bytes]]]:
-    limits = cache.comparing(len(data.samples))
+    limits = subjects.comparing(len(data.samples))
     found = SANDBOX.call(f"{LOOKS}:near_pairs", data, PAIRS, what=data.root.name, limits=limits)
     return cast("tuple[NearDuplicates, list[list[bytes]]]", found)
 

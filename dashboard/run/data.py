@@ -9,8 +9,8 @@ import streamlit as st
 
 from dashboard import shell
 from dashboard.cache import SANDBOX
-from dashboard.run import cache, form
-from dashboard.run.files import (
+from dashboard.run import form, subjects
+from dashboard.run.file_fields import (
     FRESH,
     arrival,
     choose_file,
@@ -55,7 +55,7 @@ def choose_data() -> Dataset | None:
         root = path if path.is_dir() else _unpacked(path)
         with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
             _choose_labels(root)
-        data = cache.dataset(root, form.data_options(), st.session_state.get(LOOK, 0))
+        data = subjects.dataset(root, form.data_options(), st.session_state.get(LOOK, 0))
     except LabelsNeeded as question:
         _ask_labels(root, form.data_options().samples, question)
         return None
@@ -68,13 +68,13 @@ def choose_data() -> Dataset | None:
 
 
 def _keep(upload: BinaryIO, name: str) -> Path:
-    return cache.unpack(uploads.store(upload, name))
+    return subjects.unpack(uploads.store(upload, name))
 
 
 def _unpacked(path: Path) -> Path:
     if path.suffix.lower() != ".zip":
         raise DataError(f"{path.name} is neither a folder nor a zip archive; choose one of these.")
-    return cache.unpacked(path)
+    return subjects.unpacked(path)
 
 
 def _look_again() -> None:
@@ -221,6 +221,6 @@ def _answer(name: str) -> str:
 def _examples(
     root: Path, samples: Path | None, classes: Mapping[str, int]
 ) -> dict[str, list[bytes]]:
-    function, names = f"{cache.SAMPLE_IMAGES}:class_pictures", list(classes)[:MOST]
+    function, names = f"{subjects.SAMPLE_IMAGES}:class_pictures", list(classes)[:MOST]
     found = SANDBOX.call(function, root, names, samples, what=root.name)
     return cast("dict[str, list[bytes]]", found)

@@ -7,8 +7,8 @@ from pathlib import Path
 import streamlit as st
 
 from dashboard import shell
-from dashboard.run import cache, form
-from dashboard.run.files import choose_file
+from dashboard.run import form, subjects
+from dashboard.run.file_fields import choose_file
 from dashboard.wording import page_text
 from trust_core.audit.options import find
 from trust_core.data import uploads
@@ -30,13 +30,13 @@ def choose_model() -> tuple[Path, ModelFacts] | None:
         "An .onnx file with weights in a second file: a zip of both.",
         server="or choose one on the server",
         known=uploads.models,
-        keep=cache.store_model,
+        keep=subjects.store_model,
         changed=form.forget_model,
     )
     if path is None:
         return None
     try:
-        facts = cache.facts(path, form.value(find("arch")))
+        facts = subjects.facts(path, form.value(find("arch")))
     except TrustError as problem:
         shell.show_error(problem)
         choices = problem.choices if isinstance(problem, ModelError) else ()
@@ -117,7 +117,7 @@ def _choose_architecture(label: str, first: tuple[str, ...] = ()) -> None:
     chosen = form.texts(form.key("arch"))
     st.selectbox(
         label,
-        list(dict.fromkeys([*chosen, *first, *cache.architectures()])),
+        list(dict.fromkeys([*chosen, *first, *subjects.architectures()])),
         index=None,
         key=form.key("arch"),
         accept_new_options=True,

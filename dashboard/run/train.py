@@ -20,7 +20,7 @@ from trust_core.cli.command import (
 )
 from trust_core.data.samples import Dataset
 from trust_core.errors import TrustError
-from trust_core.model.training.data import USED, check_learnable, with_train_role
+from trust_core.model.training.examples import USED, check_learnable, with_train_role
 
 OBJECTIVE, ENCODER, SIDE, EPOCHS, IMAGENET, NAME = (
     *("objective", "encoder", "side", "epochs", "imagenet", "network"),

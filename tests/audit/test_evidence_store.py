@@ -20,7 +20,7 @@ from trust_core.audit.evidence_store import (
 )
 from trust_core.audit.reopen import network_input, reopen_detector
 from trust_core.errors import StoreError
-from trust_core.explanation.evidence.fit import audit_patch_gaussian
+from trust_core.explanation.evidence.audit_gaussian import audit_patch_gaussian
 from trust_core.explanation.evidence.forms import Evidence, evidence
 from trust_core.model.detector import Detector
 from trust_core.storage.audit_files import Audit

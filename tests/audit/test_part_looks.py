@@ -18,7 +18,7 @@ from trust_core.audit.part_looks import (
     scale,
 )
 from trust_core.audit.reopen import network_input, reopen_detector
-from trust_core.explanation.evidence.fit import audit_patch_gaussian
+from trust_core.explanation.evidence.audit_gaussian import audit_patch_gaussian
 from trust_core.explanation.evidence.forms import evidence
 from trust_core.figures.part_maps import maps_of
 from trust_core.storage.audit_files import EVIDENCE, Audit

@@ -10,7 +10,7 @@ from playwright.sync_api import Locator, Page, expect
 from tests.browser.conftest import settled
 from tests.dashboard.ware import write_audit
 from tests.fakes import passed_parts
-from trust_core.explanation.evidence.fit import audit_patch_gaussian
+from trust_core.explanation.evidence.audit_gaussian import audit_patch_gaussian
 from trust_core.storage.audit_files import Audit
 from trust_core.storage.workspace import delete
 

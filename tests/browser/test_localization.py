@@ -10,8 +10,8 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.server import serve, settled
 from tests.fakes import random_parts, write_fake_audit
+from trust_core.decision.localization.audit_masks import report
 from trust_core.decision.localization.pixel_counts import MASK_HEAD, make_counts
-from trust_core.decision.localization.report import report
 from trust_core.storage.audit_files import Audit
 
 Visit = Callable[[str], Page]

@@ -19,7 +19,7 @@ from tests.fakes import Part, copy_audit, passed_parts
 from trust_core.audit import evidence_job
 from trust_core.audit.evidence_store import RESULT, EvidenceTask, read_result
 from trust_core.audit.sandbox import GivenUp, Limits
-from trust_core.explanation.evidence.fit import audit_patch_gaussian
+from trust_core.explanation.evidence.audit_gaussian import audit_patch_gaussian
 from trust_core.storage.audit_files import Audit
 from trust_core.storage.manifest import MANIFEST
 

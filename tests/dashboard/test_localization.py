@@ -13,12 +13,12 @@ from dashboard.localization.sentences import iou_text
 from tests.dashboard.app import again, fine, links, open_page, query, unmarked
 from tests.fakes import copy_audit, random_parts, write_fake_audit
 from trust_core.decision.journal import entries
-from trust_core.decision.localization.pixel_counts import MASK_HEAD, make_counts
-from trust_core.decision.localization.report import (
+from trust_core.decision.localization.audit_masks import (
     Contradiction,
     contradicting,
     report,
 )
+from trust_core.decision.localization.pixel_counts import MASK_HEAD, make_counts
 from trust_core.storage.audit_files import SAMPLES, Audit
 
 RECALL = re.compile(

@@ -13,10 +13,9 @@ import torch
 from streamlit.testing.v1 import AppTest
 
 from dashboard import cache
-from dashboard.run import cache as run_cache
-from dashboard.run import form
+from dashboard.run import form, subjects
 from dashboard.run import progress as run_progress
-from dashboard.run.files import ARRIVED, Arrival
+from dashboard.run.file_fields import ARRIVED, Arrival
 from tests.dashboard.test_terms import unexplained
 from tests.dashboard.ware import ARCHITECTURE, SIDE, write_network, write_twin, write_zip
 from trust_core.audit import jobs
@@ -527,10 +526,10 @@ def test_a_table_of_predictions_that_is_gone_says_so(page, wares):
 def test_what_the_sandbox_may_take_grows_with_what_there_is_to_do(tmp_path, monkeypatch):
     (tmp_path / "a.png").write_bytes(b"x" * 1000)
     (tmp_path / "b.png").write_bytes(b"x" * 3000)
-    assert run_cache.listing(tmp_path) == Limits(60, 2 * 2**30 + 2 * 4096)
-    monkeypatch.setattr(run_cache, "A_FILE", 2.0)
-    monkeypatch.setattr(run_cache, "A_BYTE", 0.01)
-    assert run_cache.listing(tmp_path).seconds == 60 + 2 * 2 + 40
-    assert run_cache.comparing(10).seconds == 65
-    assert run_cache.comparing(10**6).seconds == 560  # 250 of each of four roles
-    assert run_cache.working(tmp_path / "a.png", run_cache.TRIED).seconds == 188
+    assert subjects.listing(tmp_path) == Limits(60, 2 * 2**30 + 2 * 4096)
+    monkeypatch.setattr(subjects, "A_FILE", 2.0)
+    monkeypatch.setattr(subjects, "A_BYTE", 0.01)
+    assert subjects.listing(tmp_path).seconds == 60 + 2 * 2 + 40
+    assert subjects.comparing(10).seconds == 65
+    assert subjects.comparing(10**6).seconds == 560  # 250 of each of four roles
+    assert subjects.working(tmp_path / "a.png", subjects.TRIED).seconds == 188

@@ -14,7 +14,7 @@ from dashboard.localization.url_state import mask_threshold
 from dashboard.parts.url_state import read_filters
 from tests.fakes import Part, passed_parts, write_fake_audit
 from trust_core.decision.journal import append, decide
-from trust_core.decision.localization.report import Contradiction
+from trust_core.decision.localization.audit_masks import Contradiction
 from trust_core.decision.operating_point import OperatingPoint
 from trust_core.storage.audit_files import Audit
 

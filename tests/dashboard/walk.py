@@ -55,9 +55,10 @@ def parts(audit: str) -> None:
 
 def deploy(audit: str, guard: Path, photo: Path) -> None:
     """The report, and a photo tried out."""
-    from dashboard.deploy import files  # a page's own, so not before `main` has shared the sandbox
+    # A page's own, so not before `main` has shared the sandbox.
+    from dashboard.deploy import downloads
 
-    files.guard_zip = lambda *_, **__: guard.read_bytes()  # made by a process of its own
+    downloads.guard_zip = lambda *_, **__: guard.read_bytes()  # made by a process of its own
     app = open_page("deploy", audit=audit)
     made(press(app, "make-report"))
     assert app.get("download_button"), texts(app)

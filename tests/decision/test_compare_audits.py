@@ -9,9 +9,9 @@ import pytest
 
 from tests.fakes import Part, passed_parts, write_fake_audit
 from trust_core.decision.compare_audits import compare_masks, compare_outcomes, same_images
+from trust_core.decision.localization.audit_masks import image_masks, images_of
 from trust_core.decision.localization.metrics import METRICS
 from trust_core.decision.localization.pixel_counts import MASK_HEAD, make_counts
-from trust_core.decision.localization.report import image_masks, images_of
 from trust_core.storage.audit_files import MASKS, SAMPLES, Audit
 
 

@@ -15,7 +15,7 @@ import torch
 from trust_core.audit.evidence_store import SAMPLES, EvidenceTask, write_result
 from trust_core.audit.reopen import network_input, reopen_detector
 from trust_core.errors import StoreError, TrustError
-from trust_core.explanation.evidence.fit import audit_patch_gaussian
+from trust_core.explanation.evidence.audit_gaussian import audit_patch_gaussian
 from trust_core.explanation.evidence.forms import evidence
 from trust_core.model.detector import Detector
 from trust_core.storage.audit_files import Audit, open_audit

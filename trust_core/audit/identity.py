@@ -18,7 +18,7 @@ from trust_core.audit.settings import AuditSettings
 from trust_core.audit.settings import Identity as Identity
 from trust_core.data.remote import shown
 from trust_core.data.samples import Dataset
-from trust_core.explanation.evidence.fit import MOST_FITTED_IMAGES, unsealed_paths
+from trust_core.explanation.evidence.audit_gaussian import MOST_FITTED_IMAGES, unsealed_paths
 from trust_core.explanation.map_forms import EVIDENCE_FORM, map_forms
 from trust_core.explanation.overlap import COMPARISON_GRID
 from trust_core.model.detector import Detector

@@ -16,7 +16,7 @@ from trust_core.audit.evidence_store import evidence_scale
 from trust_core.audit.gradcam_check import GradcamCheck, check_maps, package_form
 from trust_core.audit.probe_explanation import ProbeExplanation, explain_probe
 from trust_core.audit.reopen import network_input, reopen_detector
-from trust_core.explanation.evidence.fit import audit_patch_gaussian
+from trust_core.explanation.evidence.audit_gaussian import audit_patch_gaussian
 from trust_core.explanation.evidence.forms import evidence, occlude_all
 from trust_core.explanation.evidence.windows import Evidence
 from trust_core.figures.part_maps import PartMaps, maps_of, with_map

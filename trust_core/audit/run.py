@@ -37,7 +37,7 @@ from trust_core.audit.settings import AuditSettings
 from trust_core.data.samples import Dataset
 from trust_core.decision.indicators.stored import write_indicators
 from trust_core.errors import DataError, StoreError
-from trust_core.explanation.evidence.fit import running_patch_gaussian
+from trust_core.explanation.evidence.audit_gaussian import running_patch_gaussian
 from trust_core.explanation.uncertainty import UNCERTAINTY_COLUMNS
 from trust_core.messages import Message, amount
 from trust_core.model.detector import Detector

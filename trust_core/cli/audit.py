@@ -171,7 +171,7 @@ def add_export(part: argparse.ArgumentParser) -> None:
 
 def run_export(options: argparse.Namespace) -> dict[str, Any]:
     """Write the network as ONNX."""
-    from trust_core.model.export import export_onnx
+    from trust_core.model.onnx_export import export_onnx
     from trust_core.model.open import open_detector
 
     detector = open_detector(Path(options.model), model_options(vars(options)), device="cpu")

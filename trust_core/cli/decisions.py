@@ -211,8 +211,8 @@ def add_localize(part: argparse.ArgumentParser) -> None:
 def run_localize(options: argparse.Namespace) -> dict[str, Any]:
     """How well masks mark the defects; pixels are counted once."""
     from trust_core.decision.curves import roles_of
+    from trust_core.decision.localization.audit_masks import report
     from trust_core.decision.localization.pixel_counts import find_source, make_counts
-    from trust_core.decision.localization.report import report
 
     audit, roles = _audit(options), roles_of(options.role)
     counts = make_counts(audit, find_source(audit, options.source), counting())

@@ -46,7 +46,7 @@ def run_evidence(options: argparse.Namespace) -> dict[str, Any]:
 
     from trust_core.audit.reopen import reopen_detector
     from trust_core.decision.json_object import json_object
-    from trust_core.explanation.evidence.fit import as_pixels
+    from trust_core.explanation.evidence.audit_gaussian import as_pixels
     from trust_core.explanation.evidence.forms import FORMS, evidence
     from trust_core.figures.evidence import evidence_pixels, scale_end
     from trust_core.model.open import open_detector
@@ -172,7 +172,7 @@ def image_files(words: list[str]) -> list[tuple[Path, str]]:
 def _surroundings(
     options: argparse.Namespace, audit: "Audit | None", detector: "Detector", paths: list[Path]
 ) -> "PatchGaussian":
-    from trust_core.explanation.evidence.fit import audit_patch_gaussian, fit_to_files
+    from trust_core.explanation.evidence.audit_gaussian import audit_patch_gaussian, fit_to_files
 
     if audit:
         return audit_patch_gaussian(audit, options.window)

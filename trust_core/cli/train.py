@@ -72,7 +72,7 @@ def run_train(options: argparse.Namespace) -> dict[str, Any]:
     print_notes(trained.notes)
     exported = {}
     if options.onnx:
-        from trust_core.model.export import export_onnx
+        from trust_core.model.onnx_export import export_onnx
         from trust_core.model.open import open_detector
 
         exported = {"onnx": str(export_onnx(open_detector(trained.model), options.onnx))}

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 
 from trust_core.decision.bootstrap import Estimate
+from trust_core.decision.localization.audit_masks import ImageMasks
 from trust_core.decision.localization.metrics import METRICS, localize, metric_difference
-from trust_core.decision.localization.report import ImageMasks
 from trust_core.storage.audit_columns import Places
 from trust_core.storage.audit_files import SAMPLES, Audit
 

@@ -16,7 +16,7 @@ import pandas as pd
 
 from trust_core.decision.curves import roles_of
 from trust_core.decision.indicators.registry import INDICATORS
-from trust_core.decision.localization.report import Contradiction, contradicting
+from trust_core.decision.localization.audit_masks import Contradiction, contradicting
 from trust_core.decision.operating_point import FlagCounts, OperatingPoint
 from trust_core.storage.audit_columns import (
     PASSED_OUTCOMES,

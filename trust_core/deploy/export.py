@@ -56,8 +56,8 @@ from trust_core.deploy.policy import (
 from trust_core.deploy.readme import readme
 from trust_core.deploy.reference import line_reference, save_reference
 from trust_core.errors import DataError, ModelError, StoreError, UnreadableImage, file_errors
+from trust_core.explanation.evidence.audit_gaussian import UNSEALED_ROLES, audit_patch_gaussian
 from trust_core.explanation.evidence.evidence_maps import evidence_window
-from trust_core.explanation.evidence.fit import UNSEALED_ROLES, audit_patch_gaussian
 from trust_core.explanation.map_forms import EVIDENCE_FORM, map_forms
 from trust_core.model.detector import Detector
 from trust_core.model.onnx import copy_as_one_file

@@ -35,8 +35,8 @@ from trust_core.errors import (
     StoreError,
     TrustError,
 )
+from trust_core.explanation.evidence.audit_gaussian import load_patch_gaussian
 from trust_core.explanation.evidence.evidence_maps import evidence_window
-from trust_core.explanation.evidence.fit import load_patch_gaussian
 from trust_core.explanation.evidence.patch_gaussian import PatchGaussian
 from trust_core.explanation.overlap import NOT_FINITE, SCORED
 from trust_core.model.detector import Detector

@@ -15,9 +15,13 @@ from trust_core.audit.settings import AuditSettings
 from trust_core.decision.curves import scored
 from trust_core.decision.tuning.autotune import autotune
 from trust_core.errors import DataError, SettingsError
-from trust_core.explanation.evidence import fit
+from trust_core.explanation.evidence import audit_gaussian
+from trust_core.explanation.evidence.audit_gaussian import (
+    as_pixels,
+    audit_patch_gaussian,
+    fit_to_files,
+)
 from trust_core.explanation.evidence.evidence_maps import concentration, evidence_maps
-from trust_core.explanation.evidence.fit import as_pixels, audit_patch_gaussian, fit_to_files
 from trust_core.explanation.evidence.forms import evidence
 from trust_core.explanation.heatmaps import heatmaps
 from trust_core.explanation.overlap import overlap, to_comparison_grid
@@ -144,7 +148,7 @@ def test_a_killed_run_goes_on_with_the_same_surroundings(ware, audit, monkeypatc
 
     with pytest.raises(KeyboardInterrupt):
         run_audit(detector, dataset, BOTH, again, batch_size=16, progress=stop)
-    monkeypatch.setattr(fit, "fit_patch_gaussian", None)  # a second fit would fail
+    monkeypatch.setattr(audit_gaussian, "fit_patch_gaussian", None)  # a second fit would fail
     found = run_audit(detector, dataset, BOTH, again)
     assert (again / EVIDENCE).read_bytes() == kept
     first, second = (a.query("SELECT * FROM scores ORDER BY row") for a in (audit, found))
@@ -184,7 +188,7 @@ def test_a_folder_that_cannot_be_written_still_shows_evidence(ware, monkeypatch)
     def refuse(*_):
         raise PermissionError("read-only")
 
-    monkeypatch.setattr(fit, "save_patch_gaussian", refuse)
+    monkeypatch.setattr(audit_gaussian, "save_patch_gaussian", refuse)
     assert audit_patch_gaussian(found).window == 10
     assert not (found.folder / EVIDENCE).exists()
 

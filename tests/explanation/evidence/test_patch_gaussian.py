@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trust_core.errors import SettingsError, StoreError
-from trust_core.explanation.evidence.fit import load_patch_gaussian, save_patch_gaussian
+from trust_core.explanation.evidence.audit_gaussian import load_patch_gaussian, save_patch_gaussian
 from trust_core.explanation.evidence.patch_gaussian import (
     ROUNDING_VARIANCE,
     PatchGaussian,

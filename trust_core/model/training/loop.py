@@ -23,8 +23,8 @@ from trust_core.model.modules import device_of, tf32
 from trust_core.model.outputs import logits_of, mask_logits_of
 from trust_core.model.training.augmentation import augmented, close_ups
 from trust_core.model.training.checkpoint import TrainingState, load, save
-from trust_core.model.training.data import TrainingData, order, reduced
 from trust_core.model.training.epochs import Epoch, best_epoch
+from trust_core.model.training.examples import TrainingData, order, reduced
 from trust_core.model.training.losses import label_loss, mask_loss
 from trust_core.model.training.network import MultiTask
 from trust_core.model.training.settings import TrainingSettings

@@ -20,8 +20,8 @@ from trust_core.errors import ModelError, StoreError, TrustError, file_errors
 from trust_core.messages import Message
 from trust_core.model.detector import Detector
 from trust_core.model.open import write_model
-from trust_core.model.training.data import prepare_images, with_train_role
 from trust_core.model.training.epochs import Epoch, best_epoch
+from trust_core.model.training.examples import prepare_images, with_train_role
 from trust_core.model.training.loop import CHECKPOINT, TrainingProgress, fit
 from trust_core.model.training.network import MultiTask
 from trust_core.model.training.pretrained import load_encoder, weights_file

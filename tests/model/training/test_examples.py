@@ -12,7 +12,7 @@ from tests.parts import SIDE, parts_dataset
 from trust_core.data.mask_decoding import read_mask
 from trust_core.errors import DataError
 from trust_core.model.preprocessing import Preprocessing
-from trust_core.model.training.data import (
+from trust_core.model.training.examples import (
     TABLE,
     check_learnable,
     order,

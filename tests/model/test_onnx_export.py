@@ -11,7 +11,7 @@ from tests.model.networks import Tiny, build
 from tests.model.test_probabilities import Ends
 from trust_core.errors import StoreError
 from trust_core.model.detector import Detector
-from trust_core.model.export import export_onnx
+from trust_core.model.onnx_export import export_onnx
 from trust_core.model.open import ModelCard, open_detector, read_card, write_model
 from trust_core.model.outputs import choose_convention
 from trust_core.model.preprocessing import Preprocessing

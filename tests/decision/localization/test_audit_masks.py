@@ -11,9 +11,7 @@ from PIL import Image
 
 from tests.fakes import random_parts, write_fake_audit
 from trust_core.data.roles import ROLES
-from trust_core.decision.localization.metrics import SIZES, THRESHOLDS, localize
-from trust_core.decision.localization.pixel_counts import MASK_HEAD, make_counts
-from trust_core.decision.localization.report import (
+from trust_core.decision.localization.audit_masks import (
     CONTRADICTIONS,
     DEFECTIVE_EMPTY,
     FALSE_ALARM,
@@ -29,6 +27,8 @@ from trust_core.decision.localization.report import (
     sweep,
     worst_parts,
 )
+from trust_core.decision.localization.metrics import SIZES, THRESHOLDS, localize
+from trust_core.decision.localization.pixel_counts import MASK_HEAD, make_counts
 from trust_core.errors import SettingsError
 from trust_core.storage.audit_files import SAMPLES, Audit
 

@@ -124,7 +124,8 @@ def read_label_column(table: pd.DataFrame, good: Sequence[str], file: str) -> La
         chosen = choose_good(counts, good, what="label")
         chosen |= {word for word, label in meaning.items() if label == 0}
     label = {word: int(word not in chosen) if chosen else meaning[word] or 0 for word in counts}
-    kind = {word: word if label[word] and meaning[word] is None else "" for word in counts}
+    names = {w for w in counts if meaning[w] is None and _answer(w, column) is None}
+    kind = {word: word if label[word] and word in names else "" for word in counts}
     spelled = {word.casefold(): word for word in sorted(set(table[column]), reverse=True)}
     labels = [label[word] for word in values]
     _check_others(table, column, labels, file)

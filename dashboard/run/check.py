@@ -15,7 +15,7 @@ from dashboard.run import form, subjects
 from dashboard.run.file_fields import choose_table
 from dashboard.run.model import bullets, meaning
 from dashboard.run.settings import choose_input
-from dashboard.run.subjects import COMPARED, LOOKED_AT, SAMPLE_IMAGES, SIZES, TRIED
+from dashboard.run.subjects import COMPARED, LOOKED_AT, NORMALISATIONS, SAMPLE_IMAGES, SIZES, TRIED
 from trust_core.audit.options import find
 from trust_core.audit.settings import AuditSettings, Identity
 from trust_core.audit.subject import Look, Subject
@@ -112,7 +112,8 @@ def show_findings(checked: Check, data: Dataset, settings: AuditSettings) -> Non
             result = _expectation(subject, checked.expect)
             bullets([result.sentence], "notes" if result.agrees else "warnings")
         with late:
-            bullets(_fits(subject, found), "warnings")
+            bullets(_normalisations(subject, found), "warnings")
+            bullets(_sizes(subject, found), "warnings")
 
 
 def _other_way_round(convention: Convention, counts: Mapping[str, int]) -> str:
@@ -139,9 +140,14 @@ def _preflight(subject: Subject) -> Preflight:
     return cast(Preflight, _ask("trial", TRIED, subject))
 
 
-@remembered(16, "Trying other sizes and normalisations …")
-def _fits(subject: Subject, _found: Preflight) -> list[str]:
-    return cast("list[str]", _ask("fits", TRIED * SIZES, subject, _found))
+@remembered(16, "Trying other normalisations …")
+def _normalisations(subject: Subject, _found: Preflight) -> list[str]:
+    return cast("list[str]", _ask("normalisations", TRIED * NORMALISATIONS, subject, _found))
+
+
+@remembered(16, "Trying other sizes …")
+def _sizes(subject: Subject, _found: Preflight) -> list[str]:
+    return cast("list[str]", _ask("sizes", TRIED * SIZES, subject, _found))
 
 
 @remembered(16, "Comparing with your predictions …")

@@ -32,7 +32,7 @@ from trust_core.model.facts import ModelFacts, ModelOptions
 A_FILE, A_BYTE, A_MEGABYTE = 0.001, 1e-8, 0.1  # listed; hashed; unpacked
 A_PICTURE, A_PASS = 0.5, 4.0  # decoded; decoded and put through a network several times
 LOOKED_AT, TRIED, COMPARED = 10, 32, 100  # pictures of a look, a trial, a comparison
-SIZES = 10  # and normalisations, that a trial is made with
+NORMALISATIONS, SIZES = 4, 10  # that a trial is made with
 SAMPLE_IMAGES = "trust_core.model.checks.sample_images"
 
 

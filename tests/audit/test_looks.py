@@ -18,7 +18,6 @@ def test_another_normalisation_tries_no_size_anew_unless_it_fits_clearly_better(
     tried: list[Subject] = []
     answers = iter(["a size", None, None, None, None])
     monkeypatch.setattr(looks, "_detector", lambda subject: subject)
-    monkeypatch.setattr(looks, "norm_warnings", lambda *_: ["a mean"])
     monkeypatch.setattr(looks, "_no_better_size", {})
     monkeypatch.setattr(looks, "_size_trials", {})
     stores: list[dict[object, object]] = []
@@ -32,13 +31,13 @@ def test_another_normalisation_tries_no_size_anew_unless_it_fits_clearly_better(
 
     def said(mismatch: float | None, **options: Any) -> list[str]:
         subject = Subject(Path("a.pt"), ModelOptions(**options), cast(Any, None), "state")
-        return looks.fits(subject, cast(Preflight, SimpleNamespace(mismatch=mismatch)))
+        return looks.sizes(subject, cast(Preflight, SimpleNamespace(mismatch=mismatch)))
 
-    assert said(0.1) == ["a mean", "a size"]
-    assert said(0.1, mean=(0.4,)) == ["a mean"]  # one was better before: tried again
+    assert said(0.1) == ["a size"]
+    assert said(0.1, mean=(0.4,)) == []  # one was better before: tried again
     assert len(tried) == 2
-    assert said(0.1, mean=(0.5,), std=(0.2,)) == ["a mean"]
-    assert said(0.08, mean=(0.6,)) == ["a mean"]
+    assert said(0.1, mean=(0.5,), std=(0.2,)) == []
+    assert said(0.08, mean=(0.6,)) == []
     assert len(tried) == 2
     said(0.06, mean=(0.7,))  # under 0.7 of 0.1
     said(0.06, mean=(0.7,), size=(64, 64))

@@ -239,7 +239,7 @@ def test_another_setting_asks_only_what_it_touches(page, wares, monkeypatch):
         ("strengths", "0, 1", {"identity"}),
         ("specific", "layercam", {"identity"}),
         ("threshold", "0.4", {"identity"}),
-        ("mean", "0.4", {"look", "identity", "trial", "fits"}),
+        ("mean", "0.4", {"look", "identity", "trial", "normalisations", "sizes"}),
         ("mean", "", set()),  # as it was
     ):
         asked.clear()

@@ -73,25 +73,31 @@ def trial(subject: Subject) -> Preflight:
     return found
 
 
-def fits(subject: Subject, found: Preflight) -> list[str]:
-    """Whether model and images fit, as `fit_warnings`; raises as `look`.
+def normalisations(subject: Subject, found: Preflight) -> list[str]:
+    """Whether another normalisation fits better, as `norm_warnings`; raises as `look`."""
+    return norm_warnings(_detector(subject), subject.data, found)
 
-    Other sizes take longest: what was tried is kept for when one of them is chosen. Where none was
-    better they are not tried anew because of another normalisation, unless the images fit the
-    network clearly better with that.
+
+def sizes(subject: Subject, found: Preflight) -> list[str]:
+    """Whether another size fits the images better, as `better_size`; raises as `look`.
+
+    It takes longest: what was tried is kept for when one of them is chosen. Where none was better
+    they are not tried anew because of another normalisation, unless the images fit the network
+    clearly better with that.
     """
     same = _but_normalisation(subject)
     options = replace(subject.options, mean=None, std=None, size=None, resize=None)
     network = str(subject.model), options, subject.state
     fit, before = found.mismatch, _no_better_size.get(same)
-    needed = fit is None or before is None or fit < CLEARLY_BETTER * before
-    detector = _detector(subject)
-    said = norm_warnings(detector, subject.data, found)
+    if fit is not None and before is not None and fit >= CLEARLY_BETTER * before:
+        return []
     trials = _kept(_size_trials, network, dict)
-    size = better_size(detector, subject.data, kept=trials) if needed else None
-    if needed and size is None and fit is not None:
+    better = better_size(_detector(subject), subject.data, kept=trials)
+    if better:
+        return [better]
+    if fit is not None:
         _no_better_size[same] = fit
-    return [*said, size] if size else said
+    return []
 
 
 def expectation(subject: Subject, expect: Path) -> Expectation:

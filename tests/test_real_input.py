@@ -76,6 +76,7 @@ def test_half_of_the_true_negatives_have_an_empty_defect_map(tiles):
     assert (clean["status"] == "scored").all()
 
 
+@pytest.mark.slow
 def test_solar_cells_give_the_published_outcomes(shared, tmp_path):
     package = importlib.util.find_spec("elpv_dataset")
     if package is None:

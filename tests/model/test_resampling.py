@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from trust_core.model.resampling import resampled
@@ -34,13 +34,14 @@ def test_the_numbers_of_opencv(name, size, channels):
 
 @given(st.integers(5, 90), st.integers(5, 90), st.sampled_from(SIZES),
        st.sampled_from(["bilinear", "bicubic"]))  # fmt: skip
+@example(25, 82, (300, 410), "bilinear")  # half a value off, and float32 adds its own error
 @settings(max_examples=25)
 def test_the_numbers_of_torch_without_antialiasing(height, width, size, name):
     picture = pixels(height, width)
-    tensor = torch.from_numpy(picture).permute(2, 0, 1)[None].float()
+    tensor = torch.from_numpy(picture).permute(2, 0, 1)[None].double()
     wanted = torch.nn.functional.interpolate(tensor, size, mode=name, align_corners=False)
     found = torch.from_numpy(resampled(picture, size, name)).permute(2, 0, 1)[None]
-    assert (found.float() - wanted.clamp(0, 255)).abs().max() <= 0.5 + 1e-3
+    assert (found.double() - wanted.clamp(0, 255)).abs().max() <= 0.5 + 1e-3
 
 
 def test_areas_by_hand():

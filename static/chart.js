@@ -17,6 +17,7 @@ const library = (address) =>
 const CONFIG = { displaylogo: false, doubleClick: "reset", locale: "en",
   locales: { en: { format: { currency: ["", "\u00a0%"] } } },
   modeBarButtons: [["zoom2d", "pan2d", "resetScale2d", "toImage"]] };
+const FIXED = { ...CONFIG, modeBarButtons: [["toImage"]] };
 
 // What the figure leaves open takes the colours of the page.
 // A colour that is told from others as a line, towards the colour of the text: to be read as words.
@@ -124,7 +125,8 @@ function draw(Plotly, host, data) {
   host.marks = undefined;
   const { data: traces, layout } = JSON.parse(data.figure);
   const size = { width: host.clientWidth, uirevision: data.revision };
-  const drawn = Plotly.react(host, traces, themed({ ...layout, ...data.moving, ...size }, look), CONFIG);
+  const drawn = Plotly.react(host, traces, themed({ ...layout, ...data.moving, ...size }, look),
+    layout.xaxis.fixedrange ? FIXED : CONFIG);
   if (!first) return drawn;
   host.on("plotly_click", ({ points: [point] }) => {
     const [threshold, strength] = [point.customdata?.[0], point.data.meta ?? point.customdata?.[1]];

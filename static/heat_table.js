@@ -56,6 +56,15 @@ function move(grid, table, stop) {
     if (index - 1 === grid.row) own.setAttribute("aria-selected", "true");
     else own.removeAttribute("aria-selected");
   });
+  showOwn(grid);
+}
+
+// The own column stays in sight where the table is wider than the screen.
+function showOwn(grid) {
+  const [head] = grid.own, frame = grid.parentElement, names = grid.rows[0].cells[0].offsetWidth;
+  const [left, right] = [head.offsetLeft - names, head.offsetLeft + head.offsetWidth];
+  if (left < frame.scrollLeft) frame.scrollLeft = left;
+  else if (right > frame.scrollLeft + frame.clientWidth) frame.scrollLeft = right - frame.clientWidth;
 }
 
 // One cell can be reached by Tab; the arrows go on from there.

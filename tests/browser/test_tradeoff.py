@@ -245,11 +245,8 @@ def rival(workspace: Path) -> Iterator[None]:
 def test_another_audit_is_laid_over_and_re_inspections_lead_to_a_threshold(
     visit: Visit, told: dict
 ) -> None:
-    page = drawn(visit("tradeoff?audit=demo&eps=1&tau=0.4"))
-    page.get_by_role("combobox", name="The other audit").click()
-    page.get_by_role("option", name="rival").click()
+    page = drawn(visit("tradeoff?audit=demo&eps=1&tau=0.4&with=rival"))
     expect(page.get_by_text("Dotted: rival at ε 1")).to_be_visible()
-    settled(page)
     expect(page.locator(f"{CHART} text.annotation-text")).to_have_count(5)
     assert "rival" in free_names(page, 5)
     before, asked = counts(page), page.url

@@ -27,10 +27,18 @@ def test_of_curves_that_are_one_in_part_a_name_leads_to_where_they_are_apart() -
     assert min(place.x for place in places) > 0.7
 
 
+def test_a_point_is_named_off_the_lines_through_it_and_inside_a_low_picture() -> None:
+    point = np.full(2, 0.9)
+    level = (STRAIGHT, np.full(50, 0.9))
+    (place,) = place_names([3], [(point, point)], NONE, [level], height=100)
+    assert (place.x, place.y) == (0.9, 0.9)
+    assert place.up <= -13  # half a line of text below that line; above it there is no room
+
+
 def test_where_nothing_is_free_every_curve_still_has_its_name_inside() -> None:
     many = [(STRAIGHT, np.full(50, height)) for height in np.linspace(0, 1, 60)]
     for place in place_names([24] * 60, many, NONE):
-        start = (place.x + 0.02) / 1.05 * NARROWEST + place.right
+        start = place.x * NARROWEST + place.right
         end = start + np.copysign(24 * 7, place.right)
         assert min(start, end) >= -1
         assert max(start, end) <= NARROWEST + 1

@@ -51,3 +51,7 @@ def test_the_chart_of_costs_names_the_thresholds() -> None:
     figure = decide.costs(line, line, marks)
     assert [note.text for note in figure.layout.annotations] == ["Cheapest", "Own"]
     assert figure.data[0].line.dash == "6px,5px"
+    own = figure.layout.annotations[1]
+    assert (own.x, own.y) == pytest.approx((100, 0.9))  # each at its point, the text away from it
+    assert own.xanchor == "right"
+    assert figure.layout.yaxis.range == pytest.approx((0, 1.05 * 0.9))

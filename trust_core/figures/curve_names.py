@@ -10,20 +10,18 @@ positive.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from trust_core.decision.tradeoff import Counts, Floats
-from trust_core.figures.elements import SHARES
 
 Cells = npt.NDArray[np.bool_]
-Shares = TypeVar("Shares", float, Floats)
+Line = tuple[Floats, Floats]
 
 NARROWEST, WIDEST = 250, 900  # pixels of the picture between the axes
-HEIGHT = 384  # the same on every screen
-LETTER, LINE = 7.4, 18  # pixels: the width of a letter, the height of a line
+HEIGHT = 384  # of the highest picture; a chart is as high on every screen
+LETTER, ROW = 7.4, 18  # pixels: the width of a letter, the height of a line of text
 FREE = 4  # pixels that stay empty around a name
 MARK = 11  # pixels from the middle of a mark to its edge, and some air
 STEP = 8  # pixels from one point of a curve that a name can lead to, to the next
@@ -44,7 +42,7 @@ class Place:
     """Where a name stands.
 
     Attributes:
-        x, y: the point of its curve that it leads to.
+        x, y: the point of its curve that it leads to, shares of the picture's sides.
         right: pixels from there to the nearer end of the name; negative where it ends left of it.
         up: pixels from there to the middle of its height.
     """
@@ -56,43 +54,59 @@ class Place:
 
 
 def place_names(
-    letters: Sequence[int], curves: Sequence[tuple[Floats, Floats]], marks: Floats
+    letters: Sequence[int],
+    curves: Sequence[Line],
+    marks: Floats,
+    nameless: Sequence[Line] = (),
+    height: int = HEIGHT,
 ) -> list[Place]:
     """A place for the name of each curve; where none is free, the one that covers least.
 
     Args:
         letters: of each name.
-        curves: `(x, y)` of each, `(n,)`, as drawn, on two axes of `SHARES`.
+        curves: `(x, y)` of each, `(n,)`, as drawn, shares of the picture's sides. One point twice
+            is a point to be named.
         marks: left, right and y of all pairs of marks with a line between them, `(M, 3)`.
+        nameless: other lines.
+        height: of the picture in pixels, `HEIGHT` at most.
     """
-    curves = [(_pixels(x, NARROWEST), _pixels(y, HEIGHT)) for x, y in curves]
+    size = np.array([NARROWEST, height])
+    curves, nameless = (
+        [(x * size[0], y * size[1]) for x, y in lines] for lines in (curves, nameless)
+    )
     marked = np.zeros((HEIGHT, NARROWEST), dtype=bool)
-    for left, right, y in marks.tolist():
-        ends = sorted((_pixels(left, NARROWEST), _pixels(right, NARROWEST)))
-        middle = _pixels(y, HEIGHT)
-        _fill(marked, (*ends, middle - MARK, middle + MARK))
+    for *ends, y in (marks * size[[0, 0, 1]]).tolist():
+        _fill(marked, (*sorted(ends), y - MARK, y + MARK))
     lines = np.stack([_drawn(x, y) for x, y in curves])
     leading, names = np.zeros_like(marked), np.zeros_like(marked)
+    for x, y in nameless:
+        leading |= _drawn(x, y)
     found: dict[int, tuple[float, ...]] = {}
     for one in sorted(range(len(letters)), key=lambda i: -letters[i]):  # a long one finds it harder
         others = leading | np.delete(lines, one, axis=0).any(axis=0)
         wide, spots = LETTER * letters[one], _spots(*curves[one])
-        place = _best(spots, wide, lines[one], others, marked, names)
+        place = _best(spots, wide, lines[one], others, marked, names, height)
         found[one] = tuple(place.tolist())
         _fill(names, _boxes(place[None], wide, FREE)[0])
         x, y, right, up = found[one]
         for scale in SCALES:
             leading |= _drawn(np.array([x, x + scale * right]), np.array([y, y + up]))
     return [
-        Place(_share(x, NARROWEST), _share(y, HEIGHT), int(right), int(up))
+        Place(x / NARROWEST, y / height, int(right), int(up))
         for x, y, right, up in (found[one] for one in range(len(letters)))
     ]
 
 
 def _best(
-    spots: Floats, wide: float, own: Cells, others: Cells, marked: Cells, names: Cells
+    spots: Floats,
+    wide: float,
+    own: Cells,
+    others: Cells,
+    marked: Cells,
+    names: Cells,
+    height: int,
 ) -> Floats:
-    """The best of the spots `(B, 4)` for a name `wide` pixels long.
+    """The best of the spots `(B, 4)` for a name `wide` pixels long, in a picture `height` high.
 
     In the way are its `own` curve, `others`, what can be `marked`, and other `names`.
     """
@@ -101,7 +115,7 @@ def _best(
     # Marks are as high as they are in `marked`; aside they are kept away from by the box.
     covered = _count(own | others | names, tight) + _count(marked, loose)
     left, end, bottom, top = tight.T
-    outside = (left < 0) | (end > NARROWEST) | (bottom < 0) | (top > HEIGHT)
+    outside = (left < 0) | (end > NARROWEST) | (bottom < 0) | (top > height)
     around = np.stack((x - UNCLEAR, x + UNCLEAR, y - UNCLEAR, y + UNCLEAR), axis=-1)
     cost = np.hypot(right, up) + CONFUSED * (_count(others, around) > 0)
     cost += np.where(covered > 0, BURIED + covered, 0) + OUTSIDE * outside
@@ -141,7 +155,7 @@ def _boxes(spots: Floats, wide: float, air: float) -> Floats:
     side = np.sign(right)
     near = x + side * (np.abs(right) - air) * SCALES[-1]
     far = x + side * (np.abs(right) + wide + air)
-    half = LINE / 2 + FREE
+    half = ROW / 2 + FREE
     low, high = np.minimum(near, far), np.maximum(near, far)
     return np.stack((low, high, y + up - half, y + up + half), axis=-1)
 
@@ -164,17 +178,6 @@ def _fill(cells: Cells, box: Sequence[float]) -> None:
     """Set the cells in a box of left, right, bottom and top."""
     (bottom, top), (left, right) = _cells(np.array(box[:2]), np.array(box[2:]))
     cells[bottom : top + 1, left : right + 1] = True
-
-
-def _pixels(share: Shares, size: int) -> Shares:
-    """Where a share lies on an axis so many pixels long."""
-    low, high = SHARES
-    return size * (share - low) / (high - low)
-
-
-def _share(pixels: float, size: int) -> float:
-    low, high = SHARES
-    return low + (high - low) * pixels / size
 
 
 def _cells(x: Floats, y: Floats) -> tuple[Counts, Counts]:

@@ -27,8 +27,10 @@ from trust_core.figures.elements import (
     OUTCOME_COLOURS,
     SHIFT_LINE,
     TENTHS,
+    TOOLBAR,
     frame,
     label,
+    pointers,
     row_note,
     segment,
     share_axis,
@@ -46,7 +48,8 @@ VERDICT_COLOURS = {
 }
 VERDICT_SHAPES = {GREEN: "triangle-up", AMBER: "circle", RED: "triangle-down"}
 ROW = 27  # pixels
-LEFT = {"xanchor": "left", "xshift": 10}
+PLAN, PLAIN = 340, 92  # pixels: the height of a chart, and what of it is margins, ticks and title
+PROVEN = (0.0, 1.04)  # shares that the chart of the plan shows
 OVERLAPS = (DEFAULT_INDICATOR, "iou_difference_shift", "best_overlap", "overlap_profile")
 
 # What is left of the IoU difference when a piece of it is taken away.
@@ -279,12 +282,20 @@ def provable_recall(demand: Demand, have: int, lost: Sequence[int] = (0, 1, 2)) 
         marker={"size": 9, "color": ACCENT, "line": EDGE},
         hoverinfo="skip",
     )
-    notes = [
-        label(n, demand.recall, f"<b>{n:,}</b>") | {"xanchor": "center", "xshift": 0}
-        for n in wanted
-    ]
     heights = (demand.recall, demand.recall)
     shapes = [segment((0, most), heights, color=ACCENT, width=1.5, dash="dot")]
+    stops = np.array(wanted, dtype=np.float64)
+    lines = [(np.array(curve.x, dtype=np.float64), np.array(curve.y)) for curve in curves]
+    ends = np.array([0.0, most])
+    lines += [(ends, np.full(2, demand.recall)), (np.full(2, float(have)), np.array([0.0, 1.0]))]
+    notes = pointers(
+        [(f"<b>{n:,}</b>", "") for n in wanted],
+        [(np.array([n, n]), np.full(2, demand.recall)) for n in stops],
+        np.stack((stops, stops, np.full(len(stops), demand.recall)), axis=-1),
+        ((0, most), PROVEN),
+        lines,
+        PLAN - PLAIN,
+    )
     if have:
         shapes.append(segment((have, have), (0, 1), color=OUTCOME_COLOURS["FN"], width=2))
         notes.append(
@@ -292,12 +303,12 @@ def provable_recall(demand: Demand, have: int, lost: Sequence[int] = (0, 1, 2)) 
             | {"xanchor": "right" if have > 0.7 * most else "left",
                "xshift": -6 if have > 0.7 * most else 6}
         )  # fmt: skip
-    layout = frame(330, top=10) | {
+    layout = frame(PLAN, top=TOOLBAR) | {
         "hovermode": "closest",
         "xaxis": share_axis("Missed parts to prove it on")
         | {"range": [0, most], "tickformat": ",d", "fixedrange": True},
         "yaxis": share_axis("Missed parts caught, proven")
-        | {"range": [0, 1.04], "fixedrange": True},
+        | {"range": list(PROVEN), "fixedrange": True},
         "shapes": shapes,
         "annotations": notes,
     }
@@ -344,25 +355,26 @@ def costs(
         customdata=[mark.label for mark in marks],
         hovertemplate="%{customdata}<extra></extra>",
     )  # fmt: skip
-    least = min((mark.cost for mark in marks), default=0.0)
-    far = max(float(x.max(initial=0)) for (x, _), *_ in styles) or 1
-    notes = [
-        label(mark.flagged, mark.cost, mark.label, side="below" if mark.cost == least else "above")
-        | ({"xanchor": "right", "xshift": -10} if mark.flagged > 0.6 * far else LEFT)
-        for mark in marks
-    ]
-    layout = frame(330, top=24) | {
+    far, high = (
+        max(float(np.nanmax(values[axis], initial=0)) for values, *_ in styles) or 1
+        for axis in (0, 1)
+    )
+    axes = (-0.02 * far, 1.03 * far), (0.0, 1.05 * high)
+    places = np.array([(mark.flagged, mark.flagged, mark.cost) for mark in marks]).reshape(-1, 3)
+    notes = pointers(
+        [(mark.label, "") for mark in marks],
+        [(np.array([x, x]), np.array([y, y])) for x, _, y in places],
+        places,
+        axes,
+        [values for values, *_ in styles],
+        PLAN - PLAIN,
+    )
+    layout = frame(PLAN, top=TOOLBAR) | {
         "hovermode": "closest",
         "xaxis": share_axis("Re-inspections a shift")
-        | {"range": [-0.02 * far, 1.03 * far], "tickformat": ",~g", "fixedrange": True},
+        | {"range": list(axes[0]), "tickformat": ",~g", "fixedrange": True},
         "yaxis": share_axis("Expected cost a part")
-        | {
-            "range": None,
-            "autorange": True,
-            "rangemode": "tozero",
-            "tickformat": ",~g",
-            "fixedrange": True,
-        },
+        | {"range": list(axes[1]), "tickformat": ",~g", "fixedrange": True},
         "annotations": notes,
     }
     return go.Figure([*lines, dots], layout)

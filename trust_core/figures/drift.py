@@ -9,6 +9,7 @@ from trust_core.figures.elements import (
     ACCENT,
     GREY,
     OUTCOME_COLOURS,
+    TOOLBAR,
     frame,
     label,
     segment,
@@ -46,7 +47,7 @@ def evidence_chart(
         shapes.append(segment((called, called), (LEAST, limit), color=colour, width=2))
         notes.append(label(called, log10(LEAST), f"called at {called:,}", colour, side="above"))
     highest = max(limit, *(value for _, value in path))
-    layout = frame(260, top=16) | {
+    layout = frame(274, top=TOOLBAR) | {
         "hovermode": "x",
         "xaxis": share_axis("Images on the line")
         | {"range": [0, 1.02 * last], "tickformat": ",d", "fixedrange": True},

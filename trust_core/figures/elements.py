@@ -3,10 +3,16 @@
 Marks and labels are shapes and annotations of a layout; what has no colour takes the page's.
 """
 
+import re
 from collections.abc import Iterator, Sequence
+from html import unescape
 from typing import Any
 
+from trust_core.decision.tradeoff import Floats
+from trust_core.figures.curve_names import HEIGHT, Line, place_names
+
 Layout = dict[str, Any]
+Range = tuple[float, float]
 
 ACCENT = "#2185C5"  # the indicator; between Okabe and Ito's two blues, for light and dark alike
 GREY = "#868C94"  # threshold shift, always dashed
@@ -29,15 +35,21 @@ SHARES = (-0.02, 1.03)  # what an axis of shares shows: marks at its ends are wh
 # The sign of a locale's currency stands for that of per cent, which no locale of Plotly can change:
 # `chart.js` and `svg.py` make it " %", as in every text (`words.numbers.percent`).
 PERCENT, TENTHS = "$.0%", "$.1%"
+TAG = re.compile(r"</?[bi]>")
+TOOLBAR = 30  # pixels that the buttons at the upper right need, while the pointer is there
+LETTER = 8  # pixels, of texts that margins are laid out for
 RIGHT = 0.74  # labels of points further right stand left of them, inside the picture
 
 
-def frame(height: int, top: int = 8) -> Layout:
-    """Layout of a figure without background, legend or title; `height` and `top` in pixels."""
+def frame(height: int, top: int = 8, right: int = 12) -> Layout:
+    """Layout of a figure without background, legend or title; all in pixels.
+
+    `top` and `right` are margins: `TOOLBAR` at the top where lines reach the right edge.
+    """
     return {
         "template": "none",
         "height": height,
-        "margin": {"l": 8, "r": 12, "t": top, "b": 8},
+        "margin": {"l": 8, "r": right, "t": top, "b": 8},
         "paper_bgcolor": NONE,
         "plot_bgcolor": NONE,
         "showlegend": False,
@@ -130,7 +142,8 @@ def label(x: float, y: float, text: str, colour: str = "", *, side: str = "below
 def pointer(x: float, y: float, right: int, up: int, text: str, colour: str) -> Layout:
     """Text whose nearer end is some pixels away from a point, with a thin line to it.
 
-    It ends left of the point where `right` is negative; `up` is to the middle of its height.
+    It ends left of the point where `right` is negative; `up` is to the middle of its height; "" is
+    the page's colour.
     """
     return {
         "x": x,
@@ -141,12 +154,37 @@ def pointer(x: float, y: float, right: int, up: int, text: str, colour: str) -> 
         "showarrow": True,
         "arrowhead": 0,
         "arrowwidth": 1,
-        "arrowcolor": colour,
+        "arrowcolor": colour or GREY,
         "xanchor": "left" if right > 0 else "right",
         "yanchor": "middle",
         "bgcolor": NONE,  # a ground would cut the curves
-        "font": {"color": colour, "size": TEXT_SIZE},
-    }
+    } | ({"font": {"color": colour, "size": TEXT_SIZE}} if colour else {})
+
+
+def pointers(
+    named: Sequence[tuple[str, str]],
+    curves: Sequence[Line],
+    marks: Floats,
+    axes: tuple[Range, Range],
+    nameless: Sequence[Line] = (),
+    height: int = HEIGHT,
+) -> list[Layout]:
+    """Texts of `(text, colour)` beside their curves, where no line, mark or other text comes.
+
+    `axes` are the ranges of x and y; the rest is as in `place_names`, as values of these axes.
+    """
+    (x0, x1), (y0, y1) = axes
+    ours, others = (
+        [((x - x0) / (x1 - x0), (y - y0) / (y1 - y0)) for x, y in lines]
+        for lines in (curves, nameless)
+    )
+    shares = (marks - (x0, x0, y0)) / (x1 - x0, x1 - x0, y1 - y0)
+    letters = [len(unescape(TAG.sub("", text))) for text, _ in named]
+    places = place_names(letters, ours, shares, others, height)
+    return [
+        pointer(x0 + at.x * (x1 - x0), y0 + at.y * (y1 - y0), at.right, at.up, text, colour)
+        for (text, colour), at in zip(named, places, strict=True)
+    ]
 
 
 def tracks(layouts: Sequence[Layout]) -> dict[str, list[Any]]:

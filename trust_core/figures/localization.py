@@ -13,9 +13,12 @@ from trust_core.figures.elements import (
     ACCENT,
     EDGE,
     GREY,
+    LETTER,
+    NONE,
     OUTCOME_COLOURS,
     PERCENT,
     SHIFT_LINE,
+    TOOLBAR,
     Layout,
     bare_axis,
     frame,
@@ -31,8 +34,8 @@ LINES = {  # metric: name, colour, dash
     "pooled_miou": ("agreement, pooled", GREY, SHIFT_LINE["dash"]),
     "seg_miou": ("agreement by photo", ACCENT, "solid"),
 }
-BESIDE, LETTER = 14, 8  # pixels from the last mark to its counts, and of a letter of these
-APART = 0.075  # of the height: names closer than that are moved apart
+BESIDE = 14  # pixels from the last mark to its counts
+APART = 0.09  # of the height: names closer than that are moved apart
 
 
 def recall_by_size(rows: Sequence[SizeClass], *, strict: bool) -> go.Figure:
@@ -66,9 +69,8 @@ def recall_by_size(rows: Sequence[SizeClass], *, strict: bool) -> go.Figure:
         ),
     )
     counts = [_counts(recall) for recall in recalls]
-    layout = frame(56 + 46 * len(rows))
-    layout["margin"] = layout["margin"] | {"r": BESIDE + LETTER * max(map(len, counts), default=0)}
-    layout |= {
+    room = BESIDE + LETTER * max(map(len, counts), default=0)
+    layout = frame(56 + 46 * len(rows), right=room) | {
         "hovermode": "closest",
         "xaxis": share_axis("Share of these defects") | {"nticks": 3, "fixedrange": True},
         "yaxis": bare_axis([_two_lines(row.name) for row in rows])
@@ -100,13 +102,14 @@ def metrics_by_threshold(values: Mapping[str, Floats], at: Floats) -> go.Figure:
     ]
     names = [
         label(1.0, place, LINES[metric][0], LINES[metric][1], side="beside")
-        | {"xanchor": "left", "xshift": 4}
+        | {"xanchor": "left", "xshift": 4, "bgcolor": NONE}
         for metric, place in places.items()
     ]
-    layout = frame(300, top=14) | {
+    room = 4 + LETTER * max((len(LINES[metric][0]) for metric in places), default=0)
+    layout = frame(322, top=TOOLBAR, right=room) | {
         "hovermode": "closest",
         "xaxis": share_axis("Mask threshold")
-        | {"range": [0, 1], "tickformat": ".1f", "domain": [0, 0.68], "fixedrange": True},
+        | {"range": [0, 1], "tickformat": ".1f", "fixedrange": True},
         "yaxis": share_axis("") | {"fixedrange": True},
         "annotations": names,
     }

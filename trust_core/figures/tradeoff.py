@@ -9,7 +9,7 @@ Notation: `E` strengths, `n` points of a drawn curve.
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from html import escape, unescape
+from html import escape
 from typing import Any
 
 import numpy as np
@@ -17,20 +17,21 @@ import plotly.graph_objects as go
 
 from trust_core.decision.indicators.registry import SHIFT_NAME
 from trust_core.decision.tradeoff import DRAWN_POINTS, Curve, Floats
-from trust_core.figures.curve_names import place_names
 from trust_core.figures.elements import (
     ACCENT,
     DIGITS,
     GREY,
+    LETTER,
     NONE,
     OUTCOME_COLOURS,
+    SHARES,
     SHIFT_LINE,
     Layout,
     bare_axis,
     diamond,
     frame,
     label,
-    pointer,
+    pointers,
     segment,
     share_axis,
     shortened,
@@ -149,15 +150,15 @@ def kind_bars(rows: Sequence[tuple[str, int, int]]) -> Layout:
         }
         for what, values, colour, hatch in series
     ]
-    widest = max(n for *_, n in rows)
-    layout = frame(40 + 30 * len(rows)) | {
+    counts = [f"{k:,} of {n:,}" for _, k, n in rows]
+    layout = frame(40 + 30 * len(rows), right=20 + LETTER * max(map(len, counts))) | {
         "barmode": "stack",
         "bargap": 0.28,
-        "xaxis": {"visible": False, "fixedrange": True, "range": [0, 1.16 * widest]},
+        "xaxis": {"visible": False, "fixedrange": True, "range": [0, max(n for *_, n in rows)]},
         "yaxis": bare_axis(names) | {"range": [len(rows) - 0.5, -0.5]},
         "annotations": [
-            label(n, place, f"{k:,} of {n:,}", side="beside")
-            for place, (_, k, n) in zip(places, rows, strict=True)
+            label(n, place, text, side="beside")
+            for place, (_, _, n), text in zip(places, rows, counts, strict=True)
         ],
     }
     return {"data": bars, "layout": layout}
@@ -187,15 +188,12 @@ def _curve_names(
     caught = np.minimum(points.flagged_fn[index], shift.fn)
     rivals = np.searchsorted(shift.flagged_fn, caught)  # as `Curve.at_caught`
     marks = points.tn_loss[index], shift.tn_loss[rivals], points.fn_recall[index]
-    places = place_names(
-        [len(unescape(text.removeprefix("<b>").removesuffix("</b>"))) for text, _ in named],
+    return pointers(
+        [(text, line.line.color) for text, line in named],
         [(np.array(line.x), np.array(line.y)) for _, line in named],
         np.stack(marks, axis=-1),
+        (SHARES, SHARES),
     )
-    return [
-        pointer(at.x, at.y, at.right, at.up, text, line.line.color)
-        for (text, line), at in zip(named, places, strict=True)
-    ]
 
 
 def _strength_line(points: Curve, strength: float, colour: str, *, chosen: bool) -> go.Scatter:

@@ -116,14 +116,20 @@ function catchUp(host) {
   if (at in host.live.texts) follow(host, at);
 }
 
+// A figure says in its `meta` what of its layout is another one where there is little room.
+const NARROW = 520; // pixels
+const isNarrow = (host) => host.clientWidth < NARROW;
+const fitted = (layout, host) => ({ ...layout, ...(isNarrow(host) ? layout.meta?.narrow : {}) });
+
 function draw(Plotly, host, data) {
   const look = theme(host);
-  const shown = data.figure + JSON.stringify(look);
+  const shown = data.figure + JSON.stringify(look) + isNarrow(host);
   if (host.shown === shown) return relay(host, data.moving);
   const first = host.shown === undefined;
   host.shown = shown;
   host.marks = undefined;
-  const { data: traces, layout } = JSON.parse(data.figure);
+  host.narrow = isNarrow(host);
+  const figure = JSON.parse(data.figure), traces = figure.data, layout = fitted(figure.layout, host);
   const size = { width: host.clientWidth, uirevision: data.revision };
   const drawn = Plotly.react(host, traces, themed({ ...layout, ...data.moving, ...size }, look),
     layout.xaxis.fixedrange ? FIXED : CONFIG);
@@ -133,9 +139,10 @@ function draw(Plotly, host, data) {
     if (Number.isFinite(threshold)) host.choose({ threshold, strength });
   });
   new ResizeObserver(() => {
-    if (host.clientWidth && host.clientWidth !== host.layout.width) {
-      Plotly.relayout(host, { width: host.clientWidth });
-    }
+    if (!host.clientWidth || host.clientWidth === host.layout.width) return;
+    const other = host.narrow !== isNarrow(host) && host.layout.meta?.narrow;
+    if (other) draw(Plotly, host, host.wanted);
+    else Plotly.relayout(host, { width: host.clientWidth });
   }).observe(host);
   return drawn;
 }

@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import plotly.graph_objects as go
 import pytest
 
 from trust_core.decision.certificate import Demand
@@ -26,7 +27,14 @@ def test_the_chart_of_indicators_tells_by_shape_and_colour_and_escapes() -> None
         "9 of 9",
         "5 of 9",
     ]
-    assert "<b>x" not in json.dumps(figure.to_plotly_json()["layout"]["yaxis"]["ticktext"])
+    layout = figure.to_plotly_json()["layout"]
+    assert "<b>x" not in json.dumps(layout["yaxis"]["ticktext"])
+    phone = layout["meta"]["narrow"]  # the same texts, above the marks
+    texts = [note["text"] for note in phone["annotations"][1:]]
+    assert texts == [*layout["yaxis"]["ticktext"], "<b>3 of 9</b>", "9 of 9", "5 of 9"]
+    assert [note["y"] for note in phone["annotations"][1:5]] == [-0.5, 0.5, 1.5, 2.5]
+    assert phone["yaxis"]["showticklabels"] is False
+    go.Layout({name: part for name, part in layout.items() if name != "template"} | phone)
 
 
 def test_the_chart_of_the_plan_marks_what_is_needed() -> None:
@@ -43,6 +51,14 @@ def test_the_chart_of_the_plan_stands_for_any_number(have: int) -> None:
     for demand in (Demand(0.5, 0.5), Demand(0.999, 0.999)):
         figure = decide.provable_recall(demand, have)
         assert figure.layout.xaxis.range[1] >= have
+
+
+def test_costs_of_nothing_are_a_chart_without_a_mark() -> None:
+    line = (np.full(3, np.nan), np.full(3, np.nan))
+    for marks in ([], [decide.CostMark("Own", np.nan, np.nan)]):
+        figure = decide.costs(line, line, marks)
+        assert not figure.layout.annotations
+        assert np.isfinite((*figure.layout.xaxis.range, *figure.layout.yaxis.range)).all()
 
 
 def test_the_chart_of_costs_names_the_thresholds() -> None:

@@ -1,5 +1,6 @@
 """Charts of a decision: leads of the indicators, what missed parts prove, cost of a threshold."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -22,18 +23,19 @@ from trust_core.figures.elements import (
     ACCENT,
     EDGE,
     GREY,
-    GRID,
     NONE,
     OUTCOME_COLOURS,
     SHIFT_LINE,
     TENTHS,
     TOOLBAR,
+    bare_axis,
     frame,
     label,
     pointers,
     row_note,
     segment,
     share_axis,
+    shortened,
 )
 from trust_core.figures.words.numbers import capital, good_parts_at
 
@@ -47,7 +49,8 @@ VERDICT_COLOURS = {
     RED: OUTCOME_COLOURS["FN"],
 }
 VERDICT_SHAPES = {GREEN: "triangle-up", AMBER: "circle", RED: "triangle-down"}
-ROW = 27  # pixels
+ROW = 32  # pixels, so that a name has room between two marks
+LIFT, SHORT = 0.5, 36  # on a phone: how much of a row a name stands above its mark; its letters
 PLAN, PLAIN = 340, 92  # pixels: the height of a chart, and what of it is margins, ticks and title
 PROVEN = (0.0, 1.04)  # shares that the chart of the plan shows
 OVERLAPS = (DEFAULT_INDICATOR, "iou_difference_shift", "best_overlap", "overlap_profile")
@@ -191,35 +194,34 @@ def contenders(rows: Sequence[Contender], cost_title: str) -> go.Figure:
         marker={"size": 11, "symbol": "diamond", "color": GREY, "line": EDGE},
         hoverinfo="skip",
     )
-    layout = frame(ROW * (len(rows) + bool(cost_title)) + 84, top=30) | {
+    across = share_axis("Lead: more of 100 pairs of a missed and a good photo ranked right") | {
+        "domain": [0, 0.8],
+        "range": [low - room, high + room],
+        "tickformat": "~g",
+        "fixedrange": True,
+    }
+    down = bare_axis([_label(row) for row in rows]) | {
+        "range": [len(rows) - 0.5, -1.5 if cost_title else -0.5],
+        "ticklen": 8,
+    }
+    # Names beside the marks would leave no room for these on a phone: there they stand above them.
+    above = [
+        row_note(place, _label(row, SHORT), x=0, xanchor="left") for place, row in enumerate(rows)
+    ]
+    lifted = [note | {"y": note["y"] - LIFT, "bgcolor": NONE} for note in (*above, *texts)]
+    narrow = {
+        "xaxis": across
+        | {"domain": [0, 1], "title": share_axis("Lead: more of 100 pairs ranked right")["title"]},
+        "yaxis": down | {"showticklabels": False},
+        "annotations": [head, *lifted],
+    }
+    layout = frame(ROW * (len(rows) + bool(cost_title)) + 84, top=TOOLBAR) | {
         "hovermode": "closest",
-        "xaxis": {
-            "domain": [0, 0.8],
-            "range": [low - room, high + room],
-            "title": {
-                "text": "Lead: more of 100 pairs of a missed and a good photo ranked right",
-                "font": {"size": 13},
-                "standoff": 10,
-            },
-            "tickformat": "~g",
-            "zeroline": False,
-            "gridcolor": GRID,
-            "fixedrange": True,
-            "automargin": True,
-        },
-        "yaxis": {
-            "tickvals": list(range(len(rows))),
-            "ticktext": [_label(row) for row in rows],
-            "range": [len(rows) - 0.5, -1.5 if cost_title else -0.5],
-            "showgrid": False,
-            "zeroline": False,
-            "fixedrange": True,
-            "automargin": True,
-            "ticklen": 8,
-            "tickcolor": NONE,
-        },
+        "xaxis": across,
+        "yaxis": down,
         "shapes": [segment((0, 0), (-0.5, len(rows) - 0.5), **SHIFT_LINE) | {"layer": "below"}],
         "annotations": [head, *texts],
+        "meta": {"narrow": narrow},
     }
     return go.Figure([*bars, marks, rival], layout)
 
@@ -228,10 +230,11 @@ def _is_rival(row: Contender) -> bool:
     return not row.colour and row.difference == 0
 
 
-def _label(row: Contender) -> str:
-    text = escape(row.label)
+def _label(row: Contender, most: int = 100) -> str:
+    """The name of a row, shortened to `most` letters where something stands beside it."""
     if not row.colour and not row.cost:
-        return f'<i style="color:{GREY}">{text}</i>'
+        return f'<i style="color:{GREY}">{escape(row.label)}</i>'
+    text = escape(shortened(row.label, most))
     return f"<b>{text}</b>" if row.chosen else text
 
 
@@ -360,9 +363,10 @@ def costs(
         for axis in (0, 1)
     )
     axes = (-0.02 * far, 1.03 * far), (0.0, 1.05 * high)
-    places = np.array([(mark.flagged, mark.flagged, mark.cost) for mark in marks]).reshape(-1, 3)
+    seen = [mark for mark in marks if math.isfinite(mark.flagged + mark.cost)]
+    places = np.array([(mark.flagged, mark.flagged, mark.cost) for mark in seen]).reshape(-1, 3)
     notes = pointers(
-        [(mark.label, "") for mark in marks],
+        [(mark.label, "") for mark in seen],
         [(np.array([x, x]), np.array([y, y])) for x, _, y in places],
         places,
         axes,

@@ -8,6 +8,8 @@ from collections.abc import Iterator, Sequence
 from html import unescape
 from typing import Any
 
+import numpy as np
+
 from trust_core.decision.tradeoff import Floats
 from trust_core.figures.curve_names import HEIGHT, Line, place_names
 
@@ -171,12 +173,16 @@ def pointers(
 ) -> list[Layout]:
     """Texts of `(text, colour)` beside their curves, where no line, mark or other text comes.
 
-    `axes` are the ranges of x and y; the rest is as in `place_names`, as values of these axes.
+    `axes` are the ranges of x and y; the rest is as in `place_names`, as values of these axes, all
+    finite but in `nameless`.
     """
+    if not named:
+        return []
     (x0, x1), (y0, y1) = axes
+    drawn = [(x[known], y[known]) for x, y in nameless if (known := np.isfinite(x + y)).any()]
     ours, others = (
         [((x - x0) / (x1 - x0), (y - y0) / (y1 - y0)) for x, y in lines]
-        for lines in (curves, nameless)
+        for lines in (curves, drawn)
     )
     shares = (marks - (x0, x0, y0)) / (x1 - x0, x1 - x0, y1 - y0)
     letters = [len(unescape(TAG.sub("", text))) for text, _ in named]

@@ -10,7 +10,7 @@ import pytest
 
 from tests.fakes import Part, passed_parts, random_parts, write_fake_audit
 from trust_core.deploy.drift import NO_AUDIT_SAMPLE, drift
-from trust_core.deploy.line_log import read_labels
+from trust_core.deploy.line_log import returned_labels
 from trust_core.deploy.reference import Reference, line_reference, load_reference, save_reference
 from trust_core.errors import DataError, SettingsError, StoreError
 
@@ -188,14 +188,19 @@ def test_a_guard_without_a_reference_says_what_to_do(tmp_path: Path) -> None:
 
 def test_labels_are_read(tmp_path: Path) -> None:
     file = tmp_path / "labels.csv"
-    file.write_text("path,label\na.png,1\nb.png, Good \n")
-    assert read_labels(file) == {"a.png": True, "b.png": False}
-    for text, said in (("path\na", "no column label"), ("path,label\na,maybe", '"maybe"')):
+    for text in ("path,label\na.png,1\nb.png, Good \n", "\ufeffImage;OK\na.png;no\nb.png;yes\n"):
+        file.write_text(text)
+        assert returned_labels(file) == {"a.png": True, "b.png": False}
+    for text, said in (
+        ("path\na", "no column label"),
+        ("path,label\na,maybe", '"maybe"'),
+        ("path,label\na,good\nb,maybe", '"maybe"'),
+    ):
         file.write_text(text)
         with pytest.raises(DataError, match=said):
-            read_labels(file)
-    with pytest.raises(StoreError):
-        read_labels(tmp_path / "none.csv")
+            returned_labels(file)
+    with pytest.raises(DataError):
+        returned_labels(tmp_path / "none.csv")
 
 
 @pytest.mark.slow

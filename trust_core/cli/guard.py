@@ -207,7 +207,7 @@ def add_drift(part: argparse.ArgumentParser) -> None:
 def run_drift(options: argparse.Namespace) -> dict[str, Any]:
     """Whether the line still is what was audited."""
     from trust_core.deploy.drift import drift
-    from trust_core.deploy.line_log import read_labels, read_line
+    from trust_core.deploy.line_log import read_line, returned_labels
     from trust_core.deploy.policy import read_policy
     from trust_core.deploy.reference import load_reference
 
@@ -217,7 +217,7 @@ def run_drift(options: argparse.Namespace) -> dict[str, Any]:
         reference,
         read_line(options.log, options.folder),
         threshold=policy.threshold - policy.tolerance,
-        labels=read_labels(options.labels) if options.labels else None,
+        labels=returned_labels(options.labels) if options.labels else None,
         alpha=options.alpha,
         every=options.every,
     )

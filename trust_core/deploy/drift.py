@@ -20,7 +20,7 @@ from trust_core.decision.audited_recall import AuditedRecall, audited_recall
 from trust_core.decision.exchangeability import conformal_shares, wealth
 from trust_core.decision.json_object import json_object
 from trust_core.decision.tradeoff import Floats
-from trust_core.deploy.line_log import read_labels, read_line
+from trust_core.deploy.line_log import read_line, returned_labels
 from trust_core.deploy.reference import NUMBERS, Reference
 from trust_core.errors import SettingsError
 from trust_core.figures.words.numbers import about, counted, number_text, percent
@@ -121,9 +121,9 @@ class Drift:
 
 
 def drift_of_files(reference: Reference, log: Path, labels: Path | None, threshold: float) -> Drift:
-    """Compare the files of a line with the audit; raises as `drift`, `read_line`, `read_labels`."""
+    """Compare the files of a line with the audit; raises as `drift` and what reads them."""
     table = read_line(log)
-    returned = read_labels(labels) if labels else None
+    returned = returned_labels(labels) if labels else None
     return drift(reference, table, threshold=threshold, labels=returned)
 
 

@@ -5,12 +5,13 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 
+from trust_core.data.label_columns import read_label_column
+from trust_core.data.tables import read_table
 from trust_core.deploy.inspection import AUDIT_SAMPLE
 from trust_core.deploy.log import NUMBERS, policy_hash, read_log
-from trust_core.errors import DataError, SettingsError, StoreError
+from trust_core.errors import DataError, LabelsNeeded, SettingsError, StoreError
 
 NEEDED = ("path", "decision", "p_defect", "indicator", "reason")
-LABELS = {"0": False, "good": False, "1": True, "defective": True}
 
 
 def read_line(path: Path, guard: Path | None = None) -> pd.DataFrame:
@@ -60,25 +61,23 @@ def _decisions(path: Path) -> pd.DataFrame:
         ) from error
 
 
-def read_labels(path: Path) -> dict[str, bool]:
-    """Labels that came back: a CSV `path,label`, with 0 or good, 1 or defective.
+def returned_labels(path: Path) -> dict[str, bool]:
+    """Labels that came back: a table `path,label`, with 0 or good, 1 or defective.
+
+    It is read as tables of a data set are (`data/tables.py`), but names of classes mean nothing.
 
     Returns:
         True for a defective part, by its path in the log.
 
     Raises:
-        StoreError: the file cannot be read.
-        DataError: a column is missing, or a label means nothing.
+        DataError: the file cannot be read, a column is missing, or a label means nothing.
     """
+    table = read_table(path, ("path", "label"))
+    says = '{} has the label "{}"; write 0 or good, 1 or defective.'
     try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except OSError as error:
-        raise StoreError(f"Cannot read {path}: {error.strerror or error}.") from error
-    except ValueError as error:
-        raise DataError(f"{path} is no CSV; write one with the columns path and label.") from error
-    if missing := [name for name in ("path", "label") if name not in table.columns]:
-        raise DataError(f"{path} has no column {' and '.join(missing)}; write path,label.")
-    words = table["label"].str.strip().str.lower()
-    if unknown := sorted(set(words) - LABELS.keys()):
-        raise DataError(f'{path} has the label "{unknown[0]}"; write 0 or good, 1 or defective.')
-    return dict(zip(table["path"], words.map(LABELS), strict=True))
+        found = read_label_column(table, (), path.name)
+    except LabelsNeeded as error:
+        raise DataError(says.format(path, min(error.folders))) from error
+    if unknown := sorted(filter(None, found.kinds)):
+        raise DataError(says.format(path, unknown[0]))
+    return dict(zip(table["path"], map(bool, found.labels), strict=True))

@@ -139,7 +139,7 @@ def _learns(samples: pd.DataFrame) -> str:
     learns, stops = (counts.get(role, (0, 0)) for role in ("train", "tune"))
     closed = sum(counts.get(role, (0, 0))[0] for role in ("certify", "test"))
     return (
-        f"It learns from {learns[0]:,} photos of {learns[1]:,} parts and keeps the epoch that is "
+        f"It learns from {learns[0]:,} photos of {learns[1]:,} parts and keeps the pass that is "
         f"best on {stops[0]:,} others of {stops[1]:,} parts. {closed:,} photos stay unseen, for "
         "the audit."
     )

@@ -81,7 +81,7 @@ def _view(folder: Path, phase: str) -> None:
         show_running(
             folder,
             state,
-            _last(history) or "The photos are being read, and the first epoch begins.",
+            _last(history) or "The photos are being read, and the first pass begins.",
             f"{folder.stem}: it goes on when this page is closed{left}.",
         )
     else:

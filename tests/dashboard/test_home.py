@@ -51,7 +51,7 @@ def test_a_choice_is_told_with_its_person_and_what_is_proven(workspace: Path):
     decide(audit, "iou_difference", 0.1, 0.0, "six a shift", who="Ada")
     said = texts(open_page(audit="mine"))
     assert "Decided: IoU difference, τ 0.1, by Ada, on" in said
-    assert "the sealed photos have not been asked" in said
+    assert "the photos that would tell are still sealed" in said
     open_seals(audit, ["certify", "test"], "a test", who="Ada")
     proof = compute_certificate(audit, Demand(0.95, 0.95), indicator_to_certify(audit))
     said = texts(open_page(audit="mine"))

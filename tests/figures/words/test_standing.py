@@ -44,7 +44,7 @@ def like(stands: Standing, groups: int = 20, good: int = 30, **changes: object) 
             {"state": NOT_WORTH, "point": SHIFT},
             "A second look is not worth it here: nothing is shown to beat threshold shift.",
         ),
-        ({"state": UNKNOWN, "role": "tune"}, "cannot be told yet: the sealed photos have not"),
+        ({"state": UNKNOWN, "role": "tune"}, "cannot be told yet: the photos that would tell are"),
         (
             {"state": UNKNOWN, "role": "test", "needed": 50},
             "cannot be told yet: about 30 more missed parts are needed.",

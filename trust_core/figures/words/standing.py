@@ -53,7 +53,7 @@ def state_sentence(standing: Standing) -> str:
     if standing.point.indicator == THRESHOLD_SHIFT:  # nothing else could be chosen
         return f"{start} the photos for choosing show too few parts to choose an indicator by."
     if standing.role != "test":
-        return f"{start} the sealed photos have not been asked."
+        return f"{start} the photos that would tell are still sealed."
     if standing.more:
         return f"{start} about {counted(standing.more, 'more missed parts')} are needed."
     return f"{start} {counted(judged.groups, 'missed parts')} show no clear lead either way."
